@@ -1,0 +1,91 @@
+"""Training batches: a deterministic, endless order of images, the same whatever the number of workers or restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.data.reader import Reader
+from benchmarks.labels import apply
+from benchmarks.transforms import Augmentation, CropDecision, TrainPipeline, sample_seed
+from benchmarks.values import derive_seed
+from methods.method import Images
+
+Draw = tuple[int, int]  # epoch, image index
+
+
+def order(count: int, *, seed: int, batch: int, start: int) -> Iterator[list[Draw]]:
+    """Batches of draws from step `start` on: shuffled epochs one after the other, batches reaching over their ends."""
+    epoch, position = divmod(start * batch, count)
+    shuffled = _permutation(count, seed, epoch)
+    while True:
+        draws: list[Draw] = []
+        while len(draws) < batch:
+            if position == count:
+                epoch, position = epoch + 1, 0
+                shuffled = _permutation(count, seed, epoch)
+            draws.append((epoch, int(shuffled[position])))
+            position += 1
+        yield draws
+
+
+class TrainSet(Dataset):
+    """Images of a reader with the labels a method may see, augmented; a draw decides everything random about it."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        table: np.ndarray,
+        augmentation: Augmentation,
+        *,
+        full_table: np.ndarray,
+        crop_decision: CropDecision,
+        seed: int,
+    ):
+        self._reader, self._table, self._seed = reader, table, seed
+        self._full_table = full_table if crop_decision == "full" else None  # else no unseen label gets past here
+        self._pipeline = TrainPipeline(augmentation, crop_decision=crop_decision)
+
+    def __getitem__(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+        epoch, index = draw
+        sample = self._reader.read(index)
+        labels = apply(self._table, sample.mask)
+        full = None if self._full_table is None else apply(self._full_table, sample.mask)
+        return self._pipeline(sample.image, labels, full, sample_seed(self._seed, epoch, index))
+
+
+def batches(
+    dataset: TrainSet, count: int, *, seed: int, batch: int, start: int, workers: int
+) -> Iterator[tuple[Images, Tensor]]:
+    """Endless `(Images, labels (B, H, W) uint8)` from step `start` on."""
+    loader: DataLoader[Any] = DataLoader(
+        dataset,
+        batch_sampler=order(count, seed=seed, batch=batch, start=start),  # type: ignore[arg-type]
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        collate_fn=_collate,
+        generator=torch.Generator(),  # otherwise the loader draws from the global one and shifts every later draw
+        worker_init_fn=_one_thread,
+    )
+    return iter(loader)
+
+
+def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.Generator(np.random.Philox(derive_seed("order", seed, epoch))).permutation(count)
+
+
+def _collate(items: list[tuple[np.ndarray, np.ndarray, tuple[int, int]]]) -> tuple[Images, Tensor]:
+    pixels = torch.from_numpy(np.stack([image for image, _, _ in items]))  # (B, 3, H, W)
+    labels = torch.from_numpy(np.stack([labels for _, labels, _ in items]))  # (B, H, W)
+    sizes = torch.tensor([size for _, _, size in items], dtype=torch.int64)
+    padded = bool((sizes != torch.tensor(pixels.shape[-2:])).any())
+    return Images(pixels, sizes if padded else None), labels
+
+
+def _one_thread(_: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,61 @@
+"""From a benchmark's split to the reader of one of its parts. Adding a data set: one line in `_OPENERS`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.data import voc
+from benchmarks.data.reader import Reader
+from benchmarks.data.shapes import ShapesReader
+from benchmarks.errors import DataError
+from splits.loader import Split
+
+VARIABLE: Final = "ZSS_DATA_ROOT"
+
+
+def data_roots(given: str | Path | None, environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """The folders to search, in order: `given`, else the variable ZSS_DATA_ROOT; several are parted by `os.pathsep`.
+
+    Raises DataError where a folder does not exist. Empty where none was given.
+    """
+    source = "--data-root" if given else VARIABLE
+    text = str(given) if given else environment.get(VARIABLE, "")
+    roots = tuple(Path(part).expanduser() for part in text.split(os.pathsep) if part)
+    for root in roots:
+        if not root.is_dir():
+            raise DataError(f"data root {root} (from {source}) is no folder; give the folder that holds the data set")
+    return roots
+
+
+def _open_voc(split: Split, part: str, roots: Sequence[Path], subset: bool) -> Reader:
+    folder = voc.find(roots)
+    if folder is None:
+        looked = ", ".join(str(root / place / voc.IMAGES) for root in roots for place in voc.PLACES)
+        raise DataError(f"{split.name}: no VOC 2012 found; looked for {looked}; put there {voc.SOURCE}")
+    return voc.VocReader(folder, split, part, subset=subset)
+
+
+_OPENERS: Final[dict[str, Callable[[Split, str, Sequence[Path], bool], Reader]]] = {
+    "voc2012": _open_voc,
+}
+
+
+def open_reader(split: Split, part: str, *, data_root: str | Path | None = None, subset: bool = False) -> Reader:
+    """The reader of a part ("train", "val"; generated worlds also "tune") of a benchmark's data set.
+
+    data_root: a folder, or several joined by `os.pathsep`, searched in order; None: the environment variable
+    ZSS_DATA_ROOT. Generated worlds need none. subset: accept a data set of which only some listed images are there.
+    Raises DataError, one line, where data or folder are missing.
+    """
+    if split.dataset == "shapes":
+        return ShapesReader(split, part)
+    roots = data_roots(data_root)
+    if not roots:
+        raise DataError(
+            f"{split.name} needs the data set {split.dataset} and no data root was given: "
+            f"use --data-root DIR or set {VARIABLE}"
+        )
+    return _OPENERS[split.dataset](split, part, roots, subset)

@@ -1,0 +1,107 @@
+"""What a data set is to the harness: ordered ids, and for each a picture with its mask. And decoding, written once.
+
+A new data set is one subclass of `Reader` and one line in `benchmarks.data.catalogue`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """One picture with its truth."""
+
+    id: str
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    mask: NDArray[np.uint8]  # (H, W), the data set's own ids
+
+
+class Reader(ABC):
+    """One part of a data set. Reading never depends on what was read before."""
+
+    ids: tuple[str, ...]  # in the order of the list
+    partial: bool  # True where listed ids are left out because their files are not there
+    mask_rule: str  # how the masks came to be; part of the protocol
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @abstractmethod
+    def read(self, index: int) -> Sample:
+        """The sample `ids[index]`. Raises DataError (one line) where a file is missing, broken or of the wrong kind."""
+
+    def content_sha256(self) -> str:
+        """sha256 (hex) of the ids used, one a line, in order: that of the list's file where nothing is left out."""
+        return hashlib.sha256("".join(f"{id_}\n" for id_ in self.ids).encode()).hexdigest()
+
+
+def _opened(path: Path, what: str) -> Image.Image:
+    """The decoded file; raises DataError where it is missing, truncated or no picture."""
+    try:
+        image = Image.open(path)
+        image.load()
+    except FileNotFoundError:
+        raise DataError(f"{what} {path} is missing") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{what} {path} cannot be decoded ({reason}); the file is broken: copy it again") from None
+    return image
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """A picture as `(H, W, 3)` uint8 RGB; greyscale becomes RGB. Raises DataError where it is missing or broken."""
+    return np.array(_opened(path, "image").convert("RGB"))
+
+
+def read_mask(path: Path, legal: Collection[int]) -> NDArray[np.uint8]:
+    """A mask as `(H, W)` uint8 ids; a palette PNG yields its indices.
+
+    Raises DataError where the file is missing or broken, is a colour or 16-bit picture, or holds an id not in `legal`.
+    """
+    picture = _opened(path, "mask")
+    if picture.mode not in ("L", "P"):
+        raise DataError(
+            f"mask {path} is a picture of mode {picture.mode}, expected one byte of class id a pixel (greyscale or "
+            "palette PNG); masks drawn in colours must be turned back into ids"
+        )
+    mask = np.array(picture)
+    present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+    if illegal := [int(value) for value in present if int(value) not in legal]:
+        shown = ", ".join(map(str, illegal[:8])) + (", ..." if len(illegal) > 8 else "")
+        raise DataError(
+            f"mask {path} holds ids {shown}, expected {spans(legal)}; is it a mask of another data set, or one "
+            "drawn in colours and turned grey?"
+        )
+    return mask
+
+
+def spans(ids: Collection[int]) -> str:
+    """Ids in words: `0..20, 255`."""
+    words: list[str] = []
+    rest = sorted(ids)
+    while rest:
+        end = next((i for i, value in enumerate(rest) if value != rest[0] + i), len(rest))
+        words.append(str(rest[0]) if end == 1 else f"{rest[0]}..{rest[end - 1]}")
+        rest = rest[end:]
+    return ", ".join(words)
+
+
+def paired(id_: str, image: NDArray[np.uint8], mask: NDArray[np.uint8]) -> Sample:
+    """A sample, or DataError where picture and mask differ in size."""
+    if image.shape[:2] != mask.shape:
+        raise DataError(
+            f"{id_}: the image is {image.shape[1]}x{image.shape[0]} and its mask {mask.shape[1]}x{mask.shape[0]} "
+            "pixels (width x height); they must be equal: one of the two files is resized or belongs to another picture"
+        )
+    return Sample(id_, image, mask)

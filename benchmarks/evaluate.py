@@ -1,0 +1,165 @@
+"""Evaluation: the protocol's windows and sequence of resizes, image by image.
+
+The image is resized to the short side; each window's scores are resized to the window, passed through the method's
+activation, averaged where windows overlap, then resized once to the truth's size (equal sizes: nothing to do), then
+argmax with ties to the lowest class. All bilinear, align_corners false. Classes go through in chunks with a running
+best, so that all classes are never held at full size. Every image is scored by itself: nothing of the result depends
+on batches, order, workers or seeds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from benchmarks.data.reader import Reader
+from benchmarks.geometry import Window, resized, windows
+from benchmarks.labels import apply
+from benchmarks.protocol import Inference
+from benchmarks.shifts import ShiftSweep, shift_grid
+from methods.method import FIRST_CODE, Images, Method, Vocabulary
+
+CHUNK = 16
+Best = tuple[Tensor, Tensor]  # score and class of the best class so far, (H, W) each
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one pass over the images counted."""
+
+    shifts: np.ndarray  # (S,) float64, sorted
+    own_index: int
+    matrices: np.ndarray  # (S, C, C) int64 [shift, truth, prediction]
+    per_image: np.ndarray  # (N, 4) int64: image, truth, prediction, pixels; at the own shift, what is 0 left out
+    images: int
+    ignored_pixels: int
+    seconds: float
+    images_per_second: float | None  # the first image left out
+
+
+@torch.inference_mode()
+def evaluate(
+    method: Method,
+    reader: Reader,
+    vocabulary: Vocabulary,
+    inference: Inference,
+    table: np.ndarray,
+    *,
+    device: torch.device | str = "cpu",
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Score a method on every image of a reader. `table` maps mask values to classes, as in `benchmarks.labels`."""
+    method.eval()
+    sweep = ShiftSweep(len(vocabulary), shift_grid(method.seen_shift, method.shift_span), method.seen_shift, device)
+    per_image: list[np.ndarray] = []
+    ignored, start, warm = 0, time.perf_counter(), 0.0
+    for index in range(len(reader)):
+        sample = reader.read(index)
+        truth = torch.from_numpy(apply(table, sample.mask)).to(device)
+        labelled = truth < FIRST_CODE
+        seen, unseen = best_classes(method, sample.image, vocabulary, inference, tuple(truth.shape), device)
+        classes = truth[labelled].long()
+        prediction = sweep.add(classes, _at(seen, labelled), _at(unseen, labelled))
+        per_image.append(_pairs(index, classes, prediction, len(vocabulary)))
+        ignored += truth.numel() - len(classes)
+        warm = warm or time.perf_counter()
+        watch(index + 1, len(reader))
+    end = time.perf_counter()
+    rate = (len(reader) - 1) / (end - warm) if len(reader) > 1 else None
+    counts = np.concatenate(per_image) if per_image else np.zeros((0, 4), np.int64)
+    return Evaluation(sweep.shifts, sweep.own_index, sweep.matrices(), counts, len(reader), ignored, end - start, rate)
+
+
+def best_classes(
+    method: Method,
+    image: np.ndarray,
+    vocabulary: Vocabulary,
+    inference: Inference,
+    size: tuple[int, ...],
+    device: torch.device | str = "cpu",
+) -> tuple[Best | None, Best | None]:
+    """The best seen and the best unseen class of every pixel of one image, `(H, W)` each, at the truth's size.
+
+    image: `(H, W, 3)` uint8. None where the vocabulary has no such class.
+    """
+    best: dict[bool, Best] = {}
+    for classes, scores in score_chunks(method, image, vocabulary, inference, size, device):
+        values, where = scores.max(dim=0)  # the first of equal maxima
+        chunk = (values, torch.tensor(classes, device=values.device)[where])
+        kind = vocabulary.seen[classes[0]]
+        if kind in best:
+            better = chunk[0] > best[kind][0]  # strictly: an earlier class keeps a tie
+            chunk = (torch.where(better, chunk[0], best[kind][0]), torch.where(better, chunk[1], best[kind][1]))
+        best[kind] = chunk
+    return best.get(True), best.get(False)
+
+
+def score_chunks(
+    method: Method,
+    image: np.ndarray,
+    vocabulary: Vocabulary,
+    inference: Inference,
+    size: tuple[int, ...],
+    device: torch.device | str = "cpu",
+    chunk: int = CHUNK,
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Classes and their activated scores `(c, H, W)` at the truth's size; a chunk is all seen or all unseen."""
+    height, width = resized(image.shape[0], image.shape[1], inference.short_side)
+    if (height, width) != image.shape[:2]:
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)
+    boxes = windows(height, width, inference.window, inference.stride)
+    # every window has the same size, so they go through the method as one batch
+    crops = torch.stack([pixels[:, y1:y2, x1:x2] for y1, x1, y2, x2 in boxes])
+    grids = [method.scores(Images(crops), vocabulary)]  # (W, C, h, w)
+    if inference.flips:
+        grids.append(method.scores(Images(crops.flip(-1)), vocabulary).flip(-1))
+    seen = vocabulary.seen_mask(device)
+    for kind in (True, False):
+        members = [index for index, flag in enumerate(vocabulary.seen) if flag is kind]
+        for first in range(0, len(members), chunk):
+            classes = members[first : first + chunk]
+            canvas = _canvas(method, [grid[:, classes] for grid in grids], seen[classes], boxes, (height, width))
+            yield classes, _resize(canvas, size)[0]
+
+
+def _canvas(
+    method: Method, grids: list[Tensor], seen: Tensor, boxes: tuple[Window, ...], size: tuple[int, int]
+) -> Tensor:
+    """`(1, c, H, W)`: activated window scores, averaged where windows (and mirrored passes) overlap."""
+    window = (boxes[0][2] - boxes[0][0], boxes[0][3] - boxes[0][1])
+    scores = [method.activate(_resize(grid, window), seen) for grid in grids]
+    activated = scores[0] if len(scores) == 1 else torch.stack(scores).mean(dim=0)  # (W, c, h, w)
+    if len(boxes) == 1:
+        return activated
+    total = activated.new_zeros(1, activated.shape[1], *size)
+    count = activated.new_zeros(1, 1, *size)
+    for scored, (y1, x1, y2, x2) in zip(activated, boxes, strict=True):
+        total[0, :, y1:y2, x1:x2] += scored
+        count[0, :, y1:y2, x1:x2] += 1
+    return total / count
+
+
+def _resize(scores: Tensor, size: tuple[int, ...]) -> Tensor:
+    if tuple(scores.shape[-2:]) == tuple(size):
+        return scores
+    return interpolate(scores, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+def _at(best: Best | None, labelled: Tensor) -> Best | None:
+    return None if best is None else (best[0][labelled], best[1][labelled])
+
+
+def _pairs(image: int, truth: Tensor, prediction: Tensor, classes: int) -> np.ndarray:
+    """`(n, 4)`: image, truth, prediction, pixels, for the pairs that occur."""
+    counts = torch.bincount(truth * classes + prediction, minlength=classes * classes)
+    pairs = counts.nonzero()[:, 0]
+    rows = torch.stack([torch.full_like(pairs, image), pairs // classes, pairs % classes, counts[pairs]], dim=1)
+    return rows.cpu().numpy()

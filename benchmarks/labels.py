@@ -1,0 +1,107 @@
+"""From a data set's mask ids to the labels a method trains on and to the truth it is scored against: one table lookup.
+
+Unseen classes are removed here, before anything else (cropping, mining, losses) sees a label. The label codes are those
+of `methods.method`, repeated because this file must not import torch; a test holds them equal.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.data.reader import spans
+from benchmarks.errors import DataError
+from benchmarks.protocol import Setting
+from splits.loader import Fold, Split
+
+UNLABELLED: Final = 255  # background or an unseen class: nobody says which
+VOID: Final = 254  # border of an object or padding
+UNSEEN_EXTENT: Final = 253  # some unseen class, not told which (only transductive-known-extent)
+IGNORED: Final = 255  # in a truth: counts nowhere
+ILLEGAL: Final = 252  # in a table only: no mask of the data set may hold this id; class indices stay below
+
+Background = Literal["ignored", "class"]
+Border = Literal["void", "unlabelled"]
+Table = NDArray[np.uint8]  # (256,)
+
+
+def _table(split: Split, entries: dict[int, int]) -> Table:
+    """A table of these entries, everything else illegal; `split.legal_ids` must all have one."""
+    if len(split.classes) >= ILLEGAL:
+        raise ValueError(f"{split.name}: at most {ILLEGAL - 1} classes fit into uint8 labels, got {len(split.classes)}")
+    if split.legal_ids != entries.keys():
+        raise ValueError(f"{split.name}: entries for {sorted(entries)}, expected {sorted(split.legal_ids)}")
+    table = np.full(256, ILLEGAL, dtype=np.uint8)
+    for id_, label in entries.items():
+        table[id_] = label
+    return table
+
+
+def training_table(
+    split: Split,
+    fold: Fold,
+    *,
+    setting: Setting,
+    background: Background = "ignored",
+    border: Border = "void",
+) -> Table:
+    """`(256,)` uint8: mask id to training label (ZegCLIP, models/segmentor, with codes of our own for -1).
+
+    | setting | seen class | unseen class |
+    | --- | --- | --- |
+    | inductive | position in `fold.seen` | 255 |
+    | transductive | position in `split.classes` | 255 |
+    | transductive-known-extent | position in `split.classes` | 253 |
+    | fully-supervised | position in `split.classes` | position in `split.classes` |
+
+    background: 255, or with "class" one index past the training classes, whose query the caller then adds (a pixel
+    labelled background tells that no unseen class is there). border: the data set's ignore id becomes 254 (void) or
+    255.
+    """
+    _check("setting", setting, Setting)
+    _check("background", background, Background)
+    _check("border", border, Border)
+    if fold.classes != split.classes:
+        raise ValueError(f"{split.name}: fold {fold.index} is of other classes")
+    vocabulary = fold.seen if setting == "inductive" else split.classes
+    labels = {name: index for index, name in enumerate(vocabulary)}
+    if setting != "fully-supervised":
+        hidden = UNSEEN_EXTENT if setting == "transductive-known-extent" else UNLABELLED
+        labels |= dict.fromkeys(fold.unseen, hidden)
+    entries = {id_: labels[name] for name, id_ in zip(split.classes, split.ids, strict=True)}
+    if split.background_id is not None:
+        entries[split.background_id] = UNLABELLED if background == "ignored" else len(vocabulary)
+    if split.ignore_id is not None:
+        entries[split.ignore_id] = VOID if border == "void" else UNLABELLED
+    return _table(split, entries)
+
+
+def evaluation_table(split: Split, *, background: Background = "ignored") -> Table:
+    """`(256,)` uint8: mask id to truth: position in `split.classes`; 255 ignored.
+
+    background: 255, or with "class" `len(split.classes)`. The data set's ignore id is always 255.
+    """
+    _check("background", background, Background)
+    entries = {id_: index for index, id_ in enumerate(split.ids)}
+    if split.background_id is not None:
+        entries[split.background_id] = IGNORED if background == "ignored" else len(split.classes)
+    if split.ignore_id is not None:
+        entries[split.ignore_id] = IGNORED
+    return _table(split, entries)
+
+
+def apply(table: Table, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The mask's labels, `(H, W)` uint8. Raises DataError naming ids that no mask of the data set may hold."""
+    labels = table[mask]
+    if (wrong := labels == ILLEGAL).any():
+        illegal = ", ".join(map(str, np.unique(mask[wrong])[:8]))
+        legal = [int(id_) for id_ in np.flatnonzero(table != ILLEGAL)]
+        raise DataError(f"a mask holds ids {illegal}, expected {spans(legal)}; is it a mask of another data set?")
+    return labels
+
+
+def _check(what: str, value: str, choices: object) -> None:
+    if value not in get_args(choices):
+        raise ValueError(f"unknown {what} {value!r}; there are: {', '.join(get_args(choices))}")

@@ -1,0 +1,121 @@
+"""The protocol: what exactly is measured. "mIoU" is not one number, so every result carries its protocol.
+
+A protocol has a training side and an evaluation side: weights trained under one training side can be scored under
+several evaluation sides. No table, delta or test compares numbers of different protocols.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from benchmarks.values import Value, digest
+
+Setting = Literal["inductive", "transductive", "transductive-known-extent", "fully-supervised"]
+
+
+class DataSource(Value):
+    """Data by content, never by path."""
+
+    dataset: str  # "voc2012", "shapes"
+    year: str = ""  # where a data set has several editions
+    ids_sha256: str  # sha256 of the image ids used, in order
+    partial: bool = False  # True where only part of the official list was present
+    mask_rule: str  # how masks came to be, e.g. "SegmentationClassAug"
+
+
+class Queries(Value):
+    """What CLIP's text encoder is given. One comparison uses one set for all methods."""
+
+    texts: tuple[str, ...]  # the words for each class, in the order of the classes
+    templates: tuple[str, ...]
+
+
+class Inference(Value):
+    """Sizes at test time; the sequence of resizes is that of `benchmarks.evaluate`."""
+
+    short_side: int  # the image is resized so that its short side is this, the long side unbounded
+    window: int | None = None  # side of the square window; None: the whole image at once
+    stride: int | None = None
+    flips: bool = False  # scores of the mirrored image averaged in
+
+
+class _Side(Value):
+    classes: tuple[str, ...]
+    seen: tuple[str, ...]
+    queries: Queries
+    data: DataSource
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("class names must differ from one another")
+        if unknown := set(self.seen) - set(self.classes):
+            raise ValueError(f"seen classes that are no classes: {sorted(unknown)}")
+        if len(self.queries.texts) != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes but {len(self.queries.texts)} query texts")
+        return self
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """The classes without labels in training, in the order of the classes."""
+        return tuple(name for name in self.classes if name not in set(self.seen))
+
+
+class TrainSide(_Side):
+    """What may be learned from."""
+
+    setting: Setting = "inductive"
+    training_images: Literal["keep", "drop"] = "keep"  # images that contain unseen classes
+    crop_decision: Literal["masked", "full"] = "masked"  # labels that decide a crop: without unseen classes, or all
+    border: Literal["void", "unlabelled"] = "void"  # what VOC's border pixels are to a method
+
+
+class EvalSide(_Side):
+    """What is asked and how it is counted."""
+
+    kind: Literal["generalised", "episodic-binary"] = "generalised"
+    background: Literal["ignored", "class"] = "ignored"
+    absent_class: Literal["skip", "skip-absent-in-truth"] = "skip"
+    inference: Inference
+
+
+class Protocol(Value):
+    """Both sides. `hash` covers every field; `family` leaves out which classes are seen, so that folds share it."""
+
+    train: TrainSide
+    evaluation: EvalSide
+
+    @property
+    def hash(self) -> str:
+        """sha256 over every field."""
+        return self.digest()
+
+    @property
+    def family(self) -> str:
+        """sha256 over every field but seen/unseen: a mean over folds needs one family and each fold once."""
+        essence = self.essence()
+        for side in essence.values():
+            side.pop("seen", None)
+        return digest(essence)
+
+    def words(self) -> str:
+        """The protocol in words, for the line under a table."""
+        t, e = self.train, self.evaluation
+        inference = e.inference
+        window = f"window {inference.window}, stride {inference.stride}" if inference.window else "whole image"
+        parts = [
+            f"{e.kind}, {t.setting}",
+            "background ignored" if e.background == "ignored" else "background is a class",
+            f"images with unseen classes {'kept, unlabelled there' if t.training_images == 'keep' else 'dropped'}",
+            f"crops decided on {'masked' if t.crop_decision == 'masked' else 'full'} labels",
+            f"border {t.border}",
+            f"absent classes: {e.absent_class}",
+            f"short side {inference.short_side}, {window}{', flips' if inference.flips else ''}",
+            f"{e.data.dataset}{' ' + e.data.year if e.data.year else ''} ({e.data.mask_rule})",
+            f"{len(e.queries.templates)} text template{'s' * (len(e.queries.templates) > 1)}",
+        ]
+        if t.data.partial or e.data.partial:
+            parts.append("PARTIAL data: only the listed images that were present")
+        return "; ".join(parts)

@@ -1,0 +1,74 @@
+"""What identifies a run: `TrainSpec` (what to train) and `EvalSpec` (how to score it). Their keys name the folders.
+
+What cannot change a result (workers, cluster, folders) is in neither; thread count, device kind and package versions
+go into provenance. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from benchmarks.protocol import EvalSide, Protocol, TrainSide
+from benchmarks.transforms import Augmentation
+from benchmarks.values import Value
+
+
+class ClipId(Value):
+    """Which CLIP. A local or built-in file is identified by its content, a hub's weights by name and tag."""
+
+    model: str  # open_clip's model name, e.g. "ViT-B-16"
+    pretrained: str  # open_clip's tag, "builtin", or "file"
+    sha256: str = ""  # of the file, where it is known before loading
+
+
+class Recipe(Value):
+    """How a method is trained: data, not code."""
+
+    name: str  # shown in tables, e.g. "paper" or "shapes"
+    iterations: int = Field(ge=0)
+    batch: int = Field(ge=1)  # effective batch over all ranks and micro-batches
+    augmentation: Augmentation
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    poly_power: float = 0.9
+    min_lr: float = 0.0
+    warmup_iterations: int = Field(default=0, ge=0)
+    warmup_ratio: float = 1e-6
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+
+class TrainSpec(Value):
+    """One job: what to train. Same spec, same weights."""
+
+    method: str
+    config: dict[str, Any] = {}  # the method's settings that are not at their default
+    benchmark: str
+    fold: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    side: TrainSide
+    clip: ClipId | None = None  # None for methods that use none
+    recipe: Recipe
+    limit: int | None = Field(default=None, ge=1)  # a trial run: this many images and iterations at most
+
+    @property
+    def folder(self) -> str:
+        """The run's folder below the root of runs."""
+        return f"{self.benchmark}/{self.method}/fold{self.fold}-seed{self.seed}-{self.key}"
+
+
+class EvalSpec(Value):
+    """How finished weights are scored."""
+
+    benchmark: str
+    fold: int = Field(ge=0)
+    part: str = "val"
+    side: EvalSide
+    limit: int | None = Field(default=None, ge=1)
+
+
+def protocol_of(train: TrainSpec, evaluation: EvalSpec) -> Protocol:
+    """The protocol under which this pair of specs yields a number."""
+    return Protocol(train=train.side, evaluation=evaluation.side)

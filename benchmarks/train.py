@@ -1,0 +1,192 @@
+"""The training loop: short, ours, and the same for every method. Fabric drives device, precision and ranks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from benchmarks.checkpoint import Checkpoints
+from benchmarks.errors import UserError
+from benchmarks.spec import Recipe
+from benchmarks.values import derive_seed
+from methods.method import Images, Method
+
+CHECKPOINTS_PER_RUN = 10
+POINTS_PER_RUN = 100
+WARMUP_STEPS = 5  # left out of the rate
+
+Batches = Callable[[int], Iterator[tuple[Images, Tensor]]]  # from a step on
+Curve = list[tuple[int, dict[str, float]]]  # (step, mean of each loss since the last point)
+
+
+class Stopped(Exception):
+    """The run was asked to stop; a checkpoint of the step reached is on disk."""
+
+
+@dataclass
+class Progress:
+    """What the loop tells whoever watches, after every step."""
+
+    step: int
+    iterations: int
+    images_per_second: float | None
+    curve: Curve
+
+
+@dataclass
+class Trained:
+    """What a finished training leaves besides the weights in the method."""
+
+    curve: Curve = field(default_factory=list)
+    seconds: float = 0.0
+    images_per_second: float | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Poly decay to `min_lr`, times a linear warm-up (mmcv's PolyLrUpdaterHook; zegclip.md section 4)."""
+    decay = (1 - step / recipe.iterations) ** recipe.poly_power
+    rate = (recipe.lr - recipe.min_lr) * decay + recipe.min_lr
+    if step < recipe.warmup_iterations:
+        rate *= 1 - (1 - step / recipe.warmup_iterations) * (1 - recipe.warmup_ratio)
+    return rate
+
+
+def train(
+    method: Method,
+    batches: Batches,
+    recipe: Recipe,
+    *,
+    seed: int,
+    fabric: Fabric,
+    checkpoints: Checkpoints,
+    watch: Callable[[Progress], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Trained:
+    """Train from the newest checkpoint, or from the start. Raises Stopped after saving, UserError at a loss of NaN."""
+    if recipe.iterations == 0:
+        return Trained()
+    loop = _Loop(method, recipe, seed, fabric, checkpoints)
+    loop.resume()
+    clock = _Clock(recipe.batch)
+    source = batches(loop.step)
+    every = max(1, recipe.iterations // CHECKPOINTS_PER_RUN)
+    while loop.step < recipe.iterations:
+        loop.advance(*next(source))
+        clock.tick()
+        watch(Progress(loop.step, recipe.iterations, clock.rate(), loop.curve))
+        if loop.step < recipe.iterations and (loop.step % every == 0 or stop()):
+            loop.save()
+            if stop():
+                raise Stopped(f"stopped at step {loop.step} of {recipe.iterations}")
+    return Trained(loop.curve, clock.seconds(), clock.rate(), loop.warnings)
+
+
+class _Loop:
+    """The state of a training: the method, its optimiser, the step, the loss curve."""
+
+    def __init__(self, method: Method, recipe: Recipe, seed: int, fabric: Fabric, checkpoints: Checkpoints):
+        self.method, self.recipe, self.seed = method, recipe, seed
+        self.fabric, self.checkpoints = fabric, checkpoints
+        self.step = 0
+        self.curve: Curve = []
+        self.warnings: list[str] = []
+        self._pending: list[tuple[tuple[str, ...], Tensor]] = []
+        self._point_every = max(1, recipe.iterations // POINTS_PER_RUN)
+        groups = method.parameter_groups()
+        self._scales = [group.pop("lr_scale", 1.0) for group in groups]
+        self.optimizer = (
+            torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
+            if groups
+            else None
+        )
+        if self.optimizer is None:
+            self._wrapped: Any = fabric.setup_module(method)
+        else:
+            self._wrapped, self.optimizer = fabric.setup(method, self.optimizer)
+        self._wrapped.mark_forward_method("losses")  # else neither gradient synchronisation nor precision applies
+
+    def advance(self, images: Images, labels: Tensor) -> None:
+        """One step."""
+        for group, scale in zip(self.optimizer.param_groups if self.optimizer else [], self._scales, strict=False):
+            group["lr"] = learning_rate(self.recipe, self.step) * scale
+        # dropout and the like draw from a stream of their own per step, so that a resumed run needs no stored state
+        torch.manual_seed(derive_seed("step", self.seed, self.step, self.fabric.global_rank))
+        device = self.fabric.device
+        self.method.train()
+        losses = self._wrapped.losses(images.to(device), labels.to(device), progress=self.step / self.recipe.iterations)
+        if losses and self.optimizer is not None:
+            self.optimizer.zero_grad(set_to_none=True)
+            self.fabric.backward(torch.stack(tuple(losses.values())).sum())
+            self.optimizer.step()
+        if losses:
+            self._pending.append((tuple(losses), torch.stack([v.detach().float() for v in losses.values()])))
+        self.step += 1
+        if self.step % self._point_every == 0 or self.step == self.recipe.iterations:
+            self._add_point()
+
+    def save(self) -> None:
+        """Write a checkpoint of this step."""
+        self.checkpoints.save(
+            self.step,
+            {
+                "trained": self.method.trained_state(),
+                "optimizer": self.optimizer.state_dict() if self.optimizer else {},
+                "curve": self.curve,
+                "pending": [(names, values.cpu()) for names, values in self._pending],
+            },
+        )
+
+    def resume(self) -> None:
+        """Go on from the newest checkpoint that can be trusted, if there is one."""
+        state, self.warnings = self.checkpoints.latest()
+        if state is None:
+            return
+        self.method.load_trained_state(state["trained"])
+        if self.optimizer is not None:
+            self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self.curve = [(step, dict(losses)) for step, losses in state["curve"]]
+        self._pending = [(tuple(names), values.to(self.fabric.device)) for names, values in state["pending"]]
+
+    def _add_point(self) -> None:
+        if not self._pending:
+            return
+        names = self._pending[0][0]
+        means = torch.stack([values for _, values in self._pending]).double().mean(dim=0).tolist()
+        self._pending = []
+        losses = dict(zip(names, means, strict=True))
+        if wrong := [name for name, value in losses.items() if not math.isfinite(value)]:
+            raise UserError(
+                f"the loss {', '.join(wrong)} is not finite by step {self.step}; lower the learning rate "
+                f"(now {self.recipe.lr}), or use 32-true precision (now {self.recipe.precision})"
+            )
+        self.curve.append((self.step, losses))
+
+
+class _Clock:
+    """Wall time and the rate without warm-up."""
+
+    def __init__(self, batch: int):
+        self._batch, self._start, self._ticks = batch, time.perf_counter(), 0
+        self._warm: float | None = None
+
+    def tick(self) -> None:
+        self._ticks += 1
+        if self._ticks == WARMUP_STEPS:
+            self._warm = time.perf_counter()
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start
+
+    def rate(self) -> float | None:
+        if self._warm is None or self._ticks <= WARMUP_STEPS:
+            return None
+        return (self._ticks - WARMUP_STEPS) * self._batch / (time.perf_counter() - self._warm)

@@ -1,0 +1,69 @@
+"""Values that identify things: frozen, validated, with one canonical JSON form and its sha256.
+
+A field that still has the default it was introduced with is left out of the canonical form, so that a new field does
+not rename what was computed before it existed. The other side of that bargain: a default, once released, never changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from benchmarks.errors import UserError
+
+KEY_LENGTH = 8
+
+
+def canonical_json(data: Any) -> str:
+    """The one JSON text of a plain value: sorted keys, no spaces, no NaN."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(data: Any) -> str:
+    """The sha256 (hex) of a plain value's canonical JSON."""
+    return hashlib.sha256(canonical_json(data).encode()).hexdigest()
+
+
+def derive_seed(*axes: str | int) -> int:
+    """A 63-bit seed from named axes, e.g. `derive_seed("init", 3)`: streams for different uses never meet."""
+    return int.from_bytes(hashlib.sha256(canonical_json(list(axes)).encode()).digest()[:8], "big") >> 1
+
+
+class Value(BaseModel):
+    """Base of everything that identifies a run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def essence(self) -> dict[str, Any]:
+        """The plain form without fields at their introduced default: what the digest is taken of."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def digest(self) -> str:
+        """The sha256 (hex) of the canonical form."""
+        return digest(self.essence())
+
+    @property
+    def key(self) -> str:
+        """The first letters of the digest, used in folder names."""
+        return self.digest()[:KEY_LENGTH]
+
+    @classmethod
+    def parse(cls, data: Any, *, source: str) -> Self:
+        """Validate plain data; raises UserError with one line that names the source and each wrong field."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise UserError(f"{source}: not a valid {cls.__name__}: {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """A validation error in one line: `field: what is wrong (got value)`."""
+    parts = []
+    for item in error.errors():
+        where = ".".join(str(part) for part in item["loc"]) or "value"
+        got = repr(item.get("input"))
+        parts.append(f"{where}: {item['msg']} (got {got if len(got) <= 80 else got[:77] + '...'})")
+    return "; ".join(parts)

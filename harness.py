@@ -1,0 +1,199 @@
+"""The command line: train, score and tabulate CLIP-based zero-shot segmentors under one protocol.
+
+    python harness.py --methods all             run everything on the built-in benchmark and print the table
+    python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
+    python harness.py status | eval | tables | list | data --help
+
+Loads no torch for --help, list, status and tables. Exit codes: 0 all done, 1 some runs failed, 2 bad arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.errors import UserError
+
+ROOT = Path(__file__).resolve().parent
+RUNS = ROOT / "results" / "runs"
+COMMANDS = ("run", "eval", "status", "tables", "list")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, do, and return the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        arguments.insert(0, "run")
+    options = _parser().parse_args(arguments)
+    try:
+        return options.command(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output went away (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train and score what is asked and not there yet; print the tables."""
+    from results.launch.grid import make_grid
+
+    return make_grid(options, train=True)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Score finished weights under the evaluation asked for, without training."""
+    from results.launch.grid import make_grid
+
+    return make_grid(options, train=False)
+
+
+def status(options: argparse.Namespace) -> int:
+    """Print the state of every run asked for."""
+    from results.launch.grid import print_status
+
+    return print_status(options)
+
+
+def tables(options: argparse.Namespace) -> int:
+    """Print the tables of stored records."""
+    from results.launch.grid import print_tables
+
+    return print_tables(options)
+
+
+def list_things(options: argparse.Namespace) -> int:
+    """Print the methods or the benchmarks there are."""
+    from results.launch.listing import list_benchmarks, list_methods
+
+    what = {"methods": list_methods, "benchmarks": list_benchmarks}
+    for name in [options.what] if options.what else what:
+        print(what[name](options.data_root), end="\n\n" if not options.what else "\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    assert __doc__ is not None
+    summary, _, rest = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="harness.py", description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="|".join(COMMANDS))
+    made = commands.add_parser("run", help="train, score, tabulate; the default command")
+    _grid(made)
+    _evaluation(made)
+    _execution(made)
+    made.set_defaults(command=run)
+    scored = commands.add_parser("eval", help="score finished weights under another evaluation, without training")
+    _grid(scored)
+    _evaluation(scored)
+    _execution(scored)
+    scored.set_defaults(command=evaluate)
+    seen = commands.add_parser("status", help="the state of every run asked for")
+    _grid(seen)
+    _evaluation(seen)
+    seen.set_defaults(command=status)
+    shown = commands.add_parser("tables", help="tables of stored records; needs no data and no torch")
+    _tables(shown)
+    shown.set_defaults(command=tables)
+    listed = commands.add_parser("list", help="the methods and benchmarks there are")
+    listed.add_argument("what", nargs="?", choices=["methods", "benchmarks"])
+    listed.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")
+    listed.set_defaults(command=list_things)
+    return parser
+
+
+def _grid(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what to run")
+    group.add_argument("--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD")
+    group.add_argument(
+        "--benchmarks", nargs="+", metavar="B", help="default: shapes-5i, or pascal-5i where a data root is known"
+    )
+    group.add_argument("--folds", nargs="+", type=_natural, metavar="K", help="default: all")
+    group.add_argument("--seeds", nargs="+", type=_natural, default=[0], metavar="S", help="default: 0")
+    group.add_argument(
+        "--clip",
+        metavar="MODEL/TAG",
+        help="open_clip model and tag (ViT-B-16/openai) or MODEL/path/to/file; default: built in",
+    )
+    group.add_argument(
+        "--setting",
+        default="inductive",
+        choices=["inductive", "transductive", "transductive-known-extent", "fully-supervised"],
+    )
+    group.add_argument(
+        "--data-root", metavar="DIR", help=f"folders of data sets, joined by {os.pathsep!r} (else ZSS_DATA_ROOT)"
+    )
+    group.add_argument("--subset", action="store_true", help="use the listed images that are present; marked partial")
+    group.add_argument(
+        "--scale",
+        choices=["native", "trial"],
+        help="photos at the papers' size, or at one the built-in CLIP can see (default with it: trial)",
+    )
+    group.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="M.FIELD=VALUE",
+        help="a method's or the recipe's setting, e.g. zegclip.prompt_tokens=100 recipe.iterations=600",
+    )
+    group.add_argument("--limit", type=_positive, metavar="N", help="a trial run: N images and N iterations at most")
+    group.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs are stored; default: results/runs"
+    )
+
+
+def _evaluation(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how to score (each choice is another protocol)")
+    group.add_argument("--part", default="val", choices=["val", "tune"], help="tune: to choose constants on; no result")
+    group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
+    group.add_argument("--short-side", type=_positive, metavar="PX")
+    group.add_argument("--window", type=_positive, metavar="PX")
+    group.add_argument("--stride", type=_positive, metavar="PX")
+    group.add_argument("--flips", action="store_true", default=None, help="average the scores of the mirrored image in")
+
+
+def _execution(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how to execute (changes no number)")
+    group.add_argument("--jobs", type=_positive, metavar="N", help="runs at once; default: one a core, or one a GPU")
+    group.add_argument("--threads", type=_positive, default=1, metavar="N", help="CPU threads of a run; default: 1")
+    group.add_argument(
+        "--workers", type=_natural, default=0, metavar="N", help="data loader processes of a run; default: 0"
+    )
+    group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+    group.add_argument("--dry-run", action="store_true", help="print the runs and their states, start nothing")
+    group.add_argument("--force", action="store_true", help="throw away what is there and run again")
+    group.add_argument("--retry", action="store_true", help="run failed ones again")
+    group.add_argument("--stale", action="store_true", help="run again what was made with other sources of its method")
+
+
+def _tables(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", dest="roots", nargs="+", type=Path, default=[RUNS], metavar="DIR", help="folders of runs"
+    )
+    parser.add_argument("--methods", nargs="+", metavar="M")
+    parser.add_argument("--benchmarks", nargs="+", metavar="B")
+    parser.add_argument("--by", default="method", choices=["method", "fold"])
+    parser.add_argument("--format", default="markdown", choices=["markdown", "csv"])
+
+
+def _positive(text: str) -> int:
+    value = _natural(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
+    return value
+
+
+def _natural(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The methods, by name: one line each. No torch here, so that planning and listing stay fast.
+
+`config` and `builder` are named as strings (`module:attribute`); the config is imported to plan a run, the builder
+only when a method is really built.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from methods.clip import Clip
+    from methods.configs.base import MethodConfig
+    from methods.method import Method, Vocabulary
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One method, or a named variant of one (the same builder, with some switches fixed)."""
+
+    title: str  # one line for `list methods`
+    config: str  # "methods.configs.x:XConfig", a MethodConfig
+    builder: str  # "methods.x:build", called as build(clip=..., vocabulary=..., config=...)
+    fidelity: str  # what of it is an author's and what is our reading
+    needs: Literal["nothing", "tokens", "blocks"]  # of CLIP; text comes with tokens
+    fixed: dict[str, Any] = field(default_factory=dict)  # config fields that make the variant
+    group: str = "comparison"  # "comparison" (run by --methods all) or "ablation:<method>"
+
+
+_SWITCHED = "ZegCLIP's switches; the paper's ablations are published without code"
+_BASELINE = "from notes on the paper; no code is public"
+_FLOOR = "ours"
+
+
+def _zegclip(title: str, *, group: str = "ablation:zegclip", fidelity: str = _SWITCHED, **fixed: str) -> Entry:
+    return Entry(
+        title=title,
+        config="methods.configs.zegclip:ZegClipConfig",
+        builder="methods.zegclip:build",
+        fidelity=fidelity,
+        needs="blocks",
+        fixed=fixed,
+        group=group,
+    )
+
+
+METHODS: dict[str, Entry] = {
+    "constant": Entry(
+        title="always the seen class with the most labelled pixels",
+        config="methods.configs.floors:ConstantConfig",
+        builder="methods.floors:build_constant",
+        fidelity=_FLOOR,
+        needs="nothing",
+    ),
+    "random": Entry(
+        title="chance, the same for the same picture",
+        config="methods.configs.floors:RandomConfig",
+        builder="methods.floors:build_random",
+        fidelity=_FLOOR,
+        needs="nothing",
+    ),
+    "clip": Entry(
+        title="training-free: text against CLIP's dense tokens",
+        config="methods.configs.clip:ClipConfig",
+        builder="methods.training_free:build",
+        fidelity="MaskCLIP's value path or plain tokens, without its refinements",
+        needs="tokens",
+    ),
+    "zegclip-baseline": _zegclip(
+        "ZegCLIP's baseline: frozen encoder, softmax cross-entropy, text queries",
+        group="comparison",
+        fidelity=_BASELINE,
+        encoder="frozen",
+        loss="exclusive",
+        query="text",
+    ),
+    "zegclip": _zegclip(
+        "ZegCLIP: deep prompts, focal + dice, relationship descriptor",
+        group="comparison",
+        fidelity="exact: equal to recorded values of the released code",
+    ),
+    "zegclip-baseline-ft": _zegclip(
+        "ZegCLIP's baseline with the encoder fine-tuned",
+        fidelity=_BASELINE,
+        encoder="finetuned",
+        loss="exclusive",
+        query="text",
+    ),
+    "zegclip-without-dpt": _zegclip("ZegCLIP without deep prompts", encoder="frozen"),
+    "zegclip-without-nel": _zegclip("ZegCLIP with softmax cross-entropy", loss="exclusive"),
+    "zegclip-without-rd": _zegclip("ZegCLIP with text alone as query", query="text"),
+}
+
+
+def entry(name: str) -> Entry:
+    """The entry of a method; raises ValueError naming the ones that exist."""
+    if name not in METHODS:
+        raise ValueError(f"no method is called {name!r}; there are: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def config_class(name: str) -> type[MethodConfig]:
+    """The config model of a method."""
+    return _imported(entry(name).config)
+
+
+def build_method(name: str, *, clip: Clip | None, vocabulary: Vocabulary, config: MethodConfig) -> Method:
+    """Build a method for a training vocabulary (in the inductive setting: the seen classes alone)."""
+    return _imported(entry(name).builder)(clip=clip, vocabulary=vocabulary, config=config)
+
+
+def _imported(target: str) -> Any:
+    module, attribute = target.split(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,226 @@
+"""What the commands do with a whole grid of runs: make it, tell its states, print its tables."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.catalogue import BUILTIN, Data, benchmark
+from benchmarks.data.catalogue import data_roots
+from benchmarks.errors import UserError
+from benchmarks.spec import ClipId
+from results.files import sha256_of
+from results.launch.job import Device, Job
+from results.launch.plan import Request, Run, Status, methods_named, plan, status
+from results.provenance import threads as cores
+from results.record import RunRecord
+from results.store import CorruptRecord, find_records
+
+INTERRUPTED = 130
+
+
+def make_grid(options: argparse.Namespace, *, train: bool) -> int:
+    """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
+    request, clip_file = request_of(options)
+    runs = plan(request)
+    rows = [(run, _status_or_word(run, options.runs)) for run in runs]
+    _warn(request)
+    if options.dry_run:
+        return _print_states(rows)
+    device, count = _device(options)
+    jobs = [
+        Job(
+            run=run,
+            root=options.runs.resolve(),
+            data=request.data,
+            train=train,
+            force=options.force,
+            threads=options.threads,
+            workers=options.workers,
+            device=device,
+            clip_file=clip_file,
+        )
+        for run, seen in rows
+        if _wanted(seen, options)
+    ]
+    if jobs and not _execute(jobs, options, count):
+        print(f"interrupted; to go on: {_command()}", file=sys.stderr)
+        return INTERRUPTED
+    after = [(run, status(run, options.runs)) for run in runs]
+    _print_tables_of(runs, after, options.runs)
+    return _summary(after)
+
+
+def print_status(options: argparse.Namespace) -> int:
+    """A line for each run asked for."""
+    request, _ = request_of(options)
+    return _print_states([(run, _status_or_word(run, options.runs)) for run in plan(request)])
+
+
+def print_tables(options: argparse.Namespace) -> int:
+    """Tables from stored records alone."""
+    from results.tables import build_tables
+
+    records = []
+    for root in options.roots:
+        if not root.is_dir():
+            raise UserError(f"{root} is no folder of runs; give one with --from, or run something first")
+        records += _readable(root)
+    if options.methods:
+        chosen = set(methods_named(options.methods))
+        records = [r for r in records if r.result.train.method in chosen]
+    if options.benchmarks:
+        chosen = {benchmark(name).name for name in options.benchmarks}
+        records = [r for r in records if r.result.train.benchmark in chosen]
+    if not records:
+        raise UserError(f"no record in {', '.join(map(str, options.roots))} fits; `status` says what has been run")
+    shown = build_tables(records, by=options.by)
+    print("\n\n".join(t.markdown() if options.format == "markdown" else t.csv() for t in shown))
+    return 0
+
+
+def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
+    """The request of a command line, and the CLIP's file where one was given."""
+    clip, clip_file = _clip(options.clip)
+    known = bool(data_roots(options.data_root))
+    fields = ("absent_class", "short_side", "window", "stride", "flips")
+    asked = tuple((name, getattr(options, name)) for name in fields if getattr(options, name) is not None)
+    request = Request(
+        methods=methods_named(options.methods),
+        benchmarks=tuple(options.benchmarks or (["pascal-5i"] if known else ["shapes-5i"])),
+        folds=None if options.folds is None else tuple(dict.fromkeys(options.folds)),
+        seeds=tuple(dict.fromkeys(options.seeds)),
+        clip=clip,
+        setting=options.setting,
+        scale=options.scale,
+        part=options.part,
+        overrides=tuple(options.set),
+        inference=asked,
+        limit=options.limit,
+        data=Data(root=options.data_root, subset=options.subset),
+    )
+    return request, clip_file
+
+
+def _clip(text: str | None) -> tuple[ClipId | None, Path | None]:
+    if text is None:
+        return None, None
+    model, slash, weights = text.partition("/")
+    if not slash or not model or not weights:
+        raise UserError(f"--clip {text}: expected MODEL/TAG (ViT-B-16/openai) or MODEL/path/to/weights")
+    path = Path(weights).expanduser()
+    if path.is_file():
+        return ClipId(model=model, pretrained="file", sha256=sha256_of(path)), path.resolve()
+    if path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
+        raise UserError(f"--clip {text}: there is no file {path}")
+    return ClipId(model=model, pretrained=weights), None
+
+
+def _status_or_word(run: Run, root: Path) -> Status:
+    """The status, a record that cannot be trusted told as a failure."""
+    try:
+        return status(run, root)
+    except CorruptRecord as error:
+        return Status("failed", str(error))
+
+
+def _wanted(seen: Status, options: argparse.Namespace) -> bool:
+    if options.force:
+        return True
+    if seen.state == "done":
+        return False
+    return {"failed": options.retry, "stale": options.stale}.get(seen.state, True)
+
+
+def _device(options: argparse.Namespace) -> tuple[Device, int]:
+    """Where runs are made, and how many at once by default."""
+    if options.device == "cpu":
+        return "cpu", max(1, cores() // options.threads)
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", torch.cuda.device_count()
+    if options.device == "cuda":
+        raise UserError("--device cuda: torch sees no GPU here; leave --device out to run on the CPU")
+    return "cpu", max(1, cores() // options.threads)
+
+
+def _execute(jobs: Sequence[Job], options: argparse.Namespace, count: int) -> bool:
+    """Run the jobs; False where a person stopped them."""
+    from results.launch.display import Display
+    from results.launch.local import run_jobs
+
+    print(f"{len(jobs)} runs to make, {options.jobs or count} at once, in {options.runs}", flush=True)
+    try:
+        with Display(len(jobs)) as display:
+            run_jobs(jobs, at_once=options.jobs or count, folder=options.runs / ".jobs", watch=display.watch)
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _print_states(rows: Sequence[tuple[Run, Status]]) -> int:
+    from results.launch.display import state_lines
+
+    print("\n".join(state_lines(rows)))
+    counts = Counter(seen.state for _, seen in rows)
+    print(f"{len(rows)} runs: {', '.join(f'{n} {state}' for state, n in sorted(counts.items()))}")
+    return 0
+
+
+def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], root: Path) -> None:
+    from results.tables import build_tables
+
+    records = [record for run in runs if (record := run.folder(root).read_record(run.evaluation))]
+    states = {run: seen for run, seen in rows if seen.state not in ("done", "stale")}
+    stale = frozenset(run.train.key for run, seen in rows if seen.state == "stale")
+    whole = all(
+        {run.train.fold for run in runs if run.train.benchmark == name}
+        == {f.index for f in benchmark(name).split.folds}
+        for name in {run.train.benchmark for run in runs}
+    )
+    # a mean over some of the folds is no result: what was asked for is shown fold by fold
+    for table in build_tables(records, by="method" if whole else "fold", states=_told(states), stale=stale):
+        print("\n" + table.markdown())
+
+
+def _told(states: dict[Run, Status]) -> dict[str, str]:
+    return {run.name: f"{seen.state}{': ' + seen.reason if seen.reason else ''}" for run, seen in states.items()}
+
+
+def _summary(rows: Sequence[tuple[Run, Status]]) -> int:
+    """The last line, and the exit code: 1 where a run is not done."""
+    missing = [(run, seen) for run, seen in rows if seen.state not in ("done", "stale")]
+    counts = Counter(seen.state for _, seen in rows)
+    print(f"\n{len(rows)} runs: {', '.join(f'{n} {state}' for state, n in sorted(counts.items()))}")
+    for run, seen in missing:
+        hint = " (again with --retry)" if seen.state == "failed" else ""
+        print(f"  {run.name}: {seen.state}{': ' + seen.reason if seen.reason else ''}{hint}", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def _readable(root: Path) -> list[RunRecord]:
+    records = []
+    for found in find_records(root):
+        if isinstance(found, CorruptRecord):
+            print(f"left out: {found}", file=sys.stderr)
+        else:
+            records.append(found)
+    return records
+
+
+def _warn(request: Request) -> None:
+    photos = [name for name in request.benchmarks if benchmark(name).photos]
+    if photos and (request.clip is None or request.clip.pretrained == BUILTIN):
+        print(
+            f"note: {', '.join(photos)} under the built-in CLIP, which was trained on drawn shapes: this shows that "
+            "the data is wired right, its numbers mean nothing on photos. Use --clip ViT-B-16/openai for real ones.",
+            file=sys.stderr,
+        )
+
+
+def _command() -> str:
+    return " ".join(["python", *sys.argv])

@@ -1,0 +1,153 @@
+"""Runs jobs as local processes through submitit's local executor, a few at a time.
+
+What came of a job is read from its folder, never from what submitit stored. Jobs outlive a harness that is killed:
+the next one finds them at work and waits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from results.launch.job import Job
+from results.launch.plan import Status, status
+from results.provenance import PROJECT
+
+POLL_SECONDS = 0.2
+FOREVER_MINUTES = 60 * 24 * 365  # the local executor would end every job after five minutes otherwise
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job."""
+
+    job: Job
+    status: Status
+
+
+Watch = Callable[[list[tuple[Job, Status]], list[Outcome]], None]  # those at work, those that ended
+
+
+def run_jobs(
+    jobs: Sequence[Job], *, at_once: int, folder: Path, watch: Watch = lambda working, ended: None
+) -> list[Outcome]:
+    """Run every job; returns how each ended. KeyboardInterrupt asks the running ones to stop and waits for them."""
+    executor = _executor(folder)
+    waiting: list[Job] = list(jobs)
+    working: list[_Process] = []
+    ended: list[Outcome] = []
+    try:
+        while waiting or working:
+            while waiting and len(working) < at_once:
+                slot = min(set(range(at_once)) - {p.slot for p in working})
+                working.append(_start(executor, waiting.pop(0), slot))
+            time.sleep(POLL_SECONDS)
+            for process in [p for p in working if p.ended()]:
+                working.remove(process)
+                ended.append(Outcome(process.job, process.outcome()))
+            watch([(p.job, status(p.job.run, p.job.root)) for p in working], ended)
+    except KeyboardInterrupt:
+        with _once_more_is_enough(working):
+            ended += _stop(working)
+        raise
+    return ended
+
+
+@dataclass
+class _Process:
+    """A job at work: in a process of ours, or, where somebody else has its folder, in theirs."""
+
+    job: Job
+    handle: Any
+    slot: int  # which of the places at work, and so which GPU
+
+    def ended(self) -> bool:
+        """Has our process ended, and nobody else's is at the run?"""
+        if not self.handle.done():
+            return False
+        return not self.job.run.folder(self.job.root).claims.held()
+
+    def outcome(self) -> Status:
+        """The run's state; a process that ended without a word is a failure that names its log."""
+        reached = status(self.job.run, self.job.root)
+        if reached.state in ("done", "failed", "stale"):
+            return reached
+        state = "failed" if reached.state == "planned" else reached.state
+        reason = f"{reached.reason or 'its process ended without a word'}; log: {self.handle.paths.stderr}"
+        return replace(reached, state=state, reason=reason)
+
+
+def _executor(folder: Path) -> submitit.LocalExecutor:
+    folder.mkdir(parents=True, exist_ok=True)
+    # ids are process ids and come again: a folder of its own for each submission
+    own = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=folder))
+    executor = submitit.LocalExecutor(folder=own / "%j")
+    executor.update_parameters(timeout_min=FOREVER_MINUTES)
+    return executor
+
+
+def _start(executor: submitit.LocalExecutor, job: Job, slot: int) -> _Process:
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with _environment(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS=str(job.threads)), _ignored(signal.SIGINT):
+        if job.device == "cuda":
+            executor.update_parameters(gpus_per_node=1, visible_gpus=(slot,))
+        return _Process(job, executor.submit(job), slot)
+
+
+@contextmanager
+def _environment(**changes: str) -> Iterator[None]:
+    kept = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _ignored(number: signal.Signals) -> Iterator[None]:
+    """Children born within ignore the signal: a Ctrl-C reaches the whole group, and stopping them is our decision."""
+    kept = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, kept)
+
+
+@contextmanager
+def _once_more_is_enough(working: list[_Process]) -> Iterator[None]:
+    """A second Ctrl-C while jobs write their checkpoints ends them at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for process in working:
+            _signal(process, signal.SIGTERM)
+        sys.exit(130)
+
+
+def _stop(working: list[_Process]) -> list[Outcome]:
+    for process in working:
+        _signal(process, signal.SIGTERM)
+    while any(not process.handle.done() for process in working):
+        time.sleep(POLL_SECONDS)
+    return [Outcome(process.job, process.outcome()) for process in working]
+
+
+def _signal(process: _Process, number: signal.Signals) -> None:
+    inner = process.handle._process  # submitit has no public way to send SIGTERM: its cancel() sends SIGINT
+    if inner is not None and inner.poll() is None:
+        inner.send_signal(number)

@@ -1,0 +1,232 @@
+"""The plan: which runs a command asks for, and in which state each is. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from benchmarks.catalogue import BUILTIN, Benchmark, Data, Scale, benchmark, builtin_clip, eval_side, source, train_side
+from benchmarks.errors import UserError
+from benchmarks.protocol import EvalSide, Inference, Setting
+from benchmarks.recipes import NOTHING, recipe_for
+from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
+from benchmarks.values import explain
+from methods.configs.base import MethodConfig
+from methods.registry import METHODS, config_class, entry
+from results.provenance import sources_sha256
+from results.store import RunFolder, State
+
+RECIPE_NAMESPACE = "recipe"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command line asks for."""
+
+    methods: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    folds: tuple[int, ...] | None = None  # None: all
+    seeds: tuple[int, ...] = (0,)
+    clip: ClipId | None = None  # None: the built-in one
+    setting: Setting = "inductive"
+    scale: Scale | None = None  # None: trial for photos under the built-in CLIP, else native
+    part: str = "val"
+    overrides: tuple[str, ...] = ()  # "method.field=value"
+    inference: tuple[tuple[str, Any], ...] = ()  # fields of the evaluation side asked to differ
+    limit: int | None = None
+    data: Data = field(default_factory=Data)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One job: what to train and how to score it."""
+
+    train: TrainSpec
+    evaluation: EvalSpec
+
+    @property
+    def name(self) -> str:
+        """For people: method, benchmark, fold, seed."""
+        t = self.train
+        return f"{t.method} {t.benchmark} fold {t.fold} seed {t.seed}"
+
+    def folder(self, root: Path) -> RunFolder:
+        """Where it is stored."""
+        return RunFolder(root / self.train.folder)
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a run as an observer sees it."""
+
+    state: State
+    reason: str = ""
+    step: int = 0
+    iterations: int = 0
+    rate: float | None = None  # images per second
+    doing: str = ""  # loading, training, scoring
+
+
+def methods_named(names: Sequence[str]) -> tuple[str, ...]:
+    """Method names with `all` and `ablation:<method>` expanded; raises UserError for an unknown one."""
+    chosen: list[str] = []
+    groups = {e.group for e in METHODS.values()}
+    for name in names:
+        group = "comparison" if name == "all" else name
+        if group in groups:
+            chosen += [method for method, e in METHODS.items() if e.group == group]
+        elif name in METHODS:
+            chosen.append(name)
+        else:
+            known = [*METHODS, "all", *sorted(g for g in groups if g != "comparison")]
+            raise UserError(f"no method is called {name!r}; there are: {', '.join(known)}")
+    return tuple(dict.fromkeys(chosen))
+
+
+def plan(request: Request) -> list[Run]:
+    """Every run asked for, in a stable order: benchmark, seed, fold, method."""
+    _check_overrides(request)
+    runs = []
+    for name in request.benchmarks:
+        bench = benchmark(name)
+        if request.part not in bench.parts:
+            raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}")
+        scale = request.scale or _default_scale(bench, request.clip)
+        train_data, eval_data = source(bench, "train", request.data), source(bench, request.part, request.data)
+        evaluated = _inference(bench.inference_at(scale), request)
+        folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
+        for seed in request.seeds:
+            for fold in folds:
+                side = train_side(bench, fold, train_data, request.setting)
+                asked = _evaluation(eval_side(bench, fold, eval_data, evaluated), request)
+                evaluation = EvalSpec(benchmark=name, fold=fold, part=request.part, side=asked, limit=request.limit)
+                for method in request.methods:
+                    config, recipe = _settings(method, name, scale, request)
+                    train = TrainSpec(
+                        method=method,
+                        config=config,
+                        benchmark=name,
+                        fold=fold,
+                        seed=seed,
+                        side=side,
+                        clip=_clip(method, request.clip),
+                        recipe=recipe,
+                        limit=request.limit,
+                    )
+                    runs.append(Run(train, evaluation))
+    return runs
+
+
+def status(run: Run, root: Path) -> Status:
+    """Which state a run is in. Raises CorruptRecord where its record cannot be trusted."""
+    folder = run.folder(root)
+    word = folder.read_state()
+    steps = {
+        "step": word.get("step", 0),
+        "iterations": word.get("iterations", run.train.recipe.iterations),
+        "rate": word.get("rate"),
+        "doing": word.get("doing", ""),
+    }
+    record = folder.read_record(run.evaluation)
+    if record is not None:
+        changed = record.provenance.sources_sha256 != sources_sha256(run.train.method)
+        return Status("stale", "the method's sources have changed since") if changed else Status("done", **steps)
+    if folder.claims.held():
+        return Status("running", **steps)
+    if word.get("state") == "failed":
+        return Status("failed", word.get("reason", "no reason was stored"), **steps)
+    if word.get("state") in ("running", "interrupted"):
+        return Status("interrupted", word.get("reason", "its process ended without a word"), **steps)
+    return Status("planned", **steps)
+
+
+def config_of(spec: TrainSpec) -> MethodConfig:
+    """The method's full config of a spec."""
+    return _validated(spec.method, dict(spec.config))
+
+
+def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[dict[str, Any], Recipe]:
+    """Config values that differ from the method's defaults, and the recipe, overrides applied."""
+    recipe, values = recipe_for(method, bench, scale)
+    known = config_class(method).model_fields
+    values = {name: value for name, value in values.items() if name in known}
+    values |= entry(method).fixed
+    changes: dict[str, Any] = {}
+    for override in request.overrides:
+        owner, field, text = _split(override)
+        if owner == RECIPE_NAMESPACE and recipe.name != NOTHING:
+            changes[field] = _plain(text)
+        elif owner == method:
+            values[field] = _plain(text)
+    if "setting" in known:
+        values["setting"] = request.setting
+    elif request.setting != "inductive":
+        raise UserError(f"{method} has no setting {request.setting!r}; it is inductive")
+    config = _validated(method, values).model_dump(mode="json", exclude_defaults=True)
+    if changes:
+        source = f"--set {' '.join(f'{RECIPE_NAMESPACE}.{k}={v}' for k, v in changes.items())}"
+        fields = recipe.model_dump(mode="json") | changes
+        recipe = Recipe.parse(fields | {"name": f"changed {recipe.name}"}, source=source)
+    return config, recipe
+
+
+def _validated(method: str, values: dict[str, Any]) -> MethodConfig:
+    cls = config_class(method)
+    if unknown := sorted(values.keys() - cls.model_fields.keys()):
+        raise UserError(f"{method} has no setting {unknown[0]!r}; it has: {', '.join(cls.model_fields) or 'none'}")
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{method}: {explain(error)}") from None
+
+
+def _check_overrides(request: Request) -> None:
+    owners = {*request.methods, RECIPE_NAMESPACE}
+    for override in request.overrides:
+        owner, field, _ = _split(override)
+        if owner not in owners:
+            raise UserError(f"--set {override}: {owner!r} is none of what is run: {', '.join(sorted(owners))}")
+        fields = Recipe.model_fields if owner == RECIPE_NAMESPACE else config_class(owner).model_fields
+        if field not in fields or field == "name":
+            raise UserError(
+                f"--set {override}: {owner} has no setting {field!r}; it has: {', '.join(fields) or 'none'}"
+            )
+
+
+def _split(override: str) -> tuple[str, str, str]:
+    target, equals, text = override.partition("=")
+    owner, dot, field = target.partition(".")
+    if not (equals and dot and owner and field):
+        raise UserError(f"--set {override}: expected METHOD.SETTING=VALUE or recipe.SETTING=VALUE")
+    return owner, field, text
+
+
+def _plain(text: str) -> Any:
+    """A value as JSON where it is JSON, else the text itself."""
+    try:
+        return TypeAdapter(Any).validate_json(text)
+    except ValidationError:
+        return text
+
+
+def _clip(method: str, asked: ClipId | None) -> ClipId | None:
+    return None if entry(method).needs == "nothing" else asked or builtin_clip()
+
+
+def _default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
+    builtin = clip is None or clip.pretrained == BUILTIN
+    return "trial" if bench.photos and builtin and bench.trial is not None else "native"
+
+
+def _inference(inference: Inference, request: Request) -> Inference:
+    changes = {name: value for name, value in request.inference if name in Inference.model_fields}
+    return Inference.parse(inference.model_dump() | changes, source="the evaluation asked for")
+
+
+def _evaluation(side: EvalSide, request: Request) -> EvalSide:
+    changes = {name: value for name, value in request.inference if name in EvalSide.model_fields}
+    return EvalSide.parse(side.model_dump() | changes, source="the evaluation asked for")

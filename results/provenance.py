@@ -1,0 +1,110 @@
+"""Where and with what a record was made. Imports no torch by itself."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import platform
+import socket
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from methods.registry import entry
+
+PROJECT = Path(__file__).resolve().parent.parent
+PACKAGES = (
+    "torch",
+    "open_clip_torch",
+    "onedl-mmsegmentation",
+    "onedl-mmcv",
+    "lightning-fabric",
+    "numpy",
+    "opencv-python",
+)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what can change a number."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+@cache
+def git_state() -> tuple[str, bool]:
+    """Commit (empty outside a checkout) and whether tracked files differ from it."""
+    commit = _git("rev-parse", "HEAD")
+    return (commit, bool(_git("status", "--porcelain", "--untracked-files=no"))) if commit else ("", False)
+
+
+@cache
+def sources_sha256(method: str) -> str:
+    """sha256 over the method's own source files: its builder and config, and what they import of `methods`."""
+    found: dict[str, Path] = {}
+    waiting = [target.split(":")[0] for target in (entry(method).builder, entry(method).config)]
+    while waiting:
+        module = waiting.pop()
+        path = _source_of(module)
+        if path is None or module in found:
+            continue
+        found[module] = path
+        waiting += _imports(path)
+    content = hashlib.sha256()
+    for module in sorted(found):
+        content.update(module.encode() + b"\0" + found[module].read_bytes() + b"\0")
+    return content.hexdigest()
+
+
+def host() -> str:
+    """The machine's name."""
+    return socket.gethostname()
+
+
+def python_version() -> str:
+    """Interpreter and platform."""
+    return f"{platform.python_implementation()} {platform.python_version()} on {sys.platform} {platform.machine()}"
+
+
+def threads() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _source_of(module: str) -> Path | None:
+    if module.split(".")[0] != "methods":
+        return None
+    try:
+        spec = find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _imports(path: Path) -> list[str]:
+    """Modules named by import statements, the names imported from them included (they may be modules too)."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, timeout=20, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

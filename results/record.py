@@ -1,0 +1,114 @@
+"""The record of one scored run: what it is, what came out, what it cost, and where it was made.
+
+`result` is what must be bit-identical whenever the same specs are run again on the same hardware; `costs` and
+`provenance` are apart. Numbers are unrounded fractions in [0, 1]; rounding happens only in print.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from benchmarks.spec import EvalSpec, TrainSpec
+from benchmarks.values import Value
+
+SCHEMA = 1
+
+
+class Scores(Value):
+    """What one confusion matrix says. None where a mean has no class to go over."""
+
+    shift: float  # what was taken off the seen scores
+    pacc: float | None
+    miou_seen: float | None
+    miou_unseen: float | None
+    hiou: float | None
+
+
+class ClassCounts(Value):
+    """Pixels of one class at the method's own shift, and the IoU under the protocol's rule (None: not averaged)."""
+
+    name: str
+    seen: bool
+    tp: int
+    fp: int
+    fn: int
+    iou: float | None
+
+
+class LossPoint(Value):
+    """Mean of each loss over the steps since the last point."""
+
+    step: int
+    losses: dict[str, float]
+
+
+class Result(Value):
+    """The part that must repeat bit for bit."""
+
+    train: TrainSpec
+    evaluation: EvalSpec
+    protocol_hash: str
+    family_hash: str
+    own: Scores  # at the method's own seen-score shift
+    unshifted: Scores
+    best: Scores  # at the shift with the highest hIoU on the scored images themselves: an oracle
+    classes: tuple[ClassCounts, ...]
+    images: int
+    labelled_pixels: int
+    ignored_pixels: int
+    losses: tuple[LossPoint, ...] = ()
+    confusion_sha256: str  # of the npz beside the record
+    weights_sha256: str  # of the trained tensors
+    clip_sha256: str = ""  # of the CLIP weights actually loaded
+    partial: bool = False  # part of the data, or a trial run
+
+    @property
+    def label(self) -> str:
+        """The method as tables name it; a recipe that is not the paper's shows."""
+        recipe = self.train.recipe
+        return self.train.method if recipe.name in ("paper", "none") else f"{self.train.method} ({recipe.name} recipe)"
+
+
+class Costs(Value):
+    """What the run took. Rates leave the warm-up out."""
+
+    parameters_trainable: int
+    parameters_total: int
+    gmacs: float | None = None  # of one pass at the stated size; None where it could not be counted
+    gmacs_at: str = ""
+    train_seconds: float = 0.0
+    train_images_per_second: float | None = None
+    eval_seconds: float = 0.0
+    eval_images_per_second: float | None = None
+    peak_memory_mib: float = 0.0  # resident set on a CPU, allocator on CUDA
+    micro_batch: int = 0
+
+
+class Provenance(Value):
+    """Where and with what a record was made."""
+
+    commit: str  # empty outside a git checkout
+    dirty: bool
+    sources_sha256: str  # of the method's own source files
+    packages: dict[str, str]
+    python: str
+    host: str
+    device: str
+    threads: int
+    deterministic: bool
+    started: str
+    ended: str
+    attempts: int
+
+
+class RunRecord(Value):
+    """One scored run as stored."""
+
+    schema_version: int = Field(default=SCHEMA)
+    result: Result
+    costs: Costs
+    provenance: Provenance
+
+    def same_result(self, other: RunRecord) -> bool:
+        """Bit-identical in the part that must repeat."""
+        return self.result.digest() == other.result.digest()

@@ -1,0 +1,127 @@
+"""The folders of runs: what lies where, and in which state a run is.
+
+<root>/<benchmark>/<method>/fold<k>-seed<s>-<key8>/
+    spec.json             the TrainSpec
+    claims/               who works here (results.claim)
+    state.json            written by the owner: running, done, failed (reason), interrupted
+    checkpoint-<step>.pt  the last two, while training
+    log.jsonl             losses and rates as they came
+    model.safetensors     the trained tensors, and model.json: their card
+    evals/<key8>/         spec.json, confusion.npz, record.json (written last, with the npz's sha256)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmarks.errors import UserError
+from benchmarks.spec import EvalSpec, TrainSpec
+from benchmarks.values import canonical_json
+from results.claim import Claim, Claims
+from results.files import sha256_of, write_atomically
+from results.record import SCHEMA, RunRecord
+
+State = Literal["planned", "queued", "running", "done", "failed", "interrupted", "stale"]
+
+SPEC, STATE, LOG, WEIGHTS, CARD = "spec.json", "state.json", "log.jsonl", "model.safetensors", "model.json"
+RECORD, CONFUSION, ERROR = "record.json", "confusion.npz", "error.txt"
+
+
+class CorruptRecord(UserError):
+    """A stored file is not what it should be."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's folder."""
+
+    path: Path
+
+    @property
+    def claims(self) -> Claims:
+        """Who works here."""
+        return Claims(self.path)
+
+    def evaluation(self, spec: EvalSpec) -> Path:
+        """Where a scoring of this run lies."""
+        return self.path / "evals" / spec.key
+
+    def write_spec(self, spec: TrainSpec, claim: Claim) -> None:
+        """Store the spec; a folder that already holds another one is refused (a clash of keys, or an edited file)."""
+        text = canonical_json(spec.model_dump(mode="json"))
+        if (self.path / SPEC).exists():
+            stored = TrainSpec.parse(read_json(self.path / SPEC), source=str(self.path / SPEC))
+            if stored.digest() != spec.digest():
+                raise CorruptRecord(
+                    f"{self.path / SPEC}: holds another spec ({stored.key}) than its folder's name says ({spec.key}); "
+                    "move the folder away and run again"
+                )
+            return
+        write_atomically(self.path / SPEC, text.encode(), before_rename=claim.check)
+
+    def write_state(self, state: State, claim: Claim, *, durable: bool = True, **details: Any) -> None:
+        """Store the owner's own word about the run."""
+        text = canonical_json({"state": state, "claim": claim.number, **details})
+        write_atomically(self.path / STATE, text.encode(), durable=durable, before_rename=claim.check)
+
+    def read_state(self) -> dict[str, Any]:
+        """The owner's last word; {} where there is none or it cannot be read (the files beside it decide then)."""
+        try:
+            return read_json(self.path / STATE)
+        except (UserError, FileNotFoundError):
+            return {}
+
+    def trained(self) -> bool:
+        """Are the final weights here? The card is written after them."""
+        return (self.path / CARD).exists() and (self.path / WEIGHTS).exists()
+
+    def read_record(self, spec: EvalSpec) -> RunRecord | None:
+        """The record of a scoring, or None. Raises CorruptRecord where one lies there that cannot be trusted."""
+        folder = self.evaluation(spec)
+        if not (folder / RECORD).exists():
+            return None
+        record = load_record(folder / RECORD)
+        if record.result.evaluation.digest() != spec.digest():
+            raise CorruptRecord(
+                f"{folder / RECORD}: is the record of another evaluation ({record.result.evaluation.key})"
+            )
+        return record
+
+
+def read_json(path: Path) -> Any:
+    """Parse a stored JSON file; raises CorruptRecord with one line."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise CorruptRecord(f"{path}: cannot be read as JSON ({error}); delete it to have it made again") from None
+
+
+def load_record(path: Path) -> RunRecord:
+    """Read one record and check it against the confusion matrix beside it; raises CorruptRecord."""
+    data = read_json(path)
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA:
+        raise CorruptRecord(f"{path}: has schema {version}, this harness reads schema {SCHEMA}")
+    record = RunRecord.parse(data, source=str(path))
+    matrix = path.with_name(CONFUSION)
+    if not matrix.exists() or sha256_of(matrix) != record.result.confusion_sha256:
+        raise CorruptRecord(
+            f"{matrix}: {'missing' if not matrix.exists() else 'its sha256 is not the one in the record'}; "
+            f"delete {path.name} to have the run scored again"
+        )
+    return record
+
+
+def find_records(root: Path) -> Iterator[RunRecord | CorruptRecord]:
+    """Every record below a root, in the order of paths; what cannot be trusted comes as the error that says so."""
+    for path in sorted(root.glob(f"*/*/fold*-seed*-*/evals/*/{RECORD}")):
+        try:
+            yield load_record(path)
+        except UserError as error:
+            yield error if isinstance(error, CorruptRecord) else CorruptRecord(str(error))
