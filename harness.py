@@ -2,7 +2,7 @@
 
     python harness.py --methods all             run everything on the built-in benchmark and print the table
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
-    python harness.py status | eval | tables | list | data --help
+    python harness.py eval | status | tables | picture | list --help
 
 Loads no torch for --help, list, status and tables. Exit codes: 0 all done, 1 some runs failed, 2 bad arguments.
 """
@@ -19,7 +19,7 @@ from benchmarks.errors import UserError
 
 ROOT = Path(__file__).resolve().parent
 RUNS = ROOT / "results" / "runs"
-COMMANDS = ("run", "eval", "status", "tables", "list")
+COMMANDS = ("run", "eval", "status", "tables", "picture", "list")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,6 +66,13 @@ def tables(options: argparse.Namespace) -> int:
     return print_tables(options)
 
 
+def picture(options: argparse.Namespace) -> int:
+    """Save sheets of predictions of finished runs."""
+    from results.launch.picture import print_pictures
+
+    return print_pictures(options)
+
+
 def list_things(options: argparse.Namespace) -> int:
     """Print the methods or the benchmarks there are."""
     from results.launch.listing import list_benchmarks, list_methods
@@ -100,6 +107,14 @@ def _parser() -> argparse.ArgumentParser:
     shown = commands.add_parser("tables", help="tables of stored records; needs no data and no torch")
     _tables(shown)
     shown.set_defaults(command=tables)
+    drawn = commands.add_parser("picture", help="predictions of finished runs beside image and truth, as PNG")
+    _grid(drawn)
+    _evaluation(drawn)
+    drawn.add_argument("--images", type=_positive, default=6, metavar="N", help="rows of the sheet; default: 6")
+    drawn.add_argument(
+        "--out", type=Path, default=ROOT / "results" / "figures", metavar="DIR", help="default: results/figures"
+    )
+    drawn.set_defaults(command=picture)
     listed = commands.add_parser("list", help="the methods and benchmarks there are")
     listed.add_argument("what", nargs="?", choices=["methods", "benchmarks"])
     listed.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from benchmarks.confusion import count
 from benchmarks.data.reader import Reader
 from benchmarks.geometry import Window, resized, windows
 from benchmarks.labels import apply
@@ -159,7 +160,7 @@ def _at(best: Best | None, labelled: Tensor) -> Best | None:
 
 def _pairs(image: int, truth: Tensor, prediction: Tensor, classes: int) -> np.ndarray:
     """`(n, 4)`: image, truth, prediction, pixels, for the pairs that occur."""
-    counts = torch.bincount(truth * classes + prediction, minlength=classes * classes)
-    pairs = counts.nonzero()[:, 0]
-    rows = torch.stack([torch.full_like(pairs, image), pairs // classes, pairs % classes, counts[pairs]], dim=1)
+    counts = count(truth, prediction, classes, ignore=-1)  # what is ignored is gone already
+    pairs = counts.nonzero()  # (n, 2)
+    rows = torch.cat([torch.full_like(pairs[:, :1], image), pairs, counts[pairs[:, 0], pairs[:, 1]][:, None]], dim=1)
     return rows.cpu().numpy()

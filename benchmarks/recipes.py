@@ -52,7 +52,8 @@ def recipe_for(method: str, benchmark: str, scale: str) -> tuple[Recipe, dict[st
     """The recipe and the config values it sets, for a method on a benchmark at a scale."""
     augmentation, kind = _setting(benchmark, scale)
     if method in ("random", "clip"):
-        return _untrained(augmentation, 0), {}
+        # plain tokens are the built-in CLIP's better read-out, the value path is that of OpenAI's
+        return _untrained(augmentation, 0), {} if kind == "paper" else {"readout": "plain"}
     if method == "constant":
         return _untrained(augmentation, 100), {}  # it counts labels over this many batches
     recipe = {"paper": ZEGCLIP_VOC, "trial": ZEGCLIP_TRIAL, "shapes": ZEGCLIP_SHAPES}[kind]

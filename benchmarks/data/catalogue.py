@@ -52,6 +52,8 @@ def open_reader(split: Split, part: str, *, data_root: str | Path | None = None,
     """
     if split.dataset == "shapes":
         return ShapesReader(split, part)
+    if split.dataset not in _OPENERS:
+        raise DataError(f"{split.name}: no reader for {split.dataset}; there are: shapes, {', '.join(_OPENERS)}")
     roots = data_roots(data_root)
     if not roots:
         raise DataError(

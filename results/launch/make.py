@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,70 +13,36 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from benchmarks import costs
 from benchmarks.batches import TrainSet, batches
-from benchmarks.catalogue import BUILTIN, SHAPES_CLIP, benchmark
+from benchmarks.catalogue import benchmark
 from benchmarks.checkpoint import Checkpoints
 from benchmarks.data.limited import Limited
 from benchmarks.data.reader import Reader
 from benchmarks.errors import UserError
 from benchmarks.evaluate import Evaluation, evaluate
 from benchmarks.labels import evaluation_table, training_table
-from benchmarks.protocol import EvalSide, TrainSide
 from benchmarks.spec import Recipe, TrainSpec
 from benchmarks.train import Progress, Stopped, Trained, train
-from benchmarks.values import canonical_json, derive_seed
-from methods.clip import Clip, load_clip
-from methods.method import Images, Method, Vocabulary
-from methods.registry import build_method
+from benchmarks.values import canonical_json
+from methods.clip import Clip
+from methods.method import Images, Method
 from results import provenance
 from results.claim import Claim
 from results.files import write_atomically
+from results.launch.build import build, clip_of, vocabulary_of
 from results.launch.job import Job, Teller
-from results.launch.plan import config_of
 from results.launch.scores import result_of
+from results.launch.weights import Weights, export, restore
 from results.record import Costs, Provenance, RunRecord
-from results.store import CARD, CONFUSION, LOG, RECORD, SPEC, WEIGHTS, CorruptRecord, RunFolder, read_json
+from results.store import CONFUSION, LOG, RECORD, SPEC, RunFolder
 
 
 def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> bool:
     """Train (unless that is done) and score; False where the run was asked to stop, its checkpoint on disk."""
     return _Maker(job, folder, claim, stop).make()
-
-
-def vocabulary_of(side: TrainSide | EvalSide, names: tuple[str, ...]) -> Vocabulary:
-    """A vocabulary of some of a side's classes."""
-    texts = dict(zip(side.classes, side.queries.texts, strict=True))
-    seen = set(side.seen)
-    return Vocabulary(
-        names=names,
-        seen=tuple(name in seen for name in names),
-        texts=tuple(texts[name] for name in names),
-        templates=side.queries.templates,
-    )
-
-
-def training_vocabulary(side: TrainSide) -> Vocabulary:
-    """What training may name. In the inductive setting no unseen name is in it, and nothing else reaches the method."""
-    if side.setting == "inductive":
-        return vocabulary_of(side, tuple(name for name in side.classes if name in set(side.seen)))
-    vocabulary = vocabulary_of(side, side.classes)
-    if side.setting == "fully-supervised":
-        return Vocabulary(vocabulary.names, (True,) * len(vocabulary), vocabulary.texts, vocabulary.templates)
-    return vocabulary
-
-
-@dataclass
-class _Weights:
-    """Finished weights: what is known of their making, from the training or from the card."""
-
-    sha256: str
-    trained: Trained
 
 
 class _Maker:
@@ -89,6 +54,7 @@ class _Maker:
         self.recipe = _limited(self.spec)
         self.started = _now()
         self.teller = Teller(folder, claim, self.recipe.iterations)
+        self.log = _Log(folder.path / LOG)
 
     def make(self) -> bool:
         """Everything, in order."""
@@ -101,8 +67,8 @@ class _Maker:
             plugins=[LightningEnvironment()],  # else Fabric reads the variables of a SLURM job it may be in
         )
         self.teller.say(0, None, "loading", now=True)
-        clip = _load_clip(self.job)
-        method = self._build(clip)
+        clip = clip_of(self.spec.clip, self.job.clip_file)
+        method = build(self.spec, clip).to(self.fabric.device)
         try:
             weights = self._weights(method)
             evaluation = self._evaluate(method)
@@ -111,16 +77,10 @@ class _Maker:
         self._write_record(method, clip, weights, evaluation)
         return True
 
-    def _build(self, clip: Clip | None) -> Method:
-        torch.manual_seed(derive_seed("init", self.spec.seed))
-        vocabulary = training_vocabulary(self.spec.side)
-        method = build_method(self.spec.method, clip=clip, vocabulary=vocabulary, config=config_of(self.spec))
-        return method.to(self.fabric.device)
-
-    def _weights(self, method: Method) -> _Weights:
+    def _weights(self, method: Method) -> Weights:
         """Trained weights, now or from before, in the method."""
         if self.folder.trained():
-            return self._load_weights(method)
+            return restore(self.folder, self.spec, method)
         if not self.job.train:
             raise UserError(f"{self.job.run.name}: no finished weights to score; train it first (the same with `run`)")
         checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write)
@@ -134,12 +94,16 @@ class _Maker:
             watch=self._watch_training,
             stop=self.stop,
         )
-        weights = self._export(method, trained)
+        weights = export(self.folder, self.spec, method, trained, self._write)
         checkpoints.clear()
         return weights
 
     def _batches(self, start: int) -> Iterator[tuple[Images, Tensor]]:
         bench, side = benchmark(self.spec.benchmark), self.spec.side
+        if side.training_images != "keep":
+            raise UserError(
+                f"{self.job.run.name}: training_images={side.training_images!r} cannot be run yet; use 'keep'"
+            )
         split, fold = bench.split, bench.split.fold(self.spec.fold)
         reader = self._reader("train", self.spec.limit, side.data.ids_sha256)
         data = TrainSet(
@@ -173,50 +137,12 @@ class _Maker:
         self.teller.say(progress.step, progress.images_per_second, "training")
         self.log.update(progress)
 
-    @property
-    def log(self) -> _Log:
-        if not hasattr(self, "_log"):
-            self._log = _Log(self.folder.path / LOG)
-        return self._log
-
-    def _export(self, method: Method, trained: Trained) -> _Weights:
-        """Write the trained tensors, then their card."""
-        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
-        content = save_tensors(tensors)
-        digest = hashlib.sha256(content).hexdigest()
-        side = self.spec.side
-        card = {
-            "spec": self.spec.digest(),
-            "weights_sha256": digest,
-            "method": self.spec.method,
-            "classes_seen": side.seen,
-            "train_ids_sha256": side.data.ids_sha256,
-            "clip": self.spec.clip.model_dump() if self.spec.clip else None,
-            "curve": trained.curve,
-            "seconds": trained.seconds,
-            "images_per_second": trained.images_per_second,
-        }
-        self._write(self.folder.path / WEIGHTS, content)
-        self._write(self.folder.path / CARD, canonical_json(card).encode())
-        return _Weights(digest, trained)
-
-    def _load_weights(self, method: Method) -> _Weights:
-        card = read_json(self.folder.path / CARD)
-        content = (self.folder.path / WEIGHTS).read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        if not isinstance(card, dict) or card.get("spec") != self.spec.digest() or card.get("weights_sha256") != digest:
-            raise CorruptRecord(
-                f"{self.folder.path / WEIGHTS}: is not what its card says; run with --force to train it anew"
-            )
-        try:
-            method.load_trained_state(load_tensors(content))
-        except (SafetensorError, ValueError) as error:
-            raise CorruptRecord(f"{self.folder.path / WEIGHTS}: {error}") from None
-        curve = [(step, losses) for step, losses in card["curve"]]
-        return _Weights(digest, Trained(curve, card["seconds"], card["images_per_second"]))
-
     def _evaluate(self, method: Method) -> Evaluation:
         asked = self.job.run.evaluation
+        if (asked.side.kind, asked.side.background) != ("generalised", "ignored"):
+            raise UserError(
+                f"{self.job.run.name}: {asked.side.kind} with background {asked.side.background!r} cannot be scored yet"
+            )
         bench = benchmark(asked.benchmark)
 
         def watch(done: int, total: int) -> None:
@@ -234,7 +160,7 @@ class _Maker:
             watch=watch,
         )
 
-    def _write_record(self, method: Method, clip: Clip | None, weights: _Weights, evaluation: Evaluation) -> None:
+    def _write_record(self, method: Method, clip: Clip | None, weights: Weights, evaluation: Evaluation) -> None:
         """The confusion matrices first, the record last."""
         run = self.job.run
         target = self.folder.evaluation(run.evaluation)
@@ -326,28 +252,6 @@ def _limited(spec: TrainSpec) -> Recipe:
     if spec.limit is None:
         return spec.recipe
     return spec.recipe.model_copy(update={"iterations": min(spec.limit, spec.recipe.iterations)})
-
-
-def _load_clip(job: Job) -> Clip | None:
-    """The CLIP of the spec; raises UserError where it cannot be had or is another one."""
-    asked = job.run.train.clip
-    if asked is None:
-        return None
-    try:
-        if asked.pretrained == BUILTIN:
-            clip = load_clip(
-                asked.model, str(SHAPES_CLIP / "weights.safetensors"), config_file=SHAPES_CLIP / "config.json"
-            )
-        else:
-            clip = load_clip(asked.model, str(job.clip_file) if job.clip_file else asked.pretrained)
-    except (ValueError, OSError) as error:
-        raise UserError(str(error)) from None
-    if asked.sha256 and clip.weights_sha256 != asked.sha256:
-        raise UserError(
-            f"CLIP {asked.model}/{asked.pretrained}: its weights have sha256 {clip.weights_sha256}, the spec says "
-            f"{asked.sha256}; give the file of the spec"
-        )
-    return clip
 
 
 def _now() -> str:

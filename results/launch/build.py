@@ -1,0 +1,66 @@
+"""From a spec to a method: its CLIP, its training vocabulary, its initial weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from benchmarks.catalogue import BUILTIN, SHAPES_CLIP
+from benchmarks.errors import UserError
+from benchmarks.protocol import EvalSide, TrainSide
+from benchmarks.spec import ClipId, TrainSpec
+from benchmarks.values import derive_seed
+from methods.clip import Clip, load_clip
+from methods.method import Method, Vocabulary
+from methods.registry import build_method
+from results.launch.plan import config_of
+
+
+def vocabulary_of(side: TrainSide | EvalSide, names: tuple[str, ...]) -> Vocabulary:
+    """A vocabulary of some of a side's classes."""
+    texts = dict(zip(side.classes, side.queries.texts, strict=True))
+    seen = set(side.seen)
+    return Vocabulary(
+        names=names,
+        seen=tuple(name in seen for name in names),
+        texts=tuple(texts[name] for name in names),
+        templates=side.queries.templates,
+    )
+
+
+def training_vocabulary(side: TrainSide) -> Vocabulary:
+    """What training may name. In the inductive setting no unseen name is in it, and nothing else reaches the method."""
+    if side.setting == "inductive":
+        return vocabulary_of(side, tuple(name for name in side.classes if name in set(side.seen)))
+    vocabulary = vocabulary_of(side, side.classes)
+    if side.setting == "fully-supervised":
+        return Vocabulary(vocabulary.names, (True,) * len(vocabulary), vocabulary.texts, vocabulary.templates)
+    return vocabulary
+
+
+def build(spec: TrainSpec, clip: Clip | None) -> Method:
+    """The method of a spec as training begins, on the CPU; what is random in it follows from the seed."""
+    torch.manual_seed(derive_seed("init", spec.seed))
+    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config_of(spec))
+
+
+def clip_of(asked: ClipId | None, file: Path | None = None) -> Clip | None:
+    """The CLIP of a spec; `file` is where it lies if it is a local one. Raises UserError where it cannot be had."""
+    if asked is None:
+        return None
+    try:
+        if asked.pretrained == BUILTIN:
+            clip = load_clip(
+                asked.model, str(SHAPES_CLIP / "weights.safetensors"), config_file=SHAPES_CLIP / "tiny-shapes.json"
+            )
+        else:
+            clip = load_clip(asked.model, str(file) if file else asked.pretrained)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from None
+    if asked.sha256 and clip.weights_sha256 != asked.sha256:
+        raise UserError(
+            f"CLIP {asked.model}/{asked.pretrained}: its weights have sha256 {clip.weights_sha256}, the spec says "
+            f"{asked.sha256}; give the file of the spec"
+        )
+    return clip

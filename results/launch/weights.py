@@ -1,0 +1,77 @@
+"""Finished weights in a run's folder: the trained tensors and their card."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from benchmarks.errors import UserError
+from benchmarks.spec import TrainSpec
+from benchmarks.train import Trained
+from benchmarks.values import canonical_json
+from methods.method import Method
+from results.launch.build import build, clip_of
+from results.launch.plan import Run
+from results.store import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is known of finished weights, from their training or from the card."""
+
+    sha256: str
+    trained: Trained
+
+
+def export(
+    folder: RunFolder, spec: TrainSpec, method: Method, trained: Trained, write: Callable[[Path, bytes], None]
+) -> Weights:
+    """Write the trained tensors, then their card: a card there means that the weights are whole."""
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
+    content = save_tensors(tensors)
+    digest = hashlib.sha256(content).hexdigest()
+    card = {
+        "spec": spec.digest(),
+        "weights_sha256": digest,
+        "method": spec.method,
+        "classes_seen": spec.side.seen,
+        "train_ids_sha256": spec.side.data.ids_sha256,
+        "clip": spec.clip.model_dump() if spec.clip else None,
+        "curve": trained.curve,
+        "seconds": trained.seconds,
+        "images_per_second": trained.images_per_second,
+    }
+    write(folder.path / WEIGHTS, content)
+    write(folder.path / CARD, canonical_json(card).encode())
+    return Weights(digest, trained)
+
+
+def restore(folder: RunFolder, spec: TrainSpec, method: Method) -> Weights:
+    """Load finished weights into a method; raises CorruptRecord where they are not what their card says."""
+    path = folder.path / WEIGHTS
+    card, content = read_json(folder.path / CARD), path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if not isinstance(card, dict) or card.get("spec") != spec.digest() or card.get("weights_sha256") != digest:
+        raise CorruptRecord(f"{path}: is not what its card says; run with --force to train it anew")
+    try:
+        method.load_trained_state(load_tensors(content))
+    except (SafetensorError, ValueError) as error:
+        raise CorruptRecord(f"{path}: {error}") from None
+    curve = [(step, losses) for step, losses in card["curve"]]
+    return Weights(digest, Trained(curve, card["seconds"], card["images_per_second"]))
+
+
+def finished_method(run: Run, root: Path, clip_file: Path | None = None) -> Method:
+    """A run's method with its finished weights, ready to be asked; raises UserError where there are none."""
+    folder = run.folder(root)
+    if not folder.trained():
+        raise UserError(f"{run.name}: no finished weights in {root}; train it first (the same arguments with `run`)")
+    method = build(run.train, clip_of(run.train.clip, clip_file))
+    restore(folder, run.train, method)
+    return method.eval()

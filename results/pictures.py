@@ -1,0 +1,59 @@
+"""Predictions to look at: image, truth and each method side by side, from finished weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import hsv_to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+IGNORED = 255
+SHADES = (0.95, 0.65)  # brightness of one colour and the next
+
+
+def palette(classes: int) -> NDArray[np.uint8]:
+    """`(256, 3)` RGB: distinct colours for the classes, white for ignored."""
+    hues = np.arange(classes) * 0.618033988749895 % 1.0  # steps of the golden ratio keep neighbours apart
+    value = np.array(SHADES)[np.arange(classes) % len(SHADES)]
+    colours = hsv_to_rgb(np.stack([hues, np.full(classes, 0.75), value], axis=1))
+    table = np.full((256, 3), 255, dtype=np.uint8)
+    table[:classes] = np.round(255 * colours)
+    return table
+
+
+def contact_sheet(
+    rows: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.uint8], Sequence[NDArray[np.int64]]]],
+    columns: Sequence[str],
+    classes: Sequence[str],
+    seen: Sequence[bool],
+    path: Path,
+) -> None:
+    """Save a sheet: a row for each `(id, image (H, W, 3), truth (H, W), predictions (H, W) each)`.
+
+    Predictions are shown where the truth counts; a mark names the classes that were not seen in training.
+    """
+    colours = palette(len(classes))
+    titles = ["image", "truth", *columns]
+    figure = Figure(figsize=(1.7 * len(titles), 1.75 * len(rows) + 1.2), layout="constrained")
+    grid = figure.subplots(len(rows), len(titles), squeeze=False)
+    present: set[int] = set()
+    for axes, (name, image, truth, predictions) in zip(grid, rows, strict=True):
+        shown = [np.where(truth == IGNORED, IGNORED, p).astype(np.uint8) for p in predictions]
+        present |= {int(v) for m in (truth, *shown) for v in np.unique(m) if v != IGNORED}
+        for axis, picture in zip(axes, [image, colours[truth], *(colours[m] for m in shown)], strict=True):
+            axis.imshow(picture, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+        axes[0].set_ylabel(name, fontsize=7)
+    for axis, title in zip(grid[0], titles, strict=True):
+        axis.set_title(title, fontsize=8)
+    handles = [
+        Patch(color=colours[c] / 255, label=classes[c] + ("" if seen[c] else " (unseen)")) for c in sorted(present)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(6, max(1, len(titles))), fontsize=7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)

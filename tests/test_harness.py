@@ -1,0 +1,279 @@
+"""The command line from end to end, as a person uses it: in processes of its own, on the built-in world."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from results.record import RunRecord
+from results.store import find_records
+
+PROJECT = Path(__file__).resolve().parent.parent
+PHOTOS = PROJECT.parent / "shared" / "data" / "voc-mini"
+ALL = ("constant", "random", "clip", "zegclip-baseline", "zegclip")
+SMALL = ("--limit", "12", "--folds", "0")
+
+
+def harness(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """One call of the harness, to its end."""
+    command = [sys.executable, str(PROJECT / "harness.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=cwd, env=_environment())
+
+
+def start(*arguments: str | Path) -> subprocess.Popen[str]:
+    """One call of the harness, left running in a process group of its own."""
+    command = [sys.executable, str(PROJECT / "harness.py"), *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_environment(),
+        start_new_session=True,
+    )
+
+
+def _environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "ZSS_DATA_ROOT"} | {"OMP_NUM_THREADS": "1"}
+
+
+def records(root: Path) -> dict[str, RunRecord]:
+    found = {}
+    for record in find_records(root):
+        assert isinstance(record, RunRecord), record
+        train = record.result.train
+        found[f"{train.method} {train.fold} {train.seed} {record.result.evaluation.key}"] = record
+    return found
+
+
+def wait_for(condition, process: subprocess.Popen[str], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """All methods, one fold, cut short: where they lie, and what was printed."""
+    root = tmp_path_factory.mktemp("runs")
+    done = harness("--methods", "all", *SMALL, "--runs", root, "--jobs", "1", cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root, done.stdout
+
+
+def test_all_methods_reach_the_table(finished: tuple[Path, str]) -> None:
+    """Fails when a method of the comparison is not run, not scored or not tabulated, or a trial run is not marked."""
+    root, printed = finished
+    assert {r.result.train.method for r in records(root).values()} == set(ALL)
+    table = [line for line in printed.splitlines() if line.startswith("| ")]
+    assert all(any(name in line and "†" in line for line in table) for name in ALL)
+    assert "5 runs: 5 done" in printed
+
+
+def test_a_finished_grid_is_only_printed(finished: tuple[Path, str]) -> None:
+    """Fails when a finished run is made again, or its table is printed differently."""
+    root, printed = finished
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+    again = harness("--methods", "all", *SMALL, "--runs", root, "--device", "cpu")
+    assert again.returncode == 0
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()} == before
+    assert again.stdout[again.stdout.index("**") :] == printed[printed.index("**") :]
+
+
+def test_records_do_not_depend_on_jobs_or_folder(finished: tuple[Path, str], tmp_path: Path) -> None:
+    """Fails when something shared between processes, the time or the place of a run gets into its result."""
+    root, _ = finished
+    assert harness("--methods", "all", *SMALL, "--runs", tmp_path, "--jobs", "2").returncode == 0
+    first, second = records(root), records(tmp_path)
+    assert first.keys() == second.keys()
+    for key, record in first.items():
+        assert record.result.digest() == second[key].result.digest(), key
+
+
+def test_status_and_tables_of_what_is_there(finished: tuple[Path, str]) -> None:
+    """Fails when stored runs are not found again by the commands that only look."""
+    root, _ = finished
+    status = harness("status", *SMALL, "--runs", root)
+    assert "5 runs: 5 done" in status.stdout
+    tables = harness("tables", "--from", root, "--by", "fold", "--methods", "zegclip")
+    assert "zegclip" in tables.stdout
+    assert "constant" not in tables.stdout
+    assert harness("tables", "--from", root, "--format", "csv").stdout.count("\n") > len(ALL)
+
+
+def test_eval_scores_again_without_training(finished: tuple[Path, str]) -> None:
+    """Fails when another evaluation side trains again, or overwrites the first one's record."""
+    root, _ = finished
+    weights = next((root / "shapes-5i" / "zegclip").glob("*/model.safetensors"))
+    before = weights.stat().st_mtime_ns
+    done = harness("eval", "--methods", "zegclip", *SMALL, "--flips", "--runs", root)
+    assert done.returncode == 0, done.stderr
+    assert weights.stat().st_mtime_ns == before
+    mine = [r for r in records(root).values() if r.result.train.method == "zegclip"]
+    assert sorted(r.result.evaluation.side.inference.flips for r in mine) == [False, True]
+    assert len({r.result.weights_sha256 for r in mine}) == 1
+    assert len({r.result.protocol_hash for r in mine}) == 2
+
+
+def test_eval_refuses_what_was_never_trained(tmp_path: Path) -> None:
+    """Fails when `eval` quietly trains, or scores initial weights."""
+    done = harness("eval", "--methods", "constant", *SMALL, "--runs", tmp_path)
+    assert done.returncode == 1
+    assert "no finished weights" in done.stderr
+    assert not list(find_records(tmp_path))
+
+
+def test_pictures_are_drawn_from_finished_runs(finished: tuple[Path, str], tmp_path: Path) -> None:
+    """Fails when finished weights cannot be loaded and asked again."""
+    root, _ = finished
+    done = harness(
+        "picture", "--methods", "clip", "zegclip", *SMALL, "--runs", root, "--out", tmp_path, "--images", "2"
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "shapes-5i-fold0-seed0.png").read_bytes().startswith(b"\x89PNG")
+
+
+LONG = ("--methods", "zegclip", "--folds", "1", "--limit", "60", "--jobs", "1")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The digest of a run that nothing happened to."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    assert harness(*LONG, "--runs", root).returncode == 0
+    (record,) = records(root).values()
+    return record.result.digest()
+
+
+def _reached(root: Path, step: int) -> bool:
+    return any(int(p.stem.split("-")[1]) >= step for p in root.rglob("checkpoint-*.pt"))
+
+
+def test_killed_in_training_goes_on_to_the_same_record(tmp_path: Path, undisturbed: str) -> None:
+    """Fails when a run whose every process was killed cannot be gone on with, or ends with other numbers."""
+    process = start(*LONG, "--runs", tmp_path)
+    wait_for(lambda: _reached(tmp_path, 18), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert "interrupted" in harness("status", *LONG[:-2], "--runs", tmp_path).stdout
+    done = harness(*LONG, "--runs", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (record,) = records(tmp_path).values()
+    assert record.result.digest() == undisturbed
+    assert record.provenance.attempts == 2
+
+
+def test_interrupted_by_a_person_goes_on_to_the_same_record(tmp_path: Path, undisturbed: str) -> None:
+    """Fails when Ctrl-C loses the steps made, leaves processes behind, or does not say how to go on."""
+    process = start(*LONG, "--runs", tmp_path)
+    wait_for(lambda: _reached(tmp_path, 6), process)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "to go on: python" in said
+    (state,) = tmp_path.glob("shapes-5i/*/*/state.json")
+    assert json.loads(state.read_text())["state"] == "interrupted"
+    assert harness(*LONG, "--runs", tmp_path).returncode == 0
+    (record,) = records(tmp_path).values()
+    assert record.result.digest() == undisturbed
+
+
+def test_two_harnesses_make_each_run_once(tmp_path: Path) -> None:
+    """Fails when two harnesses over one folder both make a run, or one gives up what the other is at."""
+    grid = ("--methods", "constant", "random", "--limit", "12", "--runs", tmp_path)
+    both = [start(*grid), start(*grid)]
+    for process in both:
+        out, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        assert "8 runs: 8 done" in out
+    attempts = [r.provenance.attempts for r in records(tmp_path).values()]
+    assert attempts == [1] * 8
+
+
+def test_a_corrupt_record_is_told_and_made_again(finished: tuple[Path, str], tmp_path: Path) -> None:
+    """Fails when a damaged record stops everything, is used, or cannot be mended by running again."""
+    args = ("--methods", "random", *SMALL, "--runs", tmp_path)
+    assert harness(*args).returncode == 0
+    (path,) = tmp_path.rglob("record.json")
+    path.write_text(path.read_text()[:-200])
+    status = harness("status", *args)
+    assert "cannot be read as JSON" in status.stdout
+    assert harness(*args).returncode == 1
+    assert harness(*args, "--retry").returncode == 0
+    assert len(records(tmp_path)) == 1
+
+
+def test_a_corrupt_checkpoint_falls_back_to_the_one_before(tmp_path: Path, undisturbed: str) -> None:
+    """Fails when a damaged checkpoint ends the run or is gone on from."""
+    process = start(*LONG, "--runs", tmp_path)
+    wait_for(lambda: _reached(tmp_path, 18), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    newest = max(tmp_path.rglob("checkpoint-*.pt"), key=lambda p: int(p.stem.split("-")[1]))
+    newest.write_bytes(newest.read_bytes()[:-100])
+    assert harness(*LONG, "--runs", tmp_path).returncode == 0
+    (record,) = records(tmp_path).values()
+    assert record.result.digest() == undisturbed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--methods", "zegclop"], "no method is called 'zegclop'"),
+        (["--benchmarks", "pascal"], "no benchmark is called 'pascal'"),
+        (["--folds", "7"], "has no fold 7"),
+        (["--folds", "-1"], "expected a whole number"),
+        (["--limit", "0"], "at least 1"),
+        (["--set", "zegclip.promt=3"], "has no setting 'promt'"),
+        (["--set", "zegclip.prompt_tokens=many"], "prompt_tokens"),
+        (["--set", "prompt_tokens=3"], "expected METHOD.SETTING=VALUE"),
+        (["--set", "recipe.iterations=-5"], "iterations"),
+        (["--set", "elsewhere.x=1"], "none of what is run"),
+        (["--clip", "ViT-B-16"], "expected MODEL/TAG"),
+        (["--clip", "ViT-B-16/missing.pt"], "there is no file"),
+        (["--benchmarks", "pascal-5i", "--subset"], "no data root was given"),
+        (["--benchmarks", "pascal-5i", "--data-root", "nowhere"], "is no folder"),
+        (["--part", "test"], "invalid choice"),
+        (["--benchmarks", "pascal-5i", "--part", "tune"], "has no part 'tune'"),
+        (["--scale", "trial"], "no trial scale"),
+        (["--stride", "80"], "stride"),
+        (["tables", "--from", "nowhere"], "is no folder of runs"),
+    ],
+)
+def test_bad_arguments_end_in_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    """Fails when a user's slip ends in a stack trace, in another exit code than 2, or leaves files behind."""
+    runs = [] if arguments[0] == "tables" else ["--runs", str(tmp_path / "runs"), "--dry-run"]
+    done = harness(*arguments, *runs, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_clip_that_cannot_be_had_fails_with_the_reason(tmp_path: Path) -> None:
+    """Fails when missing weights end in a stack trace, or a run without them counts as done."""
+    done = harness("--methods", "clip", *SMALL, "--clip", "ViT-B-16/no-such-tag", "--runs", tmp_path)
+    assert done.returncode == 1
+    assert "no weights tagged 'no-such-tag'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the real photos are not here")
+def test_real_photos_train_and_score(tmp_path: Path) -> None:
+    """Fails when the official layout of VOC 2012 cannot be trained and scored on, or the table hides whose CLIP it was."""
+    real = ("--benchmarks", "pascal-5i", "--data-root", PHOTOS, "--subset")
+    done = harness("--methods", "all", *real, "--folds", "3", "--limit", "4", "--runs", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "tiny-shapes/builtin" in done.stdout
+    assert "mean nothing on photos" in done.stderr
+    assert {r.result.train.method for r in records(tmp_path).values()} == set(ALL)
+    assert all(r.result.partial for r in records(tmp_path).values())
