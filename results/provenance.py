@@ -11,7 +11,6 @@ import subprocess
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 
 from methods.registry import entry
@@ -82,11 +81,8 @@ def threads() -> int:
 def _source_of(module: str) -> Path | None:
     if module.split(".")[0] != "methods":
         return None
-    try:
-        spec = find_spec(module)
-    except ModuleNotFoundError:
-        return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    path = PROJECT.joinpath(*module.split("."))  # find_spec would import the packages above, and torch with them
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
 def _imports(path: Path) -> list[str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.errors import UserError
-from benchmarks.spec import EvalSpec, TrainSpec
+from benchmarks.spec import EvalSpec, TrainSpec, protocol_of
 from benchmarks.values import canonical_json
 from results.claim import Claim, Claims
 from results.files import sha256_of, write_atomically
@@ -109,6 +109,11 @@ def load_record(path: Path) -> RunRecord:
     if version != SCHEMA:
         raise CorruptRecord(f"{path}: has schema {version}, this harness reads schema {SCHEMA}")
     record = RunRecord.parse(data, source=str(path))
+    protocol = protocol_of(record.result.train, record.result.evaluation)
+    if (protocol.hash, protocol.family) != (record.result.protocol_hash, record.result.family_hash):
+        raise CorruptRecord(
+            f"{path}: its protocol hashes are not those of its specs; delete it to have it scored again"
+        )
     matrix = path.with_name(CONFUSION)
     if not matrix.exists() or sha256_of(matrix) != record.result.confusion_sha256:
         raise CorruptRecord(

@@ -14,7 +14,7 @@ from benchmarks.errors import UserError
 from benchmarks.spec import ClipId
 from results.files import sha256_of
 from results.launch.job import Device, Job
-from results.launch.plan import Request, Run, Status, methods_named, plan, status
+from results.launch.plan import Request, Run, Status, is_stale, methods_named, plan, status
 from results.provenance import threads as cores
 from results.record import RunRecord
 from results.store import CorruptRecord, find_records
@@ -42,6 +42,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
             workers=options.workers,
             device=device,
             clip_file=clip_file,
+            weights_file=options.weights,
         )
         for run, seen in rows
         if _wanted(seen, options)
@@ -77,7 +78,8 @@ def print_tables(options: argparse.Namespace) -> int:
         records = [r for r in records if r.result.train.benchmark in chosen]
     if not records:
         raise UserError(f"no record in {', '.join(map(str, options.roots))} fits; `status` says what has been run")
-    shown = build_tables(records, by=options.by)
+    stale = frozenset(r.result.train.folder for r in records if is_stale(r))
+    shown = build_tables(records, by=options.by, stale=stale)
     print("\n\n".join(t.markdown() if options.format == "markdown" else t.csv() for t in shown))
     return 0
 
@@ -100,6 +102,7 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         overrides=tuple(options.set),
         inference=asked,
         limit=options.limit,
+        weights=_weights(options),
         data=Data(root=options.data_root, subset=options.subset),
     )
     return request, clip_file
@@ -117,6 +120,16 @@ def _clip(text: str | None) -> tuple[ClipId | None, Path | None]:
     if path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
         raise UserError(f"--clip {text}: there is no file {path}")
     return ClipId(model=model, pretrained=weights), None
+
+
+def _weights(options: argparse.Namespace) -> str:
+    if options.weights is None:
+        return ""
+    if not options.weights.is_file():
+        raise UserError(f"--weights {options.weights}: there is no such file")
+    if len(methods_named(options.methods)) != 1:
+        raise UserError("--weights: these are the weights of one method; name it with --methods")
+    return sha256_of(options.weights)
 
 
 def _status_or_word(run: Run, root: Path) -> Status:
@@ -175,20 +188,16 @@ def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], ro
     from results.tables import build_tables
 
     records = [record for run in runs if (record := run.folder(root).read_record(run.evaluation))]
-    states = {run: seen for run, seen in rows if seen.state not in ("done", "stale")}
-    stale = frozenset(run.train.key for run, seen in rows if seen.state == "stale")
+    states = {run.train.folder: seen.words for run, seen in rows if seen.state not in ("done", "stale")}
+    stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale")
     whole = all(
         {run.train.fold for run in runs if run.train.benchmark == name}
         == {f.index for f in benchmark(name).split.folds}
         for name in {run.train.benchmark for run in runs}
     )
     # a mean over some of the folds is no result: what was asked for is shown fold by fold
-    for table in build_tables(records, by="method" if whole else "fold", states=_told(states), stale=stale):
+    for table in build_tables(records, by="method" if whole else "fold", states=states, stale=stale):
         print("\n" + table.markdown())
-
-
-def _told(states: dict[Run, Status]) -> dict[str, str]:
-    return {run.name: f"{seen.state}{': ' + seen.reason if seen.reason else ''}" for run, seen in states.items()}
 
 
 def _summary(rows: Sequence[tuple[Run, Status]]) -> int:
@@ -198,7 +207,7 @@ def _summary(rows: Sequence[tuple[Run, Status]]) -> int:
     print(f"\n{len(rows)} runs: {', '.join(f'{n} {state}' for state, n in sorted(counts.items()))}")
     for run, seen in missing:
         hint = " (again with --retry)" if seen.state == "failed" else ""
-        print(f"  {run.name}: {seen.state}{': ' + seen.reason if seen.reason else ''}{hint}", file=sys.stderr)
+        print(f"  {run.name}: {seen.words}{hint}", file=sys.stderr)
     return 1 if missing else 0
 
 

@@ -38,6 +38,7 @@ class Job:
     threads: int = 1
     workers: int = 0
     device: Device = "cpu"
+    weights_file: Path | None = None  # weights to score instead of training
     clip_file: Path | None = None  # where the CLIP is a local file
 
     def __call__(self) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 import submitit
 
+from results.claim import Claims
 from results.launch.job import Job
 from results.launch.plan import Status, status
 from results.provenance import PROJECT
@@ -70,12 +71,13 @@ class _Process:
     job: Job
     handle: Any
     slot: int  # which of the places at work, and so which GPU
+    claims: Claims  # one object for as long as we watch: it times other machines' owners
 
     def ended(self) -> bool:
         """Has our process ended, and nobody else's is at the run?"""
         if not self.handle.done():
             return False
-        return not self.job.run.folder(self.job.root).claims.held()
+        return not self.claims.held()
 
     def outcome(self) -> Status:
         """The run's state; a process that ended without a word is a failure that names its log."""
@@ -101,7 +103,7 @@ def _start(executor: submitit.LocalExecutor, job: Job, slot: int) -> _Process:
     with _environment(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS=str(job.threads)), _ignored(signal.SIGINT):
         if job.device == "cuda":
             executor.update_parameters(gpus_per_node=1, visible_gpus=(slot,))
-        return _Process(job, executor.submit(job), slot)
+        return _Process(job, executor.submit(job), slot, job.run.folder(job.root).claims)
 
 
 @contextmanager

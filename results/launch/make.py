@@ -24,7 +24,6 @@ from benchmarks.data.reader import Reader
 from benchmarks.errors import UserError
 from benchmarks.evaluate import Evaluation, evaluate
 from benchmarks.labels import evaluation_table, training_table
-from benchmarks.spec import Recipe, TrainSpec
 from benchmarks.train import Progress, Stopped, Trained, train
 from benchmarks.values import canonical_json
 from methods.clip import Clip
@@ -35,7 +34,7 @@ from results.files import write_atomically
 from results.launch.build import build, clip_of, vocabulary_of
 from results.launch.job import Job, Teller
 from results.launch.scores import result_of
-from results.launch.weights import Weights, export, restore
+from results.launch.weights import Weights, export, import_weights, restore
 from results.record import Costs, Provenance, RunRecord
 from results.store import CONFUSION, LOG, RECORD, SPEC, RunFolder
 
@@ -51,7 +50,7 @@ class _Maker:
     def __init__(self, job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]):
         self.job, self.folder, self.claim, self.stop = job, folder, claim, stop
         self.spec = job.run.train
-        self.recipe = _limited(self.spec)
+        self.recipe = self.spec.recipe.shortened(self.spec.limit)
         self.started = _now()
         self.teller = Teller(folder, claim, self.recipe.iterations)
         self.log = _Log(folder.path / LOG)
@@ -81,6 +80,8 @@ class _Maker:
         """Trained weights, now or from before, in the method."""
         if self.folder.trained():
             return restore(self.folder, self.spec, method)
+        if self.job.weights_file is not None:
+            return import_weights(self.folder, self.spec, method, self.job.weights_file, self._write)
         if not self.job.train:
             raise UserError(f"{self.job.run.name}: no finished weights to score; train it first (the same with `run`)")
         checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write)
@@ -245,13 +246,6 @@ class _Log:
         }
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(canonical_json(line) + "\n")
-
-
-def _limited(spec: TrainSpec) -> Recipe:
-    """The recipe, cut short in a trial run."""
-    if spec.limit is None:
-        return spec.recipe
-    return spec.recipe.model_copy(update={"iterations": min(spec.limit, spec.recipe.iterations)})
 
 
 def _now() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 from benchmarks.catalogue import BUILTIN, Benchmark, Data, Scale, benchmark, builtin_clip, eval_side, source, train_side
 from benchmarks.errors import UserError
 from benchmarks.protocol import EvalSide, Inference, Setting
-from benchmarks.recipes import NOTHING, recipe_for
+from benchmarks.recipes import NOTHING, imported, recipe_for
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
 from benchmarks.values import explain
 from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
 from results.provenance import sources_sha256
+from results.record import RunRecord
 from results.store import RunFolder, State
 
 RECIPE_NAMESPACE = "recipe"
@@ -38,6 +41,7 @@ class Request:
     overrides: tuple[str, ...] = ()  # "method.field=value"
     inference: tuple[tuple[str, Any], ...] = ()  # fields of the evaluation side asked to differ
     limit: int | None = None
+    weights: str = ""  # sha256 of a file of weights to score instead of training
     data: Data = field(default_factory=Data)
 
 
@@ -91,7 +95,7 @@ def plan(request: Request) -> list[Run]:
     """Every run asked for, in a stable order: benchmark, seed, fold, method."""
     _check_overrides(request)
     runs = []
-    for name in request.benchmarks:
+    for name in dict.fromkeys(request.benchmarks):
         bench = benchmark(name)
         if request.part not in bench.parts:
             raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}")
@@ -115,6 +119,7 @@ def plan(request: Request) -> list[Run]:
                         side=side,
                         clip=_clip(method, request.clip),
                         recipe=recipe,
+                        weights=request.weights,
                         limit=request.limit,
                     )
                     runs.append(Run(train, evaluation))
@@ -133,8 +138,9 @@ def status(run: Run, root: Path) -> Status:
     }
     record = folder.read_record(run.evaluation)
     if record is not None:
-        changed = record.provenance.sources_sha256 != sources_sha256(run.train.method)
-        return Status("stale", "the method's sources have changed since") if changed else Status("done", **steps)
+        return (
+            Status("stale", "the method's sources have changed since") if is_stale(record) else Status("done", **steps)
+        )
     if folder.claims.held():
         return Status("running", **steps)
     if word.get("state") == "failed":
@@ -142,6 +148,12 @@ def status(run: Run, root: Path) -> Status:
     if word.get("state") in ("running", "interrupted"):
         return Status("interrupted", word.get("reason", "its process ended without a word"), **steps)
     return Status("planned", **steps)
+
+
+def is_stale(record: RunRecord) -> bool:
+    """Was it made with other sources of its method than those here?"""
+    method = record.result.train.method
+    return method in METHODS and record.provenance.sources_sha256 != sources_sha256(method)
 
 
 def config_of(spec: TrainSpec) -> MethodConfig:
@@ -164,13 +176,19 @@ def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[di
             values[field] = _plain(text)
     if "setting" in known:
         values["setting"] = request.setting
-    elif request.setting != "inductive":
+    elif request.setting != "inductive" and recipe.name != NOTHING:
         raise UserError(f"{method} has no setting {request.setting!r}; it is inductive")
-    config = _validated(method, values).model_dump(mode="json", exclude_defaults=True)
+    full = _validated(method, values)
+    config = full.model_dump(mode="json", exclude_defaults=True)
     if changes:
         source = f"--set {' '.join(f'{RECIPE_NAMESPACE}.{k}={v}' for k, v in changes.items())}"
         fields = recipe.model_dump(mode="json") | changes
         recipe = Recipe.parse(fields | {"name": f"changed {recipe.name}"}, source=source)
+    if request.weights:
+        return config, imported(recipe)
+    if request.setting.startswith("transductive") and recipe.name != NOTHING:
+        share = getattr(full, "self_training_from", 0.0)  # released ZegCLIP: half the schedule, then a fresh half
+        recipe = recipe.model_copy(update={"restart_at": max(1, math.ceil(share * recipe.iterations))})
     return config, recipe
 
 
@@ -179,7 +197,7 @@ def _validated(method: str, values: dict[str, Any]) -> MethodConfig:
     if unknown := sorted(values.keys() - cls.model_fields.keys()):
         raise UserError(f"{method} has no setting {unknown[0]!r}; it has: {', '.join(cls.model_fields) or 'none'}")
     try:
-        return cls.model_validate(values)
+        return cls.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         raise UserError(f"{method}: {explain(error)}") from None
 
@@ -195,6 +213,10 @@ def _check_overrides(request: Request) -> None:
             raise UserError(
                 f"--set {override}: {owner} has no setting {field!r}; it has: {', '.join(fields) or 'none'}"
             )
+        if owner != RECIPE_NAMESPACE and field == "setting":
+            raise UserError(f"--set {override}: the setting belongs to the protocol; use --setting")
+        if owner != RECIPE_NAMESPACE and field in entry(owner).fixed:
+            raise UserError(f"--set {override}: {field} is what makes it {owner}; choose another method instead")
 
 
 def _split(override: str) -> tuple[str, str, str]:

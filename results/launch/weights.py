@@ -16,6 +16,7 @@ from benchmarks.spec import TrainSpec
 from benchmarks.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
+from results.files import sha256_of
 from results.launch.build import build, clip_of
 from results.launch.plan import Run
 from results.store import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
@@ -65,6 +66,19 @@ def restore(folder: RunFolder, spec: TrainSpec, method: Method) -> Weights:
         raise CorruptRecord(f"{path}: {error}") from None
     curve = [(step, losses) for step, losses in card["curve"]]
     return Weights(digest, Trained(curve, card["seconds"], card["images_per_second"]))
+
+
+def import_weights(
+    folder: RunFolder, spec: TrainSpec, method: Method, file: Path, write: Callable[[Path, bytes], None]
+) -> Weights:
+    """Weights from elsewhere into a method and the run's folder; raises UserError where they do not fit."""
+    if sha256_of(file) != spec.weights:
+        raise UserError(f"{file}: has changed since the run was planned; plan it again")
+    try:
+        method.import_weights(file)
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from None
+    return export(folder, spec, method, Trained(), write)
 
 
 def finished_method(run: Run, root: Path, clip_file: Path | None = None) -> Method:

@@ -1,0 +1,217 @@
+"""What must stand under a table so that nobody reads more out of it than is in it: one line per thing to know."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from benchmarks.protocol import Protocol
+from benchmarks.spec import Recipe
+from benchmarks.values import digest
+from methods.registry import METHODS
+from results.aggregate import VARIANT, By, Conflict
+from results.record import RunRecord
+from splits.loader import Split
+
+PARTIAL, STALE, UNDEFINED = "†", "‡", "–"
+UNTRAINED = "nothing trained"
+DRAWN = "shapes"  # the data set that the built-in CLIP knows
+SHORT = 12  # letters of a hash under a table
+
+
+class RunName(NamedTuple):
+    """A run that is not there, in the order in which such runs are listed."""
+
+    rank: int
+    benchmark: str
+    method: str
+    fold: int
+    seed: int
+    folder: str
+
+
+@dataclass
+class Content:
+    """What one table is made from."""
+
+    split: Split
+    part: str = ""
+    protocol: Protocol | None = None
+    records: list[RunRecord] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    missing: dict[RunName, str] = field(default_factory=dict)  # -> state and reason
+
+
+def fold_range(folds: Sequence[int]) -> str:
+    """`0-3` where the folds are contiguous, else `0, 2, 3`."""
+    if len(folds) > 2 and list(folds) == list(range(folds[0], folds[-1] + 1)):
+        return f"{folds[0]}-{folds[-1]}"
+    return ", ".join(map(str, folds))
+
+
+def row_names(frame: pd.DataFrame) -> list[str]:
+    """The label of each row; rows of one label get in brackets the settings in which they differ.
+
+    A setting at its default and a limit that is none stay unsaid.
+    """
+    settings = [_settings(row) for row in frame.to_dict("records")]
+    names = []
+    for label, own in zip(frame["label"], settings, strict=True):
+        rivals = [other for other_label, other in zip(frame["label"], settings, strict=True) if other_label == label]
+        differing = [key for key in sorted(own) if any(other.get(key) != own[key] for other in rivals)]
+        words = ", ".join(f"{key}={_plain(own[key])}" for key in differing)
+        names.append(f"{label} [{words}]" if words else label)
+    return names
+
+
+def _settings(row: Mapping[Any, Any]) -> dict[str, Any]:
+    recipe = {f"recipe.{key}": value for key, value in json.loads(row["recipe"]).items() if key != "name"}
+    limits = {"limit": row["train_limit"], "eval limit": row["eval_limit"]}
+    if limits["limit"] == limits["eval limit"]:
+        del limits["eval limit"]
+    clip = {"clip": _clip_words(row["clip"], row["clip_sha256"])}
+    return {**json.loads(row["config"]), **clip, **recipe, **{key: value for key, value in limits.items() if value}}
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> Iterator[str]:
+    """The lines under a table, in a fixed order."""
+    if content.split.note:
+        yield content.split.note
+    if content.part not in ("", "val"):
+        yield f"Scored on the {content.part} part: not a result."
+    if content.split.dataset != DRAWN and any(_built_in(record) for record in content.records):
+        yield "Made with the built-in CLIP, which was trained on drawn shapes: on photos these numbers mean nothing."
+    if content.protocol is not None:
+        yield f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}."
+    yield _counted(content, runs, frame, by)
+    if len(runs):
+        yield _ignored(runs)
+        yield from _made_with(frame)
+    yield from _marks(runs, frame)
+    yield from _incomplete(content, frame, by)
+    yield from (f"Conflict: {conflict.words()}." for conflict in content.conflicts)
+    yield from _missing(content)
+    yield from _readings(frame)
+
+
+def _built_in(record: RunRecord) -> bool:
+    clip = record.result.train.clip
+    return clip is not None and clip.pretrained == "builtin"
+
+
+def _counted(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> str:
+    parts, over_folds = [f"{len(runs)} run{'s' * (len(runs) != 1)}"], by != "fold" and len(content.split.folds) > 1
+    if over_folds and len(runs):
+        parts.append("each value is the mean of the folds' values, H(mean S, mean U) the harmonic mean of the means")
+    if (frame["seeds"] > 1).any():
+        of_what = " of the fold means of the seeds with all folds" if over_folds else ""
+        parts.append(f"several seeds: mean ± sample sd{of_what}")
+    return f"{'; '.join(parts)}."
+
+
+def _ignored(runs: pd.DataFrame) -> str:
+    shares = runs["ignored_pixels"] / (runs["ignored_pixels"] + runs["labelled_pixels"])
+    low, high = f"{100 * shares.min():.1f}", f"{100 * shares.max():.1f}"
+    return f"Ignored pixels: {low if low == high else f'{low} to {high}'} % of labelled and ignored ones."
+
+
+def _made_with(frame: pd.DataFrame) -> Iterator[str]:
+    """CLIP, recipe and seen-score shift, said once where all rows agree, else for each group of rows."""
+    rows = _variants(frame)
+    clips = [_clip_words(*pair) for pair in zip(rows["clip"], rows["clip_sha256"], strict=True)]
+    yield f"CLIP: {_grouped(rows['name'], clips)}."
+    yield f"Recipe: {_grouped(rows['name'], _recipes(rows['recipe']))}."
+    configs = [", ".join(f"{k}={_plain(v)}" for k, v in json.loads(text).items()) for text in rows["config"]]
+    if any(configs):
+        told = _grouped(rows["name"], [text or "none" for text in configs], always=True)
+        yield f"Settings off their defaults: {told}."
+    yield f"Taken off the seen scores (a method's own shift): {_grouped(rows['name'], rows['own_shift'])}."
+
+
+def _clip_words(clip: str, weights: str) -> str:
+    """A CLIP with the start of its weights' sha256, unless its name has that already."""
+    return clip if not weights or clip.endswith(f"@{weights[:8]}") else f"{clip} (weights {weights[:SHORT]})"
+
+
+def _recipes(recipes: Iterable[str]) -> list[str]:
+    """Each recipe in words; different ones that read the same get the start of their digest."""
+    recipes = list(recipes)
+    words = {text: _recipe_words(Recipe.model_validate_json(text)) for text in recipes}
+    shared = {w for w, count in Counter(words.values()).items() if count > 1 and w != UNTRAINED}
+    return [f"{words[t]} [{digest(json.loads(t))[:8]}]" if words[t] in shared else words[t] for t in recipes]
+
+
+def _recipe_words(recipe: Recipe) -> str:
+    if recipe.iterations == 0:
+        return UNTRAINED
+    size = f"{recipe.iterations} iterations of batch {recipe.batch}, lr {recipe.lr:g}"
+    return f"{recipe.name} ({size}, {recipe.precision})"
+
+
+def _variants(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row per variant, also where the frame has one per fold."""
+    return frame.drop_duplicates(list(VARIANT))
+
+
+def _grouped(names: Iterable[str], values: Iterable[str], *, always: bool = False) -> str:
+    """`value` where there is one (unless the names are to be told always), else `value: names; value: names`."""
+    groups: dict[str, list[str]] = {}
+    for name, value in zip(names, values, strict=True):
+        groups.setdefault(value, []).append(name)
+    if len(groups) == 1 and not always:
+        return next(iter(groups))
+    return "; ".join(f"{value}: {', '.join(members)}" for value, members in groups.items())
+
+
+def _marks(runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
+    if frame["partial"].any():
+        yield f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
+    if frame["stale"].any():
+        counts = Counter(runs.loc[runs["stale"], "label"])
+        which = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items()))
+        yield f"{STALE} stale: the method's sources have changed since (runs of {which})."
+    if len(frame) and frame[frame["seeds"] > 0][["pacc", "miou_seen", "miou_unseen", "hiou"]].isna().any(axis=None):
+        yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
+
+
+def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
+    folds = tuple(fold.index for fold in content.split.folds)
+    parts = [
+        f"{row['name']} seed {seed} has fold {fold_range(have)} of {fold_range(folds)}"
+        for row in _variants(frame).to_dict("records")
+        for seed, have in sorted(row["incomplete"].items())
+    ]
+    if parts:
+        yield f"Incomplete seeds{'' if by == 'fold' else ', not averaged'}: {'; '.join(parts)}."
+
+
+def _missing(content: Content) -> Iterator[str]:
+    groups: dict[tuple[int, str, str], list[str]] = {}
+    for run, state in sorted(content.missing.items()):
+        key = (run.rank, run.method, " ".join(state.split()))
+        groups.setdefault(key, []).append(f"fold {run.fold} seed {run.seed}")
+    for (_, method, state), runs in groups.items():
+        yield f"Not there: {method} {', '.join(runs)} ({state})."
+
+
+def _readings(frame: pd.DataFrame) -> Iterator[str]:
+    """What of each method is its authors' and what is a reading, as the registry has it."""
+    methods = [method for method in dict.fromkeys(frame["method"]) if method in METHODS]
+    if methods:
+        yield f"What is an author's and what our reading: {_readings_grouped(methods)}."
+
+
+def _readings_grouped(methods: Sequence[str]) -> str:
+    groups: dict[str, list[str]] = {}
+    for method in methods:
+        groups.setdefault(METHODS[method].fidelity, []).append(method)
+    return "; ".join(f"{', '.join(members)}: {text}" for text, members in groups.items())
