@@ -157,6 +157,9 @@ def _grid(parser: argparse.ArgumentParser) -> None:
         metavar="M.FIELD=VALUE",
         help="a method's or the recipe's setting, e.g. zegclip.prompt_tokens=100 recipe.iterations=600",
     )
+    group.add_argument(
+        "--weights", type=Path, metavar="FILE", help="score these weights of one method instead of training it"
+    )
     group.add_argument("--limit", type=_positive, metavar="N", help="a trial run: N images and N iterations at most")
     group.add_argument(
         "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs are stored; default: results/runs"

@@ -11,12 +11,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.data.reader import Reader
+from benchmarks.errors import UserError
 from benchmarks.labels import apply
 from benchmarks.transforms import Augmentation, CropDecision, TrainPipeline, sample_seed
 from benchmarks.values import derive_seed
 from methods.method import Images
 
 Draw = tuple[int, int]  # epoch, image index
+Item = tuple[np.ndarray, np.ndarray, tuple[int, int]]  # picture, labels, real size
 
 
 def order(count: int, *, seed: int, batch: int, start: int) -> Iterator[list[Draw]]:
@@ -51,18 +53,22 @@ class TrainSet(Dataset):
         self._full_table = full_table if crop_decision == "full" else None  # else no unseen label gets past here
         self._pipeline = TrainPipeline(augmentation, crop_decision=crop_decision)
 
-    def __getitem__(self, draw: Draw) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    def __getitem__(self, draw: Draw) -> Item | UserError:
+        """A sample, or the error that tells why there is none: one raised in a worker would come with its trace."""
         epoch, index = draw
-        sample = self._reader.read(index)
-        labels = apply(self._table, sample.mask)
-        full = None if self._full_table is None else apply(self._full_table, sample.mask)
+        try:
+            sample = self._reader.read(index)
+            labels = apply(self._table, sample.mask)
+            full = None if self._full_table is None else apply(self._full_table, sample.mask)
+        except UserError as error:
+            return error
         return self._pipeline(sample.image, labels, full, sample_seed(self._seed, epoch, index))
 
 
 def batches(
     dataset: TrainSet, count: int, *, seed: int, batch: int, start: int, workers: int
 ) -> Iterator[tuple[Images, Tensor]]:
-    """Endless `(Images, labels (B, H, W) uint8)` from step `start` on."""
+    """Endless `(Images, labels (B, H, W) uint8)` from step `start` on. Raises UserError where a sample is broken."""
     loader: DataLoader[Any] = DataLoader(
         dataset,
         batch_sampler=order(count, seed=seed, batch=batch, start=start),  # type: ignore[arg-type]
@@ -72,14 +78,22 @@ def batches(
         generator=torch.Generator(),  # otherwise the loader draws from the global one and shifts every later draw
         worker_init_fn=_one_thread,
     )
-    return iter(loader)
+    for batch_or_error in loader:
+        if isinstance(batch_or_error, UserError):
+            raise batch_or_error
+        yield batch_or_error
 
 
 def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(derive_seed("order", seed, epoch))).permutation(count)
 
 
-def _collate(items: list[tuple[np.ndarray, np.ndarray, tuple[int, int]]]) -> tuple[Images, Tensor]:
+def _collate(drawn: list[Item | UserError]) -> tuple[Images, Tensor] | UserError:
+    items: list[Item] = []
+    for item in drawn:
+        if isinstance(item, UserError):
+            return item
+        items.append(item)
     pixels = torch.from_numpy(np.stack([image for image, _, _ in items]))  # (B, 3, H, W)
     labels = torch.from_numpy(np.stack([labels for _, labels, _ in items]))  # (B, H, W)
     sizes = torch.tensor([size for _, _, size in items], dtype=torch.int64)

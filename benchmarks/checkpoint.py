@@ -37,13 +37,18 @@ class Checkpoints:
     write: Callable[[Path, bytes], None]
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write `checkpoint-<step>.pt`; all but the last two are deleted after that."""
+        """Write `checkpoint-<step>.pt`; all but the last two are deleted after that.
+
+        Those of later steps are deleted too: whoever writes this one did not trust them.
+        """
         buffer = io.BytesIO()
         torch.save({"schema": SCHEMA, "spec": self.spec_digest, "step": step, **state}, buffer)
         payload = buffer.getvalue()
         self.write(self._path(step), hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-        for old in self._steps()[:-KEPT]:
-            self._path(old).unlink(missing_ok=True)
+        steps = self._steps()
+        kept = [number for number in steps if number <= step][-KEPT:]
+        for other in set(steps) - set(kept):
+            self._path(other).unlink(missing_ok=True)
 
     def latest(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The newest checkpoint that can be trusted, and a line for each newer one that cannot.

@@ -21,6 +21,7 @@ from torch.nn.functional import interpolate
 
 from benchmarks.confusion import count
 from benchmarks.data.reader import Reader
+from benchmarks.errors import UserError
 from benchmarks.geometry import Window, resized, windows
 from benchmarks.labels import apply
 from benchmarks.protocol import Inference
@@ -88,11 +89,17 @@ def best_classes(
 ) -> tuple[Best | None, Best | None]:
     """The best seen and the best unseen class of every pixel of one image, `(H, W)` each, at the truth's size.
 
-    image: `(H, W, 3)` uint8. None where the vocabulary has no such class.
+    image: `(H, W, 3)` uint8. None where the vocabulary has no such class. Raises UserError for scores of NaN, among
+    which nothing is best.
     """
     best: dict[bool, Best] = {}
     for classes, scores in score_chunks(method, image, vocabulary, inference, size, device):
-        values, where = scores.max(dim=0)  # the first of equal maxima
+        values, where = scores.max(dim=0)  # the first of equal maxima, or NaN if there is one
+        if values.isnan().any():
+            raise UserError(
+                f"{type(method).__name__}: scores among {', '.join(vocabulary.names[c] for c in classes)} are NaN; "
+                "the weights are broken: train anew with a lower learning rate or 32-true precision"
+            )
         chunk = (values, torch.tensor(classes, device=values.device)[where])
         kind = vocabulary.seen[classes[0]]
         if kind in best:
@@ -136,7 +143,7 @@ def _canvas(
 ) -> Tensor:
     """`(1, c, H, W)`: activated window scores, averaged where windows (and mirrored passes) overlap."""
     window = (boxes[0][2] - boxes[0][0], boxes[0][3] - boxes[0][1])
-    scores = [method.activate(_resize(grid, window), seen) for grid in grids]
+    scores = [_activated(method, _resize(grid, window), seen) for grid in grids]
     activated = scores[0] if len(scores) == 1 else torch.stack(scores).mean(dim=0)  # (W, c, h, w)
     if len(boxes) == 1:
         return activated
@@ -148,10 +155,19 @@ def _canvas(
     return total / count
 
 
+def _activated(method: Method, scores: Tensor, seen: Tensor) -> Tensor:
+    """The method's activation, class by class: vectorised functions round the last elements of a tensor in another way,
+    so that a class's last bits would depend on the others in its chunk.
+    """
+    one_by_one = [method.activate(scores[:, [c]], seen[[c]]) for c in range(len(seen))]
+    return torch.cat(one_by_one, dim=1)
+
+
 def _resize(scores: Tensor, size: tuple[int, ...]) -> Tensor:
     if tuple(scores.shape[-2:]) == tuple(size):
         return scores
-    return interpolate(scores, size=tuple(size), mode="bilinear", align_corners=False)
+    planes = scores.flatten(0, 1)[:, None]  # (W c, 1, h, w): beside others, a plane would be rounded by its place
+    return interpolate(planes, size=tuple(size), mode="bilinear", align_corners=False).view(*scores.shape[:2], *size)
 
 
 def _at(best: Best | None, labelled: Tensor) -> Best | None:

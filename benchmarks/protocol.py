@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from benchmarks.values import Value, digest
 
@@ -35,10 +35,18 @@ class Queries(Value):
 class Inference(Value):
     """Sizes at test time; the sequence of resizes is that of `benchmarks.evaluate`."""
 
-    short_side: int  # the image is resized so that its short side is this, the long side unbounded
-    window: int | None = None  # side of the square window; None: the whole image at once
-    stride: int | None = None
+    short_side: int = Field(ge=1)  # the image is resized so that its short side is this, the long side unbounded
+    window: int | None = Field(default=None, ge=1)  # side of the square window; None: the whole image at once
+    stride: int | None = Field(default=None, ge=1)
     flips: bool = False  # scores of the mirrored image averaged in
+
+    @model_validator(mode="after")
+    def _without_gaps(self) -> Self:
+        if (self.window is None) != (self.stride is None):
+            raise ValueError(f"window {self.window} with stride {self.stride}: expected both or neither")
+        if self.window is not None and self.stride is not None and self.stride > self.window:
+            raise ValueError(f"stride {self.stride} leaves gaps between windows of {self.window}")
+        return self
 
 
 class _Side(Value):
@@ -53,6 +61,8 @@ class _Side(Value):
             raise ValueError("class names must differ from one another")
         if unknown := set(self.seen) - set(self.classes):
             raise ValueError(f"seen classes that are no classes: {sorted(unknown)}")
+        if self.seen != tuple(name for name in self.classes if name in set(self.seen)):
+            raise ValueError(f"seen classes must stand in the order of the classes, each once: {list(self.seen)}")
         if len(self.queries.texts) != len(self.classes):
             raise ValueError(f"{len(self.classes)} classes but {len(self.queries.texts)} query texts")
         return self

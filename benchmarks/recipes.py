@@ -16,6 +16,7 @@ TRIAL_AUGMENTATION = PHOTOS.model_copy(update={"crop": 96, "resize": (384, 96)})
 SHAPES_AUGMENTATION = Augmentation()  # scenes as they are
 
 
+IMPORTED = "imported"
 NOTHING = "none"  # the recipe of methods that train nothing
 
 # zegclip.md section 4: AdamW, effective rate 2e-4 and decay 0.01 on everything, poly 0.9 to 1e-6, warm-up 1,500
@@ -58,6 +59,11 @@ def recipe_for(method: str, benchmark: str, scale: str) -> tuple[Recipe, dict[st
         return _untrained(augmentation, 100), {}  # it counts labels over this many batches
     recipe = {"paper": ZEGCLIP_VOC, "trial": ZEGCLIP_TRIAL, "shapes": ZEGCLIP_SHAPES}[kind]
     return recipe, {} if kind == "paper" else dict(SHAPES_CONFIG)
+
+
+def imported(recipe: Recipe) -> Recipe:
+    """The recipe of weights that were trained elsewhere: nothing is trained here, how they were is not known."""
+    return Recipe(name=IMPORTED, iterations=0, batch=recipe.batch, augmentation=Augmentation(), lr=recipe.lr)
 
 
 def _setting(benchmark: str, scale: str) -> tuple[Augmentation, str]:

@@ -37,7 +37,15 @@ class Recipe(Value):
     min_lr: float = 0.0
     warmup_iterations: int = Field(default=0, ge=0)
     warmup_ratio: float = 1e-6
+    restart_at: int | None = Field(default=None, ge=1)  # self-training: fresh optimiser and schedule for the rest
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+
+    def shortened(self, iterations: int | None) -> Recipe:
+        """The recipe cut to at most so many iterations, a restart at the same share of them."""
+        if iterations is None or iterations >= self.iterations:
+            return self
+        restart = None if self.restart_at is None else max(1, -(-self.restart_at * iterations // self.iterations))
+        return self.model_copy(update={"iterations": iterations, "restart_at": restart})
 
 
 class TrainSpec(Value):
@@ -52,6 +60,7 @@ class TrainSpec(Value):
     clip: ClipId | None = None  # None for methods that use none
     recipe: Recipe
     limit: int | None = Field(default=None, ge=1)  # a trial run: this many images and iterations at most
+    weights: str = ""  # sha256 of the file whose weights are scored instead of training
 
     @property
     def folder(self) -> str:

@@ -23,7 +23,7 @@ POINTS_PER_RUN = 100
 WARMUP_STEPS = 5  # left out of the rate
 
 Batches = Callable[[int], Iterator[tuple[Images, Tensor]]]  # from a step on
-Curve = list[tuple[int, dict[str, float]]]  # (step, mean of each loss since the last point)
+Curve = list[tuple[int, dict[str, float]]]  # (step, mean of each loss over its steps since the last point)
 
 
 class Stopped(Exception):
@@ -51,8 +51,14 @@ class Trained:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Poly decay to `min_lr`, times a linear warm-up (mmcv's PolyLrUpdaterHook; zegclip.md section 4)."""
-    decay = (1 - step / recipe.iterations) ** recipe.poly_power
+    """Poly decay to `min_lr`, times a linear warm-up (mmcv's PolyLrUpdaterHook, as the released ZegCLIP sets it).
+
+    From `restart_at` on, the same over the iterations that are left.
+    """
+    length = recipe.iterations
+    if recipe.restart_at is not None and step >= recipe.restart_at:
+        step, length = step - recipe.restart_at, length - recipe.restart_at
+    decay = (1 - step / length) ** recipe.poly_power
     rate = (recipe.lr - recipe.min_lr) * decay + recipe.min_lr
     if step < recipe.warmup_iterations:
         rate *= 1 - (1 - step / recipe.warmup_iterations) * (1 - recipe.warmup_ratio)
@@ -117,6 +123,8 @@ class _Loop:
         """One step."""
         for group, scale in zip(self.optimizer.param_groups if self.optimizer else [], self._scales, strict=False):
             group["lr"] = learning_rate(self.recipe, self.step) * scale
+        if self.optimizer is not None and self.step == self.recipe.restart_at:
+            self.optimizer.state.clear()
         # dropout and the like draw from a stream of their own per step, so that a resumed run needs no stored state
         torch.manual_seed(derive_seed("step", self.seed, self.step, self.fabric.global_rank))
         device = self.fabric.device
@@ -133,7 +141,8 @@ class _Loop:
             self._add_point()
 
     def save(self) -> None:
-        """Write a checkpoint of this step."""
+        """Write a checkpoint of this step, unless the losses say that it would be worthless."""
+        self._means()
         self.checkpoints.save(
             self.step,
             {
@@ -157,18 +166,25 @@ class _Loop:
         self._pending = [(tuple(names), values.to(self.fabric.device)) for names, values in state["pending"]]
 
     def _add_point(self) -> None:
-        if not self._pending:
-            return
-        names = self._pending[0][0]
-        means = torch.stack([values for _, values in self._pending]).double().mean(dim=0).tolist()
+        if losses := self._means():
+            self.curve.append((self.step, losses))
         self._pending = []
-        losses = dict(zip(names, means, strict=True))
-        if wrong := [name for name, value in losses.items() if not math.isfinite(value)]:
+
+    def _means(self) -> dict[str, float]:
+        """The mean of each loss over the steps since the last point that had it; raises UserError for NaN."""
+        if not self._pending:
+            return {}
+        values: dict[str, list[float]] = {}
+        names = [name for names, _ in self._pending for name in names]
+        for name, value in zip(names, torch.cat([v for _, v in self._pending]).double().tolist(), strict=True):
+            values.setdefault(name, []).append(value)
+        means = {name: sum(v) / len(v) for name, v in values.items()}
+        if wrong := [name for name, value in means.items() if not math.isfinite(value)]:
             raise UserError(
                 f"the loss {', '.join(wrong)} is not finite by step {self.step}; lower the learning rate "
                 f"(now {self.recipe.lr}), or use 32-true precision (now {self.recipe.precision})"
             )
-        self.curve.append((self.step, losses))
+        return means
 
 
 class _Clock:

@@ -37,6 +37,9 @@ class Value(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def __hash__(self) -> int:  # pydantic's own fails where a field holds a dict
+        return hash(self.digest())
+
     def essence(self) -> dict[str, Any]:
         """The plain form without fields at their introduced default: what the digest is taken of."""
         return self.model_dump(mode="json", exclude_defaults=True)
@@ -52,9 +55,12 @@ class Value(BaseModel):
 
     @classmethod
     def parse(cls, data: Any, *, source: str) -> Self:
-        """Validate plain data; raises UserError with one line that names the source and each wrong field."""
+        """Validate plain data; raises UserError with one line that names the source and each wrong field.
+
+        Strictly as JSON: a number in quotes or a truth value is no number.
+        """
         try:
-            return cls.model_validate(data)
+            return cls.model_validate_json(json.dumps(data), strict=True)
         except ValidationError as error:
             raise UserError(f"{source}: not a valid {cls.__name__}: {explain(error)}") from None
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 UNLABELLED = 255  # background or an unseen class: nobody says which; mining may use it
@@ -91,11 +94,13 @@ class Method(nn.Module):
       seen_shift: what `activate` takes off the scores of seen classes (calibrated stacking); 0 for none.
       shift_span: half the width of the sweep of seen-score shifts, in the units of the activated scores.
       vocabulary_chunkable: False where the scores of one class depend on which other classes are asked.
+      published_parameters: trainable parameters as the authors count them; None where they published no count.
     """
 
     seen_shift: float = 0.0
     shift_span: float = 1.0
     vocabulary_chunkable: bool = True
+    published_parameters: int | None = None
 
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
         """The named losses of one training step, each already weighted; the trainer adds them up.
@@ -138,6 +143,18 @@ class Method(nn.Module):
             for name, value in self.state_dict().items()
             if (parameters[name].requires_grad if name in parameters else not name.startswith(known))
         }
+
+    def import_weights(self, path: Path) -> None:
+        """Load weights from a file: `model.safetensors` of a finished run. Methods may know further forms.
+
+        Raises OSError or ValueError with one line.
+        """
+        if path.suffix != ".safetensors":
+            raise ValueError(f"{path}: expected a .safetensors file as finished runs leave it")
+        try:
+            self.load_trained_state(load_file(path))
+        except SafetensorError as error:
+            raise ValueError(f"{path}: cannot be read ({error})") from None
 
     def load_trained_state(self, state: dict[str, Tensor]) -> None:
         """The inverse of `trained_state`; raises ValueError naming what is missing, extra or of another shape."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import io
 import os
 import platform
 import socket
 import subprocess
 import sys
+import tokenize
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -47,7 +49,10 @@ def git_state() -> tuple[str, bool]:
 
 @cache
 def sources_sha256(method: str) -> str:
-    """sha256 over the method's own source files: its builder and config, and what they import of `methods`."""
+    """sha256 over the method's own code: its builder and config, and what they import of `methods`.
+
+    Comments and docstrings are left out, so that explaining a method better does not make its runs stale.
+    """
     found: dict[str, Path] = {}
     waiting = [target.split(":")[0] for target in (entry(method).builder, entry(method).config)]
     while waiting:
@@ -59,8 +64,32 @@ def sources_sha256(method: str) -> str:
         waiting += _imports(path)
     content = hashlib.sha256()
     for module in sorted(found):
-        content.update(module.encode() + b"\0" + found[module].read_bytes() + b"\0")
+        content.update(f"{module}\0{bare_code(found[module].read_text(encoding='utf-8'))}\0".encode())
     return content.hexdigest()
+
+
+def bare_code(source: str) -> str:
+    """Python source without comments, docstrings and blank lines; no other letter is touched.
+
+    >>> bare_code('x = 1  # one\\n')
+    'x = 1'
+    """
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                end = first.end_lineno or first.lineno
+                lines[first.lineno - 1 : end] = [""] * (end - first.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def host() -> str:

@@ -111,9 +111,7 @@ def load_record(path: Path) -> RunRecord:
     record = RunRecord.parse(data, source=str(path))
     protocol = protocol_of(record.result.train, record.result.evaluation)
     if (protocol.hash, protocol.family) != (record.result.protocol_hash, record.result.family_hash):
-        raise CorruptRecord(
-            f"{path}: its protocol hashes are not those of its specs; delete it to have it scored again"
-        )
+        raise CorruptRecord(f"{path}: its protocol hashes are not those of its specs; delete it to score again")
     matrix = path.with_name(CONFUSION)
     if not matrix.exists() or sha256_of(matrix) != record.result.confusion_sha256:
         raise CorruptRecord(

@@ -10,4 +10,4 @@ Setting = Literal["inductive", "transductive", "transductive-known-extent", "ful
 class MethodConfig(BaseModel):
     """Settings of a method that can change its result. Each field says what it is and whose choice its default is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)

@@ -45,7 +45,8 @@ class ZegClipConfig(MethodConfig):
     focal_alpha: float | None = Field(default=0.25, gt=0, lt=1)  # [R]; paper: None, no class balance
     focal_gamma: float = Field(default=2.0, ge=0)  # [R] and paper
     dice_denominator: Literal["sum", "squares"] = "sum"  # [R]; paper: sums of squares
-    ignored: Literal["negative", "left-out"] = "negative"  # [R] unlabelled is negative for every class; ours: left out
+    # [R] positions without a class are negatives of every class; ours: left out. The exclusive loss always leaves them.
+    ignored: Literal["negative", "left-out"] = "negative"
 
     # Calibration and self-training
     seen_shift: float = 0.1  # [R] off the sigmoid scores of seen classes, in the inductive setting only

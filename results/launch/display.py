@@ -35,8 +35,7 @@ class Display:
         """One plain line for each run that ended; live lines for those at work and the grid."""
         for outcome in ended[self._told :]:
             self._told += 1
-            reason = f": {outcome.status.reason}" if outcome.status.reason else ""
-            line = f"[{self._told}/{self._total}] {outcome.job.run.name}: {outcome.status.state}{reason}"
+            line = f"[{self._told}/{self._total}] {outcome.job.run.name}: {outcome.status.words}"
             self._console.print(line, markup=False, soft_wrap=True)
         if self._console.is_terminal:
             self._live.update(self._lines(working, len(ended)))

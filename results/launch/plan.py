@@ -74,6 +74,11 @@ class Status:
     rate: float | None = None  # images per second
     doing: str = ""  # loading, training, scoring
 
+    @property
+    def words(self) -> str:
+        """State and reason."""
+        return f"{self.state}: {self.reason}" if self.reason else self.state
+
 
 def methods_named(names: Sequence[str]) -> tuple[str, ...]:
     """Method names with `all` and `ablation:<method>` expanded; raises UserError for an unknown one."""
@@ -138,9 +143,9 @@ def status(run: Run, root: Path) -> Status:
     }
     record = folder.read_record(run.evaluation)
     if record is not None:
-        return (
-            Status("stale", "the method's sources have changed since") if is_stale(record) else Status("done", **steps)
-        )
+        if is_stale(record):
+            return Status("stale", "the method's sources have changed since")
+        return Status("done", **steps)
     if folder.claims.held():
         return Status("running", **steps)
     if word.get("state") == "failed":

@@ -1,0 +1,147 @@
+"""Checkpoints of the released ZegCLIP: its parameter names mapped to ours, and its published parameter count."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from methods.zegclip.encoder import PromptedEncoder
+
+if TYPE_CHECKING:
+    from methods.zegclip.method import ZegClip
+
+UNUSED = (  # in a released checkpoint, never read by it
+    r"decode_head\.decoder_1\.layers\.\d+\.(self_attn|norm1)\..+",
+    r"decode_head\.loss_decode\.criterion\.empty_weight",
+)
+UNUSED_IN_LAST = r"decode_head\.decoder_1\.layers\.{last}\.(multihead_attn\.(v|proj)|linear[12]|norm[23])\..+"
+PARTS = {  # of a decoder layer: theirs, ours
+    "multihead_attn.q": "attention.q",
+    "multihead_attn.k": "attention.k",
+    "multihead_attn.v": "v",
+    "multihead_attn.proj": "out",
+    "norm2": "norm_attention",
+    "linear1": "expand",
+    "linear2": "contract",
+    "norm3": "norm_feed",
+}
+
+
+def released_name(name: str, decoder_layers: int) -> str:
+    """The released code's name of one of our trained tensors (or of a frozen one of the image tower).
+
+    >>> released_name("head.decoder.last.q.weight", 3)
+    'decode_head.decoder_1.layers.2.multihead_attn.q.weight'
+    """
+    fixed = {
+        "encoder.first": "backbone.prompt_embeddings",
+        "encoder.deep": "backbone.deep_prompt_embeddings",
+        "encoder.proj.": "backbone.prompt_proj.",
+        "encoder.norm.": "backbone.prompt_norm.",
+        "encoder.vit.visual.": "backbone.",
+        "head.query.": "decode_head.q_proj.",
+        "head.decoder.last.": f"decode_head.decoder_1.layers.{decoder_layers - 1}.multihead_attn.",
+    }
+    for ours, theirs in fixed.items():
+        if name.startswith(ours):
+            return theirs + name.removeprefix(ours)
+    layer = re.fullmatch(r"head\.decoder\.layers\.(\d+)\.(.+)\.(weight|bias)", name)
+    parts = {ours: theirs for theirs, ours in PARTS.items()}
+    if layer is None or layer[2] not in parts:
+        raise ValueError(f"the released ZegCLIP has no counterpart of {name!r}")
+    return f"decode_head.decoder_1.layers.{layer[1]}.{parts[layer[2]]}.{layer[3]}"
+
+
+def load_released(method: ZegClip, path: Path) -> None:
+    """Load a released checkpoint (`.pth`, with or without its `state_dict` wrapper) into a built ZegCLIP.
+
+    Trained tensors are taken over. Frozen ones must be those of the method's own CLIP; tensors that the released code
+    never uses are dropped. Raises ValueError naming every missing, extra, misshapen or differing tensor.
+    """
+    if not isinstance(method.encoder, PromptedEncoder) or not method.head.descriptor:
+        raise ValueError("a released checkpoint is one of the whole ZegCLIP: encoder 'prompts', query 'descriptor'")
+    method.load_trained_state(trained_part(method, read_checkpoint(path), str(path)))
+
+
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.pth` file by their released names, without unpickling code."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"there is no checkpoint {path}") from error
+    except Exception as error:  # torch's reader raises whatever the bytes of a broken file lead it to
+        raise ValueError(f"{path} is no checkpoint that can be read without running code: {_line(error)}") from error
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"{path} holds no state_dict of tensors")
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def trained_part(method: ZegClip, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """What of a released state our method trains, under our names; raises ValueError as `load_released` does."""
+    layers = method.config.decoder_layers
+    ours = method.trained_state()
+    theirs = {released_name(name, layers): name for name in ours}
+    missing = sorted(theirs.keys() - state.keys())
+    misshapen, extra, differing = [], [], []
+    frozen = _frozen(method)
+    unused = [*UNUSED, UNUSED_IN_LAST.format(last=layers - 1)]
+    for name, value in state.items():
+        expected = ours[theirs[name]] if name in theirs else frozen.get(name)
+        if expected is None:
+            if not any(re.fullmatch(pattern, name) for pattern in unused):
+                extra.append(name)
+        elif value.shape != expected.shape and name != "backbone.positional_embedding":
+            misshapen.append(f"{name} {tuple(value.shape)} instead of {tuple(expected.shape)}")
+        elif name not in theirs and not _same(method, name, value, expected):
+            differing.append(name)
+    if missing or extra or misshapen or differing:
+        raise ValueError(
+            f"{source} does not fit: missing {missing}, extra {sorted(extra)}, misshapen {sorted(misshapen)}, "
+            f"other values than the CLIP in use {sorted(differing)}"
+        )
+    return {theirs[name]: value.float() for name, value in state.items() if name in theirs}
+
+
+def published_parameters(
+    *, width: int = 768, embed: int = 512, blocks: int = 12, prompts: int = 10, layers: int = 3
+) -> int:
+    """Trainable parameters as the released code counts them, unused ones included; defaults are ViT-B/16 on VOC.
+
+    >>> published_parameters(), published_parameters(prompts=100)
+    (13821184, 14650624)
+    """
+    backbone = blocks * prompts * width + (width * width + width) + 2 * width
+    attention = 4 * (embed * embed + embed)
+    feed = 4 * embed * embed + 4 * embed + 4 * embed * embed + embed
+    layer = 2 * attention + feed + 3 * 2 * embed  # self-attention and cross-attention, three norms
+    return backbone + layers * layer + 2 * embed * embed + embed
+
+
+def _frozen(method: ZegClip) -> dict[str, Tensor]:
+    """The frozen tensors a released checkpoint may hold, by its names: image tower and text tower."""
+    visual = method.clip.vit().visual.state_dict()
+    text = {name: value for name, value in method.clip.model.state_dict().items() if not name.startswith("visual.")}
+    return {f"backbone.{n}": v for n, v in visual.items()} | {f"text_encoder.{n}": v for n, v in text.items()}
+
+
+def _same(method: ZegClip, name: str, value: Tensor, expected: Tensor) -> bool:
+    """Whether a frozen tensor is the CLIP's own, up to the rounding of half precision.
+
+    The released code stores its position table resized to the crop's grid, which is square.
+    """
+    if name == "backbone.positional_embedding":
+        side = round((len(value) - 1) ** 0.5)
+        if value.ndim != 2 or value.shape[1] != expected.shape[1] or side * side != len(value) - 1:
+            return False
+        expected = method.clip.vit().position_table(side, side)
+    return torch.allclose(value.float(), expected.float().cpu(), rtol=1e-3, atol=1e-5)
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else text[:200] + " ..."

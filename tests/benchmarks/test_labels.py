@@ -1,0 +1,125 @@
+"""Mask ids to labels: every setting as in the papers, nothing unseen in the inductive one."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from benchmarks import labels
+from benchmarks.errors import DataError
+from benchmarks.labels import ILLEGAL, UNLABELLED, UNSEEN_EXTENT, VOID, apply, evaluation_table, training_table
+from splits.loader import BENCHMARKS, Fold, load_split
+
+PASCAL = load_split("pascal-5i")
+SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
+SEEN_OF_FOLD_1 = [1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]  # fold 1 hides ids 6..10
+
+
+def expected(setting: str, id_: int) -> int:
+    """The label table of the papers for fold 1, written out slowly."""
+    if id_ == 0:
+        return 255
+    if id_ == 255:
+        return 254
+    if 6 <= id_ <= 10 and setting != "fully-supervised":
+        return 253 if setting == "transductive-known-extent" else 255
+    return SEEN_OF_FOLD_1.index(id_) if setting == "inductive" else id_ - 1
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_training_table(setting: str) -> None:
+    """Fails when a class gets another's index, an unseen class a label it must not have, or a stray id passes."""
+    table = training_table(PASCAL, PASCAL.fold(1), setting=setting)
+    assert (table.shape, table.dtype) == ((256,), np.uint8)
+    legal = [*range(21), 255]
+    assert [int(table[id_]) for id_ in legal] == [expected(setting, id_) for id_ in legal]
+    assert all(table[id_] == ILLEGAL for id_ in range(21, 255))
+
+
+def test_codes_are_those_of_the_methods() -> None:
+    """Fails when the codes here and those that the methods read come apart."""
+    method = pytest.importorskip("methods.method")
+    assert (method.UNLABELLED, method.VOID, method.UNSEEN_EXTENT) == (UNLABELLED, VOID, UNSEEN_EXTENT)
+    assert ILLEGAL < method.FIRST_CODE
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_and_fold(name: str, setting: str) -> None:
+    """Fails when the vocabulary's order and the labels disagree in any fold of any benchmark."""
+    split = load_split(name)
+    for fold in split.folds:
+        table = training_table(split, fold, setting=setting)
+        vocabulary = fold.seen if setting == "inductive" else split.classes
+        for name_, id_ in zip(split.classes, split.ids, strict=True):
+            if name_ in fold.seen or setting == "fully-supervised":
+                assert vocabulary[table[id_]] == name_
+            else:
+                assert table[id_] >= UNSEEN_EXTENT
+
+
+def test_border_switch() -> None:
+    """Fails when VOC's border, which outlines unseen objects too, cannot be made plain unlabelled."""
+    plain = training_table(PASCAL, PASCAL.fold(0), setting="inductive", border="unlabelled")
+    void = training_table(PASCAL, PASCAL.fold(0), setting="inductive")
+    assert (plain[255], void[255]) == (255, 254)
+    assert (plain[:255] == void[:255]).all()
+
+
+def test_background_as_class() -> None:
+    """Fails when background as a class collides with a class or is not the last index."""
+    assert training_table(PASCAL, PASCAL.fold(0), setting="inductive", background="class")[0] == 15
+    assert training_table(PASCAL, PASCAL.fold(0), setting="fully-supervised", background="class")[0] == 20
+    assert evaluation_table(PASCAL, background="class")[0] == 20
+
+
+def test_evaluation_table() -> None:
+    """Fails when truth is shifted by one, or background or border are counted."""
+    table = evaluation_table(PASCAL)
+    assert table[:21].tolist() == [255, *range(20)]
+    assert table[255] == 255
+    assert set(table[21:255].tolist()) == {ILLEGAL}
+
+
+def test_permuting_unseen_ids_changes_no_inductive_label() -> None:
+    """Fails when an inductive label tells one unseen class from another, or from background."""
+    mask = np.random.default_rng(0).choice(np.array([*range(21), 255], dtype=np.uint8), size=(40, 40))
+    for fold in PASCAL.folds:
+        table = training_table(PASCAL, fold, setting="inductive")
+        unseen = [PASCAL.ids[PASCAL.classes.index(name)] for name in fold.unseen]
+        swap = np.arange(256, dtype=np.uint8)
+        swap[unseen] = unseen[1:] + unseen[:1]
+        gone = np.arange(256, dtype=np.uint8)
+        gone[unseen] = 0
+        assert (apply(table, swap[mask]) == apply(table, mask)).all()
+        assert (apply(table, gone[mask]) == apply(table, mask)).all()
+        assert set(np.unique(apply(table, mask))) == {*range(15), 254, 255}
+
+
+def test_apply_names_illegal_ids() -> None:
+    """Fails when a stray id becomes a label, or is not named."""
+    table = evaluation_table(PASCAL)
+    with pytest.raises(DataError, match=r"ids 21, 254, expected 0\.\.20, 255"):
+        apply(table, np.array([[0, 21], [254, 3]], dtype=np.uint8))
+    shapes = load_split("shapes-5i")
+    with pytest.raises(DataError, match=r"ids 255, expected 0\.\.20"):
+        apply(evaluation_table(shapes), np.array([[255]], dtype=np.uint8))
+
+
+def test_masks_without_background_or_border() -> None:
+    """Fails when a data set whose 255 is "unlabelled" (COCO-Stuff) or that has neither cannot be expressed."""
+    base: dict = {**vars(PASCAL), "classes": ("a", "b"), "ids": (0, 1), "folds": (Fold(0, ("a", "b"), ("a",), ("b",)),)}
+    stuff = dataclasses.replace(PASCAL, **(base | {"background_id": 255, "ignore_id": None}))
+    assert training_table(stuff, stuff.folds[0], setting="inductive")[[0, 1, 255]].tolist() == [0, 255, 255]
+    bare = dataclasses.replace(PASCAL, **(base | {"background_id": None, "ignore_id": None}))
+    assert evaluation_table(bare)[[0, 1, 255]].tolist() == [0, 1, ILLEGAL]
+
+
+def test_wrong_choices() -> None:
+    """Fails when a misspelt setting falls through to some default."""
+    for wrong in ({"setting": "induktive"}, {"background": "x"}, {"border": "x"}):
+        with pytest.raises(ValueError, match="there are"):
+            training_table(PASCAL, PASCAL.fold(0), **({"setting": "inductive"} | wrong))
+    with pytest.raises(ValueError, match="other classes"):
+        training_table(PASCAL, load_split("shapes-5i").fold(0), setting="inductive")
+    assert labels.IGNORED == 255

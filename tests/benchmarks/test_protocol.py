@@ -1,0 +1,167 @@
+"""The protocol: two hashes, each covering exactly what it must."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from benchmarks.catalogue import Data, benchmark, eval_side, source, train_side
+from benchmarks.errors import UserError
+from benchmarks.protocol import EvalSide, Protocol, TrainSide
+from benchmarks.spec import EvalSpec, protocol_of
+from benchmarks.values import Value
+
+NAMES = ["cat", "dog", "cow", "bus"]
+
+# another value for every field there is; a field without a line here fails test_every_field_is_named
+OTHERS: dict[str, list[Any]] = {
+    "classes": [["cat", "dog", "cow", "train"], ["cat", "dog", "bus", "cow"]],
+    "seen": [["cat", "dog"], ["cat", "dog", "cow"]],
+    "queries.texts": [["kitten", "dog", "cow", "bus"]],
+    "queries.templates": [["a {}"], ["a photo of a {}", "a {}"]],
+    "data.dataset": ["coco"],
+    "data.year": ["2017"],
+    "data.ids_sha256": ["33" * 32],
+    "data.partial": [True],
+    "data.mask_rule": ["SegmentationClass"],
+}
+TRAIN = OTHERS | {
+    "setting": ["transductive", "transductive-known-extent", "fully-supervised"],
+    "training_images": ["drop"],
+    "crop_decision": ["full"],
+    "border": ["unlabelled"],
+}
+EVALUATION = OTHERS | {
+    "kind": ["episodic-binary"],
+    "background": ["class"],
+    "absent_class": ["skip-absent-in-truth"],
+    "inference.short_side": [520],
+    "inference.window": [640],
+    "inference.stride": [341],
+    "inference.flips": [True],
+}
+CASES = [
+    (side, path, other)
+    for side, table in (("train", TRAIN), ("evaluation", EVALUATION))
+    for path, others in table.items()
+    for other in others
+]
+
+
+def leaves(model: type[Value], before: str = "") -> set[str]:
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        nested = field.annotation
+        is_value = isinstance(nested, type) and issubclass(nested, Value)
+        found |= leaves(nested, f"{before}{name}.") if is_value else {before + name}
+    return found
+
+
+def changed(protocol: Protocol, side: str, path: str, other: Any) -> Protocol:
+    data = copy.deepcopy(protocol.model_dump(mode="json"))
+    place = data[side]
+    *above, last = path.split(".")
+    for name in above:
+        place = place[name]
+    place[last] = other
+    if path == "classes":  # the names of the classes stand in two more places
+        data[side]["queries"]["texts"] = other
+        data[side]["seen"] = [name for name in other if name not in ("cow",)]
+    return Protocol.parse(data, source="test")
+
+
+def test_every_field_is_named() -> None:
+    """Fails when a field is added that no test below changes."""
+    assert leaves(TrainSide) == set(TRAIN)
+    assert leaves(EvalSide) == set(EVALUATION)
+
+
+@pytest.mark.parametrize(("side", "path", "other"), CASES)
+def test_every_field_changes_the_hash(example, side: str, path: str, other: Any) -> None:
+    """Fails when two ways of measuring share a hash, or a fold leaves its family (or something else joins it)."""
+    protocol = example["protocol"]
+    new = changed(protocol, side, path, other)
+    assert new.hash != protocol.hash
+    assert (new.family == protocol.family) == (path == "seen")
+
+
+def test_all_variants_differ_from_one_another(example) -> None:
+    """Fails when two different changes come out as one protocol."""
+    hashes = {changed(example["protocol"], *case).hash for case in CASES}
+    assert len(hashes) == len(CASES)
+
+
+def test_sides_are_not_mixed_up(example) -> None:
+    """Fails when exchanging the data of the two sides goes unnoticed."""
+    p = example["protocol"]
+    swapped = Protocol(
+        train=p.train.model_copy(update={"data": p.evaluation.data}),
+        evaluation=p.evaluation.model_copy(update={"data": p.train.data}),
+    )
+    assert swapped.hash != p.hash
+
+
+def test_protocol_of_takes_both_sides(example) -> None:
+    """Fails when the protocol of a number forgets how it was scored."""
+    train, evaluation = example["train"], example["evaluation"]
+    assert protocol_of(train, evaluation) == example["protocol"]
+    flipped = evaluation.side.inference.model_copy(update={"flips": True})
+    other = EvalSpec(benchmark="pascal-5i", fold=3, side=evaluation.side.model_copy(update={"inference": flipped}))
+    assert protocol_of(train, other).hash != example["protocol"].hash
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"classes": ["cat", "cat", "cow", "bus"]}, "differ from one another"),
+        ({"seen": ["cat", "horse"]}, "no classes: .'horse'."),
+        ({"seen": ["dog", "cat"]}, "in the order of the classes"),
+        ({"seen": ["cat", "cat"]}, "in the order of the classes"),
+        ({"queries": {"texts": ["cat"], "templates": ["{}"]}}, "4 classes but 1 query texts"),
+        ({"setting": "inductiv"}, "setting"),
+    ],
+)
+def test_inconsistent_sides_are_refused(example, change: dict, told: str) -> None:
+    """Fails when a side that cannot be measured gets a hash."""
+    with pytest.raises(UserError, match=told):
+        TrainSide.parse(example["protocol"].train.model_dump(mode="json") | change, source="test")
+
+
+def test_unseen_is_the_rest_in_order(example) -> None:
+    """Fails when an unseen class is lost, or comes in the order of a set."""
+    side = example["protocol"].train
+    assert side.unseen == ("cow",)
+    assert side.model_copy(update={"seen": ("dog",)}).unseen == ("cat", "cow", "bus")
+
+
+def of(name: str, fold: int) -> Protocol:
+    """The protocol under which a benchmark's fold is measured."""
+    bench, data = benchmark(name), Data()
+    return Protocol(
+        train=train_side(bench, fold, source(bench, "train", data)),
+        evaluation=eval_side(bench, fold, source(bench, "val", data), bench.inference),
+    )
+
+
+def test_fold_3_of_pascal_is_voc_15_5() -> None:
+    """Fails when the same measurement under two names has two hashes, or other folds share one."""
+    folds = [of("pascal-5i", fold) for fold in range(4)]
+    assert folds[3].hash == of("voc-15-5", 0).hash
+    assert len({p.hash for p in folds}) == 4
+    assert len({p.family for p in folds}) == 1
+    assert folds[3].train.unseen == ("pottedplant", "sheep", "sofa", "train", "tvmonitor")
+
+
+def test_words_name_every_choice(example) -> None:
+    """Fails when the line under a table keeps silent about a choice that changes the numbers."""
+    protocol = example["protocol"]
+    said = protocol.words()
+    assert "\n" not in said
+    # told by the table itself, by number or by hash alone
+    silent = {"classes", "seen", "queries.texts", "queries.templates", "data.ids_sha256"}
+    for side, path, other in CASES:
+        # the data set's name is told of the evaluation side; the training side's differs only by list
+        if path in silent or (side == "train" and path.startswith(("data.", "queries."))):
+            continue
+        assert changed(protocol, side, path, other).words() != said, f"{side}.{path}"
+    assert "PARTIAL" in changed(protocol, "train", "data.partial", True).words()
