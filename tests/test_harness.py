@@ -142,6 +142,28 @@ def test_pictures_are_drawn_from_finished_runs(finished: tuple[Path, str], tmp_p
     assert (tmp_path / "shapes-5i-fold0-seed0.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_weights_of_a_finished_run_score_the_same(finished: tuple[Path, str], tmp_path: Path) -> None:
+    """Fails when exported weights, brought in by --weights, are not those that were scored, or pass for a training."""
+    root, _ = finished
+    weights = next((root / "shapes-5i" / "zegclip").glob("*/model.safetensors"))
+    done = harness("--methods", "zegclip", *SMALL, "--weights", weights, "--runs", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "zegclip (imported weights)" in done.stdout
+    (record,) = records(tmp_path).values()
+    first = next(r for r in records(root).values() if r.result.weights_sha256 == record.result.weights_sha256)
+    assert record.result.own == first.result.own
+    assert record.result.train.recipe.iterations == 0
+
+
+@pytest.mark.parametrize("setting", ["transductive", "transductive-known-extent", "fully-supervised"])
+def test_other_settings_name_themselves(setting: str, tmp_path: Path) -> None:
+    """Fails when a setting other than the inductive one cannot be run, or a table does not name it."""
+    args = ("--methods", "constant", "zegclip", *SMALL, "--runs", tmp_path, "--jobs", "2")
+    done = harness(*args, "--setting", setting)
+    assert done.returncode == 0, done.stderr
+    assert f"generalised, {setting}" in done.stdout
+
+
 LONG = ("--methods", "zegclip", "--folds", "1", "--limit", "60", "--jobs", "1")
 
 
@@ -246,6 +268,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(tmp_path: Path, undis
         (["--benchmarks", "pascal-5i", "--part", "tune"], "has no part 'tune'"),
         (["--scale", "trial"], "no trial scale"),
         (["--stride", "80"], "stride"),
+        (["--weights", "nowhere.safetensors", "--methods", "zegclip"], "there is no such file"),
         (["tables", "--from", "nowhere"], "is no folder of runs"),
     ],
 )
@@ -269,7 +292,7 @@ def test_clip_that_cannot_be_had_fails_with_the_reason(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="the real photos are not here")
 def test_real_photos_train_and_score(tmp_path: Path) -> None:
-    """Fails when the official layout of VOC 2012 cannot be trained and scored on, or the table hides whose CLIP it was."""
+    """Fails when VOC 2012 in its official layout cannot be trained and scored on, or the table hides whose CLIP it is."""
     real = ("--benchmarks", "pascal-5i", "--data-root", PHOTOS, "--subset")
     done = harness("--methods", "all", *real, "--folds", "3", "--limit", "4", "--runs", tmp_path)
     assert done.returncode == 0, done.stderr

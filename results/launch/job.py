@@ -1,26 +1,19 @@
-"""One job: makes one run exist. Claims its folder, trains, scores, writes the record.
+"""A job: a run and how to make it, and what the one at work tells about it.
 
 Everything a job needs is in its `Job`, everything it did is on disk: it can be started again at any time by anybody.
-Torch is imported only when work really begins.
 """
 
 from __future__ import annotations
 
-import signal
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from benchmarks.catalogue import Data
-from benchmarks.errors import UserError
-from results.claim import Claim, LostClaim
-from results.files import write_atomically
+from results.claim import Claim
 from results.launch.plan import Run
-from results.store import ERROR, RunFolder
+from results.store import RunFolder
 
 Device = Literal["cpu", "cuda"]
 SAY_EVERY_SECONDS = 1.0
@@ -40,87 +33,6 @@ class Job:
     device: Device = "cpu"
     weights_file: Path | None = None  # weights to score instead of training
     clip_file: Path | None = None  # where the CLIP is a local file
-
-    def __call__(self) -> str:
-        """Run to the end; returns the state reached. The word that counts is in the folder, not in what is returned."""
-        return run_job(self)
-
-
-def run_job(job: Job) -> str:
-    """Make the run exist, unless somebody else is at it. Never raises for what can be told by a state."""
-    folder = job.run.folder(job.root)
-    claim = folder.claims.claim()
-    if claim is None:
-        return "running"
-    with claim, _stop_signals() as stop:
-        try:
-            return _work(job, folder, claim, stop)
-        except LostClaim:
-            return "running"
-        except BaseException as error:
-            return _failed(folder, claim, error)
-
-
-def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> str:
-    from results.launch.make import make_record  # torch comes in here
-
-    if job.force:
-        _clear(folder, claim)
-    folder.write_spec(job.run.train, claim)
-    finished = make_record(job, folder, claim, stop)
-    if finished:
-        folder.write_state("done", claim)
-        return "done"
-    folder.write_state("interrupted", claim, reason="asked to stop", **_reached(folder))
-    return "interrupted"
-
-
-def _failed(folder: RunFolder, claim: Claim, error: BaseException) -> str:
-    text = str(error).strip() or "no message"
-    reason = (
-        " ".join(text.split()) if isinstance(error, UserError) else f"{type(error).__name__}: {text.splitlines()[0]}"
-    )
-    try:
-        if not isinstance(error, UserError):
-            write_atomically(folder.path / ERROR, traceback.format_exc().encode(), before_rename=claim.check)
-        folder.write_state("failed", claim, reason=reason, **_reached(folder))
-    except (OSError, LostClaim) as second:
-        print(f"{folder.path}: {reason}; and the state could not be written: {second}")
-    return "failed"
-
-
-def _reached(folder: RunFolder) -> dict[str, Any]:
-    return {"step": folder.read_state().get("step", 0)}
-
-
-def _clear(folder: RunFolder, claim: Claim) -> None:
-    """Delete everything of the run but its claims."""
-    claim.check()
-    for path in sorted(folder.path.rglob("*"), reverse=True):
-        if "claims" in path.relative_to(folder.path).parts:
-            continue
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink()
-
-
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and SIGINT, once: stop at the next step with a checkpoint. Twice: stop at once."""
-    asked: list[int] = []
-
-    def handler(number: int, _: object) -> None:
-        asked.append(number)
-        if len(asked) > 1:
-            raise KeyboardInterrupt
-
-    kept = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, old in kept.items():
-            signal.signal(number, old)
 
 
 class Teller:

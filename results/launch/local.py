@@ -22,6 +22,7 @@ import submitit
 from results.claim import Claims
 from results.launch.job import Job
 from results.launch.plan import Status, status
+from results.launch.worker import run_job
 from results.provenance import PROJECT
 
 POLL_SECONDS = 0.2
@@ -103,7 +104,7 @@ def _start(executor: submitit.LocalExecutor, job: Job, slot: int) -> _Process:
     with _environment(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS=str(job.threads)), _ignored(signal.SIGINT):
         if job.device == "cuda":
             executor.update_parameters(gpus_per_node=1, visible_gpus=(slot,))
-        return _Process(job, executor.submit(job), slot, job.run.folder(job.root).claims)
+        return _Process(job, executor.submit(run_job, job), slot, job.run.folder(job.root).claims)
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""One job at work: claims the run's folder, trains, scores, writes the record, and tells how it ended.
+
+Torch is imported only when work really begins.
+"""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.errors import UserError
+from results.claim import Claim, LostClaim
+from results.files import write_atomically
+from results.launch.job import Job
+from results.store import ERROR, RunFolder
+
+
+def run_job(job: Job) -> str:
+    """Make the run exist, unless somebody else is at it. Never raises for what can be told by a state."""
+    folder = job.run.folder(job.root)
+    claim = folder.claims.claim()
+    if claim is None:
+        return "running"
+    with claim, _stop_signals() as stop:
+        try:
+            return _work(job, folder, claim, stop)
+        except LostClaim:
+            return "running"
+        except BaseException as error:
+            return _failed(folder, claim, error)
+
+
+def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> str:
+    from results.launch.make import make_record  # torch comes in here
+
+    if job.force:
+        _clear(folder, claim)
+    folder.write_spec(job.run.train, claim)
+    finished = make_record(job, folder, claim, stop)
+    if finished:
+        folder.write_state("done", claim)
+        return "done"
+    folder.write_state("interrupted", claim, reason="asked to stop", **_reached(folder))
+    return "interrupted"
+
+
+def _failed(folder: RunFolder, claim: Claim, error: BaseException) -> str:
+    text = str(error).strip() or "no message"
+    reason = (
+        " ".join(text.split()) if isinstance(error, UserError) else f"{type(error).__name__}: {text.splitlines()[0]}"
+    )
+    try:
+        if not isinstance(error, UserError):
+            write_atomically(folder.path / ERROR, traceback.format_exc().encode(), before_rename=claim.check)
+        folder.write_state("failed", claim, reason=reason, **_reached(folder))
+    except (OSError, LostClaim) as second:
+        print(f"{folder.path}: {reason}; and the state could not be written: {second}")
+    return "failed"
+
+
+def _reached(folder: RunFolder) -> dict[str, Any]:
+    return {"step": folder.read_state().get("step", 0)}
+
+
+def _clear(folder: RunFolder, claim: Claim) -> None:
+    """Delete everything of the run but its claims."""
+    claim.check()
+    for path in sorted(folder.path.rglob("*"), reverse=True):
+        if "claims" in path.relative_to(folder.path).parts:
+            continue
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and SIGINT, once: stop at the next step with a checkpoint. Twice: stop at once."""
+    asked: list[int] = []
+
+    def handler(number: int, _: object) -> None:
+        asked.append(number)
+        if len(asked) > 1:
+            raise KeyboardInterrupt
+
+    kept = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, old in kept.items():
+            signal.signal(number, old)
