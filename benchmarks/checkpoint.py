@@ -35,6 +35,7 @@ class Checkpoints:
     folder: Path
     spec_digest: str
     write: Callable[[Path, bytes], None]
+    sources: str = ""  # digest of the code that trains: a run is not gone on with by other code
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write `checkpoint-<step>.pt`; all but the last two are deleted after that.
@@ -42,7 +43,7 @@ class Checkpoints:
         Those of later steps are deleted too: whoever writes this one did not trust them.
         """
         buffer = io.BytesIO()
-        torch.save({"schema": SCHEMA, "spec": self.spec_digest, "step": step, **state}, buffer)
+        torch.save({"schema": SCHEMA, "spec": self.spec_digest, "sources": self.sources, "step": step, **state}, buffer)
         payload = buffer.getvalue()
         self.write(self._path(step), hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
         steps = self._steps()
@@ -85,6 +86,8 @@ class Checkpoints:
             raise BadCheckpoint(f"{path.name} has another schema than {SCHEMA}")
         if state.get("spec") != self.spec_digest:
             raise BadCheckpoint(f"{path.name} belongs to another spec")
+        if state.get("sources") != self.sources:
+            raise BadCheckpoint(f"{path.name} was written by other sources of its method")
         return state
 
     def _steps(self) -> list[int]:

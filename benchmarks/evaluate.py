@@ -124,27 +124,28 @@ def score_chunks(
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)
     boxes = windows(height, width, inference.window, inference.stride)
-    # every window has the same size, so they go through the method as one batch
-    crops = torch.stack([pixels[:, y1:y2, x1:x2] for y1, x1, y2, x2 in boxes])
-    grids = [method.scores(Images(crops), vocabulary)]  # (W, C, h, w)
-    if inference.flips:
-        grids.append(method.scores(Images(crops.flip(-1)), vocabulary).flip(-1))
+    passes = [pixels, pixels.flip(-1)] if inference.flips else [pixels]
+    grids = [_window_scores(method, picture, vocabulary, boxes) for picture in passes]
     seen = vocabulary.seen_mask(device)
     for kind in (True, False):
         members = [index for index, flag in enumerate(vocabulary.seen) if flag is kind]
         for first in range(0, len(members), chunk):
             classes = members[first : first + chunk]
-            canvas = _canvas(method, [grid[:, classes] for grid in grids], seen[classes], boxes, (height, width))
-            yield classes, _resize(canvas, size)[0]
+            canvases = [_canvas(method, grid[:, classes], seen[classes], boxes, (height, width)) for grid in grids]
+            if inference.flips:  # as mmsegmentation: the mirrored picture is scored whole, then turned back
+                canvases = [(canvases[0] + canvases[1].flip(-1)) / 2]
+            yield classes, _resize(canvases[0], size)[0]
 
 
-def _canvas(
-    method: Method, grids: list[Tensor], seen: Tensor, boxes: tuple[Window, ...], size: tuple[int, int]
-) -> Tensor:
-    """`(1, c, H, W)`: activated window scores, averaged where windows (and mirrored passes) overlap."""
+def _window_scores(method: Method, pixels: Tensor, vocabulary: Vocabulary, boxes: tuple[Window, ...]) -> Tensor:
+    """`(W, C, h, w)`; every window has the same size, so they go through the method as one batch."""
+    return method.scores(Images(torch.stack([pixels[:, y1:y2, x1:x2] for y1, x1, y2, x2 in boxes])), vocabulary)
+
+
+def _canvas(method: Method, grid: Tensor, seen: Tensor, boxes: tuple[Window, ...], size: tuple[int, int]) -> Tensor:
+    """`(1, c, H, W)`: activated window scores, averaged where windows overlap."""
     window = (boxes[0][2] - boxes[0][0], boxes[0][3] - boxes[0][1])
-    scores = [_activated(method, _resize(grid, window), seen) for grid in grids]
-    activated = scores[0] if len(scores) == 1 else torch.stack(scores).mean(dim=0)  # (W, c, h, w)
+    activated = _activated(method, _resize(grid, window), seen)  # (W, c, h, w)
     if len(boxes) == 1:
         return activated
     total = activated.new_zeros(1, activated.shape[1], *size)

@@ -106,7 +106,8 @@ class Method(nn.Module):
         """The named losses of one training step, each already weighted; the trainer adds them up.
 
         labels: `(B, H, W)` uint8 with the codes of this module. progress: share of the training done, in [0, 1].
-        A method without anything to train may learn here by other means (counting) and return no loss.
+        A method without anything to train may learn here by other means (counting) and return no loss. Whatever is
+        random here must draw from torch's generators: they alone are seeded anew for each step.
         """
         raise NotImplementedError
 

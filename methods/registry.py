@@ -26,6 +26,7 @@ class Entry:
     fidelity: str  # what of it is an author's and what is our reading
     needs: Literal["nothing", "tokens", "blocks"]  # of CLIP; text comes with tokens
     fixed: dict[str, Any] = field(default_factory=dict)  # config fields that make the variant
+    trained: bool = True  # False: a recipe has nothing to say to it
     group: str = "comparison"  # "comparison" (run by --methods all) or "ablation:<method>"
 
 
@@ -53,6 +54,7 @@ METHODS: dict[str, Entry] = {
         builder="methods.floors:build_constant",
         fidelity=_FLOOR,
         needs="nothing",
+        trained=False,
     ),
     "random": Entry(
         title="chance, the same for the same picture",
@@ -60,6 +62,7 @@ METHODS: dict[str, Entry] = {
         builder="methods.floors:build_random",
         fidelity=_FLOOR,
         needs="nothing",
+        trained=False,
     ),
     "clip": Entry(
         title="training-free: text against CLIP's dense tokens",
@@ -67,6 +70,7 @@ METHODS: dict[str, Entry] = {
         builder="methods.training_free:build",
         fidelity="MaskCLIP's value path or plain tokens, without its refinements",
         needs="tokens",
+        trained=False,
     ),
     "zegclip-baseline": _zegclip(
         "ZegCLIP's baseline: frozen encoder, softmax cross-entropy, text queries",

@@ -78,7 +78,7 @@ class Costs(Value):
     parameters_total: int
     gmacs: float | None = None  # of one pass at the stated size; None where it could not be counted
     gmacs_at: str = ""
-    train_seconds: float = 0.0
+    train_seconds: float = 0.0  # of the last attempt
     train_images_per_second: float | None = None
     eval_seconds: float = 0.0
     eval_images_per_second: float | None = None
@@ -91,7 +91,7 @@ class Provenance(Value):
 
     commit: str  # empty outside a git checkout
     dirty: bool
-    sources_sha256: str  # of the method's own source files
+    sources_sha256: str  # of the method's own code that trained the weights
     packages: dict[str, str]
     python: str
     host: str

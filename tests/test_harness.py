@@ -292,7 +292,7 @@ def test_clip_that_cannot_be_had_fails_with_the_reason(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="the real photos are not here")
 def test_real_photos_train_and_score(tmp_path: Path) -> None:
-    """Fails when VOC 2012 in its official layout cannot be trained and scored on, or the table hides whose CLIP it is."""
+    """Fails when the official layout of VOC 2012 cannot be run, or the table hides whose CLIP made it."""
     real = ("--benchmarks", "pascal-5i", "--data-root", PHOTOS, "--subset")
     done = harness("--methods", "all", *real, "--folds", "3", "--limit", "4", "--runs", tmp_path)
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,6 @@ from benchmarks.errors import DataError
 from benchmarks.shapes import world
 from splits.loader import Split
 
-
 VERSION = 1  # raised whenever the renderer draws other bytes, so that results of another world never mix
 
 

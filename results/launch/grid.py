@@ -37,7 +37,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
             root=options.runs.resolve(),
             data=request.data,
             train=train,
-            force=options.force,
+            force=options.force or (train and seen.state == "stale"),
             threads=options.threads,
             workers=options.workers,
             device=device,

@@ -51,12 +51,14 @@ class _Maker:
         self.job, self.folder, self.claim, self.stop = job, folder, claim, stop
         self.spec = job.run.train
         self.recipe = self.spec.recipe.shortened(self.spec.limit)
+        self.sources = provenance.sources_sha256(self.spec.method)
         self.started = _now()
         self.teller = Teller(folder, claim, self.recipe.iterations)
         self.log = _Log(folder.path / LOG)
 
     def make(self) -> bool:
         """Everything, in order."""
+        self._check_protocol()
         torch.set_num_threads(self.job.threads)
         torch.use_deterministic_algorithms(True, warn_only=self.job.device != "cpu")
         self.fabric = Fabric(
@@ -76,15 +78,24 @@ class _Maker:
         self._write_record(method, clip, weights, evaluation)
         return True
 
+    def _check_protocol(self) -> None:
+        """Refuse what a protocol can say and this version cannot do, before anything is trained."""
+        train, asked = self.spec.side, self.job.run.evaluation.side
+        if (train.training_images, asked.kind, asked.background) != ("keep", "generalised", "ignored"):
+            raise UserError(
+                f"{self.job.run.name}: cannot be run yet with training_images={train.training_images!r}, "
+                f"kind={asked.kind!r}, background={asked.background!r}; expected 'keep', 'generalised', 'ignored'"
+            )
+
     def _weights(self, method: Method) -> Weights:
         """Trained weights, now or from before, in the method."""
         if self.folder.trained():
             return restore(self.folder, self.spec, method)
         if self.job.weights_file is not None:
-            return import_weights(self.folder, self.spec, method, self.job.weights_file, self._write)
+            return import_weights(self.folder, self.spec, method, self.job.weights_file, self.sources, self._write)
         if not self.job.train:
             raise UserError(f"{self.job.run.name}: no finished weights to score; train it first (the same with `run`)")
-        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write)
+        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources)
         trained = train(
             method,
             self._batches,
@@ -95,16 +106,12 @@ class _Maker:
             watch=self._watch_training,
             stop=self.stop,
         )
-        weights = export(self.folder, self.spec, method, trained, self._write)
+        weights = export(self.folder, self.spec, method, trained, self.sources, self._write)
         checkpoints.clear()
         return weights
 
     def _batches(self, start: int) -> Iterator[tuple[Images, Tensor]]:
         bench, side = benchmark(self.spec.benchmark), self.spec.side
-        if side.training_images != "keep":
-            raise UserError(
-                f"{self.job.run.name}: training_images={side.training_images!r} cannot be run yet; use 'keep'"
-            )
         split, fold = bench.split, bench.split.fold(self.spec.fold)
         reader = self._reader("train", self.spec.limit, side.data.ids_sha256)
         data = TrainSet(
@@ -140,10 +147,6 @@ class _Maker:
 
     def _evaluate(self, method: Method) -> Evaluation:
         asked = self.job.run.evaluation
-        if (asked.side.kind, asked.side.background) != ("generalised", "ignored"):
-            raise UserError(
-                f"{self.job.run.name}: {asked.side.kind} with background {asked.side.background!r} cannot be scored yet"
-            )
         bench = benchmark(asked.benchmark)
 
         def watch(done: int, total: int) -> None:
@@ -184,7 +187,7 @@ class _Maker:
                 clip_sha256=(clip.weights_sha256 or "") if clip else "",
             ),
             costs=self._costs(method, weights.trained, evaluation),
-            provenance=self._provenance(),
+            provenance=self._provenance(weights),
         )
         self._write(target / SPEC, canonical_json(run.evaluation.model_dump(mode="json")).encode())
         self._write(target / CONFUSION, content)
@@ -207,13 +210,13 @@ class _Maker:
             micro_batch=self.recipe.batch,
         )
 
-    def _provenance(self) -> Provenance:
+    def _provenance(self, weights: Weights) -> Provenance:
         commit, dirty = provenance.git_state()
         on_gpu = self.fabric.device.type == "cuda"
         return Provenance(
             commit=commit,
             dirty=dirty,
-            sources_sha256=provenance.sources_sha256(self.spec.method),
+            sources_sha256=weights.sources,
             packages=provenance.package_versions(),
             python=provenance.python_version(),
             host=provenance.host(),

@@ -21,7 +21,7 @@ from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
 from results.provenance import sources_sha256
 from results.record import RunRecord
-from results.store import RunFolder, State
+from results.store import CorruptRecord, RunFolder, State
 
 RECIPE_NAMESPACE = "recipe"
 
@@ -142,6 +142,8 @@ def status(run: Run, root: Path) -> Status:
         "doing": word.get("doing", ""),
     }
     record = folder.read_record(run.evaluation)
+    if record is not None and record.result.train.digest() != run.train.digest():
+        raise CorruptRecord(f"{folder.path}: holds the record of another run; move it away and run again")
     if record is not None:
         if is_stale(record):
             return Status("stale", "the method's sources have changed since")
@@ -191,9 +193,10 @@ def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[di
         recipe = Recipe.parse(fields | {"name": f"changed {recipe.name}"}, source=source)
     if request.weights:
         return config, imported(recipe)
-    if request.setting.startswith("transductive") and recipe.name != NOTHING:
-        share = getattr(full, "self_training_from", 0.0)  # released ZegCLIP: half the schedule, then a fresh half
-        recipe = recipe.model_copy(update={"restart_at": max(1, math.ceil(share * recipe.iterations))})
+    share = getattr(full, "self_training_from", 0.0)
+    if request.setting.startswith("transductive") and share and "restart_at" not in changes:
+        # released ZegCLIP: the first half of the schedule, then half as many iterations with a fresh one
+        recipe = recipe.model_copy(update={"restart_at": math.ceil(share * recipe.iterations)})
     return config, recipe
 
 
@@ -208,7 +211,9 @@ def _validated(method: str, values: dict[str, Any]) -> MethodConfig:
 
 
 def _check_overrides(request: Request) -> None:
-    owners = {*request.methods, RECIPE_NAMESPACE}
+    owners = {*request.methods}
+    if any(entry(method).trained for method in request.methods):
+        owners.add(RECIPE_NAMESPACE)
     for override in request.overrides:
         owner, field, _ = _split(override)
         if owner not in owners:

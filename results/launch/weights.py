@@ -28,10 +28,16 @@ class Weights:
 
     sha256: str
     trained: Trained
+    sources: str  # digest of the method's code that trained them
 
 
 def export(
-    folder: RunFolder, spec: TrainSpec, method: Method, trained: Trained, write: Callable[[Path, bytes], None]
+    folder: RunFolder,
+    spec: TrainSpec,
+    method: Method,
+    trained: Trained,
+    sources: str,
+    write: Callable[[Path, bytes], None],
 ) -> Weights:
     """Write the trained tensors, then their card: a card there means that the weights are whole."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
@@ -41,6 +47,7 @@ def export(
         "spec": spec.digest(),
         "weights_sha256": digest,
         "method": spec.method,
+        "sources_sha256": sources,
         "classes_seen": spec.side.seen,
         "train_ids_sha256": spec.side.data.ids_sha256,
         "clip": spec.clip.model_dump() if spec.clip else None,
@@ -50,7 +57,7 @@ def export(
     }
     write(folder.path / WEIGHTS, content)
     write(folder.path / CARD, canonical_json(card).encode())
-    return Weights(digest, trained)
+    return Weights(digest, trained, sources)
 
 
 def restore(folder: RunFolder, spec: TrainSpec, method: Method) -> Weights:
@@ -65,11 +72,16 @@ def restore(folder: RunFolder, spec: TrainSpec, method: Method) -> Weights:
     except (SafetensorError, ValueError) as error:
         raise CorruptRecord(f"{path}: {error}") from None
     curve = [(step, losses) for step, losses in card["curve"]]
-    return Weights(digest, Trained(curve, card["seconds"], card["images_per_second"]))
+    return Weights(digest, Trained(curve, card["seconds"], card["images_per_second"]), card["sources_sha256"])
 
 
 def import_weights(
-    folder: RunFolder, spec: TrainSpec, method: Method, file: Path, write: Callable[[Path, bytes], None]
+    folder: RunFolder,
+    spec: TrainSpec,
+    method: Method,
+    file: Path,
+    sources: str,
+    write: Callable[[Path, bytes], None],
 ) -> Weights:
     """Weights from elsewhere into a method and the run's folder; raises UserError where they do not fit."""
     if sha256_of(file) != spec.weights:
@@ -78,7 +90,7 @@ def import_weights(
         method.import_weights(file)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from None
-    return export(folder, spec, method, Trained(), write)
+    return export(folder, spec, method, Trained(), sources, write)
 
 
 def finished_method(run: Run, root: Path, clip_file: Path | None = None) -> Method:

@@ -9,6 +9,7 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import UserError
@@ -37,7 +38,7 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -
     from results.launch.make import make_record  # torch comes in here
 
     if job.force:
-        _clear(folder, claim)
+        _clear(folder.path if job.train else folder.evaluation(job.run.evaluation), claim)
     folder.write_spec(job.run.train, claim)
     finished = make_record(job, folder, claim, stop)
     if finished:
@@ -65,11 +66,11 @@ def _reached(folder: RunFolder) -> dict[str, Any]:
     return {"step": folder.read_state().get("step", 0)}
 
 
-def _clear(folder: RunFolder, claim: Claim) -> None:
-    """Delete everything of the run but its claims."""
+def _clear(folder: Path, claim: Claim) -> None:
+    """Delete everything in a run's folder, or in that of one scoring, but the claims."""
     claim.check()
-    for path in sorted(folder.path.rglob("*"), reverse=True):
-        if "claims" in path.relative_to(folder.path).parts:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if "claims" in path.relative_to(folder).parts:
             continue
         if path.is_dir():
             path.rmdir()

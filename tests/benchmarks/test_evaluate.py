@@ -95,28 +95,28 @@ def starts(length: int, window: int, stride: int) -> list[int]:
 
 
 def reference(method: Method, image: np.ndarray, vocabulary: Vocabulary, inference: Inference) -> np.ndarray:
-    """`(C, H, W)` float64: activated scores of every class at the picture's size, window by window."""
+    """`(C, H, W)` float64: activated scores of every class at the picture's size, the mirrored picture's averaged in."""
     height, width = image.shape[:2]
     scale = inference.short_side / min(height, width)
     h, w = int(np.floor(height * scale + 0.5)), int(np.floor(width * scale + 0.5))
     resized = cv2.resize(image, (w, h), interpolation=cv2.INTER_LINEAR) if (h, w) != (height, width) else image
     side, stride = (inference.window, inference.stride) if inference.window else (max(h, w), max(h, w))
     seen = torch.tensor(vocabulary.seen)
-    total, visits = np.zeros((len(vocabulary), h, w)), np.zeros((h, w))
-    for top in starts(h, side, stride):
-        for left in starts(w, side, stride):
-            crop = resized[top : top + side, left : left + side]
-            size = crop.shape[:2]
-            passes = []
-            for flip in (False, True) if inference.flips else (False,):
-                pixels = (crop[:, ::-1] if flip else crop).transpose(2, 0, 1).copy()
-                grid = method.scores(Images(torch.from_numpy(pixels)[None]), vocabulary)[0].double().numpy()
-                grid = grid[..., ::-1].copy() if flip else grid
+    passes = []
+    for flip in (False, True) if inference.flips else (False,):
+        whole = resized[:, ::-1] if flip else resized
+        total, visits = np.zeros((len(vocabulary), h, w)), np.zeros((h, w))
+        for top in starts(h, side, stride):
+            for left in starts(w, side, stride):
+                crop = whole[top : top + side, left : left + side]
+                size = crop.shape[:2]
+                pixels = torch.from_numpy(crop.transpose(2, 0, 1).copy())
+                grid = method.scores(Images(pixels[None]), vocabulary)[0].double().numpy()
                 logits = torch.from_numpy(np.ascontiguousarray(bilinear(grid, size)))[None]
-                passes.append(method.activate(logits, seen)[0].numpy())
-            total[:, top : top + size[0], left : left + size[1]] += sum(passes) / len(passes)
-            visits[top : top + size[0], left : left + size[1]] += 1
-    return bilinear(total / visits, (height, width))
+                total[:, top : top + size[0], left : left + size[1]] += method.activate(logits, seen)[0].numpy()
+                visits[top : top + size[0], left : left + size[1]] += 1
+        passes.append((total / visits)[..., ::-1] if flip else total / visits)
+    return bilinear(np.ascontiguousarray(sum(passes) / len(passes)), (height, width))
 
 
 def predicted(method: Method, image: np.ndarray, vocabulary: Vocabulary, inference: Inference) -> np.ndarray:

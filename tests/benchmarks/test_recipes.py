@@ -42,9 +42,10 @@ def test_zegclip_on_voc_is_the_released_one() -> None:
 def test_only_the_papers_recipe_is_called_paper(method: str, bench: str, scale: str) -> None:
     """Fails when a recipe of ours would stand in a table without saying so."""
     recipe, config = recipe_for(method, bench, scale)
-    expected = "shapes" if bench == "shapes-5i" else {"native": "paper", "trial": "trial"}[scale]
+    published = "paper" if method == "zegclip" else "zegclip's"  # how its baselines were trained, nobody published
+    expected = "shapes" if bench == "shapes-5i" else {"native": published, "trial": "trial"}[scale]
     assert recipe.name == expected
-    assert (config == {}) == (expected == "paper")
+    assert (config == {}) == (expected == published)
 
 
 @pytest.mark.parametrize("method", ["constant", "random", "clip"])
@@ -74,4 +75,5 @@ def test_config_given_out_is_a_copy() -> None:
 def test_compared_methods_share_their_recipe() -> None:
     """Fails when one method of a comparison is trained longer or otherwise than another."""
     for bench, scale in PLACES:
-        assert len({recipe_for(method, bench, scale)[0].digest() for method in TRAINED}) == 1
+        recipes = [recipe_for(method, bench, scale)[0].model_copy(update={"name": ""}) for method in TRAINED]
+        assert len({recipe.digest() for recipe in recipes}) == 1
