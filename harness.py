@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.errors import UserError
+from splits.errors import UserError
 
 ROOT = Path(__file__).resolve().parent
 RUNS = ROOT / "results" / "runs"

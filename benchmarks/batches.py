@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.data.reader import Reader
-from benchmarks.errors import UserError
 from benchmarks.labels import apply
 from benchmarks.transforms import Augmentation, CropDecision, TrainPipeline, sample_seed
 from benchmarks.values import derive_seed
 from methods.method import Images
+from splits.errors import UserError
 
 Draw = tuple[int, int]  # epoch, image index
 Item = tuple[np.ndarray, np.ndarray, tuple[int, int]]  # picture, labels, real size

@@ -15,10 +15,10 @@ from benchmarks.data.catalogue import open_reader
 from benchmarks.data.reader import Reader
 from benchmarks.data.shapes import ShapesReader
 from benchmarks.data.voc import VocReader
-from benchmarks.errors import UserError
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Setting, TrainSide
 from benchmarks.shapes.captions import TEMPLATES as SHAPES_TEMPLATES
 from benchmarks.spec import ClipId
+from splits.errors import UserError
 from splits.loader import Split, load_split
 
 Scale = Literal["native", "trial"]

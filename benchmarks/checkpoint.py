@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.errors import UserError
+from splits.errors import UserError
 
 SCHEMA = 1
 KEPT = 2

@@ -21,12 +21,12 @@ from torch.nn.functional import interpolate
 
 from benchmarks.confusion import count
 from benchmarks.data.reader import Reader
-from benchmarks.errors import UserError
 from benchmarks.geometry import Window, resized, windows
 from benchmarks.labels import apply
 from benchmarks.protocol import Inference
 from benchmarks.shifts import ShiftSweep, shift_grid
 from methods.method import FIRST_CODE, Images, Method, Vocabulary
+from splits.errors import UserError
 
 CHUNK = 16
 Best = tuple[Tensor, Tensor]  # score and class of the best class so far, (H, W) each

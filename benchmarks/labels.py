@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data.reader import spans
-from benchmarks.errors import DataError
 from benchmarks.protocol import Setting
+from splits.errors import DataError
 from splits.loader import Fold, Split
 
 UNLABELLED: Final = 255  # background or an unseen class: nobody says which

@@ -13,10 +13,10 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from benchmarks.checkpoint import Checkpoints
-from benchmarks.errors import UserError
 from benchmarks.spec import Recipe
 from benchmarks.values import derive_seed
 from methods.method import Images, Method
+from splits.errors import UserError
 
 CHECKPOINTS_PER_RUN = 10
 POINTS_PER_RUN = 100

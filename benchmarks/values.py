@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from benchmarks.errors import UserError
+from splits.errors import UserError
 
 KEY_LENGTH = 8
 

@@ -17,11 +17,11 @@ from typing import Any, Literal
 import pandas as pd
 from scipy.special import stdtrit
 
-from benchmarks.errors import UserError
 from benchmarks.metrics import harmonic
 from benchmarks.spec import ClipId
 from benchmarks.values import canonical_json
 from results.record import RunRecord, Scores
+from splits.errors import UserError
 
 By = Literal["method", "fold"]
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.errors import UserError
 from benchmarks.spec import EvalSpec, TrainSpec, protocol_of
 from benchmarks.values import canonical_json
 from results.claim import Claim, Claims
 from results.files import sha256_of, write_atomically
 from results.record import SCHEMA, RunRecord
+from splits.errors import UserError
 
 State = Literal["planned", "queued", "running", "done", "failed", "interrupted", "stale"]
 

@@ -17,13 +17,13 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
-from benchmarks.errors import UserError
 from benchmarks.protocol import Protocol
 from benchmarks.spec import protocol_of
 from methods.registry import METHODS
 from results.aggregate import IDENTITY, TABLE, By, Conflict, aggregate, settle, tidy
 from results.notes import PARTIAL, STALE, UNDEFINED, Content, RunName, fold_range, notes, row_names
 from results.record import RunRecord
+from splits.errors import UserError
 from splits.loader import load_split
 
 HEADERS = {

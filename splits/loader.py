@@ -14,7 +14,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final
 
-from benchmarks.errors import DataError, UserError
+from splits.errors import DataError, UserError
 
 ROOT: Traversable = files("splits")
 

@@ -10,7 +10,7 @@ from typing import Final
 from benchmarks.data import voc
 from benchmarks.data.reader import Reader
 from benchmarks.data.shapes import ShapesReader
-from benchmarks.errors import DataError
+from splits.errors import DataError
 from splits.loader import Split
 
 VARIABLE: Final = "ZSS_DATA_ROOT"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.errors import DataError
+from splits.errors import DataError
 
 
 @dataclass(frozen=True, eq=False)

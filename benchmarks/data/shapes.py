@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.data.reader import Reader, Sample
-from benchmarks.errors import DataError
 from benchmarks.shapes import world
+from splits.errors import DataError
 from splits.loader import Split
 
 VERSION = 1  # raised whenever the renderer draws other bytes, so that results of another world never mix

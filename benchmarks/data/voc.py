@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.data.reader import Reader, Sample, paired, read_image, read_mask
-from benchmarks.errors import DataError
+from splits.errors import DataError
 from splits.loader import Split, read_list
 
 PLACES: Final = ("VOCdevkit/VOC2012", "VOC2012", ".")  # below a data root

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from benchmarks.catalogue import BUILTIN, SHAPES_CLIP
-from benchmarks.errors import UserError
 from benchmarks.protocol import EvalSide, TrainSide
 from benchmarks.spec import ClipId, TrainSpec
 from benchmarks.values import derive_seed
@@ -15,6 +14,7 @@ from methods.clip import Clip, load_clip
 from methods.method import Method, Vocabulary
 from methods.registry import build_method
 from results.launch.plan import config_of
+from splits.errors import UserError
 
 
 def vocabulary_of(side: TrainSide | EvalSide, names: tuple[str, ...]) -> Vocabulary:

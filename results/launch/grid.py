@@ -10,7 +10,6 @@ from pathlib import Path
 
 from benchmarks.catalogue import BUILTIN, Data, benchmark
 from benchmarks.data.catalogue import data_roots
-from benchmarks.errors import UserError
 from benchmarks.spec import ClipId
 from results.files import sha256_of
 from results.launch.job import Device, Job
@@ -18,6 +17,7 @@ from results.launch.plan import Request, Run, Status, is_stale, methods_named, p
 from results.provenance import threads as cores
 from results.record import RunRecord
 from results.store import CorruptRecord, find_records
+from splits.errors import UserError
 
 INTERRUPTED = 130
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tabulate import tabulate
 
 from benchmarks.catalogue import BENCHMARKS, Benchmark, Data
-from benchmarks.errors import UserError
 from methods.registry import METHODS
+from splits.errors import UserError
 
 
 def list_methods(_: str | None) -> str:

@@ -21,7 +21,6 @@ from benchmarks.catalogue import benchmark
 from benchmarks.checkpoint import Checkpoints
 from benchmarks.data.limited import Limited
 from benchmarks.data.reader import Reader
-from benchmarks.errors import UserError
 from benchmarks.evaluate import Evaluation, evaluate
 from benchmarks.labels import evaluation_table, training_table
 from benchmarks.train import Progress, Stopped, Trained, train
@@ -37,6 +36,7 @@ from results.launch.scores import result_of
 from results.launch.weights import Weights, export, import_weights, restore
 from results.record import Costs, Provenance, RunRecord
 from results.store import CONFUSION, LOG, RECORD, SPEC, RunFolder
+from splits.errors import UserError
 
 
 def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> bool:

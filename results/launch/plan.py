@@ -12,7 +12,6 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from benchmarks.catalogue import BUILTIN, Benchmark, Data, Scale, benchmark, builtin_clip, eval_side, source, train_side
-from benchmarks.errors import UserError
 from benchmarks.protocol import EvalSide, Inference, Setting
 from benchmarks.recipes import NOTHING, imported, recipe_for
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
@@ -22,6 +21,7 @@ from methods.registry import METHODS, config_class, entry
 from results.provenance import sources_sha256
 from results.record import RunRecord
 from results.store import CorruptRecord, RunFolder, State
+from splits.errors import UserError
 
 RECIPE_NAMESPACE = "recipe"
 

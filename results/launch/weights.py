@@ -11,7 +11,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from benchmarks.errors import UserError
 from benchmarks.spec import TrainSpec
 from benchmarks.train import Trained
 from benchmarks.values import canonical_json
@@ -20,6 +19,7 @@ from results.files import sha256_of
 from results.launch.build import build, clip_of
 from results.launch.plan import Run
 from results.store import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
+from splits.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.errors import UserError
 from results.claim import Claim, LostClaim
 from results.files import write_atomically
 from results.launch.job import Job
 from results.store import ERROR, RunFolder
+from splits.errors import UserError
 
 
 def run_job(job: Job) -> str:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmseg")
 from benchmarks.batches import TrainSet, batches, order  # noqa: E402
-from benchmarks.errors import DataError  # noqa: E402
 from benchmarks.labels import VOID, evaluation_table, training_table  # noqa: E402
 from benchmarks.transforms import PHOTOS, Augmentation  # noqa: E402
+from splits.errors import DataError  # noqa: E402
 from splits.loader import load_split  # noqa: E402
 
 SPLIT = load_split("pascal-5i")

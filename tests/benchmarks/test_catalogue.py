@@ -20,9 +20,9 @@ from benchmarks.catalogue import (
     source,
     train_side,
 )
-from benchmarks.errors import DataError, UserError
 from benchmarks.protocol import Inference
 from splits import loader
+from splits.errors import DataError, UserError
 
 MINI = Path(__file__).resolve().parents[3] / "shared/data/voc-mini"
 mini = pytest.mark.skipif(not MINI.is_dir(), reason="the small photo set is not beside this checkout")

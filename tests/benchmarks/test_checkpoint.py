@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 from benchmarks.checkpoint import SCHEMA, BadCheckpoint, Checkpoints  # noqa: E402
-from benchmarks.errors import UserError  # noqa: E402
+from splits.errors import UserError  # noqa: E402
 
 
 def store(folder: Path, spec: str = "abc") -> Checkpoints:

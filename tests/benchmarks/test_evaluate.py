@@ -12,11 +12,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
-from benchmarks.errors import DataError, UserError  # noqa: E402
 from benchmarks.evaluate import best_classes, evaluate, score_chunks  # noqa: E402
 from benchmarks.protocol import Inference  # noqa: E402
 from benchmarks.shifts import ShiftSweep, shift_grid  # noqa: E402
 from methods.method import Images, Method, Vocabulary  # noqa: E402
+from splits.errors import DataError, UserError  # noqa: E402
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden/evaluation/slide_windows.json"
 WHOLE = Inference(short_side=16)
@@ -95,7 +95,7 @@ def starts(length: int, window: int, stride: int) -> list[int]:
 
 
 def reference(method: Method, image: np.ndarray, vocabulary: Vocabulary, inference: Inference) -> np.ndarray:
-    """`(C, H, W)` float64: activated scores of every class at the picture's size, the mirrored picture's averaged in."""
+    """`(C, H, W)` float64: activated scores of every class at the picture's size, the mirrored ones averaged in."""
     height, width = image.shape[:2]
     scale = inference.short_side / min(height, width)
     h, w = int(np.floor(height * scale + 0.5)), int(np.floor(width * scale + 0.5))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import labels
-from benchmarks.errors import DataError
 from benchmarks.labels import ILLEGAL, UNLABELLED, UNSEEN_EXTENT, VOID, apply, evaluation_table, training_table
+from splits.errors import DataError
 from splits.loader import BENCHMARKS, Fold, load_split
 
 PASCAL = load_split("pascal-5i")

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from benchmarks.catalogue import Data, benchmark, eval_side, source, train_side
-from benchmarks.errors import UserError
 from benchmarks.protocol import EvalSide, Protocol, TrainSide
 from benchmarks.spec import EvalSpec, protocol_of
 from benchmarks.values import Value
+from splits.errors import UserError
 
 NAMES = ["cat", "dog", "cow", "bus"]
 

@@ -16,12 +16,12 @@ from lightning_fabric.plugins.environments import LightningEnvironment  # noqa: 
 from torch import nn  # noqa: E402
 
 from benchmarks.checkpoint import Checkpoints  # noqa: E402
-from benchmarks.errors import UserError  # noqa: E402
 from benchmarks.train import Stopped, learning_rate, train  # noqa: E402
 from benchmarks.transforms import Augmentation  # noqa: E402
 from benchmarks.values import derive_seed  # noqa: E402
 from methods.floors import Constant  # noqa: E402
 from methods.method import Images, Method, Vocabulary  # noqa: E402
+from splits.errors import UserError  # noqa: E402
 
 SCHEDULE = json.loads((Path(__file__).resolve().parents[1] / "golden/training/lr_schedule.json").read_text())
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from benchmarks.errors import UserError
 from benchmarks.protocol import Inference
 from benchmarks.spec import Recipe, TrainSpec
 from benchmarks.transforms import Augmentation
 from benchmarks.values import KEY_LENGTH, Value, canonical_json, derive_seed, digest
+from splits.errors import UserError
 
 DATA = '{"dataset":"voc2012","ids_sha256":"%s","mask_rule":"SegmentationClassAug"}'
 QUERIES = '{"templates":["a photo of a {}"],"texts":["cat","dog","cow","bus"]}'

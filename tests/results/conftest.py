@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.errors import UserError
 from methods.registry import Entry
+from splits.errors import UserError
 from tests.results import factory
 
 

@@ -12,8 +12,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.errors import UserError
 from results.aggregate import METRICS, aggregate, clip_words, estimate, mean_over, settle, tidy
+from splits.errors import UserError
 from tests.results import factory
 from tests.results.factory import record
 

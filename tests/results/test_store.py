@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from benchmarks.errors import UserError
 from results.record import RunRecord
 from results.store import SPEC, CorruptRecord, RunFolder, find_records, load_record
+from splits.errors import UserError
 from tests.results import factory
 
 

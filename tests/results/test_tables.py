@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import UserError
 from benchmarks.spec import ClipId
 from results.aggregate import METRICS
 from results.tables import HEADERS, build_tables
+from splits.errors import UserError
 from tests.results.factory import SHAPES, UNTRAINED, record, specs
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.errors import DataError, UserError
 from splits import loader
+from splits.errors import DataError, UserError
 from splits.loader import BENCHMARKS, Fold, Split, load_split, read_facts, read_list
 
 # One fold a line.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks.data.catalogue import open_reader
-from benchmarks.errors import DataError
 from benchmarks.shapes import world
+from splits.errors import DataError
 from splits.loader import load_split
 
 SPLIT = load_split("shapes-5i")

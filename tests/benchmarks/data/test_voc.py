@@ -9,7 +9,7 @@ from PIL import Image
 from benchmarks.data import voc
 from benchmarks.data.catalogue import data_roots, open_reader
 from benchmarks.data.reader import read_mask
-from benchmarks.errors import DataError
+from splits.errors import DataError
 from splits.loader import load_split, read_facts, read_list
 
 SPLIT = load_split("pascal-5i")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.catalogue import SHAPES_CLIP
-from benchmarks.errors import UserError
 from benchmarks.spec import ClipId
 from methods.registry import METHODS, config_class
 from results.launch.plan import Request, config_of, methods_named, plan, status
+from splits.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3]
 CLIP = ClipId(model="ViT-B-16", pretrained="openai")

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: shown as one line, never with a stack trace."""
+"""Errors that are the user's to mend: shown as one line, never with a stack trace. Everything above may raise them."""
 
 
 class UserError(Exception):

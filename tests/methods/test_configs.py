@@ -1,0 +1,57 @@
+"""The settings of methods: defaults that never change, and a word on each field."""
+
+import inspect
+import re
+
+import pytest
+
+from methods.registry import METHODS, config_class
+
+# A default stays out of a run's key, so a changed one would give old keys a new meaning. New fields are added here.
+DEFAULTS = {
+    "ConstantConfig": {},
+    "RandomConfig": {"cell": 8},
+    "ClipConfig": {"readout": "value"},
+    "ZegClipConfig": {
+        "setting": "inductive",
+        "encoder": "prompts",
+        "loss": "non-exclusive",
+        "query": "descriptor",
+        "prompt_tokens": 10,
+        "prompt_dropout": 0.1,
+        "class_embedding": "doubled",
+        "normalisation": "imagenet",
+        "encoder_lr_scale": 0.1,
+        "text_dtype": "float16",
+        "decoder_layers": 3,
+        "decoder_heads": 8,
+        "decoder_dropout": 0.1,
+        "memory": "tokens",
+        "token_scale": "unit",
+        "focal_weight": 100.0,
+        "dice_weight": 1.0,
+        "focal_alpha": 0.25,
+        "focal_gamma": 2.0,
+        "dice_denominator": "sum",
+        "ignored": "negative",
+        "seen_shift": 0.1,
+        "self_training_from": 0.5,
+    },
+}
+CONFIGS = sorted({config_class(name) for name in METHODS}, key=lambda cls: cls.__name__)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_defaults_never_change(config: type) -> None:
+    """Fails when a default changes or a field goes: stored runs of the same key were made by other settings."""
+    assert config().model_dump(mode="json") == DEFAULTS[config.__name__]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_every_field_says_what_it_is(config: type) -> None:
+    """Fails when a field has no word beside or above it on what it is and whose choice its default is."""
+    source = inspect.getsource(config)
+    for field in config.model_fields:
+        where = re.search(rf"(#[^\n]*\n)?\s+{field}:[^\n]*", source)
+        assert where is not None, field
+        assert "#" in where.group(), f"{config.__name__}.{field} is not explained"
