@@ -34,19 +34,27 @@ ZEGCLIP_VOC = Recipe(
 ZEGCLIP_TRIAL = ZEGCLIP_VOC.model_copy(
     update={"name": "trial", "iterations": 100, "augmentation": TRIAL_AUGMENTATION, "warmup_iterations": 10}
 )
+# Chosen on the tune part (folds 0 and 2, seed 100, zegclip's hIoU) among rates 5e-4, 1e-3, 2e-3, 4e-3 and 150, 300, 600
+# iterations; its baseline and ablations are trained alike.
 ZEGCLIP_SHAPES = Recipe(
     name="shapes",
     iterations=300,
     batch=16,
     augmentation=SHAPES_AUGMENTATION,
-    lr=1e-3,
+    lr=2e-3,
     weight_decay=0.01,
     poly_power=0.9,
     min_lr=1e-6,
     warmup_iterations=20,
 )
-# at width 64 the released scaling collapses: tokens are scaled by sqrt(d) and ignored pixels left out of the loss
-SHAPES_CONFIG: dict[str, Any] = {"token_scale": "sqrt-width", "ignored": "left-out"}
+# At width 64 the released scaling collapses: tokens are scaled by sqrt(d), ignored pixels left out of the loss. Heads as
+# wide as those of the tower (32), and half the released shift, did better than the defaults on the tune part.
+SHAPES_CONFIG: dict[str, Any] = {
+    "token_scale": "sqrt-width",
+    "ignored": "left-out",
+    "decoder_heads": 2,
+    "seen_shift": 0.05,
+}
 
 
 def recipe_for(method: str, benchmark: str, scale: str) -> tuple[Recipe, dict[str, Any]]:
