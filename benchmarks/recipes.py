@@ -47,8 +47,8 @@ ZEGCLIP_SHAPES = Recipe(
     min_lr=1e-6,
     warmup_iterations=20,
 )
-# At width 64 the released scaling collapses: tokens are scaled by sqrt(d), ignored pixels left out of the loss. Heads as
-# wide as those of the tower (32), and half the released shift, did better than the defaults on the tune part.
+# At width 64 the released scaling collapses: tokens are scaled by sqrt(d), ignored pixels left out of the loss. Heads
+# as wide as those of the tower (32), and half the released shift, did better than the defaults on the tune part.
 SHAPES_CONFIG: dict[str, Any] = {
     "token_scale": "sqrt-width",
     "ignored": "left-out",
