@@ -26,7 +26,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
     request, clip_file = request_of(options)
     runs = plan(request)
-    rows = [(run, _status_or_word(run, options.runs)) for run in runs]
+    rows = [(run, status(run, options.runs)) for run in runs]
     _warn(request)
     if options.dry_run:
         return _print_states(rows)
@@ -58,7 +58,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
 def print_status(options: argparse.Namespace) -> int:
     """A line for each run asked for."""
     request, _ = request_of(options)
-    return _print_states([(run, _status_or_word(run, options.runs)) for run in plan(request)])
+    return _print_states([(run, status(run, options.runs)) for run in plan(request)])
 
 
 def print_tables(options: argparse.Namespace) -> int:
@@ -132,14 +132,6 @@ def _weights(options: argparse.Namespace) -> str:
     return sha256_of(options.weights)
 
 
-def _status_or_word(run: Run, root: Path) -> Status:
-    """The status, a record that cannot be trusted told as a failure."""
-    try:
-        return status(run, root)
-    except CorruptRecord as error:
-        return Status("failed", str(error))
-
-
 def _wanted(seen: Status, options: argparse.Namespace) -> bool:
     if options.force:
         return True
@@ -187,7 +179,8 @@ def _print_states(rows: Sequence[tuple[Run, Status]]) -> int:
 def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], root: Path) -> None:
     from results.tables import build_tables
 
-    records = [record for run in runs if (record := run.folder(root).read_record(run.evaluation))]
+    readable = [run for run, seen in rows if seen.state in ("done", "stale")]
+    records = [record for run in readable if (record := run.folder(root).read_record(run.evaluation))]
     states = {run.train.folder: seen.words for run, seen in rows if seen.state not in ("done", "stale")}
     stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale")
     whole = all(

@@ -132,7 +132,7 @@ def plan(request: Request) -> list[Run]:
 
 
 def status(run: Run, root: Path) -> Status:
-    """Which state a run is in. Raises CorruptRecord where its record cannot be trusted."""
+    """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it."""
     folder = run.folder(root)
     word = folder.read_state()
     steps = {
@@ -141,20 +141,30 @@ def status(run: Run, root: Path) -> Status:
         "rate": word.get("rate"),
         "doing": word.get("doing", ""),
     }
-    record = folder.read_record(run.evaluation)
-    if record is not None and record.result.train.digest() != run.train.digest():
-        raise CorruptRecord(f"{folder.path}: holds the record of another run; move it away and run again")
+    try:
+        record, broken = _record(run, folder), ""
+    except CorruptRecord as error:
+        record, broken = None, str(error)
     if record is not None:
         if is_stale(record):
             return Status("stale", "the method's sources have changed since")
         return Status("done", **steps)
     if folder.claims.held():
         return Status("running", **steps)
+    if broken:
+        return Status("failed", broken, **steps)
     if word.get("state") == "failed":
         return Status("failed", word.get("reason", "no reason was stored"), **steps)
     if word.get("state") in ("running", "interrupted"):
         return Status("interrupted", word.get("reason", "its process ended without a word"), **steps)
     return Status("planned", **steps)
+
+
+def _record(run: Run, folder: RunFolder) -> RunRecord | None:
+    record = folder.read_record(run.evaluation)
+    if record is not None and record.result.train.digest() != run.train.digest():
+        raise CorruptRecord(f"{folder.path}: holds the record of another run; move it away and run again")
+    return record
 
 
 def is_stale(record: RunRecord) -> bool:
