@@ -16,8 +16,8 @@ from benchmarks.data.reader import Reader
 from benchmarks.data.shapes import ShapesReader
 from benchmarks.data.voc import VocReader
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Setting, TrainSide
-from benchmarks.shapes.captions import TEMPLATES as SHAPES_TEMPLATES
 from benchmarks.spec import ClipId
+from benchmarks.templates import templates
 from splits.errors import UserError
 from splits.loader import Split, load_split
 
@@ -31,7 +31,7 @@ class Benchmark:
     """What a benchmark is besides its split."""
 
     name: str
-    templates: tuple[str, ...]
+    templates: str  # the name of the sentences that CLIP is asked with, see benchmarks.templates
     inference: Inference  # at the scale of the papers
     trial: Inference | None = None  # at a scale that the built-in CLIP can see; for photos only
     parts: tuple[str, ...] = ("val",)
@@ -55,27 +55,26 @@ MASK_RULES = {"shapes": ShapesReader.mask_rule, "voc2012": VocReader.mask_rule}
 PHOTO = Inference(short_side=512, window=512, stride=426)
 # the built-in CLIP saw 96-pixel pictures; larger grids ruin its interpolated positions
 PHOTO_TRIAL = Inference(short_side=96, window=96, stride=80)
-VOC_TEMPLATES = ("a photo of a {}",)  # zegclip.md section 1.2: one template for VOC, without a full stop
 
 BENCHMARKS: dict[str, Benchmark] = {
     b.name: b
     for b in (
         Benchmark(
             name="shapes-5i",
-            templates=SHAPES_TEMPLATES,
+            templates="shapes",
             inference=Inference(short_side=64),
             parts=("val", "tune"),
             photos=False,
         ),
         Benchmark(
             name="pascal-5i",
-            templates=VOC_TEMPLATES,
+            templates="single",
             inference=PHOTO,
             trial=PHOTO_TRIAL,
         ),
         Benchmark(
             name="voc-15-5",
-            templates=VOC_TEMPLATES,
+            templates="single",
             inference=PHOTO,
             trial=PHOTO_TRIAL,
         ),
@@ -124,19 +123,21 @@ def source(bench: Benchmark, part: str, data: Data) -> DataSource:
     )
 
 
-def train_side(bench: Benchmark, fold: int, data: DataSource, setting: Setting = "inductive") -> TrainSide:
-    """The training side of a benchmark's protocol."""
-    chosen = bench.split.fold(fold)
-    return TrainSide(classes=bench.split.classes, seen=chosen.seen, queries=_queries(bench), data=data, setting=setting)
+def train_side(
+    bench: Benchmark, fold: int, data: DataSource, setting: Setting = "inductive", asked_with: str | None = None
+) -> TrainSide:
+    """The training side of a benchmark's protocol; `asked_with` names other templates than the benchmark's own."""
+    seen, queries = bench.split.fold(fold).seen, _queries(bench, asked_with)
+    return TrainSide(classes=bench.split.classes, seen=seen, queries=queries, data=data, setting=setting)
 
 
-def eval_side(bench: Benchmark, fold: int, data: DataSource, inference: Inference) -> EvalSide:
-    """The evaluation side of a benchmark's protocol."""
-    chosen = bench.split.fold(fold)
-    return EvalSide(
-        classes=bench.split.classes, seen=chosen.seen, queries=_queries(bench), data=data, inference=inference
-    )
+def eval_side(
+    bench: Benchmark, fold: int, data: DataSource, inference: Inference, asked_with: str | None = None
+) -> EvalSide:
+    """The evaluation side of a benchmark's protocol; `asked_with` as in `train_side`."""
+    seen, queries = bench.split.fold(fold).seen, _queries(bench, asked_with)
+    return EvalSide(classes=bench.split.classes, seen=seen, queries=queries, data=data, inference=inference)
 
 
-def _queries(bench: Benchmark) -> Queries:
-    return Queries(texts=bench.split.classes, templates=bench.templates)
+def _queries(bench: Benchmark, asked_with: str | None) -> Queries:
+    return Queries(texts=bench.split.classes, templates=templates(asked_with or bench.templates))

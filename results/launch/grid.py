@@ -99,6 +99,7 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         setting=options.setting,
         scale=options.scale,
         part=options.part,
+        templates=options.templates,
         overrides=tuple(options.set),
         inference=asked,
         limit=options.limit,

@@ -38,6 +38,7 @@ class Request:
     setting: Setting = "inductive"
     scale: Scale | None = None  # None: trial for photos under the built-in CLIP, else native
     part: str = "val"
+    templates: str | None = None  # a name of benchmarks.templates; None: the benchmark's own
     overrides: tuple[str, ...] = ()  # "method.field=value"
     inference: tuple[tuple[str, Any], ...] = ()  # fields of the evaluation side asked to differ
     limit: int | None = None
@@ -110,8 +111,9 @@ def plan(request: Request) -> list[Run]:
         folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
         for seed in request.seeds:
             for fold in folds:
-                side = train_side(bench, fold, train_data, request.setting)
-                asked = _evaluation(eval_side(bench, fold, eval_data, evaluated), request)
+                side = train_side(bench, fold, train_data, request.setting, request.templates)
+                scored = eval_side(bench, fold, eval_data, evaluated, request.templates)
+                asked = _evaluation(scored, request)
                 evaluation = EvalSpec(benchmark=name, fold=fold, part=request.part, side=asked, limit=request.limit)
                 for method in request.methods:
                     config, recipe = _settings(method, name, scale, request)
