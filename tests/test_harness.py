@@ -221,11 +221,14 @@ def test_killed_in_training_goes_on_to_the_same_record(tmp_path: Path, undisturb
     assert record.provenance.attempts == 2
 
 
-def test_interrupted_by_a_person_goes_on_to_the_same_record(tmp_path: Path, undisturbed: str) -> None:
-    """Fails when Ctrl-C loses the steps made, leaves processes behind, or does not say how to go on."""
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupted_by_a_person_goes_on_to_the_same_record(times: int, tmp_path: Path, undisturbed: str) -> None:
+    """Fails when Ctrl-C, once or in haste, loses the steps made, counts as a failure, or does not say how to go on."""
     process = start(*LONG, "--runs", tmp_path)
     wait_for(lambda: _reached(tmp_path, 6), process)
-    process.send_signal(signal.SIGINT)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "to go on: python" in said
