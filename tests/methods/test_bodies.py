@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from methods.bodies import Body, build_body
-from methods.bodies.body import Paramwise
+from methods.bodies.paramwise import Paramwise
 
 
 def small(seed=0, **arguments):
