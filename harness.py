@@ -19,6 +19,8 @@ from splits.errors import UserError
 
 ROOT = Path(__file__).resolve().parent
 RUNS = ROOT / "results" / "runs"
+SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
+TABLES = ("main", "ablations", "classes", "costs", "published")
 COMMANDS = ("run", "eval", "status", "tables", "picture", "list")
 
 
@@ -61,7 +63,7 @@ def status(options: argparse.Namespace) -> int:
 
 def tables(options: argparse.Namespace) -> int:
     """Print the tables of stored records."""
-    from results.launch.grid import print_tables
+    from results.launch.shown import print_tables
 
     return print_tables(options)
 
@@ -105,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     _evaluation(seen)
     seen.set_defaults(command=status)
     shown = commands.add_parser("tables", help="tables of stored records; needs no data and no torch")
+    _stored(shown)
     _tables(shown)
     shown.set_defaults(command=tables)
     drawn = commands.add_parser("picture", help="predictions of finished runs beside image and truth, as PNG")
@@ -138,7 +141,7 @@ def _grid(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--setting",
         default="inductive",
-        choices=["inductive", "transductive", "transductive-known-extent", "fully-supervised"],
+        choices=SETTINGS,
     )
     group.add_argument(
         "--data-root", metavar="DIR", help=f"folders of data sets, joined by {os.pathsep!r} (else ZSS_DATA_ROOT)"
@@ -192,12 +195,26 @@ def _execution(parser: argparse.ArgumentParser) -> None:
 
 def _tables(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--from", dest="roots", nargs="+", type=Path, default=[RUNS], metavar="DIR", help="folders of runs"
+        "--show", nargs="+", choices=[*TABLES, "all"], help="which tables; default: main, ablations, published"
     )
-    parser.add_argument("--methods", nargs="+", metavar="M")
-    parser.add_argument("--benchmarks", nargs="+", metavar="B")
-    parser.add_argument("--by", default="method", choices=["method", "fold"])
-    parser.add_argument("--format", default="markdown", choices=["markdown", "csv"])
+    parser.add_argument("--by", default="method", choices=["method", "fold"], help="fold: each fold for itself")
+    parser.add_argument("--format", default="markdown", choices=["markdown", "latex", "csv", "html"])
+
+
+def _stored(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which records")
+    group.add_argument(
+        "--from",
+        dest="roots",
+        nargs="+",
+        type=Path,
+        default=[RUNS],
+        metavar="DIR",
+        help="folders of runs, of other machines too; default: results/runs",
+    )
+    group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
+    group.add_argument("--benchmarks", nargs="+", metavar="B", help="default: every one")
+    group.add_argument("--settings", nargs="+", choices=SETTINGS, help="default: every one")
 
 
 def _positive(text: str) -> int:
