@@ -2,9 +2,9 @@
 
     python harness.py --methods all             run everything on the built-in benchmark and print the table
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
-    python harness.py eval | status | tables | picture | list --help
+    python harness.py eval | status | tables | compare | report | export | picture | list --help
 
-Loads no torch for --help, list, status and tables. Exit codes: 0 all done, 1 some runs failed, 2 bad arguments.
+Loads no torch for --help, list, status, tables, compare, report and export. Exit codes: 0 all done, 1 some runs failed, 2 bad arguments.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from splits.errors import UserError
 ROOT = Path(__file__).resolve().parent
 RUNS = ROOT / "results" / "runs"
 SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
+FORMATS = ("markdown", "latex", "csv", "html")
 TABLES = ("main", "ablations", "classes", "costs", "published")
-COMMANDS = ("run", "eval", "status", "tables", "picture", "list")
+COMMANDS = ("run", "eval", "status", "tables", "compare", "report", "export", "picture", "list")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,6 +69,27 @@ def tables(options: argparse.Namespace) -> int:
     return print_tables(options)
 
 
+def compare(options: argparse.Namespace) -> int:
+    """Print paired differences between methods, with their intervals."""
+    from results.launch.shown import print_comparison
+
+    return print_comparison(options)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the page of stored records, and its figures."""
+    from results.launch.shown import write_report
+
+    return write_report(options)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write every field of every record as CSV or parquet."""
+    from results.launch.shown import write_export
+
+    return write_export(options)
+
+
 def picture(options: argparse.Namespace) -> int:
     """Save sheets of predictions of finished runs."""
     from results.launch.picture import print_pictures
@@ -110,6 +132,35 @@ def _parser() -> argparse.ArgumentParser:
     _stored(shown)
     _tables(shown)
     shown.set_defaults(command=tables)
+    held = commands.add_parser("compare", help="is one method better than another? paired, with intervals")
+    held.add_argument("compared", nargs="+", metavar="A B", help="methods or rows of a table; A against each other one")
+    _stored(held)
+    held.add_argument("--format", default="markdown", choices=FORMATS)
+    held.add_argument(
+        "--fail-under",
+        type=float,
+        metavar="POINTS",
+        help="exit code 1 where A - B in hIoU is less than this, in points",
+    )
+    held.set_defaults(command=compare)
+    written = commands.add_parser("report", help="one HTML page of stored records; needs no data and no torch")
+    _stored(written)
+    written.add_argument("--out", type=Path, default=ROOT / "results" / "report.html", metavar="FILE")
+    written.add_argument(
+        "--figures", type=Path, metavar="DIR", help="save the page's figures there too, as SVG and PDF for papers"
+    )
+    written.add_argument(
+        "--pictures",
+        type=Path,
+        default=ROOT / "results" / "figures",
+        metavar="DIR",
+        help="sheets of predictions (`picture`) to put on the page; default: results/figures",
+    )
+    written.set_defaults(command=report)
+    told = commands.add_parser("export", help="every field of every record, as CSV or parquet")
+    _stored(told)
+    told.add_argument("--out", type=Path, required=True, metavar="FILE", help="ending in .csv or .parquet")
+    told.set_defaults(command=export)
     drawn = commands.add_parser("picture", help="predictions of finished runs beside image and truth, as PNG")
     _grid(drawn)
     _evaluation(drawn)
@@ -198,7 +249,7 @@ def _tables(parser: argparse.ArgumentParser) -> None:
         "--show", nargs="+", choices=[*TABLES, "all"], help="which tables; default: main, ablations, published"
     )
     parser.add_argument("--by", default="method", choices=["method", "fold"], help="fold: each fold for itself")
-    parser.add_argument("--format", default="markdown", choices=["markdown", "latex", "csv", "html"])
+    parser.add_argument("--format", default="markdown", choices=FORMATS)
 
 
 def _stored(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ from results.launch.plan import is_stale, methods_named
 from results.record import RunRecord
 from results.store import CorruptRecord, Stored, find_stored, unfinished
 from results.table import Table
-from results.tables import KINDS, Kind, build_tables
+from results.tables import KINDS, Kind, build_tables, gather
 from splits.errors import UserError
 
 DEFAULT: tuple[Kind, ...] = ("main", "ablations", "published")
@@ -112,3 +112,41 @@ def _readable(root: Path) -> list[Stored]:
         else:
             stored.append(found)
     return stored
+
+
+@_uncollected()
+def print_comparison(options: argparse.Namespace) -> int:
+    """Paired differences of the first method named to each of the others; 1 where the gate is not passed."""
+    from results.comparison import below, compare_content, has, tables_of_pairs
+
+    found = find(options)
+    paths = {s.record.result.confusion_sha256: s.confusion for s in found.stored}
+    contents = [content for content in gather(found.records, {}) if has(content, options.compared)]
+    if not contents:
+        known = sorted({record.result.train.method for record in found.records})
+        raise UserError(
+            f"compare {' '.join(options.compared)}: no benchmark has runs of all; there are: {', '.join(known)}"
+        )
+    failed: list[str] = []
+    tables: list[Table] = []
+    for content in contents:
+        pairs = compare_content(content, options.compared, lambda r: paths[r.result.confusion_sha256])
+        tables += tables_of_pairs(content, pairs)
+        if options.fail_under is not None:
+            failed += below(pairs, options.fail_under)
+    print(rendered(tables, options.format), end="")
+    for line in failed:
+        print(f"gate: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+@_uncollected()
+def write_export(options: argparse.Namespace) -> int:
+    """Every field of every record, as CSV or parquet."""
+    from results.export import export
+
+    found = find(options)
+    if not found.stored:
+        raise UserError("no run has a record yet: there is nothing to export")
+    print(f"{export(found.records, options.out)} records in {options.out}")
+    return 0
