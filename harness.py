@@ -4,7 +4,8 @@
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
     python harness.py eval | status | tables | compare | report | export | picture | list --help
 
-Loads no torch for --help, list, status, tables, compare, report and export. Exit codes: 0 all done, 1 some runs failed, 2 bad arguments.
+Only run, eval and picture load torch. Exit codes: 0 all done, 1 some runs failed or a gate was not passed, 2 bad
+arguments.
 """
 
 from __future__ import annotations

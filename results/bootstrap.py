@@ -79,7 +79,7 @@ def counts_of(
     np.add.at(found[0], (image[same], truth[same]), pixels[same])
     np.add.at(found[1], (image, truth), pixels)
     np.add.at(found[2], (image, predicted), pixels)
-    return Counts(*found, seen=np.asarray(seen, dtype=bool), images=listed, rule=rule)
+    return Counts(found[0], found[1], found[2], seen=np.asarray(seen, dtype=bool), images=listed, rule=rule)
 
 
 def ious(counts: Counts, weights: Floats) -> Floats:

@@ -41,12 +41,12 @@ def export(records: Iterable[RunRecord], path: Path) -> int:
     if path.suffix not in (".csv", ".parquet"):
         raise UserError(f"--out {path}: expected a name that ends in .csv or .parquet")
     table = frame(records)
-    if path.suffix == ".csv":
-        content = table.to_csv(index=False, lineterminator="\n").encode()
-    else:
-        content = _parquet(table)
-    write_atomically(path, content)
+    write_atomically(path, _parquet(table) if path.suffix == ".parquet" else _csv(table))
     return len(table)
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
 
 
 def _parquet(table: pd.DataFrame) -> bytes:

@@ -149,7 +149,7 @@ def _ignored(runs: pd.DataFrame) -> str:
 def _made_with(frame: pd.DataFrame) -> Iterator[str]:
     """CLIP, recipe and seen-score shift, said once where all rows agree, else for each group of rows."""
     rows = _variants(frame)
-    names = _short_names(rows)
+    names = short_names(rows)
     clips = [_clip_words(*pair) for pair in zip(rows["clip"], rows["clip_sha256"], strict=True)]
     yield f"CLIP: {_grouped(names, clips)}."
     yield f"Recipe: {_grouped(names, _recipes(rows['recipe']))}."
@@ -160,7 +160,7 @@ def _made_with(frame: pd.DataFrame) -> Iterator[str]:
     yield f"Own shift, taken off the seen scores: {_grouped(names, rows['own_shift'])}."
 
 
-def _short_names(rows: pd.DataFrame) -> list[str]:
+def short_names(rows: pd.DataFrame) -> list[str]:
     """The method where only one row has it, else the row's whole name."""
     counts = Counter(rows["method"])
     return [m if counts[m] == 1 else name for m, name in zip(rows["method"], rows["name"], strict=True)]

@@ -60,17 +60,19 @@ def build_tables(
     return [table for content in gather(records, states or {}) for table in tables_of(content, by, stale, show)]
 
 
-def tables_of(content: Content, by: By, stale: frozenset[str], show: Collection[Kind]) -> list[Table]:
-    """The tables of one benchmark under one protocol."""
+def tables_of(
+    content: Content, by: By, stale: frozenset[str], show: Collection[Kind], *, only: str | None = None
+) -> list[Table]:
+    """The tables of one benchmark under one protocol; `only`: of one group, the content being its part already."""
     tables = []
-    for group, part in _groups(content).items():
+    for group, part in (parts_of(content) if only is None else {only: content}).items():
         kind: Kind = "main" if group == COMPARISON else "ablations"
         if kind in show:
             tables.append(_table(part, group, by, stale))
         if "classes" in show:
-            tables += class_table(part, _title(part, group), names_of(part))
+            tables += class_table(part, title_of(part, group), names_of(part))
         if "costs" in show:
-            tables += cost_table(part, _title(part, group), names_of(part))
+            tables += cost_table(part, title_of(part, group), names_of(part))
     if "published" in show:
         tables += published_table(content, stale)
     return tables
@@ -110,7 +112,7 @@ def names_of(content: Content) -> dict[tuple[Any, ...], str]:
     return dict(zip(keys, row_names(frame), strict=True))
 
 
-def _groups(content: Content) -> dict[str, Content]:
+def parts_of(content: Content) -> dict[str, Content]:
     """The content by group: the comparison, then each ablation with the runs of the method it takes apart."""
     methods = {r.result.train.method for r in content.records} | {run.method for run in content.missing}
     methods |= {c.records[0].result.train.method for c in content.conflicts}
@@ -176,7 +178,7 @@ def _table(content: Content, group: str, by: By, stale: frozenset[str]) -> Table
     mean = f"mean over folds {fold_range(folds)}" if len(folds) > 1 else f"fold {folds[0]}"
     lines = tuple(notes(content, runs, frame, by))
     return Table(
-        title=f"{_title(content, group)}: {'each fold' if by == 'fold' else mean}, in percent",
+        title=f"{title_of(content, group)}: {'each fold' if by == 'fold' else mean}, in percent",
         frame=frame.drop(columns="incomplete"),
         columns=_columns(frame, by, single=len(folds) == 1),
         notes=lines + ((_DELTA.format(group.removeprefix(ABLATION)),) if ablation else ()),
@@ -191,7 +193,8 @@ _DELTA = (
 )
 
 
-def _title(content: Content, group: str) -> str:
+def title_of(content: Content, group: str) -> str:
+    """Benchmark, part and, where it is one, ablation."""
     part = f", {content.part} part" if content.part not in ("", "val") else ""
     return f"{content.split.name}{part}{'' if group == COMPARISON else f', ablations of {group[len(ABLATION) :]}'}"
 

@@ -150,3 +150,24 @@ def write_export(options: argparse.Namespace) -> int:
         raise UserError("no run has a record yet: there is nothing to export")
     print(f"{export(found.records, options.out)} records in {options.out}")
     return 0
+
+
+@_uncollected()
+def write_report(options: argparse.Namespace) -> int:
+    """The page of stored records, and its figures as files where asked."""
+    from results.files import write_atomically
+    from results.page import render
+
+    found = find(options)
+    paths = {s.record.result.confusion_sha256: s.confusion for s in found.stored}
+    text = render(
+        found.records,
+        lambda record: paths[record.result.confusion_sha256],
+        states=found.states,
+        stale=found.stale,
+        pictures=sorted(options.pictures.glob("*.png")) if options.pictures.is_dir() else (),
+        figures_to=options.figures,
+    )
+    write_atomically(options.out, text.encode())
+    print(options.out)
+    return 0
