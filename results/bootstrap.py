@@ -5,24 +5,28 @@ images with replacement (one draw for all runs of a list of images, both methods
 and computes the difference anew; the variance of the replicates is that of the images. Drawing seeds with replacement
 beside it would add, in the limit of many replicates, the sample variance of the seeds' differences over their number,
 times (n - 1) / n: that term is added in closed form and without the factor, which for few seeds makes the interval too
-narrow. The interval is t-shaped with Satterthwaite's degrees of freedom. Choices ours; `tests/results` holds the
-coverage on simulated data. With one seed nothing is known of training, and only images count.
+narrow. Half the interval is the root of the sum of squares of the two parts' own half intervals, normal for images and
+t-shaped for seeds, exact where only one part varies. (One t-interval with Satterthwaite's degrees of freedom held the
+true difference in 89 % of simulated studies with two or three seeds; this one in 95 % and more.) Choices ours; the
+coverage is tested. With one seed nothing is known of training, and only images count.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.optimize import brentq
+from scipy.special import ndtri, stdtrit
 
 Floats = NDArray[np.float64]
 REPLICATES = 2000
 CONFIDENCE = 0.95
+SMALLEST_P = 1e-12  # what is smaller is printed the same
 SEED = 20240  # of the draws: the same interval on every call
 METRICS = ("miou_seen", "miou_unseen", "hiou")
 
@@ -154,23 +158,26 @@ def _difference(by_seed: list[Floats]) -> Difference:
     replicates = replicates[~np.isnan(replicates)]  # draws without a pixel of the class
     of_images = float(replicates.var(ddof=1)) if len(replicates) > 1 else math.nan
     of_seeds = float(apart[:, 0].var(ddof=1)) / seeds if seeds > 1 else 0.0
-    variance = of_images + of_seeds
-    freedom = variance**2 / (of_seeds**2 / (seeds - 1)) if of_seeds > 0 else math.inf
-    detectable = float(_quantile(freedom)) * math.sqrt(variance) if not math.isnan(variance) else math.nan
+
+    def half(p: float) -> float:
+        """Half the interval that leaves out `p`."""
+        normal = float(ndtri(1 - p / 2))
+        student = float(stdtrit(seeds - 1, 1 - p / 2)) if seeds > 1 else 0.0
+        return math.hypot(normal * math.sqrt(of_images), student * math.sqrt(of_seeds))
+
     a, b = (float(stacked[:, side, 0].mean()) for side in (0, 1))
-    return Difference(a, b, point, detectable, _p(point, variance, freedom), seeds)
+    return Difference(a, b, point, half(1 - CONFIDENCE), _p(abs(point), half), seeds)
 
 
-def _quantile(freedom: float) -> float:
-    return stdtrit(min(freedom, 1e9), (1 + CONFIDENCE) / 2)
-
-
-def _p(point: float, variance: float, freedom: float) -> float:
-    if math.isnan(point) or math.isnan(variance):
+def _p(distance: float, half: Callable[[float], float]) -> float:
+    """The p at which an interval around the difference just reaches 0."""
+    if math.isnan(distance) or math.isnan(half(0.5)):
         return math.nan
-    if variance == 0:
-        return 1.0 if point == 0 else 0.0
-    return float(2 * stdtr(min(freedom, 1e9), -abs(point) / math.sqrt(variance)))
+    if distance == 0:
+        return 1.0
+    if half(SMALLEST_P) <= distance:
+        return SMALLEST_P if half(SMALLEST_P) > 0 else 0.0
+    return float(brentq(lambda p: half(p) - distance, SMALLEST_P, 1.0, xtol=1e-15))
 
 
 def holm(values: Sequence[float]) -> list[float]:

@@ -96,13 +96,11 @@ def below(pairs: Sequence[Pair], points: float) -> list[str]:
 
 
 def _row_named(method: str, variants: Mapping[str, Sequence[RunRecord]]) -> str:
-    of_method = [name for name, runs in variants.items() if runs[0].result.train.method == method]
-    if method in variants and of_method in ([], [method]):
-        return method
-    if len(of_method) == 1:
-        return of_method[0]
     if method in variants:
         return method
+    of_method = [name for name, runs in variants.items() if runs[0].result.train.method == method]
+    if len(of_method) == 1:
+        return of_method[0]
     known = "; ".join(of_method or variants)
     raise UserError(f"compare {method}: {'several rows have' if of_method else 'no row has'} this name: {known}")
 
@@ -164,13 +162,13 @@ def _explained(content: Content, pairs: Sequence[Pair]) -> list[str]:
         lines.append(f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}.")
     for pair in pairs:
         out = f"; {pair.left_out} runs without a partner left out" if pair.left_out else ""
-        alone = "; one seed: nothing is known of how much training varies" if len(pair.seeds) == 1 else ""
+        alone = "; one seed: this is about these weights, not about the methods" if len(pair.seeds) == 1 else ""
         lines.append(
             f"{pair.a} and {pair.b}: folds {', '.join(map(str, pair.folds))}, "
             f"seeds {', '.join(map(str, pair.seeds))}{out}{alone}."
         )
     lines.append(
-        f"Intervals: paired over seeds and images; images drawn {REPLICATES} times, the seeds' variance added, "
+        f"Intervals: paired over seeds and images; images drawn {REPLICATES} times, the seeds' part "
         "t-shaped (choices ours). Detectable: half the interval; a smaller difference is a tie."
     )
     if len(pairs) > 1:

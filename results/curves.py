@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from results.bootstrap import Floats, means
 from results.record import RunRecord
 
-ERRORS = ("seen for unseen", "unseen for seen", "seen for another seen", "unseen for another unseen")
+# the true class first
+ERRORS = ("seen taken for unseen", "unseen taken for seen", "seen for another seen", "unseen for another unseen")
 
 
 @dataclass(frozen=True)

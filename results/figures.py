@@ -17,6 +17,7 @@ from results.curves import ERRORS, Sweep
 from results.files import write_atomically
 
 COLOURS = ("#0b5cad", "#d1495b", "#2e8b57", "#e08e0b", "#7b4fa3", "#3a9fb0", "#8c5a2b", "#5c6674", "#c2588f", "#7a8b1f")
+LONGEST = 36  # letters of a name in a figure
 MARKERS = "osD^vP*Xh<"
 # fixed ids and outlines instead of fonts: the same file on every machine that has the same matplotlib
 STYLE: Any = {"svg.hashsalt": "results", "svg.fonttype": "path", "font.size": 9, "axes.spines.top": False}
@@ -24,7 +25,8 @@ STYLE |= {"axes.spines.right": False, "legend.frameon": False, "legend.fontsize"
 
 
 def plain(text: str) -> str:
-    """Text that matplotlib prints as it stands: between dollars it would set formulas."""
+    """Text that matplotlib prints as it stands (between dollars it would set formulas), cut where it leaves no room."""
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     return text.replace("\\", "∖").replace("$", r"\$")
 
 
@@ -72,7 +74,8 @@ def trade_off(sweeps: Mapping[str, Sweep]) -> Figure:
 def heat_map(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     """IoU of each class under each method. table: the frame of a table of classes; names: its columns, shortened."""
     values = 100 * table[list(names)].to_numpy(dtype=float).T
-    figure, axes = _figure(2.2 + 0.21 * values.shape[1], 1.6 + 0.27 * len(names))
+    tall = max((len(plain(label)) for label in table["class"]), default=0)
+    figure, axes = _figure(2.9 + 0.21 * values.shape[1], 1.1 + 0.27 * len(names) + 0.08 * tall)
     image = axes.imshow(np.ma.masked_invalid(values), cmap="viridis", vmin=0, aspect="auto")
     unseen = int((table["as"] == "unseen").sum())
     axes.axvline(unseen - 0.5, color="white", linewidth=2.5)
@@ -89,7 +92,8 @@ def losses(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Figur
     """Sum of the losses over training steps; methods weigh theirs differently, so only shapes compare."""
     figure, axes = _figure(5.2, 3.4)
     for i, (name, (steps, values)) in enumerate(curves.items()):
-        axes.plot(steps, values, color=_look(i)["color"], label=plain(name), linewidth=1.2)
+        if steps:  # a method without losses keeps its colour all the same
+            axes.plot(steps, values, color=_look(i)["color"], label=plain(name), linewidth=1.2)
     axes.set(xlabel="step", ylabel="sum of the losses", yscale="log")
     _legend(figure, axes)
     return figure
@@ -105,7 +109,7 @@ def anatomy(errors: Mapping[str, np.ndarray]) -> Figure:
         left = left + share
     axes.invert_yaxis()
     axes.set(xlabel="labelled pixels, %")
-    figure.legend(loc="outside lower center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure
 
 

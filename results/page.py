@@ -171,7 +171,6 @@ def _figures(
     own = {short[name]: runs[0].result.own.shift for name, runs in variants.items()}
     errors = {short[name]: np.mean([readings[id(r)].errors for r in runs], axis=0) for name, runs in variants.items()}
     curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
-    curves = {name: curve for name, curve in curves.items() if curve[0]}
     (classes,) = class_table(part, "", names)
     scored = frame[frame[["miou_seen", "miou_unseen"]].notna().all(axis=1)]
     every = "Mean over all runs (folds and seeds)."
@@ -189,7 +188,7 @@ def _figures(
         figure = figures.seen_against_unseen(scored, [short[name] for name in scored["name"]])
         note = "Points: mean over folds; bars: sd over seeds; lines: equal hIoU."
         found = {"seen-unseen": ("Seen against unseen", figure, note)} | found
-    if curves:
+    if any(steps for steps, _ in curves.values()):
         note = f"{every} Methods weigh their losses differently: only shapes compare."
         found["losses"] = ("Training", figures.losses(curves), note)
     found["classes"] = ("IoU of each class", figures.heat_map(classes.frame, short), every)
@@ -209,7 +208,7 @@ def _errors(part: Content, names: Mapping[Any, str], readings: Mapping[int, Read
         columns.append(Column(kind, partial(_share, key=kind), value=partial(_percent, key=kind)))
     columns.append(Column("area under S-U", partial(_area, key="area"), value=partial(_number, key="area")))
     note = (
-        "Percent of the labelled pixels, predicted for true, at the method's own shift; area: under U against S over "
+        "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under U against S over "
         "the shifts swept, both as fractions, nothing added at the ends. Means over all runs."
     )
     return Table(f"{title}: errors and calibration", pd.DataFrame(rows), tuple(columns), (note,), None, name="errors")
