@@ -2,9 +2,10 @@
 
     python harness.py --methods all             run everything on the built-in benchmark and print the table
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
-    python harness.py eval | status | tables | picture | list --help
+    python harness.py eval | status | tables | compare | report | export | picture | list --help
 
-Loads no torch for --help, list, status and tables. Exit codes: 0 all done, 1 some runs failed, 2 bad arguments.
+Only run, eval and picture load torch. Exit codes: 0 all done, 1 some runs failed or a gate was not passed, 2 bad
+arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from splits.errors import UserError
 
 ROOT = Path(__file__).resolve().parent
 RUNS = ROOT / "results" / "runs"
-COMMANDS = ("run", "eval", "status", "tables", "picture", "list")
+SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
+FORMATS = ("markdown", "latex", "csv", "html")
+TABLES = ("main", "ablations", "classes", "costs", "published")
+COMMANDS = ("run", "eval", "status", "tables", "compare", "report", "export", "picture", "list")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,9 +65,30 @@ def status(options: argparse.Namespace) -> int:
 
 def tables(options: argparse.Namespace) -> int:
     """Print the tables of stored records."""
-    from results.launch.grid import print_tables
+    from results.launch.shown import print_tables
 
     return print_tables(options)
+
+
+def compare(options: argparse.Namespace) -> int:
+    """Print paired differences between methods, with their intervals."""
+    from results.launch.shown import print_comparison
+
+    return print_comparison(options)
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the page of stored records, and its figures."""
+    from results.launch.shown import write_report
+
+    return write_report(options)
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write every field of every record as CSV or parquet."""
+    from results.launch.shown import write_export
+
+    return write_export(options)
 
 
 def picture(options: argparse.Namespace) -> int:
@@ -105,8 +130,38 @@ def _parser() -> argparse.ArgumentParser:
     _evaluation(seen)
     seen.set_defaults(command=status)
     shown = commands.add_parser("tables", help="tables of stored records; needs no data and no torch")
+    _stored(shown)
     _tables(shown)
     shown.set_defaults(command=tables)
+    held = commands.add_parser("compare", help="is one method better than another? paired, with intervals")
+    held.add_argument("compared", nargs="+", metavar="A B", help="methods or rows of a table; A against each other one")
+    _stored(held)
+    held.add_argument("--format", default="markdown", choices=FORMATS)
+    held.add_argument(
+        "--fail-under",
+        type=float,
+        metavar="POINTS",
+        help="exit code 1 where A - B in hIoU is less than this, in points",
+    )
+    held.set_defaults(command=compare)
+    written = commands.add_parser("report", help="one HTML page of stored records; needs no data and no torch")
+    _stored(written)
+    written.add_argument("--out", type=Path, default=ROOT / "results" / "report.html", metavar="FILE")
+    written.add_argument(
+        "--figures", type=Path, metavar="DIR", help="save the page's figures there too, as SVG and PDF for papers"
+    )
+    written.add_argument(
+        "--pictures",
+        type=Path,
+        default=ROOT / "results" / "figures",
+        metavar="DIR",
+        help="sheets of predictions (`picture`) to put on the page; default: results/figures",
+    )
+    written.set_defaults(command=report)
+    told = commands.add_parser("export", help="every field of every record, as CSV or parquet")
+    _stored(told)
+    told.add_argument("--out", type=Path, required=True, metavar="FILE", help="ending in .csv or .parquet")
+    told.set_defaults(command=export)
     drawn = commands.add_parser("picture", help="predictions of finished runs beside image and truth, as PNG")
     _grid(drawn)
     _evaluation(drawn)
@@ -138,7 +193,7 @@ def _grid(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--setting",
         default="inductive",
-        choices=["inductive", "transductive", "transductive-known-extent", "fully-supervised"],
+        choices=SETTINGS,
     )
     group.add_argument(
         "--templates",
@@ -197,12 +252,26 @@ def _execution(parser: argparse.ArgumentParser) -> None:
 
 def _tables(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--from", dest="roots", nargs="+", type=Path, default=[RUNS], metavar="DIR", help="folders of runs"
+        "--show", nargs="+", choices=[*TABLES, "all"], help="which tables; default: main, ablations, published"
     )
-    parser.add_argument("--methods", nargs="+", metavar="M")
-    parser.add_argument("--benchmarks", nargs="+", metavar="B")
-    parser.add_argument("--by", default="method", choices=["method", "fold"])
-    parser.add_argument("--format", default="markdown", choices=["markdown", "csv"])
+    parser.add_argument("--by", default="method", choices=["method", "fold"], help="fold: each fold for itself")
+    parser.add_argument("--format", default="markdown", choices=FORMATS)
+
+
+def _stored(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("which records")
+    group.add_argument(
+        "--from",
+        dest="roots",
+        nargs="+",
+        type=Path,
+        default=[RUNS],
+        metavar="DIR",
+        help="folders of runs, of other machines too; default: results/runs",
+    )
+    group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
+    group.add_argument("--benchmarks", nargs="+", metavar="B", help="default: every one")
+    group.add_argument("--settings", nargs="+", choices=SETTINGS, help="default: every one")
 
 
 def _positive(text: str) -> int:

@@ -16,9 +16,10 @@ from benchmarks.values import digest
 from methods.registry import METHODS
 from results.aggregate import VARIANT, By, Conflict
 from results.record import RunRecord
+from results.table import UNDEFINED
 from splits.loader import Split
 
-PARTIAL, STALE, UNDEFINED = "†", "‡", "–"
+PARTIAL, STALE = "†", "‡"
 UNTRAINED = "nothing trained"
 DRAWN = "shapes"  # the data set that the built-in CLIP knows
 SHORT = 12  # letters of a hash under a table
@@ -44,6 +45,7 @@ class Content:
     protocol: Protocol | None = None
     records: list[RunRecord] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
+    copies: int = 0  # records beyond the first of a run, with the same result
     missing: dict[RunName, str] = field(default_factory=dict)  # -> state and reason
 
 
@@ -94,6 +96,7 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
         yield f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}."
     yield _counted(content, runs, frame, by)
     if len(runs):
+        yield from _columns_explained(content, frame, by)
         yield _ignored(runs)
         yield from _made_with(frame)
     yield from _marks(runs, frame)
@@ -109,13 +112,32 @@ def _built_in(record: RunRecord) -> bool:
 
 
 def _counted(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> str:
-    parts, over_folds = [f"{len(runs)} run{'s' * (len(runs) != 1)}"], by != "fold" and len(content.split.folds) > 1
+    parts, over_folds = [f"{len(runs)} run{'s' * (len(runs) != 1)}"], _over_folds(content, by)
+    if content.copies:
+        parts.append(f"{content.copies} further cop{'ies' if content.copies > 1 else 'y'} of them counted once")
     if over_folds and len(runs):
-        parts.append("each value is the mean of the folds' values, H(mean S, mean U) the harmonic mean of the means")
+        parts.append("each value is the mean of the folds' values")
     if (frame["seeds"] > 1).any():
         of_what = " of the fold means of the seeds with all folds" if over_folds else ""
         parts.append(f"several seeds: mean ± sample sd{of_what}")
     return f"{'; '.join(parts)}."
+
+
+def _over_folds(content: Content, by: By) -> bool:
+    return by != "fold" and len(content.split.folds) > 1
+
+
+def _columns_explained(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
+    parts = [
+        "hIoU: at the method's own shift of the seen scores",
+        "no shift: hIoU without it",
+        "oracle shift: hIoU at the best one, chosen on the scored images, so no result",
+    ]
+    if _over_folds(content, by):
+        parts.insert(1, "H of means: the harmonic mean of the mean S and the mean U")
+    if frame["hiou_low"].notna().any():
+        parts.insert(1, "95 %: its t-interval over seeds")
+    yield f"{'; '.join(parts)}."
 
 
 def _ignored(runs: pd.DataFrame) -> str:
@@ -127,14 +149,28 @@ def _ignored(runs: pd.DataFrame) -> str:
 def _made_with(frame: pd.DataFrame) -> Iterator[str]:
     """CLIP, recipe and seen-score shift, said once where all rows agree, else for each group of rows."""
     rows = _variants(frame)
+    names = short_names(rows)
     clips = [_clip_words(*pair) for pair in zip(rows["clip"], rows["clip_sha256"], strict=True)]
-    yield f"CLIP: {_grouped(rows['name'], clips)}."
-    yield f"Recipe: {_grouped(rows['name'], _recipes(rows['recipe']))}."
-    configs = [", ".join(f"{k}={_plain(v)}" for k, v in json.loads(text).items()) for text in rows["config"]]
+    yield f"CLIP: {_grouped(names, clips)}."
+    yield f"Recipe: {_grouped(names, _recipes(rows['recipe']))}."
+    configs = [_chosen(row) for row in rows.to_dict("records")]
     if any(configs):
-        told = _grouped(rows["name"], [text or "none" for text in configs], always=True)
+        told = _grouped(names, [text or "none" for text in configs], always=True)
         yield f"Settings off their defaults: {told}."
-    yield f"Taken off the seen scores (a method's own shift): {_grouped(rows['name'], rows['own_shift'])}."
+    yield f"Own shift, taken off the seen scores: {_grouped(names, rows['own_shift'])}."
+
+
+def short_names(rows: pd.DataFrame) -> list[str]:
+    """The method where only one row has it, else the row's whole name."""
+    counts = Counter(rows["method"])
+    return [m if counts[m] == 1 else name for m, name in zip(rows["method"], rows["name"], strict=True)]
+
+
+def _chosen(row: Mapping[Any, Any]) -> str:
+    """Settings off their defaults, those left out that make the method what its name says."""
+    fixed = METHODS[row["method"]].fixed if row["method"] in METHODS else {}
+    settings = json.loads(row["config"])
+    return ", ".join(f"{k}={_plain(v)}" for k, v in settings.items() if fixed.get(k) != v)
 
 
 def _clip_words(clip: str, weights: str) -> str:

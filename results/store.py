@@ -15,13 +15,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from benchmarks.spec import EvalSpec, TrainSpec, protocol_of
+from pydantic import ValidationError
+
+from benchmarks.protocol import EvalSide, Protocol, TrainSide
+from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import canonical_json
 from results.claim import Claim, Claims
 from results.files import sha256_of, write_atomically
+from results.migrate import CorruptRecord, migrated
 from results.record import SCHEMA, RunRecord
 from splits.errors import UserError
 
@@ -29,10 +34,6 @@ State = Literal["planned", "queued", "running", "done", "failed", "interrupted",
 
 SPEC, STATE, LOG, WEIGHTS, CARD = "spec.json", "state.json", "log.jsonl", "model.safetensors", "model.json"
 RECORD, CONFUSION, ERROR = "record.json", "confusion.npz", "error.txt"
-
-
-class CorruptRecord(UserError):
-    """A stored file is not what it should be."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,10 @@ def read_json(path: Path) -> Any:
 
 def load_record(path: Path) -> RunRecord:
     """Read one record and check it against the confusion matrix beside it; raises CorruptRecord."""
-    data = read_json(path)
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA:
-        raise CorruptRecord(f"{path}: has schema {version}, this harness reads schema {SCHEMA}")
-    record = RunRecord.parse(data, source=str(path))
-    protocol = protocol_of(record.result.train, record.result.evaluation)
-    if (protocol.hash, protocol.family) != (record.result.protocol_hash, record.result.family_hash):
+    record = _parsed(path)
+    sides = (record.result.train.side, record.result.evaluation.side)
+    hashes = _protocol_hashes(*(side.model_dump_json() for side in sides))
+    if hashes != (record.result.protocol_hash, record.result.family_hash):
         raise CorruptRecord(f"{path}: its protocol hashes are not those of its specs; delete it to score again")
     matrix = path.with_name(CONFUSION)
     if not matrix.exists() or sha256_of(matrix) != record.result.confusion_sha256:
@@ -121,10 +119,61 @@ def load_record(path: Path) -> RunRecord:
     return record
 
 
-def find_records(root: Path) -> Iterator[RunRecord | CorruptRecord]:
+def _parsed(path: Path) -> RunRecord:
+    """The record in a file, straight from its text where it is of today's schema: tables read thousands."""
+    try:
+        record = RunRecord.model_validate_json(path.read_bytes(), strict=True)
+        if record.schema_version == SCHEMA:
+            return record
+    except (ValidationError, OSError):
+        pass  # below, with a line that says what is wrong
+    return RunRecord.parse(migrated(read_json(path), source=str(path)), source=str(path))
+
+
+@lru_cache(maxsize=1024)
+def _protocol_hashes(train: str, evaluation: str) -> tuple[str, str]:
+    """Both hashes of a protocol, from the JSON of its sides; few protocols, many records."""
+    protocol = Protocol(train=TrainSide.model_validate_json(train), evaluation=EvalSide.model_validate_json(evaluation))
+    return protocol.hash, protocol.family
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A record and where it lies."""
+
+    record: RunRecord
+    path: Path  # of record.json
+
+    @property
+    def confusion(self) -> Path:
+        """The confusion matrices beside it, at every shift, and the counts of each image."""
+        return self.path.with_name(CONFUSION)
+
+
+def find_stored(root: Path) -> Iterator[Stored | CorruptRecord]:
     """Every record below a root, in the order of paths; what cannot be trusted comes as the error that says so."""
     for path in sorted(root.glob(f"*/*/fold*-seed*-*/evals/*/{RECORD}")):
         try:
-            yield load_record(path)
+            yield Stored(load_record(path), path)
         except UserError as error:
             yield error if isinstance(error, CorruptRecord) else CorruptRecord(str(error))
+
+
+def find_records(root: Path) -> Iterator[RunRecord | CorruptRecord]:
+    """As `find_stored`, the records alone."""
+    return (found.record if isinstance(found, Stored) else found for found in find_stored(root))
+
+
+def unfinished(root: Path) -> dict[str, str]:
+    """Runs below a root that have no record yet: folder -> state, and the reason where one is stored."""
+    states = {}
+    for path in sorted(root.glob(f"*/*/fold*-seed*-*/{SPEC}")):
+        folder = RunFolder(path.parent)
+        if next(path.parent.glob(f"evals/*/{RECORD}"), None) is not None:
+            continue
+        word = folder.read_state()
+        state, reason = word.get("state", "planned"), word.get("reason", "")
+        if state == "running" and not folder.claims.held():
+            state, reason = "interrupted", "its process ended without a word"
+        states[path.parent.relative_to(root).as_posix()] = f"{state}: {reason}" if reason else state
+    return states

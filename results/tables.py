@@ -1,81 +1,46 @@
-"""Comparison tables from stored records alone: one frame each, rendered as Markdown (for the terminal too) and CSV.
+"""Comparison tables from stored records alone: which there are, what stands in them, in which order.
 
-A table holds one benchmark under one protocol family, scored on one part. Its frame is unrounded; `columns` says what
-people see of it and how, so that another form (LaTeX, HTML) is another reading of the same two. The lines under the
-table come from `results.notes`.
+A table holds one benchmark under one protocol family, scored on one part. Ablations of a method have a table of their
+own, led by the method itself. `results.table` says how a table is printed, `results.notes` what stands under it.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pandas as pd
-from tabulate import tabulate
 
-from benchmarks.protocol import Protocol
 from benchmarks.spec import protocol_of
 from methods.registry import METHODS
 from results.aggregate import IDENTITY, TABLE, By, Conflict, aggregate, settle, tidy
-from results.notes import PARTIAL, STALE, UNDEFINED, Content, RunName, fold_range, notes, row_names
+from results.literature import published_table
+from results.notes import PARTIAL, STALE, Content, RunName, fold_range, notes, row_names
 from results.record import RunRecord
+from results.supplements import class_table, cost_table
+from results.table import UNDEFINED, Column, Row, Table
 from splits.errors import UserError
 from splits.loader import load_split
 
+Kind = Literal["main", "ablations", "classes", "costs", "published"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 HEADERS = {
     "pacc": "pAcc",
     "miou_seen": "mIoU(S)",
     "miou_unseen": "mIoU(U)",
     "hiou": "hIoU",
-    "hiou_of_means": "H(mean S, mean U)",
-    "hiou_unshifted": "hIoU, no shift",
-    "hiou_best": "hIoU, best shift (oracle)",
+    "hiou_of_means": "H of means",
+    "hiou_unshifted": "no shift",
+    "hiou_best": "oracle shift",
 }
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column as people see it."""
-
-    header: str
-    cell: Callable[[Mapping[Any, Any]], str]  # from a row of the frame
-    numeric: bool = True
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of one benchmark under one protocol: the numbers, how they are shown, and what must stand under them."""
-
-    title: str
-    frame: pd.DataFrame  # unrounded: metrics are fractions, NaN where undefined
-    columns: tuple[Column, ...]
-    notes: tuple[str, ...]
-    protocol: Protocol | None  # None where nothing was scored yet
-
-    def cells(self) -> list[list[str]]:
-        """The body of the table as text, row by row."""
-        return [[column.cell(row) for column in self.columns] for row in self.frame.to_dict("records")]
-
-    def markdown(self) -> str:
-        """Title, table and notes; ends with a newline."""
-        body = tabulate(
-            [[_escaped(cell) for cell in row] for row in self.cells()],
-            headers=[_escaped(column.header) for column in self.columns],
-            tablefmt="pipe",
-            colalign=["right" if column.numeric else "left" for column in self.columns],
-            disable_numparse=True,
-        )
-        parts = [f"**{self.title}**", body if len(self.frame) else "(no runs)"]
-        return "\n\n".join([*parts, "\n".join(f"- {' '.join(note.split())}" for note in self.notes)]).rstrip() + "\n"
-
-    def csv(self) -> str:
-        """Every field of the frame unrounded, as fractions; partial and stale runs have their own columns."""
-        frame = self.frame.assign(protocol=self.protocol.words() if self.protocol else "")
-        return frame.to_csv(index=False, lineterminator="\n")
+ORACLE = "hiou_best"
+COMPARISON, ABLATION = "comparison", "ablation:"
+# An ablation is held against the run of the whole method that differs in nothing but the method.
+_SAME_BUT_METHOD = ("clip", "clip_sha256", "recipe", "train_limit", "eval_limit", "partial")
 
 
 def build_tables(
@@ -84,14 +49,39 @@ def build_tables(
     by: By = "method",
     states: Mapping[str, str] | None = None,
     stale: frozenset[str] = frozenset(),
+    show: Collection[Kind] = ("main", "ablations"),
 ) -> list[Table]:
-    """One table for each benchmark, part and protocol family among the records, in a fixed order.
+    """The tables of each benchmark, part and protocol family among the records, in a fixed order.
 
     states: what else was asked for, as run folder (`TrainSpec.folder`) -> state and reason in words; runs that are in
     the records are passed over. stale: folders of runs whose method sources have changed since. Raises UserError for
     a benchmark that `splits` does not know or a folder that is none.
     """
-    kept, conflicts = settle(records)
+    return [table for content in gather(records, states or {}) for table in tables_of(content, by, stale, show)]
+
+
+def tables_of(
+    content: Content, by: By, stale: frozenset[str], show: Collection[Kind], *, only: str | None = None
+) -> list[Table]:
+    """The tables of one benchmark under one protocol; `only`: of one group, the content being its part already."""
+    tables = []
+    for group, part in (parts_of(content) if only is None else {only: content}).items():
+        kind: Kind = "main" if group == COMPARISON else "ablations"
+        if kind in show:
+            tables.append(_table(part, group, by, stale))
+        if "classes" in show:
+            tables += class_table(part, title_of(part, group), names_of(part))
+        if "costs" in show:
+            tables += cost_table(part, title_of(part, group), names_of(part))
+    if "published" in show:
+        tables += published_table(content, stale)
+    return tables
+
+
+def gather(records: Iterable[RunRecord], states: Mapping[str, str]) -> list[Content]:
+    """What each table is made from: every run once, conflicts apart, runs that are not there by name."""
+    every = list(records)
+    kept, conflicts = settle(every)
     contents: dict[tuple[str, ...], Content] = {}
 
     def content(record: RunRecord) -> Content:
@@ -102,12 +92,52 @@ def build_tables(
             contents[key] = Content(split, part=evaluation.part, protocol=protocol_of(train, evaluation))
         return contents[key]
 
+    for record in every:
+        content(record).copies += 1
     for record in kept:
         content(record).records.append(record)
+        content(record).copies -= 1
     for conflict in conflicts:
         content(conflict.records[0]).conflicts.append(conflict)
-    _place_missing(contents, states or {}, {r.result.train.folder for r in kept} | _folders(conflicts))
-    return [_table(contents[key], by, stale) for key in sorted(contents)]
+        content(conflict.records[0]).copies -= len(conflict.records)
+    _place_missing(contents, states, {r.result.train.folder for r in kept} | _folders(conflicts))
+    return [contents[key] for key in sorted(contents)]
+
+
+def names_of(content: Content) -> dict[tuple[Any, ...], str]:
+    """Every variant's name as the content's tables have it, by the values of IDENTITY, in the order of the rows."""
+    frame = tidy(content.records).drop_duplicates(list(IDENTITY), ignore_index=True)
+    frame = _in_order(frame.drop(columns="fold"))
+    keys = [tuple(row[name] for name in IDENTITY) for row in frame.to_dict("records")]
+    return dict(zip(keys, row_names(frame), strict=True))
+
+
+def parts_of(content: Content) -> dict[str, Content]:
+    """The content by group: the comparison, then each ablation with the runs of the method it takes apart."""
+    methods = {r.result.train.method for r in content.records} | {run.method for run in content.missing}
+    methods |= {c.records[0].result.train.method for c in content.conflicts}
+    known = [e.group for e in METHODS.values()]
+    groups = sorted({_group(method) for method in methods}, key=lambda g: (g != COMPARISON, known.index(g)))
+    return {group: _part(content, group) for group in groups}
+
+
+def _group(method: str) -> str:
+    return METHODS[method].group if method in METHODS else COMPARISON
+
+
+def _part(content: Content, group: str) -> Content:
+    whole = group.removeprefix(ABLATION)
+
+    def belongs(record: RunRecord) -> bool:
+        return _group(record.result.train.method) == group or record.result.train.method == whole
+
+    return replace(
+        content,
+        records=[record for record in content.records if belongs(record)],
+        conflicts=[conflict for conflict in content.conflicts if belongs(conflict.records[0])],
+        copies=content.copies if group == COMPARISON else 0,
+        missing={run: state for run, state in content.missing.items() if _group(run.method) == group},
+    )
 
 
 def _folders(conflicts: Iterable[Conflict]) -> set[str]:
@@ -137,62 +167,93 @@ def _rank(method: str) -> int:
     return list(METHODS).index(method) if method in METHODS else len(METHODS)
 
 
-def _table(content: Content, by: By, stale: frozenset[str]) -> Table:
+def _table(content: Content, group: str, by: By, stale: frozenset[str]) -> Table:
     runs = tidy(content.records, stale=stale)
     folds = tuple(fold.index for fold in content.split.folds)
-    frame = _in_order(aggregate(runs, lambda _: folds, by=by))
+    frame = _in_order(aggregate(runs, lambda _: folds, by=by), first=group.removeprefix(ABLATION))
     frame.insert(0, "name", row_names(frame))
+    ablation = group != COMPARISON
+    if ablation:
+        frame["hiou_delta"] = _deltas(frame, group.removeprefix(ABLATION))
+    mean = f"mean over folds {fold_range(folds)}" if len(folds) > 1 else f"fold {folds[0]}"
+    lines = tuple(notes(content, runs, frame, by))
     return Table(
-        title=_title(content, by, folds),
+        title=f"{title_of(content, group)}: {'each fold' if by == 'fold' else mean}, in percent",
         frame=frame.drop(columns="incomplete"),
         columns=_columns(frame, by, single=len(folds) == 1),
-        notes=tuple(notes(content, runs, frame, by)),
+        notes=lines + ((_DELTA.format(group.removeprefix(ABLATION)),) if ablation else ()),
         protocol=content.protocol,
+        name=group.replace(":", "-") if ablation else "main",
+        long=by == "fold",
     )
 
 
-def _title(content: Content, by: By, folds: tuple[int, ...]) -> str:
+_DELTA = (
+    "Δ hIoU: points above {} with the same CLIP and recipe; `compare` tells which differences are more than chance."
+)
+
+
+def title_of(content: Content, group: str) -> str:
+    """Benchmark, part and, where it is one, ablation."""
     part = f", {content.part} part" if content.part not in ("", "val") else ""
-    mean = f"mean over folds {fold_range(folds)}" if len(folds) > 1 else f"fold {folds[0]}"
-    return f"{content.split.name}{part}: {'each fold' if by == 'fold' else mean}, in percent"
+    return f"{content.split.name}{part}{'' if group == COMPARISON else f', ablations of {group[len(ABLATION) :]}'}"
 
 
-def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
-    ranked = frame.assign(rank=[_rank(method) for method in frame["method"]])
+def _in_order(frame: pd.DataFrame, first: str = "") -> pd.DataFrame:
+    ranked = frame.assign(rank=[-1 if method == first else _rank(method) for method in frame["method"]])
     order = ["rank", *(name for name in IDENTITY if name not in TABLE), *(["fold"] if "fold" in frame else [])]
     return ranked.sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")
+
+
+def _deltas(frame: pd.DataFrame, whole: str) -> list[float]:
+    """hIoU above that of the whole method, made alike and in the same fold; NaN where there is no such row, or two."""
+    same = [*_SAME_BUT_METHOD, *(["fold"] if "fold" in frame else [])]
+    rows = frame.to_dict("records")
+    deltas = []
+    for row in rows:
+        bases = [r["hiou"] for r in rows if r["method"] == whole and all(r[name] == row[name] for name in same)]
+        other = row["method"] != whole and len(bases) == 1
+        deltas.append(row["hiou"] - bases[0] if other else math.nan)
+    return deltas
 
 
 def _columns(frame: pd.DataFrame, by: By, *, single: bool) -> tuple[Column, ...]:
     columns = [Column("method", _name_cell, numeric=False)]
     if by == "fold":
-        columns.append(Column("fold", lambda row: str(row["fold"])))
+        columns.append(Column("fold", lambda row: str(row["fold"]), value=lambda row: row["fold"]))
     for metric in HEADERS:
         if metric == "hiou_of_means" and (single or by == "fold"):
             continue  # the same number as hIoU
-        columns.append(Column(HEADERS[metric], partial(_percent, metric=metric)))
-    if frame["hiou_low"].notna().any():
-        columns.append(Column("hIoU, 95 % t-interval", _interval))
-    columns.append(Column("seeds", lambda row: str(row["seeds"])))
+        cell, value = partial(_percent, metric=metric), partial(_value, metric=metric)
+        columns.append(Column(HEADERS[metric], cell, value=value, judged=by != "fold" and metric != ORACLE))
+        if metric == "hiou" and frame["hiou_low"].notna().any():
+            columns.append(Column("95 %", _interval))
+        if metric == "hiou" and "hiou_delta" in frame:
+            columns.append(Column("Δ hIoU", _delta, value=partial(_value, metric="hiou_delta")))
+    columns.append(Column("seeds", lambda row: str(row["seeds"]), value=lambda row: row["seeds"]))
     return tuple(columns)
 
 
-def _name_cell(row: Mapping[Any, Any]) -> str:
+def _name_cell(row: Row) -> str:
     marks = f"{PARTIAL if row['partial'] else ''}{STALE if row['stale'] else ''}"
     return f"{row['name']} {marks}".rstrip()
 
 
-def _percent(row: Mapping[Any, Any], metric: str) -> str:
+def _value(row: Row, metric: str) -> float:
+    return 100 * row[metric]
+
+
+def _percent(row: Row, metric: str) -> str:
     mean, sd = row[metric], row[f"{metric}_sd"]
     if math.isnan(mean):
         return UNDEFINED
     return f"{100 * mean:.1f}" if math.isnan(sd) else f"{100 * mean:.1f} ± {100 * sd:.2f}"
 
 
-def _interval(row: Mapping[Any, Any]) -> str:
+def _interval(row: Row) -> str:
     low, high = row["hiou_low"], row["hiou_high"]
     return UNDEFINED if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
 
 
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def _delta(row: Row) -> str:
+    return UNDEFINED if math.isnan(row["hiou_delta"]) else f"{100 * row['hiou_delta']:+.1f}"

@@ -1,4 +1,4 @@
-"""What the commands do with a whole grid of runs: make it, tell its states, print its tables."""
+"""What the commands do with a whole grid of runs: make it, tell its states."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ from benchmarks.data.catalogue import data_roots
 from benchmarks.spec import ClipId
 from results.files import sha256_of
 from results.launch.job import Device, Job
-from results.launch.plan import Request, Run, Status, is_stale, methods_named, plan, status
+from results.launch.plan import Request, Run, Status, methods_named, plan, status
 from results.provenance import threads as cores
-from results.record import RunRecord
-from results.store import CorruptRecord, find_records
 from splits.errors import UserError
 
 INTERRUPTED = 130
@@ -59,29 +57,6 @@ def print_status(options: argparse.Namespace) -> int:
     """A line for each run asked for."""
     request, _ = request_of(options)
     return _print_states([(run, status(run, options.runs)) for run in plan(request)])
-
-
-def print_tables(options: argparse.Namespace) -> int:
-    """Tables from stored records alone."""
-    from results.tables import build_tables
-
-    records = []
-    for root in options.roots:
-        if not root.is_dir():
-            raise UserError(f"{root} is no folder of runs; give one with --from, or run something first")
-        records += _readable(root)
-    if options.methods:
-        chosen = set(methods_named(options.methods))
-        records = [r for r in records if r.result.train.method in chosen]
-    if options.benchmarks:
-        chosen = {benchmark(name).name for name in options.benchmarks}
-        records = [r for r in records if r.result.train.benchmark in chosen]
-    if not records:
-        raise UserError(f"no record in {', '.join(map(str, options.roots))} fits; `status` says what has been run")
-    stale = frozenset(r.result.train.folder for r in records if is_stale(r))
-    shown = build_tables(records, by=options.by, stale=stale)
-    print("\n\n".join(t.markdown() if options.format == "markdown" else t.csv() for t in shown))
-    return 0
 
 
 def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
@@ -203,16 +178,6 @@ def _summary(rows: Sequence[tuple[Run, Status]]) -> int:
         hint = " (again with --retry)" if seen.state == "failed" else ""
         print(f"  {run.name}: {seen.words}{hint}", file=sys.stderr)
     return 1 if missing else 0
-
-
-def _readable(root: Path) -> list[RunRecord]:
-    records = []
-    for found in find_records(root):
-        if isinstance(found, CorruptRecord):
-            print(f"left out: {found}", file=sys.stderr)
-        else:
-            records.append(found)
-    return records
 
 
 def _warn(request: Request) -> None:

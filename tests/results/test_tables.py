@@ -116,9 +116,9 @@ def test_numbers_by_hand():
         "mIoU(S)": "40.0",
         "mIoU(U)": "18.0",
         "hIoU": "24.8",  # (26.67 + 22.86) / 2
-        "H(mean S, mean U)": "24.8",  # 2 * 40 * 18 / 58 = 24.83
-        "hIoU, no shift": "13.2",  # U .1 and .06: (16.00 + 10.43) / 2
-        "hIoU, best shift (oracle)": "32.9",  # U .3 and .26: (34.29 + 31.52) / 2
+        "H of means": "24.8",  # 2 * 40 * 18 / 58 = 24.83
+        "no shift": "13.2",  # U .1 and .06: (16.00 + 10.43) / 2
+        "oracle shift": "32.9",  # U .3 and .26: (34.29 + 31.52) / 2
         "seeds": "1",
     }
 

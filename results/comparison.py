@@ -1,0 +1,227 @@
+"""Methods against one another from stored records: what `compare` prints. The statistics are in `results.bootstrap`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from results.bootstrap import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
+from results.notes import SHORT, Content
+from results.record import RunRecord
+from results.supplements import by_variant
+from results.table import UNDEFINED, Column, Row, Table
+from results.tables import names_of
+from splits.errors import UserError
+
+HEADERS = {"miou_seen": "mIoU(S)", "miou_unseen": "mIoU(U)", "hiou": "hIoU"}
+ALPHA = 0.05
+Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One method against another on the folds and seeds that both have."""
+
+    a: str
+    b: str
+    found: Mapping[Any, Difference]
+    folds: tuple[int, ...]
+    seeds: tuple[int, ...]
+    left_out: int  # runs of either without a partner
+
+
+def compare_content(content: Content, methods: Sequence[str], locate: Locate) -> list[Pair]:
+    """The first method against each of the others. Raises UserError for a name that is no row, or is several."""
+    variants = by_variant(content.records, names_of(content))
+    rows = [_row_named(method, variants) for method in methods]
+    if len(set(rows)) != len(rows):
+        raise UserError(f"compare {' '.join(methods)}: these are not different methods")
+    runs = {name: _counts(variants[name], locate) for name in rows}
+    return [_pair(rows[0], other, runs[rows[0]], runs[other]) for other in rows[1:]]
+
+
+def has(content: Content, methods: Sequence[str]) -> bool:
+    """Does this content have runs of all of them, by method or by the name of a row?"""
+    names = names_of(content).values()
+    there = {record.result.train.method for record in content.records} | set(names)
+    return set(methods) <= there
+
+
+def tables_of_pairs(content: Content, pairs: Sequence[Pair]) -> list[Table]:
+    """Differences with their intervals, and the classes won and lost."""
+    corrected = {metric: holm([pair.found[metric].p for pair in pairs]) for metric in METRICS}
+    rows = [
+        _row(pair, metric, pair.found[metric], corrected[metric][i])
+        for i, pair in enumerate(pairs)
+        for metric in METRICS
+    ]
+    columns = [
+        Column("A", partial(_text, key="a"), numeric=False),
+        Column("B", partial(_text, key="b"), numeric=False),
+        Column("metric", lambda row: HEADERS[row["metric"]], numeric=False),
+        Column("A, %", partial(_figure, key="mean_a"), value=partial(_percent, key="mean_a")),
+        Column("B, %", partial(_figure, key="mean_b"), value=partial(_percent, key="mean_b")),
+        Column("A − B", partial(_signed, key="difference"), value=partial(_percent, key="difference")),
+        Column("95 % interval", _interval),
+        Column("detectable", partial(_figure, key="detectable"), value=partial(_percent, key="detectable")),
+        Column("p (Holm)" if len(pairs) > 1 else "p", _p, value=lambda row: row["p_corrected"]),
+        Column("verdict", partial(_text, key="verdict"), numeric=False),
+    ]
+    whole = Table(
+        title=f"{content.split.name}: paired differences, in points",
+        frame=pd.DataFrame(rows),
+        columns=tuple(columns),
+        notes=(*_explained(content, pairs), *(line for pair in pairs for line in _classes(content, pair))),
+        protocol=content.protocol,
+        name="comparison",
+    )
+    return [whole]
+
+
+def below(pairs: Sequence[Pair], points: float) -> list[str]:
+    """A line for each pair whose difference in hIoU is under so many points, or undefined."""
+    lines = []
+    for pair in pairs:
+        difference = 100 * pair.found["hiou"].difference
+        if math.isnan(difference) or difference < points:
+            lines.append(f"{pair.a} - {pair.b}: hIoU {difference:+.2f} points, under {points:+g}")
+    return lines
+
+
+def _row_named(method: str, variants: Mapping[str, Sequence[RunRecord]]) -> str:
+    if method in variants:
+        return method
+    of_method = [name for name, runs in variants.items() if runs[0].result.train.method == method]
+    if len(of_method) == 1:
+        return of_method[0]
+    known = "; ".join(of_method or variants)
+    raise UserError(f"compare {method}: {'several rows have' if of_method else 'no row has'} this name: {known}")
+
+
+def _counts(runs: Sequence[RunRecord], locate: Locate) -> dict[tuple[int, int], Counts]:
+    found = {}
+    for run in runs:
+        side = run.result.evaluation.side
+        with np.load(locate(run)) as stored:
+            if "per_image" not in stored:
+                raise UserError(f"{locate(run)}: holds no counts of single images; score the run again")
+            per_image = stored["per_image"]
+        seen = [name in set(side.seen) for name in side.classes]
+        listed = f"{side.data.ids_sha256} {run.result.evaluation.limit}"
+        counts = counts_of(per_image, run.result.images, seen, side.absent_class, listed)
+        found[run.result.train.fold, run.result.train.seed] = counts
+    return found
+
+
+def _pair(a: str, b: str, first: Mapping[Any, Counts], second: Mapping[Any, Counts]) -> Pair:
+    try:
+        found = compare(first, second)
+    except ValueError as error:
+        raise UserError(f"compare {a} with {b}: {error}") from None
+    folds, seeds = shared(first, second)
+    return Pair(a, b, found, folds, seeds, len(first) + len(second) - 2 * len(folds) * len(seeds))
+
+
+def _row(pair: Pair, metric: str, found: Difference, corrected: float) -> dict[str, Any]:
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        "metric": metric,
+        "mean_a": found.a,
+        "mean_b": found.b,
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
+        "detectable": found.detectable,
+        "p": found.p,
+        "p_corrected": corrected,
+        "verdict": _verdict(found.difference, corrected),
+        "seeds": len(pair.seeds),
+        "folds": len(pair.folds),
+    }
+
+
+def _verdict(difference: float, p: float) -> str:
+    if math.isnan(p):
+        return "undefined"
+    if p >= ALPHA:
+        return "tie"
+    return "A higher" if difference > 0 else "B higher"
+
+
+def _explained(content: Content, pairs: Sequence[Pair]) -> list[str]:
+    lines = [content.split.note] if content.split.note else []
+    if content.protocol is not None:
+        lines.append(f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}.")
+    for pair in pairs:
+        out = f"; {pair.left_out} runs without a partner left out" if pair.left_out else ""
+        alone = "; one seed: this is about these weights, not about the methods" if len(pair.seeds) == 1 else ""
+        lines.append(
+            f"{pair.a} and {pair.b}: folds {', '.join(map(str, pair.folds))}, "
+            f"seeds {', '.join(map(str, pair.seeds))}{out}{alone}."
+        )
+    lines.append(
+        f"Intervals: paired over seeds and images; images drawn {REPLICATES} times, the seeds' part "
+        "t-shaped (choices ours). Detectable: half the interval; a smaller difference is a tie."
+    )
+    if len(pairs) > 1:
+        lines.append(
+            f"{len(pairs)} comparisons of one metric: p is Holm-corrected and decides the verdict; intervals are not."
+        )
+    return lines
+
+
+def _classes(content: Content, pair: Pair) -> list[str]:
+    """Classes in which A is clearly higher, clearly lower, or neither; each interval for itself, uncorrected."""
+    lines = []
+    for seen, word in ((False, "unseen"), (True, "seen")):
+        groups: dict[str, list[tuple[float, str]]] = {"A higher": [], "B higher": [], "tie": [], "undefined": []}
+        for index, label in enumerate(content.split.classes):
+            found = pair.found.get((index, seen))
+            if found is not None:
+                groups[_verdict(found.difference, found.p)].append((found.difference, label))
+        told = [
+            f"{title} in {len(groups[key])}{_named(groups[key])}"
+            for key, title in (("A higher", f"{pair.a} higher"), ("B higher", f"{pair.b} higher"))
+        ]
+        lines.append(f"Classes {word}: {'; '.join(told)}; ties {len(groups['tie'])} (each at 95 %, uncorrected).")
+    return lines
+
+
+def _named(classes: Sequence[tuple[float, str]]) -> str:
+    if not classes:
+        return ""
+    ordered = sorted(classes, key=lambda item: (-abs(item[0]), item[1]))
+    return f" ({', '.join(f'{label} {100 * value:+.1f}' for value, label in ordered)})"
+
+
+def _text(row: Row, key: str) -> str:
+    return str(row[key])
+
+
+def _percent(row: Row, key: str) -> float:
+    return 100 * row[key]
+
+
+def _figure(row: Row, key: str) -> str:
+    return UNDEFINED if math.isnan(row[key]) else f"{100 * row[key]:.2f}"
+
+
+def _signed(row: Row, key: str) -> str:
+    return UNDEFINED if math.isnan(row[key]) else f"{round(100 * row[key], 2) + 0.0:+.2f}"  # no -0.00
+
+
+def _interval(row: Row) -> str:
+    return UNDEFINED if math.isnan(row["low"]) else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
+
+
+def _p(row: Row) -> str:
+    p = row["p_corrected"]
+    return UNDEFINED if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
