@@ -143,6 +143,7 @@ def _grid(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--data-root", metavar="DIR", help=f"folders of data sets, joined by {os.pathsep!r} (else ZSS_DATA_ROOT)"
     )
+    group.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
     group.add_argument("--subset", action="store_true", help="use the listed images that are present; marked partial")
     group.add_argument(
         "--scale",
@@ -166,10 +167,33 @@ def _grid(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _protocol(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what may be learned from (each choice is another protocol and another training)")
+    group.add_argument(
+        "--class-names",
+        default="dataset",
+        choices=["dataset", "renamed"],
+        help="renamed: potted plant, tv monitor, ...",
+    )
+    group.add_argument("--training-images", choices=["keep", "drop"], help="those that contain unseen classes")
+    group.add_argument("--crop-decision", choices=["masked", "full"], help="full: as released ZegCLIP; a small leak")
+    group.add_argument("--border", choices=["void", "unlabelled"], help="what VOC's border pixels are to a method")
+
+
 def _evaluation(parser: argparse.ArgumentParser) -> None:
+    _protocol(parser)
     group = parser.add_argument_group("how to score (each choice is another protocol)")
     group.add_argument("--part", default="val", choices=["val", "tune"], help="tune: to choose constants on; no result")
     group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
+    group.add_argument(
+        "--background", choices=["ignored", "class"], help="class: background is scored too, as one more seen class"
+    )
+    group.add_argument(
+        "--background-below",
+        type=float,
+        metavar="T",
+        help="with --background class: a best score below T says background",
+    )
     group.add_argument("--short-side", type=_positive, metavar="PX")
     group.add_argument("--window", type=_positive, metavar="PX")
     group.add_argument("--stride", type=_positive, metavar="PX")
