@@ -2,9 +2,10 @@
 
     python harness.py --methods all             run everything on the built-in benchmark and print the table
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
-    python harness.py eval | status | tables | picture | list --help
+    python harness.py data verify pascal-5i --data-root DIR
+    python harness.py eval | status | tables | picture | list | data --help
 
-Loads no torch for --help, list, status and tables. Exit codes: 0 all done, 1 some runs failed, 2 bad arguments.
+Loads no torch for --help, list, status, tables and data. Exit codes: 0 all done, 1 some runs failed, 2 bad arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from splits.errors import UserError
 
 ROOT = Path(__file__).resolve().parent
 RUNS = ROOT / "results" / "runs"
-COMMANDS = ("run", "eval", "status", "tables", "picture", "list")
+COMMANDS = ("run", "eval", "status", "tables", "picture", "list", "data")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,6 +84,20 @@ def list_things(options: argparse.Namespace) -> int:
     return 0
 
 
+def verify_data(options: argparse.Namespace) -> int:
+    """Look at every file of a benchmark's data set."""
+    from benchmarks.data.commands import verify
+
+    return verify(options)
+
+
+def prepare_data(options: argparse.Namespace) -> int:
+    """Make what is needed of a data set, or say what to put where."""
+    from benchmarks.data.commands import prepare
+
+    return prepare(options)
+
+
 def _parser() -> argparse.ArgumentParser:
     assert __doc__ is not None
     summary, _, rest = __doc__.partition("\n\n")
@@ -119,7 +134,25 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("what", nargs="?", choices=["methods", "benchmarks"])
     listed.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")
     listed.set_defaults(command=list_things)
+    _data(commands.add_parser("data", help="look at a data set, or make it ready"))
     return parser
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="verify|prepare")
+    looked = actions.add_parser(
+        "verify", help="look at every file; a line for each problem; exit code 1 if there is one"
+    )
+    made = actions.add_parser("prepare", help="build masks, or say what to put where")
+    for action, command in ((looked, verify_data), (made, prepare_data)):
+        action.add_argument("name", metavar="BENCHMARK")
+        action.add_argument("--data-root", metavar="DIR", help="folders of data sets (else ZSS_DATA_ROOT)")
+        action.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
+        action.add_argument("--jobs", type=_positive, metavar="N", help="processes; default: one a core")
+        action.set_defaults(command=command)
+    looked.add_argument("--list-missing", action="store_true", help="a line for each missing file too")
+    made.add_argument("--subset", action="store_true", help="be content with the listed images that are present")
+    made.add_argument("--download", action="store_true", help="fetch the official archives first (many GB)")
 
 
 def _grid(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from benchmarks.data.instances import RULE
 from benchmarks.data.reader import Reader
 from benchmarks.data.shapes import ShapesReader
 from splits.errors import DataError
-from splits.loader import Split
+from splits.loader import Split, read_facts, read_list
 
 VARIABLE: Final = "ZSS_DATA_ROOT"
 
@@ -45,6 +45,12 @@ _OPENERS: Final[dict[str, Opener]] = {
     "cocostuff": coco.open_stuff,
     "context": context.open_context,
 }
+SOURCES: Final = {  # what has to be put below a data root
+    "voc2012": voc.SOURCE,
+    "coco": coco.SOURCE.format(part="train and val", year="YEAR"),
+    "cocostuff": coco.STUFF_SOURCE,
+    "context": context.SOURCE,
+}
 MASK_RULES: Final = {
     "shapes": ShapesReader.mask_rule,
     "voc2012": voc.MASK_RULE,
@@ -52,6 +58,17 @@ MASK_RULES: Final = {
     "cocostuff": coco.STUFF_RULE,
     "context": context.MASK_RULE,
 }
+
+
+def expected_images(split: Split, part: str, year: str = "") -> int:
+    """How many images "train" or "val" has where nothing is missing, known without the data."""
+    listed = split.listed(part)
+    if listed is not None:
+        return len(listed)
+    if split.dataset == "context":
+        return read_facts("pascal_context_sizes")[part]
+    held_out = len(read_list(split.train_without)) if split.train_without and part == "train" else 0
+    return read_facts("coco_editions")[split.year(year)][part]["images"] - held_out
 
 
 def open_reader(
@@ -73,6 +90,6 @@ def open_reader(
     if not roots:
         raise DataError(
             f"{split.name} needs the data set {split.dataset} and no data root was given: "
-            f"use --data-root DIR or set {VARIABLE}"
+            f"use --data-root DIR or set {VARIABLE}; below it belongs {SOURCES[split.dataset]}"
         )
     return _OPENERS[split.dataset](split, part, roots, subset=subset, year=year)

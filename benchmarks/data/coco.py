@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.data.folders import FolderReader, Part, below, files
-from benchmarks.data.instances import RULE, Prepared, prepared
+from benchmarks.data.instances import RULE, Picture, Prepared, prepared
 from splits.errors import DataError
 from splits.loader import Split, read_facts, read_list, without
 
@@ -21,7 +21,8 @@ ANNOTATIONS: Final = "annotations/instances_{part}{year}.json"
 MAPS: Final = ("stuffthingmaps", "stuffthingmaps_trainval2017", "annotations")  # of COCO-Stuff's masks
 STUFF_RULE: Final = "stuffthingmaps"
 SOURCE: Final = (
-    "{part}{year}.zip and annotations_trainval{year}.zip from https://cocodataset.org/#download, unpacked side by side"
+    "the images of {part} {year} and annotations_trainval{year}.zip from https://cocodataset.org/#download, unpacked "
+    "side by side"
 )
 STUFF_SOURCE: Final = (
     "train2017.zip and val2017.zip from https://cocodataset.org/#download, and stuffthingmaps_trainval2017.zip from "
@@ -35,6 +36,11 @@ class CocoReader(FolderReader):
     def __init__(self, part: Part, split: Split, made: Prepared, *, subset: bool, year: str) -> None:
         super().__init__(part, split.legal_ids, RULE, subset=subset, year=year)
         self._made = made
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Every entry of the instances file."""
+        return self._made.pictures
 
     def prepare(self, watch: Callable[[int, int], None] = lambda done, total: None, jobs: int = 1) -> None:
         """Draw the masks of the whole instances file, once."""

@@ -113,7 +113,7 @@ def draw(annotations: Sequence[dict[str, Any]], height: int, width: int) -> NDAr
             mask[rle.decode(rle.merge(runs) if isinstance(runs, list) else runs) > 0] = class_of[
                 annotation["category_id"]
             ]
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except Exception as error:  # pycocotools raises bare ones
             raise DataError(f"annotation {annotation.get('id')} cannot be drawn ({error})") from None
     return mask
 

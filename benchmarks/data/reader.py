@@ -77,21 +77,24 @@ def read_mask(path: Path, legal: Collection[int]) -> NDArray[np.uint8]:
 
     Raises DataError where the file is missing or broken, is a colour or 16-bit picture, or holds an id not in `legal`.
     """
+    return np.array(mask_picture(path, legal))
+
+
+def mask_picture(path: Path, legal: Collection[int]) -> Image.Image:
+    """A checked mask as Pillow has it, with its palette if it has one. Raises as `read_mask`."""
     picture = opened(path, "mask")
     if picture.mode not in ("L", "P"):
         raise DataError(
             f"mask {path} is a picture of mode {picture.mode}, expected one byte of class id a pixel (greyscale or "
             "palette PNG); masks drawn in colours must be turned back into ids"
         )
-    mask = np.array(picture)
-    present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-    if illegal := [int(value) for value in present if int(value) not in legal]:
+    if illegal := [id_ for id_, pixels in enumerate(picture.histogram()) if pixels and id_ not in legal]:
         shown = ", ".join(map(str, illegal[:8])) + (", ..." if len(illegal) > 8 else "")
         raise DataError(
             f"mask {path} holds ids {shown}, expected {spans(legal)}; is it a mask of another data set, or one "
             "drawn in colours and turned grey?"
         )
-    return mask
+    return picture
 
 
 def spans(ids: Collection[int]) -> str:

@@ -24,6 +24,15 @@ SOURCE: Final = (  # where the full set comes from
 )
 
 
+def palette() -> list[int]:
+    """The VOC colours of ids 0..255, flat as Pillow wants them: bit k of an id is bit 7 - k//3 of channel k % 3."""
+    return [
+        sum((id_ >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
+        for id_ in range(256)
+        for channel in range(3)
+    ]
+
+
 def find(roots: Sequence[Path]) -> Path | None:
     """The first `VOC2012` folder (one that holds `JPEGImages`) below the roots, in their order, or None."""
     return first_with(below(roots, PLACES), IMAGES)
