@@ -6,6 +6,7 @@ al., "Semantic contours from inverse detectors", ICCV 2011.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,7 +40,7 @@ def read_sbd(path: Path) -> NDArray[np.uint8]:
     from scipy.io import loadmat
 
     try:
-        mask: Any = loadmat(path)["GTcls"]["Segmentation"][0, 0]
+        mask: Any = loadmat(io.BytesIO(path.read_bytes()))["GTcls"]["Segmentation"][0, 0]
     except FileNotFoundError:
         raise DataError(f"mask {path} is missing") from None
     except Exception as error:  # scipy raises whatever the bytes lead it to
