@@ -126,11 +126,15 @@ class Data:
 
     root: str | None = None  # one folder or several joined by os.pathsep; None: the environment decides
     subset: bool = False
-    year: str = ""  # empty: each benchmark's own
+    year: str = ""  # of data sets that have several editions; empty: each benchmark's own
+
+    def year_of(self, split: Split) -> str:
+        """The edition for a benchmark; "" where there is one only. Raises UserError for one that it has not."""
+        return split.year(self.year) if split.years else ""
 
     def open(self, bench: Benchmark, part: str) -> Reader:
         """A reader of one part; raises DataError where the data is not what it should be."""
-        return open_reader(bench.split, part, data_root=self.root, subset=self.subset, year=self.year)
+        return open_reader(bench.split, part, data_root=self.root, subset=self.subset, year=self.year_of(bench.split))
 
 
 def source(bench: Benchmark, part: str, data: Data) -> DataSource:
@@ -140,7 +144,7 @@ def source(bench: Benchmark, part: str, data: Data) -> DataSource:
     if listed and not data.subset:
         return DataSource(
             dataset=split.dataset,
-            year=split.year(data.year),
+            year=data.year_of(split),
             ids_sha256=listed,
             mask_rule=MASK_RULES[split.dataset],
         )

@@ -113,6 +113,7 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 def plan(request: Request) -> list[Run]:
     """Every run asked for, in a stable order: benchmark, seed, fold, method."""
     _check_overrides(request)
+    _check_year(request)
     runs = []
     for name in dict.fromkeys(request.benchmarks):
         bench = benchmark(name)
@@ -280,6 +281,12 @@ def _clip(method: str, asked: ClipId | None) -> ClipId | None:
 def _default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
     builtin = clip is None or clip.pretrained == BUILTIN
     return "trial" if bench.photos and builtin and bench.trial is not None else "native"
+
+
+def _check_year(request: Request) -> None:
+    names = tuple(dict.fromkeys(request.benchmarks))
+    if request.data.year and not any(benchmark(name).split.years for name in names):
+        raise UserError(f"--year {request.data.year}: {', '.join(names)} have one edition only; leave --year out")
 
 
 def _check_background(bench: Benchmark, request: Request) -> None:
