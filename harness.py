@@ -2,7 +2,8 @@
 
     python harness.py --methods all             run everything on the built-in benchmark and print the table
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
-    python harness.py eval | status | tables | compare | report | export | picture | list --help
+    python harness.py data verify pascal-5i --data-root DIR
+    python harness.py eval | status | tables | compare | report | export | picture | list | data --help
 
 Only run, eval and picture load torch. Exit codes: 0 all done, 1 some runs failed or a gate was not passed, 2 bad
 arguments.
@@ -23,7 +24,7 @@ RUNS = ROOT / "results" / "runs"
 SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
 FORMATS = ("markdown", "latex", "csv", "html")
 TABLES = ("main", "ablations", "classes", "costs", "published")
-COMMANDS = ("run", "eval", "status", "tables", "compare", "report", "export", "picture", "list")
+COMMANDS = ("run", "eval", "status", "tables", "compare", "report", "export", "picture", "list", "data")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,6 +109,20 @@ def list_things(options: argparse.Namespace) -> int:
     return 0
 
 
+def verify_data(options: argparse.Namespace) -> int:
+    """Look at every file of a benchmark's data set."""
+    from benchmarks.data.commands import verify
+
+    return verify(options)
+
+
+def prepare_data(options: argparse.Namespace) -> int:
+    """Make what is needed of a data set, or say what to put where."""
+    from benchmarks.data.commands import prepare
+
+    return prepare(options)
+
+
 def _parser() -> argparse.ArgumentParser:
     assert __doc__ is not None
     summary, _, rest = __doc__.partition("\n\n")
@@ -174,7 +189,25 @@ def _parser() -> argparse.ArgumentParser:
     listed.add_argument("what", nargs="?", choices=["methods", "benchmarks"])
     listed.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")
     listed.set_defaults(command=list_things)
+    _data(commands.add_parser("data", help="look at a data set, or make it ready"))
     return parser
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(required=True, metavar="verify|prepare")
+    looked = actions.add_parser(
+        "verify", help="look at every file; a line for each problem; exit code 1 if there is one"
+    )
+    made = actions.add_parser("prepare", help="build masks, or say what to put where")
+    for action, command in ((looked, verify_data), (made, prepare_data)):
+        action.add_argument("name", metavar="BENCHMARK")
+        action.add_argument("--data-root", metavar="DIR", help="folders of data sets (else ZSS_DATA_ROOT)")
+        action.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
+        action.add_argument("--jobs", type=_positive, metavar="N", help="processes; default: one a core")
+        action.set_defaults(command=command)
+    looked.add_argument("--list-missing", action="store_true", help="a line for each missing file too")
+    made.add_argument("--subset", action="store_true", help="be content with the listed images that are present")
+    made.add_argument("--download", action="store_true", help="fetch the official archives first (many GB)")
 
 
 def _grid(parser: argparse.ArgumentParser) -> None:
@@ -203,6 +236,7 @@ def _grid(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--data-root", metavar="DIR", help=f"folders of data sets, joined by {os.pathsep!r} (else ZSS_DATA_ROOT)"
     )
+    group.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
     group.add_argument("--subset", action="store_true", help="use the listed images that are present; marked partial")
     group.add_argument(
         "--scale",
@@ -226,10 +260,33 @@ def _grid(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _protocol(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what may be learned from (each choice is another protocol and another training)")
+    group.add_argument(
+        "--class-names",
+        default="dataset",
+        choices=["dataset", "renamed"],
+        help="renamed: potted plant, tv monitor, ...",
+    )
+    group.add_argument("--training-images", choices=["keep", "drop"], help="those that contain unseen classes")
+    group.add_argument("--crop-decision", choices=["masked", "full"], help="full: as released ZegCLIP; a small leak")
+    group.add_argument("--border", choices=["void", "unlabelled"], help="what VOC's border pixels are to a method")
+
+
 def _evaluation(parser: argparse.ArgumentParser) -> None:
+    _protocol(parser)
     group = parser.add_argument_group("how to score (each choice is another protocol)")
     group.add_argument("--part", default="val", choices=["val", "tune"], help="tune: to choose constants on; no result")
     group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
+    group.add_argument(
+        "--background", choices=["ignored", "class"], help="class: background is scored too, as one more seen class"
+    )
+    group.add_argument(
+        "--background-below",
+        type=float,
+        metavar="T",
+        help="with --background class: a best score below T says background",
+    )
     group.add_argument("--short-side", type=_positive, metavar="PX")
     group.add_argument("--window", type=_positive, metavar="PX")
     group.add_argument("--stride", type=_positive, metavar="PX")

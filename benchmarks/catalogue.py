@@ -6,22 +6,23 @@ Adding a data set: one reader (`benchmarks/data`), one facts file (`splits/facts
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal
 
-from benchmarks.data.catalogue import open_reader
+from benchmarks.data.catalogue import MASK_RULES, open_reader
 from benchmarks.data.reader import Reader
-from benchmarks.data.shapes import ShapesReader
-from benchmarks.data.voc import VocReader
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Setting, TrainSide
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from splits.errors import UserError
-from splits.loader import Split, load_split
+from splits.loader import Fold, Split, load_split
 
 Scale = Literal["native", "trial"]
+Names = Literal["dataset", "renamed"]  # what classes are called before CLIP
 SHAPES_CLIP = Path(__file__).parent / "shapes" / "clip"
 BUILTIN = "builtin"
 
@@ -51,10 +52,22 @@ class Benchmark:
         return self.trial
 
 
-MASK_RULES = {"shapes": ShapesReader.mask_rule, "voc2012": VocReader.mask_rule}
 PHOTO = Inference(short_side=512, window=512, stride=426)
 # the built-in CLIP saw 96-pixel pictures; larger grids ruin its interpolated positions
 PHOTO_TRIAL = Inference(short_side=96, window=96, stride=80)
+# class names in words that people use, where a data set writes them otherwise; ours
+RENAMED = {
+    "aeroplane": "airplane",
+    "diningtable": "dining table",
+    "motorbike": "motorcycle",
+    "pottedplant": "potted plant",
+    "tvmonitor": "tv monitor",
+}
+
+
+def _photos(name: str, asked_with: str) -> Benchmark:
+    return Benchmark(name=name, templates=asked_with, inference=PHOTO, trial=PHOTO_TRIAL)
+
 
 BENCHMARKS: dict[str, Benchmark] = {
     b.name: b
@@ -66,18 +79,9 @@ BENCHMARKS: dict[str, Benchmark] = {
             parts=("val", "tune"),
             photos=False,
         ),
-        Benchmark(
-            name="pascal-5i",
-            templates="single",
-            inference=PHOTO,
-            trial=PHOTO_TRIAL,
-        ),
-        Benchmark(
-            name="voc-15-5",
-            templates="single",
-            inference=PHOTO,
-            trial=PHOTO_TRIAL,
-        ),
+        *(_photos(name, "single") for name in ("pascal-5i", "voc-15-5", "pascal-5i-tune")),
+        *(_photos(name, "multi") for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
+        *(_photos(name, "multi") for name in ("coco-stuff-156-15", "context-49-10", "context-50-10")),
     )
 }
 
@@ -98,25 +102,36 @@ def builtin_clip() -> ClipId:
 
 @dataclass(frozen=True)
 class Data:
-    """Where a user's data lies and how much of it may be missing."""
+    """Where a user's data lies, which edition, and how much of it may be missing."""
 
     root: str | None = None  # one folder or several joined by os.pathsep; None: the environment decides
     subset: bool = False
+    year: str = ""  # of data sets that have several editions; empty: each benchmark's own
+
+    def year_of(self, split: Split) -> str:
+        """The edition for a benchmark; "" where there is one only. Raises UserError for one that it has not."""
+        return split.year(self.year) if split.years else ""
 
     def open(self, bench: Benchmark, part: str) -> Reader:
         """A reader of one part; raises DataError where the data is not what it should be."""
-        return open_reader(bench.split, part, data_root=self.root, subset=self.subset)
+        return open_reader(bench.split, part, data_root=self.root, subset=self.subset, year=self.year_of(bench.split))
 
 
 def source(bench: Benchmark, part: str, data: Data) -> DataSource:
-    """A part by content. Only a partial set has to be looked at; a whole one is known by its list."""
+    """A part by content. A whole set whose list ships is known without looking at it."""
     split = bench.split
     listed = {"train": split.train_sha256, "val": split.val_sha256}.get(part)
     if listed and not data.subset:
-        return DataSource(dataset=split.dataset, ids_sha256=listed, mask_rule=MASK_RULES[split.dataset])
+        return DataSource(
+            dataset=split.dataset,
+            year=data.year_of(split),
+            ids_sha256=listed,
+            mask_rule=MASK_RULES[split.dataset],
+        )
     reader = data.open(bench, part)
     return DataSource(
         dataset=split.dataset,
+        year=reader.year,
         ids_sha256=listed if listed and not reader.partial else reader.content_sha256(),
         partial=reader.partial,
         mask_rule=reader.mask_rule,
@@ -124,20 +139,43 @@ def source(bench: Benchmark, part: str, data: Data) -> DataSource:
 
 
 def train_side(
-    bench: Benchmark, fold: int, data: DataSource, setting: Setting = "inductive", asked_with: str | None = None
+    bench: Benchmark,
+    fold: int,
+    data: DataSource,
+    setting: Setting = "inductive",
+    *,
+    asked_with: str | None = None,
+    names: Names = "dataset",
+    choices: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainSide:
-    """The training side of a benchmark's protocol; `asked_with` names other templates than the benchmark's own."""
-    seen, queries = bench.split.fold(fold).seen, _queries(bench, asked_with)
-    return TrainSide(classes=bench.split.classes, seen=seen, queries=queries, data=data, setting=setting)
+    """The training side of a benchmark's protocol.
+
+    asked_with: other templates than the benchmark's own. choices: further fields that are not to be at their default.
+    """
+    chosen = bench.split.fold(fold)
+    queries = _queries(bench, chosen, names, asked_with)
+    side = TrainSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, setting=setting)
+    return TrainSide.parse(side.model_dump(mode="json") | dict(choices), source="the training asked for")
 
 
 def eval_side(
-    bench: Benchmark, fold: int, data: DataSource, inference: Inference, asked_with: str | None = None
+    bench: Benchmark,
+    fold: int,
+    data: DataSource,
+    inference: Inference,
+    *,
+    asked_with: str | None = None,
+    names: Names = "dataset",
 ) -> EvalSide:
     """The evaluation side of a benchmark's protocol; `asked_with` as in `train_side`."""
-    seen, queries = bench.split.fold(fold).seen, _queries(bench, asked_with)
-    return EvalSide(classes=bench.split.classes, seen=seen, queries=queries, data=data, inference=inference)
+    chosen = bench.split.fold(fold)
+    queries = _queries(bench, chosen, names, asked_with)
+    return EvalSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, inference=inference)
 
 
-def _queries(bench: Benchmark, asked_with: str | None) -> Queries:
-    return Queries(texts=bench.split.classes, templates=templates(asked_with or bench.templates))
+def _queries(bench: Benchmark, fold: Fold, names: Names, asked_with: str | None) -> Queries:
+    if names == "renamed" and not set(bench.split.classes) & set(RENAMED):
+        raise UserError(f"{bench.name} has no renamed classes; leave --class-names out")
+    words = RENAMED if names == "renamed" else {}
+    texts = tuple(words.get(name, name) for name in fold.classes)
+    return Queries(texts=texts, templates=templates(asked_with or bench.templates))

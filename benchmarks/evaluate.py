@@ -54,12 +54,18 @@ def evaluate(
     inference: Inference,
     table: np.ndarray,
     *,
+    background_below: float | None = None,
     device: torch.device | str = "cpu",
     watch: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Score a method on every image of a reader. `table` maps mask values to classes, as in `benchmarks.labels`."""
+    """Score a method on every image of a reader. `table` maps mask values to classes, as in `benchmarks.labels`.
+
+    background_below: where the best activated score is below it, background is predicted, as one class more; `table`
+    then has that class too. A shift of the seen scores comes before this comparison.
+    """
     method.eval()
-    sweep = ShiftSweep(len(vocabulary), shift_grid(method.seen_shift, method.shift_span), method.seen_shift, device)
+    classes = len(vocabulary) + (background_below is not None)
+    sweep = ShiftSweep(classes, shift_grid(method.seen_shift, method.shift_span), method.seen_shift, device)
     per_image: list[np.ndarray] = []
     ignored, start, warm = 0, time.perf_counter(), 0.0
     for index in range(len(reader)):
@@ -67,10 +73,11 @@ def evaluate(
         truth = torch.from_numpy(apply(table, sample.mask)).to(device)
         labelled = truth < FIRST_CODE
         seen, unseen = best_classes(method, sample.image, vocabulary, inference, tuple(truth.shape), device)
-        classes = truth[labelled].long()
-        prediction = sweep.add(classes, _at(seen, labelled), _at(unseen, labelled))
-        per_image.append(_pairs(index, classes, prediction, len(vocabulary)))
-        ignored += truth.numel() - len(classes)
+        there = truth[labelled].long()
+        rival = unseen if background_below is None else _or_background(unseen, truth, background_below, classes - 1)
+        prediction = sweep.add(there, _at(seen, labelled), _at(rival, labelled))
+        per_image.append(_pairs(index, there, prediction, classes))
+        ignored += truth.numel() - len(there)
         warm = warm or time.perf_counter()
         watch(index + 1, len(reader))
     end = time.perf_counter()
@@ -169,6 +176,23 @@ def _resize(scores: Tensor, size: tuple[int, ...]) -> Tensor:
         return scores
     planes = scores.flatten(0, 1)[:, None]  # (W c, 1, h, w): beside others, a plane would be rounded by its place
     return interpolate(planes, size=tuple(size), mode="bilinear", align_corners=False).view(*scores.shape[:2], *size)
+
+
+def _or_background(unseen: Best | None, like: Tensor, threshold: float, background: int) -> Best:
+    """The best unseen class where it reaches the threshold, else background with the threshold as its score.
+
+    A seen class then wins where it beats what is left: it reaches the threshold, and no unseen class is better. Both
+    hold at every shift, since a shift moves the seen scores alone.
+    """
+    if unseen is None:
+        return torch.full_like(like, threshold, dtype=torch.float64), torch.full_like(
+            like, background, dtype=torch.long
+        )
+    reached = unseen[0].double() >= threshold
+    return (
+        torch.where(reached, unseen[0].double(), threshold),
+        torch.where(reached, unseen[1], background),
+    )
 
 
 def _at(best: Best | None, labelled: Tensor) -> Best | None:

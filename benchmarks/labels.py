@@ -52,10 +52,11 @@ def training_table(
     | setting | seen class | unseen class |
     | --- | --- | --- |
     | inductive | position in `fold.seen` | 255 |
-    | transductive | position in `split.classes` | 255 |
-    | transductive-known-extent | position in `split.classes` | 253 |
-    | fully-supervised | position in `split.classes` | position in `split.classes` |
+    | transductive | position in `fold.classes` | 255 |
+    | transductive-known-extent | position in `fold.classes` | 253 |
+    | fully-supervised | position in `fold.classes` | position in `fold.classes` |
 
+    A class that a tune fold does not ask about is 255 in every setting.
     background: 255, or with "class" one index past the training classes, whose query the caller then adds (a pixel
     labelled background tells that no unseen class is there). border: the data set's ignore id becomes 254 (void) or
     255.
@@ -63,14 +64,13 @@ def training_table(
     _check("setting", setting, Setting)
     _check("background", background, Background)
     _check("border", border, Border)
-    if fold.classes != split.classes:
-        raise ValueError(f"{split.name}: fold {fold.index} is of other classes")
-    vocabulary = fold.seen if setting == "inductive" else split.classes
+    _check_fold(split, fold)
+    vocabulary = fold.seen if setting == "inductive" else fold.classes
     labels = {name: index for index, name in enumerate(vocabulary)}
     if setting != "fully-supervised":
         hidden = UNSEEN_EXTENT if setting == "transductive-known-extent" else UNLABELLED
         labels |= dict.fromkeys(fold.unseen, hidden)
-    entries = {id_: labels[name] for name, id_ in zip(split.classes, split.ids, strict=True)}
+    entries = {id_: labels.get(name, UNLABELLED) for name, id_ in zip(split.classes, split.ids, strict=True)}
     if split.background_id is not None:
         entries[split.background_id] = UNLABELLED if background == "ignored" else len(vocabulary)
     if split.ignore_id is not None:
@@ -78,15 +78,19 @@ def training_table(
     return _table(split, entries)
 
 
-def evaluation_table(split: Split, *, background: Background = "ignored") -> Table:
-    """`(256,)` uint8: mask id to truth: position in `split.classes`; 255 ignored.
+def evaluation_table(split: Split, fold: Fold | None = None, *, background: Background = "ignored") -> Table:
+    """`(256,)` uint8: mask id to truth: position in `fold.classes` (None: all of the split's); 255 ignored.
 
-    background: 255, or with "class" `len(split.classes)`. The data set's ignore id is always 255.
+    background: 255, or with "class" one index past the classes. The data set's ignore id, and a class that a tune fold
+    does not ask about, are always 255.
     """
     _check("background", background, Background)
-    entries = {id_: index for index, id_ in enumerate(split.ids)}
+    if fold is not None:
+        _check_fold(split, fold)
+    asked = {name: index for index, name in enumerate(fold.classes if fold else split.classes)}
+    entries = {id_: asked.get(name, IGNORED) for name, id_ in zip(split.classes, split.ids, strict=True)}
     if split.background_id is not None:
-        entries[split.background_id] = IGNORED if background == "ignored" else len(split.classes)
+        entries[split.background_id] = IGNORED if background == "ignored" else len(asked)
     if split.ignore_id is not None:
         entries[split.ignore_id] = IGNORED
     return _table(split, entries)
@@ -100,6 +104,11 @@ def apply(table: Table, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         legal = [int(id_) for id_ in np.flatnonzero(table != ILLEGAL)]
         raise DataError(f"a mask holds ids {illegal}, expected {spans(legal)}; is it a mask of another data set?")
     return labels
+
+
+def _check_fold(split: Split, fold: Fold) -> None:
+    if not set(fold.classes) <= set(split.classes):
+        raise ValueError(f"{split.name}: fold {fold.index} is of other classes")
 
 
 def _check(what: str, value: str, choices: object) -> None:

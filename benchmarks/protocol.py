@@ -6,19 +6,20 @@ several evaluation sides. No table, delta or test compares numbers of different 
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from benchmarks.values import Value, digest
 
+BACKGROUND: Final = "background"
 Setting = Literal["inductive", "transductive", "transductive-known-extent", "fully-supervised"]
 
 
 class DataSource(Value):
     """Data by content, never by path."""
 
-    dataset: str  # "voc2012", "shapes"
+    dataset: str  # "voc2012", "coco", "shapes"
     year: str = ""  # where a data set has several editions
     ids_sha256: str  # sha256 of the image ids used, in order
     partial: bool = False  # True where only part of the official list was present
@@ -87,8 +88,31 @@ class EvalSide(_Side):
 
     kind: Literal["generalised", "episodic-binary"] = "generalised"
     background: Literal["ignored", "class"] = "ignored"
+    background_below: float | None = None  # background as a class: a best score below this says background
     absent_class: Literal["skip", "skip-absent-in-truth"] = "skip"
     inference: Inference
+
+    @model_validator(mode="after")
+    def _background(self) -> Self:
+        if (self.background == "class") != (self.background_below is not None):
+            raise ValueError(
+                f"background {self.background!r} with background_below {self.background_below}: expected 'class' with "
+                "a threshold (--background class --background-below T) or 'ignored' without"
+            )
+        if self.background == "class" and BACKGROUND in self.classes:
+            raise ValueError(f"{BACKGROUND!r} is one of the classes already; leave --background out")
+        if self.background == "class" and self.kind != "generalised":
+            raise ValueError("episodic items have a background of their own; leave --background out")
+        return self
+
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The rows of the confusion matrix: the classes, and background where it is one.
+
+        Background counts among the seen: nobody has to learn it from another class's name (a choice of ours; so do the
+        `context-50-10` rows of the literature).
+        """
+        return (*self.classes, BACKGROUND) if self.background == "class" else self.classes
 
 
 class Protocol(Value):
@@ -96,6 +120,16 @@ class Protocol(Value):
 
     train: TrainSide
     evaluation: EvalSide
+
+    @model_validator(mode="after")
+    def _parts_apart(self) -> Self:
+        train, val = self.train.data, self.evaluation.data
+        if train.dataset == val.dataset == "coco" and (train.year, val.year) == ("2017", "2014"):
+            raise ValueError(
+                "trained on COCO's train2017 and scored on val2014, which share tens of thousands of images; give "
+                "both the same --year"
+            )
+        return self
 
     @property
     def hash(self) -> str:
@@ -117,7 +151,9 @@ class Protocol(Value):
         window = f"window {inference.window}, stride {inference.stride}" if inference.window else "whole image"
         parts = [
             f"{e.kind}, {t.setting}",
-            "background ignored" if e.background == "ignored" else "background is a class",
+            "background ignored"
+            if e.background == "ignored"
+            else f"background is a seen class (best score below {e.background_below:g})",
             f"images with unseen classes {'kept, unlabelled there' if t.training_images == 'keep' else 'dropped'}",
             f"crops decided on {'masked' if t.crop_decision == 'masked' else 'full'} labels",
             f"border {t.border}",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from benchmarks.protocol import EvalSide, Protocol, TrainSide
 from benchmarks.transforms import Augmentation
-from benchmarks.values import Value
+from benchmarks.values import Value, explain
+from splits.errors import UserError
 
 
 class ClipId(Value):
@@ -79,5 +80,8 @@ class EvalSpec(Value):
 
 
 def protocol_of(train: TrainSpec, evaluation: EvalSpec) -> Protocol:
-    """The protocol under which this pair of specs yields a number."""
-    return Protocol(train=train.side, evaluation=evaluation.side)
+    """The protocol under which this pair of specs yields a number. Raises UserError where it yields none."""
+    try:
+        return Protocol(train=train.side, evaluation=evaluation.side)
+    except ValidationError as error:
+        raise UserError(f"{train.benchmark}: no protocol: {explain(error)}") from None

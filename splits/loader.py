@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from splits.errors import DataError, UserError
 
@@ -21,7 +22,10 @@ ROOT: Traversable = files("splits")
 
 @dataclass(frozen=True)
 class Fold:
-    """Which classes are labelled in training (`seen`) and which are not (`unseen`), in the order of `classes`."""
+    """Which classes are labelled in training (`seen`) and which are not (`unseen`), in the order of `classes`.
+
+    A tune fold asks about fewer classes than its benchmark has: the others are labelled nowhere and scored nowhere.
+    """
 
     index: int
     classes: tuple[str, ...]
@@ -58,9 +62,12 @@ class Split:
     folds: tuple[Fold, ...]
     train_list: str | None  # name for `read_list`; None for generated worlds
     val_list: str | None
-    train_sha256: str | None  # of the list file, which is also that of its ids, one a line
+    train_sha256: str | None  # of the ids of the part, one a line: where all of a list is used, that of its file
     val_sha256: str | None
     note: str
+    train_without: str | None = None  # a list whose images are taken out of the train part
+    val_from: Literal["val", "train"] = "val"  # the official part that the val images lie in
+    years: tuple[str, ...] = ()  # editions of the data set, the default first
 
     def __post_init__(self) -> None:
         values = [*self.ids, *(v for v in (self.background_id, self.ignore_id) if v is not None)]
@@ -68,13 +75,35 @@ class Split:
             raise DataError(f"{self.name}: needs distinct class names and one mask value for each")
         if len(set(values)) != len(values) or not all(0 <= value <= 255 for value in values):
             raise DataError(f"{self.name}: mask values must be distinct and within 0..255: {values}")
-        if not self.folds or any(f.classes != self.classes or f.index != i for i, f in enumerate(self.folds)):
+        if not self.folds or any(f.index != i or not self._ordered(f.classes) for i, f in enumerate(self.folds)):
             raise DataError(f"{self.name}: folds must be numbered from 0 and hold the benchmark's classes in order")
+
+    def _ordered(self, names: tuple[str, ...]) -> bool:
+        return names == tuple(name for name in self.classes if name in set(names))
 
     @property
     def legal_ids(self) -> frozenset[int]:
         """Every value a mask of the data set may hold."""
         return frozenset(self.ids) | {v for v in (self.background_id, self.ignore_id) if v is not None}
+
+    @property
+    def tuning(self) -> bool:
+        """Is it for choosing constants, with further seen classes hidden and train images scored?"""
+        return self.val_from == "train"
+
+    def listed(self, part: str) -> tuple[str, ...] | None:
+        """The image ids of "train" or "val" in order; None where no list ships and the data set itself has it."""
+        name = {"train": self.train_list, "val": self.val_list}.get(part)
+        if name is None:
+            return None
+        return without(read_list(name), self.train_without if part == "train" else None)
+
+    def year(self, asked: str = "") -> str:
+        """The edition: what is asked, else the default ("" where there is one only). UserError for one it has not."""
+        if asked and asked not in self.years:
+            has = f"it has: {', '.join(self.years)}" if self.years else "leave --year out"
+            raise UserError(f"{self.name} has no year {asked!r}; {has}")
+        return asked or next(iter(self.years), "")
 
     def fold(self, index: int) -> Fold:
         """The fold of that number; raises UserError naming those that exist."""
@@ -119,11 +148,15 @@ def read_list(name: str) -> tuple[str, ...]:
     return tuple((lzma.decompress(data) if file.endswith(".xz") else data).decode().splitlines())
 
 
-def list_sha256(name: str) -> str:
-    """The recorded sha256 (hex) of a shipped list."""
-    file = _list_file(name)
-    _verified(file)
-    return json.loads((ROOT / "checksums.json").read_bytes())[file]["sha256"]
+def without(ids: tuple[str, ...], excluded: str | None) -> tuple[str, ...]:
+    """The ids that are not in the list of that name, in order; all of them for None."""
+    held_out = frozenset(read_list(excluded)) if excluded else frozenset()
+    return tuple(id_ for id_ in ids if id_ not in held_out)
+
+
+def ids_sha256(ids: Iterable[str]) -> str:
+    """sha256 (hex) of ids, one a line, in order: that of a list's own file (unpacked)."""
+    return hashlib.sha256("".join(f"{id_}\n" for id_ in ids).encode()).hexdigest()
 
 
 def _at(reference: str) -> list[Any]:
@@ -155,15 +188,13 @@ def load_split(benchmark: str) -> Split:
     definition = _definitions().get(benchmark)
     if definition is None:
         raise UserError(f"unknown benchmark {benchmark!r}; there are: {', '.join(_definitions())}")
-    (found,) = _at(definition["classes"])
-    classes, ids = _names_and_ids(found)
-    folds = []
-    for index, names in enumerate(_at(definition["unseen"])):
-        if unknown := set(names) - set(classes):
-            raise DataError(f"{benchmark} fold {index}: unseen classes that are no classes: {sorted(unknown)}")
-        unseen = tuple(name for name in classes if name in set(names))
-        folds.append(Fold(index, classes, tuple(name for name in classes if name not in set(names)), unseen))
+    classes, ids = _classes(definition)
+    hidden = _at(definition["unseen"])
+    if unknown := {name for names in hidden for name in names} - set(classes):
+        raise DataError(f"{benchmark}: unseen classes that are no classes: {sorted(unknown)}")
+    make = _tune_fold if definition.get("tune") else _fold
     lists = {part: definition[f"{part}_list"] for part in ("train", "val")}
+    excluded = definition.get("train_without")
     return Split(
         name=benchmark,
         dataset=definition["dataset"],
@@ -171,10 +202,43 @@ def load_split(benchmark: str) -> Split:
         ids=ids,
         background_id=definition["background_id"],
         ignore_id=definition["ignore_id"],
-        folds=tuple(folds),
+        folds=tuple(make(index, classes, hidden) for index in range(len(hidden))),
         train_list=lists["train"],
         val_list=lists["val"],
-        train_sha256=list_sha256(lists["train"]) if lists["train"] else None,
-        val_sha256=list_sha256(lists["val"]) if lists["val"] else None,
+        train_sha256=ids_sha256(without(read_list(lists["train"]), excluded)) if lists["train"] else None,
+        val_sha256=ids_sha256(read_list(lists["val"])) if lists["val"] else None,
         note=definition["note"],
+        train_without=excluded,
+        val_from="train" if definition.get("tune") else "val",
+        years=tuple(definition.get("years", ())),
     )
+
+
+def _classes(definition: dict[str, Any]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names and mask values, as `classes` and the keys beside it say.
+
+    `mask_ids` names facts with the value of each name where `classes` numbers them otherwise; `first_id` is the value
+    of the first name of a plain list; `background_class` makes mask value 0 the first class.
+    """
+    (found,) = _at(definition["classes"])
+    classes, ids = _names_and_ids(found)
+    if "mask_ids" in definition:
+        (values,) = _at(definition["mask_ids"])
+        value_of = dict(zip(*_names_and_ids(values), strict=True))
+        ids = tuple(value_of[name] for name in classes)
+    ids = tuple(id_ + definition.get("first_id", 0) for id_ in ids)
+    if name := definition.get("background_class"):
+        classes, ids = (name, *classes), (0, *ids)
+    return classes, ids
+
+
+def _fold(index: int, classes: tuple[str, ...], hidden: list[list[str]]) -> Fold:
+    unseen = set(hidden[index])
+    return Fold(index, classes, tuple(c for c in classes if c not in unseen), tuple(c for c in classes if c in unseen))
+
+
+def _tune_fold(index: int, classes: tuple[str, ...], hidden: list[list[str]]) -> Fold:
+    """Fold `index` without its own unseen classes; those of the next fold are hidden instead (a choice of ours)."""
+    asked = tuple(name for name in classes if name not in set(hidden[index]))
+    following = hidden[(index + 1) % len(hidden)]
+    return _fold(index, asked, [following] * (index + 1))

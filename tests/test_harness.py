@@ -20,6 +20,7 @@ from results.store import find_records
 
 PROJECT = Path(__file__).resolve().parent.parent
 PHOTOS = PROJECT.parent / "shared" / "data" / "voc-mini"
+COCO = PROJECT.parent / "shared" / "data" / "coco-mini"
 ALL = ("constant", "random", "clip", "zegclip-baseline", "zegclip")
 SMALL = ("--limit", "12", "--folds", "0")
 
@@ -297,6 +298,16 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(tmp_path: Path, undis
         (["--part", "test"], "invalid choice"),
         (["--templates", "many"], "no templates are called 'many'"),
         (["--benchmarks", "pascal-5i", "--part", "tune"], "has no part 'tune'"),
+        (["--year", "2017"], "have one edition only"),
+        (["--benchmarks", "coco-20i"], "no data root was given"),
+        (["--benchmarks", "coco-20i", "--year", "2015"], "invalid choice"),
+        (["--class-names", "renamed"], "has no renamed classes"),
+        (["--background", "class"], "--background-below"),
+        (["--background-below", "0.5"], "--background"),
+        (["--border", "white"], "invalid choice"),
+        (["data", "verify", "pascal"], "unknown benchmark 'pascal'"),
+        (["data", "verify", "coco-stuff-156-15", "--year", "2014"], "has no year '2014'"),
+        (["data", "prepare", "pascal-5i", "--data-root", "nowhere"], "is no folder"),
         (["--scale", "trial"], "no trial scale"),
         (["--stride", "80"], "stride"),
         (["--weights", "nowhere.safetensors", "--methods", "zegclip"], "there is no such file"),
@@ -305,7 +316,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(tmp_path: Path, undis
 )
 def test_bad_arguments_end_in_one_line(arguments: list[str], said: str, tmp_path: Path) -> None:
     """Fails when a user's slip ends in a stack trace, in another exit code than 2, or leaves files behind."""
-    runs = [] if arguments[0] == "tables" else ["--runs", str(tmp_path / "runs"), "--dry-run"]
+    runs = [] if arguments[0] in ("tables", "data") else ["--runs", str(tmp_path / "runs"), "--dry-run"]
     done = harness(*arguments, *runs, cwd=tmp_path)
     assert done.returncode == 2, done.stdout
     assert said in done.stderr
@@ -331,3 +342,56 @@ def test_real_photos_train_and_score(tmp_path: Path) -> None:
     assert "mean nothing on photos" in done.stderr
     assert {r.result.train.method for r in records(tmp_path).values()} == set(ALL)
     assert all(r.result.partial for r in records(tmp_path).values())
+
+
+@pytest.mark.skipif(not COCO.is_dir(), reason="the real photos are not here")
+def test_coco_trains_and_scores_under_every_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when COCO cannot be run, a choice does not reach the record, or background is not scored."""
+    monkeypatch.setenv("ZSS_CACHE", str(tmp_path / "cache"))
+    real = (
+        "--benchmarks",
+        "coco-20i",
+        "--year",
+        "2017",
+        "--data-root",
+        COCO,
+        "--subset",
+        "--folds",
+        "1",
+        "--limit",
+        "2",
+    )
+    runs = ("--methods", "zegclip", "--runs", tmp_path / "runs")
+    choices = ("--training-images", "drop", "--crop-decision", "full", "--border", "unlabelled")
+    done = harness("run", *runs, *real, *choices)
+    assert done.returncode == 0, done.stderr
+    assert "images with unseen classes dropped" in done.stdout
+    scored = harness("eval", *runs, *real, *choices, "--background", "class", "--background-below", "0.5")
+    assert scored.returncode == 0, scored.stderr
+    assert "background is a seen class (best score below 0.5)" in scored.stdout
+    found = [r.result for r in records(tmp_path / "runs").values()]
+    assert len(found) == 2
+    for result in found:
+        side = result.train.side
+        assert (side.data.dataset, side.data.year, side.data.partial) == ("coco", "2017", True)
+        assert (side.training_images, side.crop_decision, side.border) == ("drop", "full", "unlabelled")
+    with_background = [r for r in found if r.evaluation.side.background == "class"]
+    assert [len(r.classes) for r in with_background] == [81]
+    assert all(r.classes[80].name == "background" and r.classes[80].seen for r in with_background)
+    assert all(r.classes[80].tp + r.classes[80].fn > r.labelled_pixels / 4 for r in with_background)
+    assert {r.ignored_pixels for r in with_background} == {0}
+    assert len({r.protocol_hash for r in found}) == 2
+
+
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="the real photos are not here")
+def test_tuning_sees_nothing_of_the_tested_classes(tmp_path: Path) -> None:
+    """Fails when the tune split of real photos cannot be run, or asks about a class that its fold is tested on."""
+    real = ("--benchmarks", "pascal-5i-tune", "--data-root", PHOTOS, "--subset", "--folds", "3", "--limit", "3")
+    done = harness("run", "--methods", "constant", *real, "--runs", tmp_path, "--class-names", "renamed")
+    assert done.returncode == 0, done.stderr
+    assert "For choosing constants, no result" in done.stdout
+    (found,) = (r.result for r in records(tmp_path).values())
+    names = [c.name for c in found.classes]
+    assert len(names) == 15
+    assert not {"pottedplant", "sheep", "sofa", "train", "tvmonitor"} & set(names)
+    assert "airplane" in found.train.side.queries.texts

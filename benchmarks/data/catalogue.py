@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
-from benchmarks.data import voc
+from benchmarks.data import coco, context, voc
+from benchmarks.data.folders import FolderReader
+from benchmarks.data.instances import RULE
 from benchmarks.data.reader import Reader
 from benchmarks.data.shapes import ShapesReader
 from splits.errors import DataError
-from splits.loader import Split
+from splits.loader import Split, read_facts, read_list
 
 VARIABLE: Final = "ZSS_DATA_ROOT"
 
@@ -30,26 +32,56 @@ def data_roots(given: str | Path | None, environment: Mapping[str, str] = os.env
     return roots
 
 
-def _open_voc(split: Split, part: str, roots: Sequence[Path], subset: bool) -> Reader:
-    folder = voc.find(roots)
-    if folder is None:
-        looked = ", ".join(str(root / place / voc.IMAGES) for root in roots for place in voc.PLACES)
-        raise DataError(f"{split.name}: no VOC 2012 found; looked for {looked}; put there {voc.SOURCE}")
-    return voc.VocReader(folder, split, part, subset=subset)
+class Opener(Protocol):
+    """Opens one part of a data set below some roots."""
+
+    def __call__(self, split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
+        """Raises DataError where data or folder are missing."""
 
 
-_OPENERS: Final[dict[str, Callable[[Split, str, Sequence[Path], bool], Reader]]] = {
-    "voc2012": _open_voc,
+_OPENERS: Final[dict[str, Opener]] = {
+    "voc2012": voc.open_voc,
+    "coco": coco.open_coco,
+    "cocostuff": coco.open_stuff,
+    "context": context.open_context,
+}
+SOURCES: Final = {  # what has to be put below a data root
+    "voc2012": voc.SOURCE,
+    "coco": coco.SOURCE.format(part="train and val", year="YEAR"),
+    "cocostuff": coco.STUFF_SOURCE,
+    "context": context.SOURCE,
+}
+MASK_RULES: Final = {
+    "shapes": ShapesReader.mask_rule,
+    "voc2012": voc.MASK_RULE,
+    "coco": RULE,
+    "cocostuff": coco.STUFF_RULE,
+    "context": context.MASK_RULE,
 }
 
 
-def open_reader(split: Split, part: str, *, data_root: str | Path | None = None, subset: bool = False) -> Reader:
+def expected_images(split: Split, part: str, year: str = "") -> int:
+    """How many images "train" or "val" has where nothing is missing, known without the data."""
+    listed = split.listed(part)
+    if listed is not None:
+        return len(listed)
+    if split.dataset == "context":
+        return read_facts("pascal_context_sizes")[part]
+    held_out = len(read_list(split.train_without)) if split.train_without and part == "train" else 0
+    return read_facts("coco_editions")[split.year(year)][part]["images"] - held_out
+
+
+def open_reader(
+    split: Split, part: str, *, data_root: str | Path | None = None, subset: bool = False, year: str = ""
+) -> Reader:
     """The reader of a part ("train", "val"; generated worlds also "tune") of a benchmark's data set.
 
     data_root: a folder, or several joined by `os.pathsep`, searched in order; None: the environment variable
     ZSS_DATA_ROOT. Generated worlds need none. subset: accept a data set of which only some listed images are there.
+    year: the edition, where a data set has several; empty: the benchmark's own.
     Raises DataError, one line, where data or folder are missing.
     """
+    year = split.year(year)
     if split.dataset == "shapes":
         return ShapesReader(split, part)
     if split.dataset not in _OPENERS:
@@ -58,6 +90,6 @@ def open_reader(split: Split, part: str, *, data_root: str | Path | None = None,
     if not roots:
         raise DataError(
             f"{split.name} needs the data set {split.dataset} and no data root was given: "
-            f"use --data-root DIR or set {VARIABLE}"
+            f"use --data-root DIR or set {VARIABLE}; below it belongs {SOURCES[split.dataset]}"
         )
-    return _OPENERS[split.dataset](split, part, roots, subset)
+    return _OPENERS[split.dataset](split, part, roots, subset=subset, year=year)

@@ -1,6 +1,12 @@
-"""The first images of a data set, for a trial run."""
+"""Part of a data set: the first images, for a trial run; those without some classes."""
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.data.reader import Reader, Sample
+from splits.errors import DataError
 
 
 class Limited(Reader):
@@ -10,8 +16,40 @@ class Limited(Reader):
         self._reader = reader
         self.ids = reader.ids[:count]
         self.partial = True
-        self.mask_rule = reader.mask_rule
+        self.mask_rule, self.year = reader.mask_rule, reader.year
 
     def read(self, index: int) -> Sample:
         """The sample `ids[index]` of the reader behind."""
         return self._reader.read(range(len(self.ids))[index])
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Its mask alone."""
+        return self._reader.mask(range(len(self.ids))[index])
+
+
+class Without(Reader):
+    """The images of another reader whose masks hold none of some ids. All masks are looked at once, here.
+
+    Raises DataError where no image is left.
+    """
+
+    def __init__(self, reader: Reader, ids: Collection[int]):
+        unwanted = np.zeros(256, dtype=bool)
+        unwanted[list(ids)] = True
+        self._reader = reader
+        self._kept = [index for index in range(len(reader)) if not unwanted[reader.mask(index)].any()]
+        if not self._kept:
+            raise DataError(
+                f"each of the {len(reader)} training images holds an unseen class, so that dropping them leaves none; "
+                "give --training-images keep"
+            )
+        self.ids = tuple(reader.ids[index] for index in self._kept)
+        self.partial, self.mask_rule, self.year = reader.partial, reader.mask_rule, reader.year
+
+    def read(self, index: int) -> Sample:
+        """The sample `ids[index]` of the reader behind."""
+        return self._reader.read(self._kept[index])
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """Its mask alone."""
+        return self._reader.mask(self._kept[index])

@@ -5,9 +5,8 @@ A new data set is one subclass of `Reader` and one line in `benchmarks.data.cata
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from splits.errors import DataError
+from splits.loader import ids_sha256
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +33,7 @@ class Reader(ABC):
     ids: tuple[str, ...]  # in the order of the list
     partial: bool  # True where listed ids are left out because their files are not there
     mask_rule: str  # how the masks came to be; part of the protocol
+    year: str = ""  # the edition, where a data set has several; part of the protocol
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,12 +42,19 @@ class Reader(ABC):
     def read(self, index: int) -> Sample:
         """The sample `ids[index]`. Raises DataError (one line) where a file is missing, broken or of the wrong kind."""
 
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The mask of `ids[index]` alone, `(H, W)`: readers of files need not decode the picture for it."""
+        return self.read(index).mask
+
+    def prepare(self, watch: Callable[[int, int], None] = lambda done, total: None, jobs: int = 1) -> None:  # noqa: B027
+        """Make once what reading needs and the data set has not; told how much of it is done. Safe to call again."""
+
     def content_sha256(self) -> str:
         """sha256 (hex) of the ids used, one a line, in order: that of the list's file where nothing is left out."""
-        return hashlib.sha256("".join(f"{id_}\n" for id_ in self.ids).encode()).hexdigest()
+        return ids_sha256(self.ids)
 
 
-def _opened(path: Path, what: str) -> Image.Image:
+def opened(path: Path, what: str) -> Image.Image:
     """The decoded file; raises DataError where it is missing, truncated or no picture."""
     try:
         image = Image.open(path)
@@ -61,7 +69,7 @@ def _opened(path: Path, what: str) -> Image.Image:
 
 def read_image(path: Path) -> NDArray[np.uint8]:
     """A picture as `(H, W, 3)` uint8 RGB; greyscale becomes RGB. Raises DataError where it is missing or broken."""
-    return np.array(_opened(path, "image").convert("RGB"))
+    return np.array(opened(path, "image").convert("RGB"))
 
 
 def read_mask(path: Path, legal: Collection[int]) -> NDArray[np.uint8]:
@@ -69,21 +77,24 @@ def read_mask(path: Path, legal: Collection[int]) -> NDArray[np.uint8]:
 
     Raises DataError where the file is missing or broken, is a colour or 16-bit picture, or holds an id not in `legal`.
     """
-    picture = _opened(path, "mask")
+    return np.array(mask_picture(path, legal))
+
+
+def mask_picture(path: Path, legal: Collection[int]) -> Image.Image:
+    """A checked mask as Pillow has it, with its palette if it has one. Raises as `read_mask`."""
+    picture = opened(path, "mask")
     if picture.mode not in ("L", "P"):
         raise DataError(
             f"mask {path} is a picture of mode {picture.mode}, expected one byte of class id a pixel (greyscale or "
             "palette PNG); masks drawn in colours must be turned back into ids"
         )
-    mask = np.array(picture)
-    present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
-    if illegal := [int(value) for value in present if int(value) not in legal]:
+    if illegal := [id_ for id_, pixels in enumerate(picture.histogram()) if pixels and id_ not in legal]:
         shown = ", ".join(map(str, illegal[:8])) + (", ..." if len(illegal) > 8 else "")
         raise DataError(
             f"mask {path} holds ids {shown}, expected {spans(legal)}; is it a mask of another data set, or one "
             "drawn in colours and turned grey?"
         )
-    return mask
+    return picture
 
 
 def spans(ids: Collection[int]) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.catalogue import BUILTIN, Data, benchmark
 from benchmarks.data.catalogue import data_roots
@@ -63,8 +64,8 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
     """The request of a command line, and the CLIP's file where one was given."""
     clip, clip_file = _clip(options.clip)
     known = bool(data_roots(options.data_root))
-    fields = ("absent_class", "short_side", "window", "stride", "flips")
-    asked = tuple((name, getattr(options, name)) for name in fields if getattr(options, name) is not None)
+    scoring = ("absent_class", "background", "background_below", "short_side", "window", "stride", "flips")
+    training = ("training_images", "crop_decision", "border")
     request = Request(
         methods=methods_named(options.methods),
         benchmarks=tuple(options.benchmarks or (["pascal-5i"] if known else ["shapes-5i"])),
@@ -76,12 +77,18 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         part=options.part,
         templates=options.templates,
         overrides=tuple(options.set),
-        inference=asked,
+        names=options.class_names,
+        training=_given(options, training),
+        inference=_given(options, scoring),
         limit=options.limit,
         weights=_weights(options),
-        data=Data(root=options.data_root, subset=options.subset),
+        data=Data(root=options.data_root, subset=options.subset, year=options.year or ""),
     )
     return request, clip_file
+
+
+def _given(options: argparse.Namespace, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, getattr(options, name)) for name in names if getattr(options, name) is not None)
 
 
 def _clip(text: str | None) -> tuple[ClipId | None, Path | None]:

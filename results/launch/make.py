@@ -19,7 +19,7 @@ from benchmarks import costs
 from benchmarks.batches import TrainSet, batches
 from benchmarks.catalogue import benchmark
 from benchmarks.checkpoint import Checkpoints
-from benchmarks.data.limited import Limited
+from benchmarks.data.limited import Limited, Without
 from benchmarks.data.reader import Reader
 from benchmarks.evaluate import Evaluation, evaluate
 from benchmarks.labels import evaluation_table, training_table
@@ -80,11 +80,10 @@ class _Maker:
 
     def _check_protocol(self) -> None:
         """Refuse what a protocol can say and this version cannot do, before anything is trained."""
-        train, asked = self.spec.side, self.job.run.evaluation.side
-        if (train.training_images, asked.kind, asked.background) != ("keep", "generalised", "ignored"):
+        asked = self.job.run.evaluation.side
+        if asked.kind != "generalised":
             raise UserError(
-                f"{self.job.run.name}: cannot be run yet with training_images={train.training_images!r}, "
-                f"kind={asked.kind!r}, background={asked.background!r}; expected 'keep', 'generalised', 'ignored'"
+                f"{self.job.run.name}: cannot be scored yet with kind={asked.kind!r}; expected 'generalised'"
             )
 
     def _weights(self, method: Method) -> Weights:
@@ -114,11 +113,14 @@ class _Maker:
         bench, side = benchmark(self.spec.benchmark), self.spec.side
         split, fold = bench.split, bench.split.fold(self.spec.fold)
         reader = self._reader("train", self.spec.limit, side.data.ids_sha256)
+        if side.training_images == "drop":
+            unlearned = [id_ for name, id_ in zip(split.classes, split.ids, strict=True) if name not in fold.seen]
+            reader = Without(reader, unlearned)
         data = TrainSet(
             reader,
             training_table(split, fold, setting=side.setting, border=side.border),
             self.recipe.augmentation,
-            full_table=evaluation_table(split),
+            full_table=evaluation_table(split, fold),
             crop_decision=side.crop_decision,
             seed=self.spec.seed,
         )
@@ -139,6 +141,7 @@ class _Maker:
             )
         if not len(reader):
             raise UserError(f"{self.job.run.name}: no {part} image is present")
+        reader.prepare(lambda done, total: self.teller.say(0, None, f"preparing masks {done}/{total}"))
         return Limited(reader, limit) if limit is not None else reader
 
     def _watch_training(self, progress: Progress) -> None:
@@ -159,7 +162,8 @@ class _Maker:
             self._reader(asked.part, asked.limit, asked.side.data.ids_sha256),
             vocabulary_of(asked.side, asked.side.classes),
             asked.side.inference,
-            evaluation_table(bench.split, background=asked.side.background),
+            evaluation_table(bench.split, bench.split.fold(asked.fold), background=asked.side.background),
+            background_below=asked.side.background_below,
             device=self.fabric.device,
             watch=watch,
         )

@@ -40,7 +40,9 @@ def save_sheet(runs: Sequence[Run], methods: Sequence[Method], reader: Reader, c
     """A sheet of the first `count` images: image, truth, and what each run's method says."""
     side = runs[0].evaluation.side
     vocabulary = vocabulary_of(side, side.classes)
-    table = evaluation_table(benchmark(runs[0].evaluation.benchmark).split, background=side.background)
+    asked = runs[0].evaluation
+    split = benchmark(asked.benchmark).split
+    table = evaluation_table(split, split.fold(asked.fold))  # what is not asked about stays blank
     rows = []
     for index in range(min(count, len(reader))):
         sample = reader.read(index)

@@ -11,10 +11,22 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from benchmarks.catalogue import BUILTIN, Benchmark, Data, Scale, benchmark, builtin_clip, eval_side, source, train_side
+from benchmarks.catalogue import (
+    BENCHMARKS,
+    BUILTIN,
+    Benchmark,
+    Data,
+    Names,
+    Scale,
+    benchmark,
+    builtin_clip,
+    eval_side,
+    source,
+    train_side,
+)
 from benchmarks.protocol import EvalSide, Inference, Setting
 from benchmarks.recipes import NOTHING, imported, recipe_for
-from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
+from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from benchmarks.values import explain
 from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
@@ -40,6 +52,8 @@ class Request:
     part: str = "val"
     templates: str | None = None  # a name of benchmarks.templates; None: the benchmark's own
     overrides: tuple[str, ...] = ()  # "method.field=value"
+    names: Names = "dataset"
+    training: tuple[tuple[str, Any], ...] = ()  # fields of the training side asked to differ
     inference: tuple[tuple[str, Any], ...] = ()  # fields of the evaluation side asked to differ
     limit: int | None = None
     weights: str = ""  # sha256 of a file of weights to score instead of training
@@ -100,19 +114,25 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 def plan(request: Request) -> list[Run]:
     """Every run asked for, in a stable order: benchmark, seed, fold, method."""
     _check_overrides(request)
+    _check_year(request)
     runs = []
     for name in dict.fromkeys(request.benchmarks):
         bench = benchmark(name)
         if request.part not in bench.parts:
-            raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}")
+            tune = f"; to tune on, give --benchmarks {name}-tune" if f"{name}-tune" in BENCHMARKS else ""
+            raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
         scale = request.scale or _default_scale(bench, request.clip)
         train_data, eval_data = source(bench, "train", request.data), source(bench, request.part, request.data)
         evaluated = _inference(bench.inference_at(scale), request)
+        _check_background(bench, request)
         folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
         for seed in request.seeds:
             for fold in folds:
-                side = train_side(bench, fold, train_data, request.setting, request.templates)
-                scored = eval_side(bench, fold, eval_data, evaluated, request.templates)
+                asked_with, names, choices = request.templates, request.names, dict(request.training)
+                side = train_side(
+                    bench, fold, train_data, request.setting, asked_with=asked_with, names=names, choices=choices
+                )
+                scored = eval_side(bench, fold, eval_data, evaluated, asked_with=asked_with, names=names)
                 asked = _evaluation(scored, request)
                 evaluation = EvalSpec(benchmark=name, fold=fold, part=request.part, side=asked, limit=request.limit)
                 for method in request.methods:
@@ -129,6 +149,7 @@ def plan(request: Request) -> list[Run]:
                         weights=request.weights,
                         limit=request.limit,
                     )
+                    protocol_of(train, evaluation)  # refuses what cannot be measured before anything is trained
                     runs.append(Run(train, evaluation))
     return runs
 
@@ -264,6 +285,17 @@ def _clip(method: str, asked: ClipId | None) -> ClipId | None:
 def _default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
     builtin = clip is None or clip.pretrained == BUILTIN
     return "trial" if bench.photos and builtin and bench.trial is not None else "native"
+
+
+def _check_year(request: Request) -> None:
+    names = tuple(dict.fromkeys(request.benchmarks))
+    if request.data.year and not any(benchmark(name).split.years for name in names):
+        raise UserError(f"--year {request.data.year}: {', '.join(names)} have one edition only; leave --year out")
+
+
+def _check_background(bench: Benchmark, request: Request) -> None:
+    if dict(request.inference).get("background") == "class" and bench.split.background_id != 0:
+        raise UserError(f"{bench.name}: its masks have no background to score; leave --background out")
 
 
 def _inference(inference: Inference, request: Request) -> Inference:

@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.evaluate import Evaluation
 from benchmarks.metrics import summary
+from benchmarks.protocol import BACKGROUND
 from benchmarks.spec import protocol_of
 from benchmarks.train import Curve
 from results.launch.plan import Run
@@ -19,7 +20,7 @@ def result_of(
 ) -> Result:
     """Metrics at the method's own shift, without, and at the best; counts per class; what identifies the run."""
     side = run.evaluation.side
-    seen = [name in set(side.seen) for name in side.classes]
+    seen = [name in {*side.seen, BACKGROUND} for name in side.scored]
     metrics = [summary(matrix, seen, side.absent_class) for matrix in evaluation.matrices]
     scores = [
         Scores(
@@ -43,7 +44,7 @@ def result_of(
         best=max(scores, key=lambda s: -1.0 if s.hiou is None else s.hiou),
         classes=tuple(
             ClassCounts(name=name, seen=seen[i], tp=own.tp[i], fp=own.fp[i], fn=own.fn[i], iou=_known(own.iou[i]))
-            for i, name in enumerate(side.classes)
+            for i, name in enumerate(side.scored)
         ),
         images=evaluation.images,
         labelled_pixels=int(evaluation.matrices[evaluation.own_index].sum()),

@@ -50,9 +50,9 @@ def test_every_benchmark_and_fold(name: str, setting: str) -> None:
     split = load_split(name)
     for fold in split.folds:
         table = training_table(split, fold, setting=setting)
-        vocabulary = fold.seen if setting == "inductive" else split.classes
+        vocabulary = fold.seen if setting == "inductive" else fold.classes
         for name_, id_ in zip(split.classes, split.ids, strict=True):
-            if name_ in fold.seen or setting == "fully-supervised":
+            if name_ in fold.seen or (setting == "fully-supervised" and name_ in fold.classes):
                 assert vocabulary[table[id_]] == name_
             else:
                 assert table[id_] >= UNSEEN_EXTENT
@@ -123,3 +123,16 @@ def test_wrong_choices() -> None:
     with pytest.raises(ValueError, match="other classes"):
         training_table(PASCAL, load_split("shapes-5i").fold(0), setting="inductive")
     assert labels.IGNORED == 255
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_tune_folds_know_nothing_of_the_tested_classes(setting: str) -> None:
+    """Fails when a class on which the fold is tested has a label, or is scored, while constants are chosen."""
+    split = load_split("pascal-5i-tune")
+    for fold, tested in zip(split.folds, PASCAL.folds, strict=True):
+        ids = [split.ids[split.classes.index(name)] for name in tested.unseen]
+        assert not set(tested.unseen) & set(fold.classes)
+        assert set(training_table(split, fold, setting=setting)[ids].tolist()) == {255}
+        truth = evaluation_table(split, fold)
+        assert set(truth[ids].tolist()) == {255}
+        assert {fold.classes[truth[i]] for i in split.ids if i not in ids} == set(fold.classes)

@@ -34,6 +34,7 @@ TRAIN = OTHERS | {
 EVALUATION = OTHERS | {
     "kind": ["episodic-binary"],
     "background": ["class"],
+    "background_below": [0.25],
     "absent_class": ["skip-absent-in-truth"],
     "inference.short_side": [520],
     "inference.window": [640],
@@ -64,6 +65,10 @@ def changed(protocol: Protocol, side: str, path: str, other: Any) -> Protocol:
     for name in above:
         place = place[name]
     place[last] = other
+    if path == "background":  # it comes with a threshold
+        place["background_below"] = 0.5
+    if path == "background_below":
+        place["background"] = "class"
     if path == "classes":  # the names of the classes stand in two more places
         data[side]["queries"]["texts"] = other
         data[side]["seen"] = [name for name in other if name not in ("cow",)]
@@ -132,6 +137,51 @@ def test_unseen_is_the_rest_in_order(example) -> None:
     side = example["protocol"].train
     assert side.unseen == ("cow",)
     assert side.model_copy(update={"seen": ("dog",)}).unseen == ("cat", "cow", "bus")
+
+
+def test_background_needs_its_threshold(example) -> None:
+    """Fails when scoring with background does not say what background is, or a benchmark gets two backgrounds."""
+    side = example["protocol"].evaluation
+    for change in ({"background": "class"}, {"background_below": 0.5}):
+        with pytest.raises(UserError, match="--background-below"):
+            EvalSide.parse(side.model_dump(mode="json") | change, source="test")
+    scored = {"background": "class", "background_below": 0.0}
+    names = {"classes": ["background", "dog", "cow", "bus"], "seen": ["background"]}
+    assert EvalSide.parse(side.model_dump(mode="json") | scored, source="test").scored == (*NAMES, "background")
+    assert side.scored == tuple(NAMES)
+    with pytest.raises(UserError, match="one of the classes already"):
+        EvalSide.parse(side.model_dump(mode="json") | scored | names, source="test")
+    with pytest.raises(UserError, match="of their own"):
+        EvalSide.parse(side.model_dump(mode="json") | scored | {"kind": "episodic-binary"}, source="test")
+
+
+def test_train2017_with_val2014_is_refused(example) -> None:
+    """Fails when a model is scored on COCO images that it was trained on."""
+    train, evaluation = example["train"], example["evaluation"]
+
+    def pair(of_training: str, of_evaluation: str) -> Protocol:
+        sides = []
+        for side, year in ((train.side, of_training), (evaluation.side, of_evaluation)):
+            data = side.data.model_copy(update={"dataset": "coco", "year": year})
+            sides.append(side.model_copy(update={"data": data}))
+        return protocol_of(
+            train.model_copy(update={"side": sides[0]}), evaluation.model_copy(update={"side": sides[1]})
+        )
+
+    with pytest.raises(UserError, match="train2017 and scored on val2014") as raised:
+        pair("2017", "2014")
+    assert "\n" not in str(raised.value)
+    assert len({pair(*years).hash for years in (("2014", "2014"), ("2017", "2017"), ("2014", "2017"))}) == 3
+
+
+def test_hashes_of_stored_records() -> None:
+    """Fails when a default protocol's hash moves: every stored record would stand alone."""
+    bench, data = benchmark("shapes-5i"), Data()
+    assert of("shapes-5i", 0).family.startswith("2df2d7528066")
+    assert of("shapes-5i", 0).hash.startswith("a97553d3954b")
+    assert of("pascal-5i", 3).hash.startswith("af87cb98e662")
+    assert of("pascal-5i", 3).family.startswith("bfd14f99c32d")
+    assert source(bench, "val", data).year == ""
 
 
 def of(name: str, fold: int) -> Protocol:

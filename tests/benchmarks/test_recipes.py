@@ -77,3 +77,14 @@ def test_compared_methods_share_their_recipe() -> None:
     for bench, scale in PLACES:
         recipes = [recipe_for(method, bench, scale)[0].model_copy(update={"name": ""}) for method in TRAINED]
         assert len({recipe.digest() for recipe in recipes}) == 1
+
+
+def test_zegclip_elsewhere() -> None:
+    """Fails when COCO is trained as long as VOC, with VOC's prompts, or a training nobody published is called paper."""
+    stuff, config = recipe_for("zegclip", "coco-stuff-156-15", "native")
+    assert (stuff.name, stuff.iterations, config) == ("paper", 80_000, {"prompt_tokens": 100})
+    things, config = recipe_for("zegclip", "coco-20i", "native")
+    assert (things.name, things.iterations, config) == ("zegclip's", 80_000, {"prompt_tokens": 100})
+    context, config = recipe_for("zegclip", "context-50-10", "native")
+    assert (context.name, context.iterations, config) == ("followers'", 40_000, {})
+    assert recipe_for("zegclip-baseline", "coco-stuff-156-15", "native")[0].name == "zegclip's"

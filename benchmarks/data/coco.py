@@ -1,0 +1,149 @@
+"""COCO 2014 and 2017 in their official layouts: things drawn from instances_*.json, and COCO-Stuff's pixel maps.
+
+Lin et al., ECCV 2014; Caesar et al., "COCO-Stuff: Thing and Stuff Classes in Context", CVPR 2018. Ids of images are the
+twelve digits that file names end in, the same in both editions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.data.folders import FolderReader, Part, below, files
+from benchmarks.data.instances import RULE, Picture, Prepared, prepared
+from splits.errors import DataError
+from splits.loader import Split, read_facts, read_list, without
+
+PLACES: Final = ("coco", "COCO", "coco{year}", "COCO{year}", ".")  # below a data root
+INSIDE: Final = ("", "images/")  # of images, below that
+ANNOTATIONS: Final = "annotations/instances_{part}{year}.json"
+MAPS: Final = ("stuffthingmaps", "stuffthingmaps_trainval2017", "annotations")  # of COCO-Stuff's masks
+STUFF_RULE: Final = "stuffthingmaps"
+SOURCE: Final = (
+    "the images of {part} {year} and annotations_trainval{year}.zip from https://cocodataset.org/#download, unpacked "
+    "side by side"
+)
+STUFF_SOURCE: Final = (
+    "train2017.zip and val2017.zip from https://cocodataset.org/#download, and stuffthingmaps_trainval2017.zip from "
+    "https://github.com/nightrome/cocostuff unpacked as stuffthingmaps"
+)
+
+
+class CocoReader(FolderReader):
+    """COCO things: 0 is background, 1..80 the classes. The masks are drawn when first needed."""
+
+    def __init__(self, part: Part, split: Split, made: Prepared, *, subset: bool, year: str) -> None:
+        super().__init__(part, split.legal_ids, RULE, subset=subset, year=year)
+        self._made = made
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """Every entry of the instances file."""
+        return self._made.pictures
+
+    def prepare(self, watch: Callable[[int, int], None] = lambda done, total: None, jobs: int = 1) -> None:
+        """Draw the masks of the whole instances file, once."""
+        self._made.draw(watch, jobs)
+
+    def mask_path(self, index: int) -> Path:
+        """Where the drawn mask lies; drawn now if need be."""
+        self._made.draw()
+        return super().mask_path(index)
+
+
+def open_coco(split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
+    """COCO things of one edition."""
+    official = _official(split, part)
+    folder = _found(split, roots, official, year, SOURCE)
+    made = prepared((folder / ANNOTATIONS.format(part=official, year=year)).resolve())
+    images = _images(folder, f"{official}{year}")
+    pictures = {picture.id: picture for picture in made.pictures}
+    listed, count = _listed(split, part, tuple(pictures), _count(official, year))
+    _check_edition(split, listed, pictures, made.source)
+    there = files(images, ".jpg")  # by whole name: 2014's begin with COCO_train2014_
+    here = Part(
+        name=f"{split.name} {part}",
+        listed=listed,
+        count=count,
+        images={i: there[p.file[:-4]] for i, p in pictures.items() if p.file[:-4] in there},
+        masks={id_: made.masks / f"{id_}.png" for id_ in pictures},  # every image of the file has one, if an empty one
+        where=lambda id_: (images / (pictures[id_].file if id_ in pictures else f"*{id_}.jpg"), made.source),
+        root=folder,
+        source=SOURCE.format(part=official, year=year),
+    )
+    return CocoReader(here, split, made, subset=subset, year=year)
+
+
+def _check_edition(split: Split, listed: Sequence[str], pictures: Collection[str], source: Path) -> None:
+    if not any(id_ in pictures for id_ in listed):
+        raise DataError(
+            f"{split.name}: none of the {len(listed)} listed images is in {source}; is it the file of another part or "
+            "edition?"
+        )
+
+
+def open_stuff(split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
+    """COCO-Stuff: the 182 ids of the pixel maps from 0 (11 of them never used), 255 unlabelled."""
+    official = _official(split, part)
+    name = f"{official}{year}"
+    folder = _found(split, roots, official, year, STUFF_SOURCE)
+    images, maps = _images(folder, name), _maps(folder, name)
+    found, masks = files(images, ".jpg"), files(maps, ".png")
+    listed, count = _listed(split, part, tuple(sorted(found.keys() | masks.keys())), _count(official, year))
+    here = Part(
+        name=f"{split.name} {part}",
+        listed=listed,
+        count=count,
+        images=found,
+        masks=masks,
+        where=lambda id_: (images / f"{id_}.jpg", maps / f"{id_}.png"),
+        root=folder,
+        source=STUFF_SOURCE,
+    )
+    return FolderReader(here, split.legal_ids, STUFF_RULE, subset=subset, year=year)
+
+
+def _official(split: Split, part: str) -> str:
+    """The official part that the images of a benchmark's part lie in."""
+    if part not in ("train", "val"):
+        raise DataError(f"{split.name} has no part {part!r}; COCO has: train, val")
+    return split.val_from if part == "val" else part
+
+
+def _count(official: str, year: str) -> int:
+    return read_facts("coco_editions")[year][official]["images"]
+
+
+def _listed(split: Split, part: str, there: tuple[str, ...], count: int) -> tuple[tuple[str, ...], int]:
+    """The ids of a part, in order, and how many there should be: a shipped list's, else the data set's own."""
+    if part == "train" and split.train_without:
+        return without(there, split.train_without), count - len(read_list(split.train_without))
+    shipped = split.listed(part)
+    return (there, count) if shipped is None else (shipped, len(shipped))
+
+
+def _found(split: Split, roots: Sequence[Path], official: str, year: str, source: str) -> Path:
+    """The folder that holds the images of an edition's part, or DataError that says what is there instead."""
+    name = f"{official}{year}"
+    folders = below(roots, [place.format(year=year) for place in PLACES])
+    found = next((f for f in folders if _images(f, name).is_dir()), None)
+    if found is not None:
+        return found
+    others = [y for y in ("2014", "2017") if y != year and any(_images(f, f"{official}{y}").is_dir() for f in folders)]
+    hint = f"there is COCO {others[0]}: give --year {others[0]}, " if others and others[0] in split.years else ""
+    looked = ", ".join(str(f / name) for f in folders)
+    raise DataError(
+        f"{split.name}: no COCO {year} found; {hint}looked for {looked}; "
+        f"put there {source.format(part=official, year=year)}"
+    )
+
+
+def _images(folder: Path, name: str) -> Path:
+    """Where the images of a part lie below a folder; the plain place where they lie nowhere."""
+    return next((folder / i / name for i in INSIDE if (folder / i / name).is_dir()), folder / name)
+
+
+def _maps(folder: Path, name: str) -> Path:
+    """Where COCO-Stuff's pixel maps lie; the first place where they lie nowhere."""
+    return next((folder / m / name for m in MAPS if (folder / m / name).is_dir()), folder / MAPS[0] / name)

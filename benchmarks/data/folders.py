@@ -1,0 +1,117 @@
+"""Readers of data sets in which each image and each mask is a file: what is there is found by one listing a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.data.reader import Reader, Sample, paired, read_image, read_mask
+from splits.errors import DataError
+
+
+@dataclass(frozen=True)
+class Part:
+    """The files of one part of a data set, before anybody asked whether they are complete."""
+
+    name: str  # of benchmark and part, for messages
+    listed: tuple[str, ...]  # ids, in order
+    count: int  # ids of the official part: more than are listed where the list itself is cut
+    images: Mapping[str, Path]  # of the ids whose image is there
+    masks: Mapping[str, Path]
+    where: Callable[[str], tuple[Path, Path]]  # image and mask of any id, as they should be
+    root: Path
+    source: str  # where the full set comes from
+
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The listed ids with both files, in order."""
+        return tuple(id_ for id_ in self.listed if id_ in self.images and id_ in self.masks)
+
+    def missing(self) -> Iterable[Path]:
+        """Every file that a listed id lacks."""
+        for id_ in self.listed:
+            image, mask = self.where(id_)
+            if id_ not in self.images:
+                yield image
+            if id_ not in self.masks:
+                yield mask
+
+
+class FolderReader(Reader):
+    """Reads a `Part`.
+
+    subset: take the listed ids that are present, in the list's order, and mark the reader partial. Without it a
+    missing file is a DataError. Every mask is checked for ids and size when it is read.
+    """
+
+    def __init__(
+        self, part: Part, legal_ids: frozenset[int], mask_rule: str, *, subset: bool = False, year: str = ""
+    ) -> None:
+        present = part.present
+        if len(present) < part.count and not (subset and present):
+            raise DataError(_incomplete(part, present))
+        self.part, self.legal_ids, self.mask_rule, self.year = part, legal_ids, mask_rule, year
+        self.ids, self.partial = present, len(present) < part.count
+
+    def image_path(self, index: int) -> Path:
+        """Where the image `ids[index]` lies."""
+        return self.part.images[self.ids[index]]
+
+    def mask_path(self, index: int) -> Path:
+        """Where its mask lies."""
+        return self.part.masks[self.ids[index]]
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The mask of `ids[index]` alone."""
+        return read_mask(self.mask_path(index), self.legal_ids)
+
+    def read(self, index: int) -> Sample:
+        """One photo with its mask in the data set's own ids."""
+        return paired(self.ids[index], read_image(self.image_path(index)), self.mask(index))
+
+
+def files(folder: Path, suffix: str, *, prefix: str = "") -> dict[str, Path]:
+    """Id to file for everything in a folder that is named `<prefix><id><suffix>`; empty where there is no folder."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if e.name.startswith(prefix) and e.name.endswith(suffix)]
+    return {name[len(prefix) : len(name) - len(suffix)]: folder / name for name in names}
+
+
+def first_with(folders: Iterable[Path], *needed: str) -> Path | None:
+    """The first folder that holds all of `needed`, or None."""
+    return next((f for f in folders if all((f / name).exists() for name in needed)), None)
+
+
+def below(roots: Sequence[Path], places: Iterable[str]) -> list[Path]:
+    """Every place below every root, in the order of the roots."""
+    places = tuple(places)
+    return [root / place for root in roots for place in places]
+
+
+def read_ids(path: Path) -> tuple[str, ...]:
+    """The first word of each line of a data set's own image list; raises DataError where it cannot be read."""
+    try:
+        return tuple(line.split()[0] for line in path.read_text().splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"image list {path} cannot be read ({error}); copy it again") from None
+
+
+def _incomplete(part: Part, present: tuple[str, ...]) -> str:
+    lacking = next(iter(part.missing()), None)
+    if lacking is None:
+        what = f" (the data set's own list holds {len(part.listed)})"
+    else:
+        what = f", first {lacking.relative_to(part.root) if lacking.is_relative_to(part.root) else lacking}"
+    return (
+        f"{part.name}: {part.count - len(present)} of {part.count} images or their masks are missing under "
+        f"{part.root}{what}; "
+        + ("give --subset to use those that are there, or " if present else "")
+        + f"put the full set there ({part.source})"
+    )

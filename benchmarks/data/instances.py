@@ -1,0 +1,200 @@
+"""COCO's instance annotations as index masks: drawn once by one rule, kept as PNGs beside an index of the images.
+
+Overlapping objects cannot all be kept in one index mask, so the rule that draws them is part of the protocol (RULE).
+Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014; decoding is pycocotools'.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.data.cache import cache_folder, only_one
+from benchmarks.data.parallel import mapped
+from splits.errors import DataError
+from splits.loader import read_facts
+
+RULE: Final = "instances in file order, later over earlier, all polygons, crowds skipped"
+VERSION: Final = 1  # raised whenever the same rule comes to draw other masks
+ID: Final = "{:012d}"  # an image id as COCO's file names have it; the same in every edition
+
+Watch = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One entry of an instances file."""
+
+    id: str
+    file: str
+    height: int
+    width: int
+    annotated: bool  # has it any object, crowds included?
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What was made of one instances file."""
+
+    source: Path
+    folder: Path
+    pictures: tuple[Picture, ...]  # by id
+
+    @property
+    def masks(self) -> Path:
+        """The folder of drawn masks; there whole or not at all."""
+        return self.folder / "masks"
+
+    def draw(self, watch: Watch = lambda done, total: None, jobs: int = 1) -> None:
+        """Draw all masks, unless they are there. Of several processes one draws and the others wait."""
+        if self.masks.is_dir():
+            return
+        with only_one(self.masks):
+            if self.masks.is_dir():
+                return
+            temporary = Path(tempfile.mkdtemp(dir=self.folder, prefix=".masks-"))
+            try:
+                _draw_all(_tasks(self), temporary, watch, jobs)
+                os.replace(temporary, self.masks)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+
+
+@cache
+def prepared(source: Path) -> Prepared:
+    """The index of an instances file, made at first use and found again by the file's content.
+
+    Raises DataError where the file is missing, is no instances file, or lacks one of the 80 categories.
+    """
+    folder = cache_folder() / "coco" / f"{_sha256(source)[:16]}-{VERSION}"
+    index = folder / "index.json"
+    if not index.is_file():
+        with only_one(folder):
+            if not index.is_file():
+                _write_index(index, _read(source))
+    pictures = json.loads(index.read_text())
+    return Prepared(source, folder, tuple(Picture(*row) for row in pictures))
+
+
+def draw(annotations: Sequence[dict[str, Any]], height: int, width: int) -> NDArray[np.uint8]:
+    """`(height, width)` index mask of one image: 0 background, 1..80 the classes in COCO's order, by RULE.
+
+    Raises DataError for a category that is none of the 80, or a segmentation that cannot be decoded.
+    """
+    from pycocotools import mask as rle
+
+    class_of = _class_of()
+    mask = np.zeros((height, width), dtype=np.uint8)
+    for annotation in annotations:
+        if annotation.get("iscrowd"):
+            continue
+        if annotation["category_id"] not in class_of:
+            raise DataError(
+                f"annotation {annotation.get('id')} is of category {annotation['category_id']}, expected one of "
+                "COCO's 80; is this another data set's file?"
+            )
+        shape = annotation["segmentation"]
+        try:
+            runs = shape if isinstance(shape, dict) and isinstance(shape["counts"], str | bytes) else None
+            runs = runs or rle.frPyObjects(shape, height, width)
+            mask[rle.decode(rle.merge(runs) if isinstance(runs, list) else runs) > 0] = class_of[
+                annotation["category_id"]
+            ]
+        except Exception as error:  # pycocotools raises bare ones
+            raise DataError(f"annotation {annotation.get('id')} cannot be drawn ({error})") from None
+    return mask
+
+
+@cache
+def _class_of() -> dict[int, int]:
+    """Category id (1..90, with gaps) to class (1..80)."""
+    facts = read_facts("coco_20i")
+    return {id_: facts["class_ids_1based"][name] for name, id_ in facts["coco_category_ids"].items()}
+
+
+def _read(source: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(source.read_bytes())
+    except FileNotFoundError:
+        raise DataError(f"{source} is missing") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source} cannot be read ({error}); the file is broken: copy it again") from None
+    if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= data.keys():
+        raise DataError(f"{source} is no instances file: expected images, annotations and categories in it")
+    there = {(category["id"], category["name"]) for category in data["categories"]}
+    wanted = [(id_, name) for name, id_ in read_facts("coco_20i")["coco_category_ids"].items()]
+    if lacking := [f"{name} ({id_})" for id_, name in wanted if (id_, name) not in there]:
+        raise DataError(
+            f"{source}: {len(lacking)} of COCO's 80 categories are missing: {', '.join(lacking[:5])}"
+            f"{', ...' if len(lacking) > 5 else ''}; use the official file as downloaded"
+        )
+    return data
+
+
+def _write_index(index: Path, data: dict[str, Any]) -> None:
+    annotated = {annotation["image_id"] for annotation in data["annotations"]}
+    rows = sorted(
+        (ID.format(i["id"]), i["file_name"], i["height"], i["width"], i["id"] in annotated) for i in data["images"]
+    )
+    index.parent.mkdir(parents=True, exist_ok=True)
+    temporary = index.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps(rows))
+    os.replace(temporary, index)
+
+
+Task = tuple[Picture, list[dict[str, Any]]]
+
+
+def _tasks(made: Prepared) -> list[Task]:
+    of_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for annotation in _read(made.source)["annotations"]:
+        of_image[ID.format(annotation["image_id"])].append(annotation)
+    return [(picture, of_image[picture.id]) for picture in made.pictures]
+
+
+def _draw_all(tasks: list[Task], folder: Path, watch: Watch, jobs: int) -> None:
+    drawn = mapped(_draw_one, tasks, jobs=jobs, start=_go_to, start_arguments=(folder,))
+    for done, error in enumerate(drawn, 1):
+        if error:
+            raise DataError(error)
+        watch(done, len(tasks))
+
+
+_FOLDER = Path()
+
+
+def _go_to(folder: Path) -> None:
+    global _FOLDER
+    _FOLDER = folder
+
+
+def _draw_one(task: Task) -> str:
+    """Writes one mask; the reason where there is none, since an error of a worker would come with its trace."""
+    picture, annotations = task
+    try:
+        mask = draw(annotations, picture.height, picture.width)
+    except DataError as error:
+        return f"image {picture.id}: {error}"
+    Image.fromarray(mask).save(_FOLDER / f"{picture.id}.png")
+    return ""
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from None

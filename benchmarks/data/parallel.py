@@ -1,0 +1,43 @@
+"""One function over many files, on several processes where that helps, results in order."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+CHUNK = 32
+FEW = 64  # fewer items are not worth a pool
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def mapped(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    jobs: int = 1,
+    start: Callable[..., None] | None = None,
+    start_arguments: tuple[Any, ...] = (),
+) -> Iterator[Result]:
+    """`function` of each item, in order. `start` is called once in every process before that.
+
+    More than one job is for commands alone: a program that calls this has to guard its main module.
+    """
+    jobs = min(jobs, max(1, len(items) // FEW))
+    if jobs == 1:
+        if start is not None:
+            start(*start_arguments)
+        yield from map(function, items)
+        return
+    with ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("forkserver"), initializer=start, initargs=start_arguments
+    ) as pool:
+        yield from pool.map(function, items, chunksize=CHUNK)
