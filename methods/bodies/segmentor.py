@@ -24,6 +24,8 @@ from methods.bodies.published import Architecture
 from methods.bodies.weights import load_backbone
 from methods.configs.bodies import BatchNormMode
 
+POOLING_HEADS = ("DepthwiseSeparableASPPHead", "UPerHead")  # BatchNorm on one value per picture and channel
+
 
 class Segmentor(Body):
     """Backbone and decode head without auxiliary heads; names of parameters are mmsegmentation's."""
@@ -33,7 +35,8 @@ class Segmentor(Body):
         super().__init__(
             name=name, out_channels=out_channels, stride=architecture.stride, paramwise=architecture.paramwise
         )
-        self.fixed_statistics = False
+        self.synchronised = self.fixed_statistics = False
+        self.fewest = 2 if architecture.decode_head["type"] in POOLING_HEADS else 1  # pictures per pass in training
         with quiet():
             self.backbone = MODELS.build(architecture.backbone)
             self.decode_head = MODELS.build(architecture.decode_head | {"num_classes": out_channels})
@@ -48,7 +51,8 @@ class Segmentor(Body):
 
     def set_batch_norm(self, mode: BatchNormMode) -> None:
         """How BatchNorm learns; raises ValueError where a mode would change nothing."""
-        if mode == "sync":
+        self.synchronised = mode == "sync"
+        if self.synchronised:
             nn.SyncBatchNorm.convert_sync_batchnorm(self)
         if mode == "fixed" and not any(isinstance(m, nn.BatchNorm2d) for m in self.backbone.modules()):
             raise ValueError(f"the backbone of {self.name} has no BatchNorm whose statistics could be fixed")
@@ -68,6 +72,11 @@ class Segmentor(Body):
 
         SETR pads sides to whole patches at the right and below; those positions are cut off again.
         """
+        if self.training and len(pixels) < self.fewest and not self.synchronised:
+            raise ValueError(
+                f"{self.name} learns from {self.fewest} pictures or more at once, since its head normalises one value "
+                f"per picture and channel; got {len(pixels)}: raise the batch, or choose batch_norm 'sync' on ranks"
+            )
         height, width = (-(-side // self.stride) for side in pixels.shape[-2:])
         return self.decode_head(self.backbone(pixels))[..., :height, :width]
 

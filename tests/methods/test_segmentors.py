@@ -210,6 +210,17 @@ def test_batch_norm_modes_that_would_change_nothing():
         build_body("small", out_channels=4, batch_norm="sync")
 
 
+@pytest.mark.parametrize("name", SMALLER)
+def test_one_picture_at_once(name):
+    """Fails if a head that cannot learn from one picture ends in BatchNorm's own words, or another is refused."""
+    body = make(name).train()
+    if name in ("deeplabv3plus-r50", "swin-t"):
+        with pytest.raises(ValueError, match=rf"{name} learns from 2 pictures or more at once.*got 1: raise the batch"):
+            body(pixels(1, 3, 64, 64))
+        body.eval()
+    assert body(pixels(1, 3, 64, 64)).isfinite().all()
+
+
 def test_mmsegmentation_is_loaded_only_where_it_is_needed():
     """Fails if the small body waits for mmsegmentation, or a plan that names bodies for torch."""
     for code, absent in (
