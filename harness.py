@@ -148,6 +148,31 @@ def _parser() -> argparse.ArgumentParser:
     _stored(shown)
     _tables(shown)
     shown.set_defaults(command=tables)
+    _lookers(commands)
+    drawn = commands.add_parser("picture", help="predictions of finished runs beside image and truth, as PNG")
+    _grid(drawn)
+    _evaluation(drawn)
+    drawn.add_argument("--images", type=_positive, default=6, metavar="N", help="rows of the sheet; default: 6")
+    drawn.add_argument(
+        "--choose",
+        default="spread",
+        choices=["spread", "first"],
+        help="spread: from the worst to the best scored image, evenly by rank (default); first: the first ones",
+    )
+    drawn.add_argument(
+        "--out", type=Path, default=ROOT / "results" / "figures", metavar="DIR", help="default: results/figures"
+    )
+    drawn.set_defaults(command=picture)
+    listed = commands.add_parser("list", help="the methods and benchmarks there are")
+    listed.add_argument("what", nargs="?", choices=["methods", "benchmarks"])
+    listed.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")
+    listed.set_defaults(command=list_things)
+    _data(commands.add_parser("data", help="look at a data set, or make it ready"))
+    return parser
+
+
+def _lookers(commands: argparse._SubParsersAction) -> None:
+    """The other commands on stored records."""
     held = commands.add_parser("compare", help="is one method better than another? paired, with intervals")
     held.add_argument("compared", nargs="+", metavar="A B", help="methods or rows of a table; A against each other one")
     _stored(held)
@@ -177,20 +202,6 @@ def _parser() -> argparse.ArgumentParser:
     _stored(told)
     told.add_argument("--out", type=Path, required=True, metavar="FILE", help="ending in .csv or .parquet")
     told.set_defaults(command=export)
-    drawn = commands.add_parser("picture", help="predictions of finished runs beside image and truth, as PNG")
-    _grid(drawn)
-    _evaluation(drawn)
-    drawn.add_argument("--images", type=_positive, default=6, metavar="N", help="rows of the sheet; default: 6")
-    drawn.add_argument(
-        "--out", type=Path, default=ROOT / "results" / "figures", metavar="DIR", help="default: results/figures"
-    )
-    drawn.set_defaults(command=picture)
-    listed = commands.add_parser("list", help="the methods and benchmarks there are")
-    listed.add_argument("what", nargs="?", choices=["methods", "benchmarks"])
-    listed.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")
-    listed.set_defaults(command=list_things)
-    _data(commands.add_parser("data", help="look at a data set, or make it ready"))
-    return parser
 
 
 def _data(parser: argparse.ArgumentParser) -> None:

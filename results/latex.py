@@ -47,24 +47,7 @@ def latex(table: Table) -> str:
     notes = [r"\begin{itemize}\footnotesize", *(rf"\item {escaped(note)}" for note in table.notes), r"\end{itemize}"]
     notes = notes if table.notes else []
     if table.long:
-        return _lines(
-            PREAMBLE,
-            rf"\begin{{longtable}}{{{alignment}}}",
-            rf"{caption}\\",
-            r"\toprule",
-            header,
-            r"\midrule",
-            r"\endfirsthead",
-            r"\toprule",
-            header,
-            r"\midrule",
-            r"\endhead",
-            r"\bottomrule",
-            r"\endfoot",
-            *body,
-            r"\end{longtable}",
-            *notes,
-        )
+        return _long(alignment, caption, header, body, notes)
     return _lines(
         PREAMBLE,
         r"\begin{table}",
@@ -80,6 +63,15 @@ def latex(table: Table) -> str:
         *notes,
         r"\end{table}",
     )
+
+
+def _long(alignment: str, caption: str, header: str, body: list[str], notes: list[str]) -> str:
+    """A longtable: its header is repeated on each page."""
+    head = [r"\toprule", header, r"\midrule"]
+    first = [rf"{caption}\\", *head, r"\endfirsthead"]
+    foot = [*head, r"\endhead", r"\bottomrule", r"\endfoot"]
+    begin = rf"\begin{{longtable}}{{{alignment}}}"
+    return _lines(PREAMBLE, begin, *first, *foot, *body, r"\end{longtable}", *notes)
 
 
 def escaped(text: str) -> str:

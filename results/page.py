@@ -208,8 +208,8 @@ def _errors(part: Content, names: Mapping[Any, str], readings: Mapping[int, Read
         columns.append(Column(kind, partial(_share, key=kind), value=partial(_percent, key=kind)))
     columns.append(Column("area under S-U", partial(_area, key="area"), value=partial(_number, key="area")))
     note = (
-        "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under U against S over "
-        "the shifts swept, both as fractions, nothing added at the ends. Means over all runs."
+        "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under U against "
+        "S over the shifts swept, both as fractions, nothing added at the ends. Means over all runs."
     )
     return Table(f"{title}: errors and calibration", pd.DataFrame(rows), tuple(columns), (note,), None, name="errors")
 

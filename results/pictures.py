@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -25,6 +26,17 @@ def palette(classes: int) -> NDArray[np.uint8]:
     return table
 
 
+def _outline(axis: Axes, truth: NDArray[np.uint8], seen: Sequence[bool]) -> None:
+    """The borders of seen and of unseen objects."""
+    for kind, colour in ((True, "black"), (False, "red")):
+        inside = np.isin(truth, [index for index, flag in enumerate(seen) if flag is kind])
+        if inside.any():
+            padded = np.pad(inside, 1).astype(float)  # an object at the edge is outlined there too
+            height, width = inside.shape
+            across, down = np.arange(-1, width + 1), np.arange(-1, height + 1)
+            axis.contour(across, down, padded, levels=[0.5], colors=colour, linewidths=1.0)
+
+
 def contact_sheet(
     rows: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.uint8], Sequence[NDArray[np.int64]]]],
     columns: Sequence[str],
@@ -34,7 +46,8 @@ def contact_sheet(
 ) -> None:
     """Save a sheet: a row for each `(id, image (H, W, 3), truth (H, W), predictions (H, W) each)`.
 
-    Predictions are shown where the truth counts; a mark names the classes that were not seen in training.
+    Predictions are shown where the truth counts. On image and truth, objects of classes that were not seen in training
+    are outlined in red, others in black.
     """
     colours = palette(len(classes))
     titles = ["image", "truth", *columns]
@@ -48,6 +61,8 @@ def contact_sheet(
             axis.imshow(picture, interpolation="nearest")
             axis.set_xticks([])
             axis.set_yticks([])
+        for axis in axes[:2]:
+            _outline(axis, truth, seen)
         axes[0].set_ylabel(name, fontsize=7)
     for axis, title in zip(grid[0], titles, strict=True):
         axis.set_title(title, fontsize=8)

@@ -86,24 +86,12 @@ def cost_table(content: Content, title: str, names: Names) -> list[Table]:
             how = (run.provenance.device, run.provenance.threads, run.costs.micro_batch)
             groups.setdefault(how, []).append(run)
         rows += [_cost_row(name, *how, groups[how]) for how in sorted(groups)]
-    frame = pd.DataFrame(rows)
-    columns = [
-        Column("method", partial(_text, key="name"), numeric=False),
-        Column("device", _device, numeric=False),
-        Column("trainable", partial(_millions, key="trainable"), value=partial(_number, key="trainable")),
-        Column("authors' count", partial(_millions, key="published"), value=partial(_number, key="published")),
-        Column("all", partial(_millions, key="total"), value=partial(_number, key="total")),
-        Column("GMACs", partial(_figure, key="gmacs", form=".3g"), value=partial(_number, key="gmacs")),
-    ]
-    for key, header, form in _MEASURED:
-        columns.append(Column(header, partial(_figure, key=key, form=form), value=partial(_number, key=key)))
-    columns.append(Column("runs", partial(_text, key="runs"), value=partial(_number, key="runs")))
     sizes = sorted({run.costs.gmacs_at for run in content.records if run.costs.gmacs_at})
     return [
         Table(
             title=f"{title}: costs",
-            frame=frame,
-            columns=tuple(columns),
+            frame=pd.DataFrame(rows),
+            columns=_cost_columns(),
             notes=(
                 "Parameters in millions: those that are trained, the count that the method's authors would state for "
                 "this configuration (unused ones included; – where they published no way of counting), and all.",
@@ -118,6 +106,21 @@ def cost_table(content: Content, title: str, names: Names) -> list[Table]:
             name="costs",
         )
     ]
+
+
+def _cost_columns() -> tuple[Column, ...]:
+    columns = [
+        Column("method", partial(_text, key="name"), numeric=False),
+        Column("device", _device, numeric=False),
+        Column("trainable", partial(_millions, key="trainable"), value=partial(_number, key="trainable")),
+        Column("authors' count", partial(_millions, key="published"), value=partial(_number, key="published")),
+        Column("all", partial(_millions, key="total"), value=partial(_number, key="total")),
+        Column("GMACs", partial(_figure, key="gmacs", form=".3g"), value=partial(_number, key="gmacs")),
+    ]
+    for key, header, form in _MEASURED:
+        columns.append(Column(header, partial(_figure, key=key, form=form), value=partial(_number, key=key)))
+    columns.append(Column("runs", partial(_text, key="runs"), value=partial(_number, key="runs")))
+    return tuple(columns)
 
 
 _MEASURED = (

@@ -28,6 +28,7 @@ from splits.loader import load_split
 
 Kind = Literal["main", "ablations", "classes", "costs", "published"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+DEFAULT: tuple[Kind, ...] = ("main", "ablations", "published")
 HEADERS = {
     "pacc": "pAcc",
     "miou_seen": "mIoU(S)",
@@ -49,7 +50,7 @@ def build_tables(
     by: By = "method",
     states: Mapping[str, str] | None = None,
     stale: frozenset[str] = frozenset(),
-    show: Collection[Kind] = ("main", "ablations"),
+    show: Collection[Kind] = DEFAULT,
 ) -> list[Table]:
     """The tables of each benchmark, part and protocol family among the records, in a fixed order.
 

@@ -1,4 +1,4 @@
-"""The `picture` command: predictions of finished runs on the first images of the scored part."""
+"""The `picture` command: predictions of finished runs on images of the scored part, chosen by a stated rule."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from benchmarks.data.reader import Reader
 from benchmarks.evaluate import Best, best_classes
 from benchmarks.labels import apply, evaluation_table
 from methods.method import Method
+from results.bootstrap import counts_of
+from results.files import write_atomically
 from results.launch.build import vocabulary_of
 from results.launch.grid import request_of
 from results.launch.plan import Run, plan
 from results.launch.weights import finished_method
 from results.pictures import contact_sheet
+from results.store import CONFUSION
+from splits.errors import UserError
 
 
 def print_pictures(options: argparse.Namespace) -> int:
@@ -29,22 +33,60 @@ def print_pictures(options: argparse.Namespace) -> int:
     for (name, fold, seed), group in groupby(sorted(plan(request), key=_place), key=_place):
         runs = list(group)
         methods = [finished_method(run, options.runs, clip_file) for run in runs]
+        reader = request.data.open(benchmark(name), request.part)
         path = options.out / f"{name}-fold{fold}-seed{seed}.png"
-        save_sheet(runs, methods, request.data.open(benchmark(name), request.part), options.images, path)
+        if options.choose == "first":
+            images, rule = list(range(min(options.images, len(reader)))), "The first images."
+        else:
+            shares = np.mean([accuracies(run, options.runs) for run in runs], axis=0)
+            images, rule = spread(shares, options.images), SPREAD
+        save_sheet(runs, methods, reader, images, path)
+        write_atomically(path.with_suffix(".txt"), f"{rule} {OUTLINES}\n".encode())
         print(path)
     return 0
 
 
+SPREAD = (
+    "Images by pixel accuracy, the mean of the methods shown: from the worst (top) to the best, evenly spaced by rank."
+)
+OUTLINES = "Outlined: objects of unseen classes in red, of seen ones in black."
+
+
+def accuracies(run: Run, root: Path) -> NDArray[np.float64]:
+    """The share of each scored image's labelled pixels that is right, `(N,)`; NaN where none is labelled."""
+    folder = run.folder(root)
+    record = folder.read_record(run.evaluation)
+    if record is None:
+        raise UserError(f"{run.name}: not scored yet; `eval` does it, or take --choose first")
+    with np.load(folder.evaluation(run.evaluation) / CONFUSION) as stored:
+        counts = counts_of(stored["per_image"], record.result.images, [c.seen for c in record.result.classes])
+    labelled = counts.truth.sum(axis=1)
+    return np.where(labelled > 0, counts.hit.sum(axis=1) / np.maximum(labelled, 1), np.nan)
+
+
+def spread(shares: NDArray[np.float64], count: int) -> list[int]:
+    """At most `count` images from the worst to the best, evenly spaced by rank; undefined ones are no choice.
+
+    >>> spread(np.array([0.5, np.nan, 0.1, 0.9, 0.3]), 3)
+    [2, 4, 3]
+    """
+    order = [int(i) for i in np.argsort(shares, kind="stable") if not np.isnan(shares[i])]
+    ranks = np.linspace(0, len(order) - 1, min(count, len(order)))
+    return [order[int(rank)] for rank in ranks]
+
+
 @torch.inference_mode()
-def save_sheet(runs: Sequence[Run], methods: Sequence[Method], reader: Reader, count: int, path: Path) -> None:
-    """A sheet of the first `count` images: image, truth, and what each run's method says."""
+def save_sheet(
+    runs: Sequence[Run], methods: Sequence[Method], reader: Reader, images: Sequence[int], path: Path
+) -> None:
+    """A sheet of these images: image, truth, and what each run's method says."""
     side = runs[0].evaluation.side
     vocabulary = vocabulary_of(side, side.classes)
     asked = runs[0].evaluation
     split = benchmark(asked.benchmark).split
     table = evaluation_table(split, split.fold(asked.fold))  # what is not asked about stays blank
     rows = []
-    for index in range(min(count, len(reader))):
+    for index in images:
         sample = reader.read(index)
         truth = apply(table, sample.mask)
         said = [best_classes(m, sample.image, vocabulary, side.inference, truth.shape) for m in methods]

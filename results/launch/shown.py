@@ -15,10 +15,8 @@ from results.launch.plan import is_stale, methods_named
 from results.record import RunRecord
 from results.store import CorruptRecord, Stored, find_stored, unfinished
 from results.table import Table
-from results.tables import KINDS, Kind, build_tables, gather
+from results.tables import DEFAULT, KINDS, Kind, build_tables, gather
 from splits.errors import UserError
-
-DEFAULT: tuple[Kind, ...] = ("main", "ablations", "published")
 
 
 @dataclass
@@ -119,6 +117,8 @@ def print_comparison(options: argparse.Namespace) -> int:
     """Paired differences of the first method named to each of the others; 1 where the gate is not passed."""
     from results.comparison import below, compare_content, has, tables_of_pairs
 
+    if len(options.compared) < 2:
+        raise UserError(f"compare {options.compared[0]}: names one method; expected two or more")
     found = find(options)
     paths = {s.record.result.confusion_sha256: s.confusion for s in found.stored}
     contents = [content for content in gather(found.records, {}) if has(content, options.compared)]
