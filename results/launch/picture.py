@@ -21,11 +21,14 @@ from results.launch.grid import request_of
 from results.launch.plan import Run, plan
 from results.launch.weights import finished_method
 from results.pictures import contact_sheet
+from splits.errors import UserError
 
 
 def print_pictures(options: argparse.Namespace) -> int:
     """Save one sheet for each benchmark, fold and seed asked for, and say where."""
     request, clip_file = request_of(options)
+    if options.kind == "episodic-binary":
+        raise UserError("--kind episodic-binary: pictures show all classes at once; leave it out")
     for (name, fold, seed), group in groupby(sorted(plan(request), key=_place), key=_place):
         runs = list(group)
         methods = [finished_method(run, options.runs, clip_file) for run in runs]

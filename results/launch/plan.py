@@ -34,6 +34,7 @@ from results.provenance import sources_sha256
 from results.record import RunRecord
 from results.store import CorruptRecord, RunFolder, State
 from splits.errors import UserError
+from splits.pairs import read_pairs
 
 RECIPE_NAMESPACE = "recipe"
 
@@ -120,10 +121,11 @@ def plan(request: Request) -> list[Run]:
         if request.part not in bench.parts:
             tune = f"; to tune on, give --benchmarks {name}-tune" if f"{name}-tune" in BENCHMARKS else ""
             raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
+        _check_background(bench, request)
+        _check_items(bench, request)
         scale = request.scale or _default_scale(bench, request.clip)
         train_data, eval_data = source(bench, "train", request.data), source(bench, request.part, request.data)
         evaluated = _inference(bench.inference_at(scale), request)
-        _check_background(bench, request)
         folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
         for seed in request.seeds:
             for fold in folds:
@@ -281,6 +283,11 @@ def _clip(method: str, asked: ClipId | None) -> ClipId | None:
 def _default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
     builtin = clip is None or clip.pretrained == BUILTIN
     return "trial" if bench.photos and builtin and bench.trial is not None else "native"
+
+
+def _check_items(bench: Benchmark, request: Request) -> None:
+    if dict(request.inference).get("kind") == "episodic-binary":
+        read_pairs(bench.split, 0)  # refuses a benchmark without lists
 
 
 def _check_year(request: Request) -> None:
