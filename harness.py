@@ -174,6 +174,11 @@ def _grid(parser: argparse.ArgumentParser) -> None:
         choices=["inductive", "transductive", "transductive-known-extent", "fully-supervised"],
     )
     group.add_argument(
+        "--templates",
+        metavar="NAME",
+        help="sentences that CLIP is asked with: single, multi (ZegCLIP's 15), shapes; default: the benchmark's",
+    )
+    group.add_argument(
         "--data-root", metavar="DIR", help=f"folders of data sets, joined by {os.pathsep!r} (else ZSS_DATA_ROOT)"
     )
     group.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")

@@ -16,10 +16,10 @@ from typing import Any, Literal
 from benchmarks.data.catalogue import MASK_RULES, open_reader
 from benchmarks.data.reader import Reader
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Setting, TrainSide
-from benchmarks.shapes.captions import TEMPLATES as SHAPES_TEMPLATES
 from benchmarks.spec import ClipId
+from benchmarks.templates import templates
 from splits.errors import UserError
-from splits.loader import Fold, Split, load_split
+from splits.loader import Split, load_split
 
 Scale = Literal["native", "trial"]
 Names = Literal["dataset", "renamed"]  # what classes are called before CLIP
@@ -32,7 +32,7 @@ class Benchmark:
     """What a benchmark is besides its split."""
 
     name: str
-    templates: tuple[str, ...]
+    templates: str  # the name of the sentences that CLIP is asked with, see benchmarks.templates
     inference: Inference  # at the scale of the papers
     trial: Inference | None = None  # at a scale that the built-in CLIP can see; for photos only
     parts: tuple[str, ...] = ("val",)
@@ -55,26 +55,6 @@ class Benchmark:
 PHOTO = Inference(short_side=512, window=512, stride=426)
 # the built-in CLIP saw 96-pixel pictures; larger grids ruin its interpolated positions
 PHOTO_TRIAL = Inference(short_side=96, window=96, stride=80)
-# Released ZegCLIP, configs/_base_/datasets/text_embedding: one template for VOC, without a full stop; fifteen for COCO
-# and Context, their embeddings averaged.
-VOC_TEMPLATES = ("a photo of a {}",)
-COCO_TEMPLATES = (
-    "a photo of a {}.",
-    "a photo of a small {}.",
-    "a photo of a medium {}.",
-    "a photo of a large {}.",
-    "This is a photo of a {}.",
-    "This is a photo of a small {}.",
-    "This is a photo of a medium {}.",
-    "This is a photo of a large {}.",
-    "a {} in the scene.",
-    "a photo of a {} in the scene.",
-    "There is a {} in the scene.",
-    "There is the {} in the scene.",
-    "This is a {} in the scene.",
-    "This is the {} in the scene.",
-    "This is one {} in the scene.",
-)
 # class names in words that people use, where a data set writes them otherwise; ours
 RENAMED = {
     "aeroplane": "airplane",
@@ -85,7 +65,7 @@ RENAMED = {
 }
 
 
-def _photos(name: str, templates: tuple[str, ...]) -> Benchmark:
+def _photos(name: str, templates: str) -> Benchmark:
     return Benchmark(name=name, templates=templates, inference=PHOTO, trial=PHOTO_TRIAL)
 
 
@@ -94,14 +74,14 @@ BENCHMARKS: dict[str, Benchmark] = {
     for b in (
         Benchmark(
             name="shapes-5i",
-            templates=SHAPES_TEMPLATES,
+            templates="shapes",
             inference=Inference(short_side=64),
             parts=("val", "tune"),
             photos=False,
         ),
-        *(_photos(name, VOC_TEMPLATES) for name in ("pascal-5i", "voc-15-5", "pascal-5i-tune")),
-        *(_photos(name, COCO_TEMPLATES) for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
-        *(_photos(name, COCO_TEMPLATES) for name in ("coco-stuff-156-15", "context-49-10", "context-50-10")),
+        *(_photos(name, "single") for name in ("pascal-5i", "voc-15-5", "pascal-5i-tune")),
+        *(_photos(name, "multi") for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
+        *(_photos(name, "multi") for name in ("coco-stuff-156-15", "context-49-10", "context-50-10")),
     )
 }
 
@@ -163,29 +143,37 @@ def train_side(
     fold: int,
     data: DataSource,
     setting: Setting = "inductive",
+    asked_with: str | None = None,
     *,
     names: Names = "dataset",
     choices: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainSide:
-    """The training side of a benchmark's protocol; `choices`: further fields that are not to be at their default."""
-    chosen = bench.split.fold(fold)
-    side = TrainSide(
-        classes=chosen.classes, seen=chosen.seen, queries=_queries(bench, chosen, names), data=data, setting=setting
-    )
+    """The training side of a benchmark's protocol.
+
+    asked_with: other templates than the benchmark's own, by name. choices: further fields, not to be at their default.
+    """
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, asked_with, names)
+    side = TrainSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, setting=setting)
     return TrainSide.parse(side.model_dump(mode="json") | dict(choices), source="the training asked for")
 
 
 def eval_side(
-    bench: Benchmark, fold: int, data: DataSource, inference: Inference, *, names: Names = "dataset"
+    bench: Benchmark,
+    fold: int,
+    data: DataSource,
+    inference: Inference,
+    asked_with: str | None = None,
+    *,
+    names: Names = "dataset",
 ) -> EvalSide:
-    """The evaluation side of a benchmark's protocol."""
-    chosen = bench.split.fold(fold)
-    queries = _queries(bench, chosen, names)
+    """The evaluation side of a benchmark's protocol; `asked_with` as in `train_side`."""
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, asked_with, names)
     return EvalSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, inference=inference)
 
 
-def _queries(bench: Benchmark, fold: Fold, names: Names) -> Queries:
+def _queries(bench: Benchmark, fold: int, asked_with: str | None, names: Names) -> Queries:
     if names == "renamed" and not set(bench.split.classes) & set(RENAMED):
         raise UserError(f"{bench.name} has no renamed classes; leave --class-names out")
     words = RENAMED if names == "renamed" else {}
-    return Queries(texts=tuple(words.get(name, name) for name in fold.classes), templates=bench.templates)
+    texts = tuple(words.get(name, name) for name in bench.split.fold(fold).classes)
+    return Queries(texts=texts, templates=templates(asked_with or bench.templates))

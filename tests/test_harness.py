@@ -11,7 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from methods.zegclip.released import released_name
 from results.record import RunRecord
 from results.store import find_records
 
@@ -143,22 +146,41 @@ def test_pictures_are_drawn_from_finished_runs(finished: tuple[Path, str], tmp_p
     assert (tmp_path / "shapes-5i-fold0-seed0.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_weights_of_a_finished_run_score_the_same(finished: tuple[Path, str], tmp_path: Path) -> None:
-    """Fails when exported weights, brought in by --weights, are not those that were scored, or pass for a training."""
+def released(weights: Path, folder: Path) -> Path:
+    """The same weights as the released code stores them: its names, wrapped, with tensors that are never read."""
+    state = {released_name(name, 3): value.clone() for name, value in load_file(weights).items()}
+    state |= {f"decode_head.decoder_1.layers.{i}.norm1.weight": torch.ones(64) for i in range(3)}
+    torch.save({"meta": {"iter": 300}, "state_dict": state}, folder / "released.pth")
+    return folder / "released.pth"
+
+
+@pytest.mark.parametrize("form", ["ours", "released"])
+def test_weights_of_a_finished_run_score_the_same(form: str, finished: tuple[Path, str], tmp_path: Path) -> None:
+    """Fails when weights brought in by --weights, in either form, score differently or pass for a training."""
     root, _ = finished
     weights = next((root / "shapes-5i" / "zegclip").glob("*/model.safetensors"))
-    done = harness("--methods", "zegclip", *SMALL, "--weights", weights, "--runs", tmp_path)
+    given = weights if form == "ours" else released(weights, tmp_path)
+    done = harness("--methods", "zegclip", *SMALL, "--weights", given, "--runs", tmp_path / "runs")
     assert done.returncode == 0, done.stderr
     assert "zegclip (imported weights)" in done.stdout
-    (record,) = records(tmp_path).values()
+    (record,) = records(tmp_path / "runs").values()
     (first,) = [
         r
         for r in records(root).values()
-        if r.result.weights_sha256 == record.result.weights_sha256
-        and r.result.evaluation.digest() == record.result.evaluation.digest()
+        if r.result.train.method == "zegclip" and r.result.evaluation.digest() == record.result.evaluation.digest()
     ]
     assert record.result.own == first.result.own
+    assert record.result.confusion_sha256 == first.result.confusion_sha256
     assert record.result.train.recipe.iterations == 0
+
+
+def test_other_templates_are_told(tmp_path: Path) -> None:
+    """Fails when --templates does not reach the text encoder, or a table does not tell which were used."""
+    args = ("--methods", "clip", *SMALL, "--runs", tmp_path)
+    assert "6 text templates" in harness(*args).stdout
+    assert "15 text templates" in harness(*args, "--templates", "multi").stdout
+    shapes, multi = records(tmp_path).values()
+    assert shapes.result.own != multi.result.own
 
 
 @pytest.mark.parametrize("setting", ["transductive", "transductive-known-extent", "fully-supervised"])
@@ -200,11 +222,14 @@ def test_killed_in_training_goes_on_to_the_same_record(tmp_path: Path, undisturb
     assert record.provenance.attempts == 2
 
 
-def test_interrupted_by_a_person_goes_on_to_the_same_record(tmp_path: Path, undisturbed: str) -> None:
-    """Fails when Ctrl-C loses the steps made, leaves processes behind, or does not say how to go on."""
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupted_by_a_person_goes_on_to_the_same_record(times: int, tmp_path: Path, undisturbed: str) -> None:
+    """Fails when Ctrl-C, once or in haste, loses the steps made, counts as a failure, or does not say how to go on."""
     process = start(*LONG, "--runs", tmp_path)
     wait_for(lambda: _reached(tmp_path, 6), process)
-    process.send_signal(signal.SIGINT)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "to go on: python" in said
@@ -271,6 +296,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(tmp_path: Path, undis
         (["--benchmarks", "pascal-5i", "--subset"], "no data root was given"),
         (["--benchmarks", "pascal-5i", "--data-root", "nowhere"], "is no folder"),
         (["--part", "test"], "invalid choice"),
+        (["--templates", "many"], "no templates are called 'many'"),
         (["--benchmarks", "pascal-5i", "--part", "tune"], "has no part 'tune'"),
         (["--year", "2017"], "have one edition only"),
         (["--benchmarks", "coco-20i"], "no data root was given"),

@@ -110,6 +110,7 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         setting=options.setting,
         scale=options.scale,
         part=options.part,
+        templates=options.templates,
         overrides=tuple(options.set),
         names=options.class_names,
         training=_given(options, training),

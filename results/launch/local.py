@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -139,7 +138,7 @@ def _once_more_is_enough(working: list[_Process]) -> Iterator[None]:
     except KeyboardInterrupt:
         for process in working:
             _signal(process, signal.SIGTERM)
-        sys.exit(130)
+        raise
 
 
 def _stop(working: list[_Process]) -> list[Outcome]:

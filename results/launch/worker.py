@@ -30,6 +30,9 @@ def run_job(job: Job) -> str:
             return _work(job, folder, claim, stop)
         except LostClaim:
             return "running"
+        except KeyboardInterrupt:  # asked twice: it goes on from the checkpoint before
+            folder.write_state("interrupted", claim, reason="stopped at once", **_reached(folder))
+            return "interrupted"
         except BaseException as error:
             return _failed(folder, claim, error)
 

@@ -21,6 +21,7 @@ from benchmarks.catalogue import (
     train_side,
 )
 from benchmarks.protocol import DataSource, Inference
+from benchmarks.templates import templates
 from splits import loader
 from splits.errors import DataError, UserError
 
@@ -46,7 +47,7 @@ def test_sizes_of_the_protocol() -> None:
     """Fails when photos are scored at another size than the papers', or the built-in world in windows."""
     for name in ("pascal-5i", "voc-15-5"):
         assert benchmark(name).inference == Inference(short_side=512, window=512, stride=426)
-        assert benchmark(name).templates == ("a photo of a {}",)
+        assert benchmark(name).templates == "single"
         assert benchmark(name).parts == ("val",)
     assert benchmark("shapes-5i").inference == Inference(short_side=64)
     assert set(benchmark("shapes-5i").parts) == {"val", "tune"}
@@ -72,7 +73,7 @@ def test_sides(name: str) -> None:
         for side in (train, asked):
             assert side.classes == side.queries.texts == fold.classes
             assert (side.seen, side.unseen) == (fold.seen, fold.unseen)
-            assert side.queries.templates == bench.templates
+            assert side.queries.templates == templates(bench.templates)
         assert train.setting == "transductive"
     with pytest.raises(UserError, match=f"{name} has no fold {len(bench.split.folds)}"):
         train_side(bench, len(bench.split.folds), data)

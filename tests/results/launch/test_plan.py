@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.catalogue import SHAPES_CLIP, Data
 from benchmarks.spec import ClipId
+from benchmarks.templates import templates
 from methods.registry import METHODS, config_class
 from results.launch.plan import Request, config_of, methods_named, plan, status
 from splits.errors import UserError
@@ -71,6 +72,16 @@ def test_keys_differ_and_repeat() -> None:
     assert len({run.train.folder for run in runs}) == len(runs) == 4 * 2 * len(METHODS)
     assert plan(request) == runs
     assert len(dict.fromkeys(runs)) == len(runs)
+
+
+def test_other_templates_are_another_protocol_on_both_sides() -> None:
+    """Fails when --templates reaches only training or only scoring, or leaves keys and so stored runs as they are."""
+    own, other = only(), only(templates="multi")
+    assert other.train.side.queries.templates == other.evaluation.side.queries.templates == templates("multi")
+    assert own.train.folder != other.train.folder
+    assert own.evaluation.key != other.evaluation.key
+    assert only(templates="single") == own
+    assert "there are: shapes, single, multi" in line(ask(templates="many"))
 
 
 def test_benchmarks_twice_is_once() -> None:

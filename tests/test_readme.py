@@ -1,0 +1,47 @@
+"""README: its table, its commands and the files it names are those of the project."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import harness
+
+PROJECT = Path(__file__).resolve().parent.parent
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+COMMANDS = sorted({line.split("#")[0].strip() for line in re.findall(r"^python harness\.py.*$", README, re.MULTILINE)})
+NAMED = re.findall(r"`python (harness\.py [^`]+)`", README)
+
+
+def test_the_table_is_what_the_command_prints() -> None:
+    """Fails when README shows a table that the stored records do not give, letter by letter."""
+    shown = README.split("<!-- table:begin -->\n\n")[1].split("\n<!-- table:end -->")[0]
+    command = [sys.executable, "harness.py", "tables", "--from", "results/reference"]
+    printed = [subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout for _ in "ab"]
+    assert printed[0] == printed[1]
+    assert shown == printed[0]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *(f"python {words}" for words in NAMED)])
+def test_every_command_is_one_that_exists(command: str) -> None:
+    """Fails when README names a command, an option or a choice that the harness does not have."""
+    words = shlex.split(command)[2:]
+    words = words if words[0] in harness.COMMANDS else ["run", *words]
+    options = harness._parser().parse_args(words)
+    assert callable(options.command)
+
+
+def test_every_file_it_names_is_there() -> None:
+    """Fails when a file or folder moved and README still names its old place."""
+    linked = re.findall(r"\]\(([^)#:]+)\)", README)
+    named = re.findall(r"`((?:benchmarks|methods|splits|results|tests)/[\w./-]+)`", README)
+    made = {"results/runs", "methods/configs/mine.py"}  # by running, and by whoever follows README
+    missing = [name for name in [*linked, *named] if not (PROJECT / name).exists() and name.rstrip("/") not in made]
+    assert linked
+    assert named
+    assert missing == []
