@@ -105,10 +105,11 @@ class _Maker:
     def _batches(self, start: int) -> Iterator[tuple[Images, Tensor]]:
         bench, side = benchmark(self.spec.benchmark), self.spec.side
         split, fold = bench.split, bench.split.fold(self.spec.fold)
-        reader = self._reader("train", self.spec.limit, side.data.ids_sha256)
-        if side.training_images == "drop":
+        drop = side.training_images == "drop"
+        reader = self._reader("train", None if drop else self.spec.limit, side.data.ids_sha256)
+        if drop:
             unlearned = [id_ for name, id_ in zip(split.classes, split.ids, strict=True) if name not in fold.seen]
-            reader = Without(reader, unlearned)
+            reader = Without(reader, unlearned, limit=self.spec.limit)
         data = TrainSet(
             reader,
             training_table(split, fold, setting=side.setting, border=side.border),

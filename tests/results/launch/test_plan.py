@@ -385,6 +385,8 @@ REFERENCE = PROJECT / "results" / "reference"
         ["run", "--help"],
         ["list"],
         ["list", "methods"],
+        ["data", "prepare", "pascal-5i"],
+        ["data", "verify", "shapes-5i"],
         ["status", "--methods", "random", "--benchmarks", "shapes-5i", "--runs", "here"],
         ["run", "--methods", "random", "--benchmarks", "shapes-5i", "--runs", "here", "--dry-run", "--device", "cpu"],
         ["tables", "--from", "here"],
