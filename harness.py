@@ -288,6 +288,10 @@ def _evaluation(parser: argparse.ArgumentParser) -> None:
     _protocol(parser)
     group = parser.add_argument_group("how to score (each choice is another protocol)")
     group.add_argument("--part", default="val", choices=["val", "tune"], help="tune: to choose constants on; no result")
+    group.add_argument(
+        "--kind", choices=["generalised", "episodic-binary"], help="episodic-binary: HSNet's items, the class is given"
+    )
+    group.add_argument("--items", choices=["all", "hsnet-1000"], help="of episodic-binary; default: all of the list")
     group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
     group.add_argument(
         "--background", choices=["ignored", "class"], help="class: background is scored too, as one more seen class"

@@ -19,7 +19,7 @@ from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Settin
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from splits.errors import UserError
-from splits.loader import Fold, Split, load_split
+from splits.loader import Split, load_split
 
 Scale = Literal["native", "trial"]
 Names = Literal["dataset", "renamed"]  # what classes are called before CLIP
@@ -65,8 +65,8 @@ RENAMED = {
 }
 
 
-def _photos(name: str, asked_with: str) -> Benchmark:
-    return Benchmark(name=name, templates=asked_with, inference=PHOTO, trial=PHOTO_TRIAL)
+def _photos(name: str, templates: str) -> Benchmark:
+    return Benchmark(name=name, templates=templates, inference=PHOTO, trial=PHOTO_TRIAL)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -143,17 +143,16 @@ def train_side(
     fold: int,
     data: DataSource,
     setting: Setting = "inductive",
-    *,
     asked_with: str | None = None,
+    *,
     names: Names = "dataset",
     choices: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainSide:
     """The training side of a benchmark's protocol.
 
-    asked_with: other templates than the benchmark's own. choices: further fields that are not to be at their default.
+    asked_with: other templates than the benchmark's own, by name. choices: further fields, not to be at their default.
     """
-    chosen = bench.split.fold(fold)
-    queries = _queries(bench, chosen, names, asked_with)
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, asked_with, names)
     side = TrainSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, setting=setting)
     return TrainSide.parse(side.model_dump(mode="json") | dict(choices), source="the training asked for")
 
@@ -163,19 +162,18 @@ def eval_side(
     fold: int,
     data: DataSource,
     inference: Inference,
-    *,
     asked_with: str | None = None,
+    *,
     names: Names = "dataset",
 ) -> EvalSide:
     """The evaluation side of a benchmark's protocol; `asked_with` as in `train_side`."""
-    chosen = bench.split.fold(fold)
-    queries = _queries(bench, chosen, names, asked_with)
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, asked_with, names)
     return EvalSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, inference=inference)
 
 
-def _queries(bench: Benchmark, fold: Fold, names: Names, asked_with: str | None) -> Queries:
+def _queries(bench: Benchmark, fold: int, asked_with: str | None, names: Names) -> Queries:
     if names == "renamed" and not set(bench.split.classes) & set(RENAMED):
         raise UserError(f"{bench.name} has no renamed classes; leave --class-names out")
     words = RENAMED if names == "renamed" else {}
-    texts = tuple(words.get(name, name) for name in fold.classes)
+    texts = tuple(words.get(name, name) for name in bench.split.fold(fold).classes)
     return Queries(texts=texts, templates=templates(asked_with or bench.templates))

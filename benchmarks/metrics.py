@@ -79,6 +79,13 @@ def harmonic(seen: float, unseen: float) -> float:
     return 2 * seen * unseen / total if total != 0 else 0.0
 
 
+def fb_iou(matrix: ArrayLike) -> float:
+    """FB-IoU of a `(2K, 2K)` matrix of K blocks [others, class]: areas summed over the blocks, mean of the two IoUs."""
+    counts = _checked(matrix)
+    total = sum((counts[i : i + 2, i : i + 2] for i in range(0, len(counts), 2)), np.zeros((2, 2), np.int64))
+    return float(iou_per_class(total).mean())  # nan where either has no pixel
+
+
 def summary(matrix: ArrayLike, seen_mask: Sequence[bool], rule: AbsentRule = "skip") -> Metrics:
     """All scores of a `(C, C)` matrix [truth, prediction]; `seen_mask`: was the class labelled in training?
 

@@ -87,6 +87,7 @@ class EvalSide(_Side):
     """What is asked and how it is counted."""
 
     kind: Literal["generalised", "episodic-binary"] = "generalised"
+    items: Literal["all", "hsnet-1000"] = "all"  # episodic: every listed pair, or the 1,000 that HSNet's test takes
     background: Literal["ignored", "class"] = "ignored"
     background_below: float | None = None  # background as a class: a best score below this says background
     absent_class: Literal["skip", "skip-absent-in-truth"] = "skip"
@@ -103,6 +104,14 @@ class EvalSide(_Side):
             raise ValueError(f"{BACKGROUND!r} is one of the classes already; leave --background out")
         if self.background == "class" and self.kind != "generalised":
             raise ValueError("episodic items have a background of their own; leave --background out")
+        return self
+
+    @model_validator(mode="after")
+    def _items(self) -> Self:
+        if self.items != "all" and (self.kind != "episodic-binary" or self.data.dataset == "coco"):
+            raise ValueError(
+                f"items {self.items!r} are those of HSNet's Pascal test: give --kind episodic-binary there"
+            )
         return self
 
     @property
@@ -150,10 +159,8 @@ class Protocol(Value):
         inference = e.inference
         window = f"window {inference.window}, stride {inference.stride}" if inference.window else "whole image"
         parts = [
-            f"{e.kind}, {t.setting}",
-            "background ignored"
-            if e.background == "ignored"
-            else f"background is a seen class (best score below {e.background_below:g})",
+            f"{e.kind}{'' if e.items == 'all' else f' ({e.items} items)'}, {t.setting}",
+            _background_words(e),
             f"images with unseen classes {'kept, unlabelled there' if t.training_images == 'keep' else 'dropped'}",
             f"crops decided on {'masked' if t.crop_decision == 'masked' else 'full'} labels",
             f"border {t.border}",
@@ -165,3 +172,11 @@ class Protocol(Value):
         if t.data.partial or e.data.partial:
             parts.append("PARTIAL data: only the listed images that were present")
         return "; ".join(parts)
+
+
+def _background_words(side: EvalSide) -> str:
+    if side.kind == "episodic-binary":
+        return "others against the given class"
+    if side.background == "ignored":
+        return "background ignored"
+    return f"background is a seen class (best score below {side.background_below:g})"

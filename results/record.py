@@ -22,6 +22,7 @@ class Scores(Value):
     miou_seen: float | None
     miou_unseen: float | None
     hiou: float | None
+    fb_iou: float | None = None  # episodic items alone
 
 
 class ClassCounts(Value):

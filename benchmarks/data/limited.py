@@ -1,6 +1,7 @@
 """Part of a data set: the first images, for a trial run; those without some classes."""
 
 from collections.abc import Collection
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,23 +29,25 @@ class Limited(Reader):
 
 
 class Without(Reader):
-    """The images of another reader whose masks hold none of some ids. All masks are looked at once, here.
+    """The images of another reader whose masks hold none of some ids, the first `limit` of them for a trial run.
 
-    Raises DataError where no image is left.
+    Masks are looked at once, here, until there are enough. Raises DataError where no image is left.
     """
 
-    def __init__(self, reader: Reader, ids: Collection[int]):
+    def __init__(self, reader: Reader, ids: Collection[int], *, limit: int | None = None):
         unwanted = np.zeros(256, dtype=bool)
         unwanted[list(ids)] = True
         self._reader = reader
-        self._kept = [index for index in range(len(reader)) if not unwanted[reader.mask(index)].any()]
+        kept = (index for index in range(len(reader)) if not unwanted[reader.mask(index)].any())
+        self._kept = list(islice(kept, limit))
         if not self._kept:
             raise DataError(
                 f"each of the {len(reader)} training images holds an unseen class, so that dropping them leaves none; "
                 "give --training-images keep"
             )
         self.ids = tuple(reader.ids[index] for index in self._kept)
-        self.partial, self.mask_rule, self.year = reader.partial, reader.mask_rule, reader.year
+        self.partial = reader.partial or limit is not None
+        self.mask_rule, self.year = reader.mask_rule, reader.year
 
     def read(self, index: int) -> Sample:
         """The sample `ids[index]` of the reader behind."""

@@ -97,7 +97,7 @@ def verify_part(
     """Look at one part of a benchmark's data set. Raises DataError where the data set itself is not found."""
     reader = open_reader(split, part, data_root=data_root, subset=True, year=year)
     assert isinstance(reader, FolderReader), f"{split.name} lies in no folder"
-    reader.prepare(jobs=jobs)
+    reader.prepare(watch, jobs=jobs)
     report = Report(part, reader.part.count, len(reader), missing=list(reader.part.missing()))
     looks = mapped(
         partial(look, legal=split.legal_ids, colours=tuple(voc.palette()) if split.dataset == "voc2012" else None),

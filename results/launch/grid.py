@@ -64,7 +64,17 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
     """The request of a command line, and the CLIP's file where one was given."""
     clip, clip_file = _clip(options.clip)
     known = bool(data_roots(options.data_root))
-    scoring = ("absent_class", "background", "background_below", "short_side", "window", "stride", "flips")
+    scoring = (
+        "kind",
+        "items",
+        "absent_class",
+        "background",
+        "background_below",
+        "short_side",
+        "window",
+        "stride",
+        "flips",
+    )
     training = ("training_images", "crop_decision", "border")
     request = Request(
         methods=methods_named(options.methods),

@@ -21,6 +21,7 @@ from benchmarks.catalogue import benchmark
 from benchmarks.checkpoint import Checkpoints
 from benchmarks.data.limited import Limited, Without
 from benchmarks.data.reader import Reader
+from benchmarks.episodic import chosen, evaluate_items
 from benchmarks.evaluate import Evaluation, evaluate
 from benchmarks.labels import evaluation_table, training_table
 from benchmarks.train import Progress, Stopped, Trained, train
@@ -37,6 +38,7 @@ from results.launch.weights import Weights, export, import_weights, restore
 from results.record import Costs, Provenance, RunRecord
 from results.store import CONFUSION, LOG, RECORD, SPEC, RunFolder
 from splits.errors import UserError
+from splits.pairs import read_pairs
 
 
 def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> bool:
@@ -58,7 +60,6 @@ class _Maker:
 
     def make(self) -> bool:
         """Everything, in order."""
-        self._check_protocol()
         torch.set_num_threads(self.job.threads)
         torch.use_deterministic_algorithms(True, warn_only=self.job.device != "cpu")
         self.fabric = Fabric(
@@ -77,14 +78,6 @@ class _Maker:
             return False
         self._write_record(method, clip, weights, evaluation)
         return True
-
-    def _check_protocol(self) -> None:
-        """Refuse what a protocol can say and this version cannot do, before anything is trained."""
-        asked = self.job.run.evaluation.side
-        if asked.kind != "generalised":
-            raise UserError(
-                f"{self.job.run.name}: cannot be scored yet with kind={asked.kind!r}; expected 'generalised'"
-            )
 
     def _weights(self, method: Method) -> Weights:
         """Trained weights, now or from before, in the method."""
@@ -112,10 +105,11 @@ class _Maker:
     def _batches(self, start: int) -> Iterator[tuple[Images, Tensor]]:
         bench, side = benchmark(self.spec.benchmark), self.spec.side
         split, fold = bench.split, bench.split.fold(self.spec.fold)
-        reader = self._reader("train", self.spec.limit, side.data.ids_sha256)
-        if side.training_images == "drop":
+        drop = side.training_images == "drop"
+        reader = self._reader("train", None if drop else self.spec.limit, side.data.ids_sha256)
+        if drop:
             unlearned = [id_ for name, id_ in zip(split.classes, split.ids, strict=True) if name not in fold.seen]
-            reader = Without(reader, unlearned)
+            reader = Without(reader, unlearned, limit=self.spec.limit)
         data = TrainSet(
             reader,
             training_table(split, fold, setting=side.setting, border=side.border),
@@ -157,6 +151,8 @@ class _Maker:
             if self.stop():
                 raise Stopped
 
+        if asked.side.kind == "episodic-binary":
+            return self._evaluate_items(method, watch)
         return evaluate(
             method.to(self.fabric.device),
             self._reader(asked.part, asked.limit, asked.side.data.ids_sha256),
@@ -164,6 +160,23 @@ class _Maker:
             asked.side.inference,
             evaluation_table(bench.split, bench.split.fold(asked.fold), background=asked.side.background),
             background_below=asked.side.background_below,
+            device=self.fabric.device,
+            watch=watch,
+        )
+
+    def _evaluate_items(self, method: Method, watch: Callable[[int, int], None]) -> Evaluation:
+        """The items of the fold; a limit counts items."""
+        asked = self.job.run.evaluation
+        split, side = benchmark(asked.benchmark).split, asked.side
+        reader = self._reader(asked.part, None, side.data.ids_sha256)
+        pairs = read_pairs(split, asked.fold)
+        return evaluate_items(
+            method.to(self.fabric.device),
+            reader,
+            split,
+            chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=asked.limit),
+            vocabulary_of(side, side.unseen),
+            side.inference,
             device=self.fabric.device,
             watch=watch,
         )

@@ -30,6 +30,7 @@ from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from benchmarks.values import explain
 from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
+from results.launch.choices import check_scoring, check_year
 from results.provenance import sources_sha256
 from results.record import RunRecord
 from results.store import CorruptRecord, RunFolder, State
@@ -114,25 +115,23 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 def plan(request: Request) -> list[Run]:
     """Every run asked for, in a stable order: benchmark, seed, fold, method."""
     _check_overrides(request)
-    _check_year(request)
+    check_year(request.benchmarks, request.data.year)
     runs = []
     for name in dict.fromkeys(request.benchmarks):
         bench = benchmark(name)
         if request.part not in bench.parts:
             tune = f"; to tune on, give --benchmarks {name}-tune" if f"{name}-tune" in BENCHMARKS else ""
             raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
+        check_scoring(bench, dict(request.inference))
         scale = request.scale or _default_scale(bench, request.clip)
         train_data, eval_data = source(bench, "train", request.data), source(bench, request.part, request.data)
         evaluated = _inference(bench.inference_at(scale), request)
-        _check_background(bench, request)
         folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
         for seed in request.seeds:
             for fold in folds:
-                asked_with, names, choices = request.templates, request.names, dict(request.training)
-                side = train_side(
-                    bench, fold, train_data, request.setting, asked_with=asked_with, names=names, choices=choices
-                )
-                scored = eval_side(bench, fold, eval_data, evaluated, asked_with=asked_with, names=names)
+                choices, words = dict(request.training), request.templates
+                side = train_side(bench, fold, train_data, request.setting, words, names=request.names, choices=choices)
+                scored = eval_side(bench, fold, eval_data, evaluated, words, names=request.names)
                 asked = _evaluation(scored, request)
                 evaluation = EvalSpec(benchmark=name, fold=fold, part=request.part, side=asked, limit=request.limit)
                 for method in request.methods:
@@ -285,17 +284,6 @@ def _clip(method: str, asked: ClipId | None) -> ClipId | None:
 def _default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
     builtin = clip is None or clip.pretrained == BUILTIN
     return "trial" if bench.photos and builtin and bench.trial is not None else "native"
-
-
-def _check_year(request: Request) -> None:
-    names = tuple(dict.fromkeys(request.benchmarks))
-    if request.data.year and not any(benchmark(name).split.years for name in names):
-        raise UserError(f"--year {request.data.year}: {', '.join(names)} have one edition only; leave --year out")
-
-
-def _check_background(bench: Benchmark, request: Request) -> None:
-    if dict(request.inference).get("background") == "class" and bench.split.background_id != 0:
-        raise UserError(f"{bench.name}: its masks have no background to score; leave --background out")
 
 
 def _inference(inference: Inference, request: Request) -> Inference:

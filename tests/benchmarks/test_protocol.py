@@ -33,6 +33,7 @@ TRAIN = OTHERS | {
 }
 EVALUATION = OTHERS | {
     "kind": ["episodic-binary"],
+    "items": ["hsnet-1000"],
     "background": ["class"],
     "background_below": [0.25],
     "absent_class": ["skip-absent-in-truth"],
@@ -67,6 +68,8 @@ def changed(protocol: Protocol, side: str, path: str, other: Any) -> Protocol:
     place[last] = other
     if path == "background":  # it comes with a threshold
         place["background_below"] = 0.5
+    if path == "items":
+        place["kind"] = "episodic-binary"
     if path == "background_below":
         place["background"] = "class"
     if path == "classes":  # the names of the classes stand in two more places

@@ -68,6 +68,8 @@ DEFAULTS = {
         "part": "val",
         "side.absent_class": "skip",
         "side.background": "ignored",
+        "side.background_below": None,
+        "side.items": "all",
         "side.data.partial": False,
         "side.data.year": "",
         "side.inference.flips": False,

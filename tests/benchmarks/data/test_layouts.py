@@ -116,6 +116,8 @@ def test_images_without_some_classes(tmp_path: Path) -> None:
     assert kept.partial
     np.testing.assert_array_equal(kept.read(0).mask, kept.mask(0))
     assert Without(reader, [7]).ids == reader.ids
+    assert Without(reader, [7], limit=1).ids == reader.ids[:1]
+    assert Without(reader, [7], limit=1).partial
     assert Limited(kept, 5).mask(0).shape == (2, 2)
     with pytest.raises(DataError, match="each of the 2 training images holds an unseen class"):
         Without(reader, [0])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.catalogue import SHAPES_CLIP
+from benchmarks.catalogue import SHAPES_CLIP, Data
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from methods.registry import METHODS, config_class
@@ -277,6 +277,44 @@ def test_impossible_evaluations_are_refused_before_training(bench: str, inferenc
     assert "the evaluation asked for: not a valid Inference" in line(ask(benchmarks=(bench,), inference=inference))
 
 
+@pytest.mark.parametrize(
+    "choice", [("training_images", "drop"), ("crop_decision", "full"), ("border", "unlabelled")], ids=lambda c: c[0]
+)
+def test_what_may_be_learned_from_changes_the_training(choice: tuple[str, str]) -> None:
+    """Fails when weights of one training side are taken for another's, or a misspelt choice falls to the default."""
+    plain, other = only(), only(training=(choice,))
+    assert getattr(other.train.side, choice[0]) == choice[1]
+    assert other.train.key != plain.train.key
+    assert other.evaluation.key == plain.evaluation.key
+    assert "the training asked for" in line(ask(training=((choice[0], "x"),)))
+
+
+def test_names_of_classes_reach_both_sides() -> None:
+    """Fails when a renamed class is asked about under one name and learned under another, or stays as it is."""
+    run = only(names="renamed")
+    for side in (run.train.side, run.evaluation.side):
+        assert side.classes == only().train.side.classes
+        assert dict(zip(side.classes, side.queries.texts, strict=True))["pottedplant"] == "potted plant"
+    assert "has no renamed classes" in line(ask(benchmarks=("shapes-5i",), names="renamed"))
+
+
+def test_choices_that_a_benchmark_has_not() -> None:
+    """Fails when background is scored where the masks have none, items where none are listed, or another edition."""
+    below = (("background", "class"), ("background_below", 0.5))
+    assert only(inference=below).evaluation.side.background_below == 0.5
+    data = Data(root=str(PROJECT), year="2017")
+    assert "have one edition only" in line(ask(data=data))
+    items = (("kind", "episodic-binary"),)
+    assert only(inference=items).evaluation.side.kind == "episodic-binary"
+    assert only(inference=items).train.key == only().train.key
+    assert "no episodic lists" in line(ask(benchmarks=("shapes-5i",), inference=items))
+    assert "HSNet's Pascal test" in line(ask(inference=(("items", "hsnet-1000"),)))
+    assert "--background-below" in line(ask(inference=below[:1]))
+    stuff = ask(benchmarks=("context-50-10",), inference=below)
+    with pytest.raises(UserError, match="its masks have no background to score"):
+        plan(stuff)
+
+
 def test_limit_is_in_both_keys() -> None:
     """Fails when a trial run could be taken for, or overwrite, a whole one."""
     plain, trial, other = only(), only(limit=3), only(limit=4)
@@ -347,6 +385,8 @@ REFERENCE = PROJECT / "results" / "reference"
         ["run", "--help"],
         ["list"],
         ["list", "methods"],
+        ["data", "prepare", "pascal-5i"],
+        ["data", "verify", "shapes-5i"],
         ["status", "--methods", "random", "--benchmarks", "shapes-5i", "--runs", "here"],
         ["run", "--methods", "random", "--benchmarks", "shapes-5i", "--runs", "here", "--dry-run", "--device", "cpu"],
         ["tables", "--from", "here"],

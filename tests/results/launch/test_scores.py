@@ -86,7 +86,7 @@ def slow(matrix: np.ndarray) -> dict[str, float]:
 
 
 def values(scores) -> dict[str, float]:
-    return scores.model_dump(exclude={"shift"})
+    return scores.model_dump(exclude={"shift", "fb_iou"})
 
 
 def test_own_unshifted_and_best() -> None:
@@ -185,3 +185,20 @@ def test_survives_storing_bit_for_bit() -> None:
     assert again == found
     assert again.digest() == found.digest()
     assert all(math.isfinite(v) for v in values(again.own).values())
+
+
+def test_items_have_the_unseen_classes_alone() -> None:
+    """Fails when an item's background is counted for a class, FB-IoU is a mean over classes, or a shift is reported."""
+    matrix = np.zeros((4, 4), dtype=np.int64)
+    matrix[:2, :2], matrix[2:, 2:] = [[6, 1], [2, 3]], [[40, 0], [30, 10]]  # others and bee, others and dog
+    found = result(matrix[None], run(kind="episodic-binary"), shifts=np.zeros(1), own=0)
+    assert [(c.name, c.seen, c.tp, c.fp, c.fn) for c in found.classes] == [
+        ("bee", False, 3, 1, 2),
+        ("dog", False, 10, 0, 30),
+    ]
+    assert [c.iou for c in found.classes] == [0.5, 0.25]
+    assert found.own.miou_unseen == 0.375
+    assert found.own.fb_iou == pytest.approx((46 / 79 + 13 / 46) / 2)  # areas of both classes together
+    assert found.own.pacc == pytest.approx(59 / 92)
+    assert (found.own.miou_seen, found.own.hiou, found.own.shift) == (None, None, 0.0)
+    assert found.own == found.unshifted == found.best
