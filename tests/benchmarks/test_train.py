@@ -311,6 +311,26 @@ def test_losses_that_come_and_go_keep_their_names(make_recipe, tmp_path: Path) -
     assert curve[0] == (4, {"even": 1.0, "odd": 2.0, "more": 20.0})
 
 
+class Watched(Small):
+    """Says a figure that is no loss."""
+
+    def losses(self, images: Images, labels: torch.Tensor, *, progress: float) -> dict[str, torch.Tensor]:
+        self.watched = {"share": torch.tensor(5.0, requires_grad=True) * 2}
+        return super().losses(images, labels, progress=progress)
+
+
+def test_what_is_watched_is_shown_and_not_learned_from(make_recipe, tmp_path: Path) -> None:
+    """Fails if a figure a method watches is missing from the curve, or is added to its losses."""
+    plain, watched = Small(), Watched()
+    recipe = make_recipe(iterations=3)
+    checkpoints = [Checkpoints(tmp_path / n, "0", lambda path, data: None) for n in "ab"]
+    first = train(plain, stream, recipe, seed=1, fabric=fabric(), checkpoints=checkpoints[0])
+    second = train(watched, stream, recipe, seed=1, fabric=fabric(), checkpoints=checkpoints[1])
+    assert [losses["watched share"] for _, losses in second.curve] == [10.0] * len(second.curve)
+    assert [{"ce": p[1]["ce"]} for p in first.curve] == [{"ce": p[1]["ce"]} for p in second.curve]
+    assert torch.equal(plain.head.weight, watched.head.weight)
+
+
 def test_seeds_and_only_seeds_change_training(through, make_recipe, tmp_path: Path) -> None:
     """Fails when dropout ignores the run's seed, or the global random state leaks in."""
     recipe = make_recipe(iterations=23)
