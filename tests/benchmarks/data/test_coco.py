@@ -285,8 +285,11 @@ def test_real_masks_are_pycocotools_own() -> None:
 
 @mini
 def test_real_train_part() -> None:
-    """Fails when images without an object, or greyscale ones, are lost."""
+    """Fails when images without an object, or greyscale ones, are lost, or two drawing processes leave some out."""
     reader = reader_of(MINI, "train")
+    told: list[tuple[int, int]] = []
+    reader.prepare(lambda done, total: told.append((done, total)), jobs=2)
+    assert told[-1] == (200, 200)
     assert isinstance(reader, CocoReader)
     empty = [p.id for p in reader.pictures if not p.annotated]
     assert (len(reader), len(empty)) == (200, 2)
