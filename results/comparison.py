@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from results.bootstrap import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
-from results.notes import SHORT, Content
+from results.notes import Content, measured
 from results.record import RunRecord
 from results.supplements import by_variant
 from results.table import UNDEFINED, Column, Row, Table
@@ -35,6 +35,7 @@ class Pair:
     folds: tuple[int, ...]
     seeds: tuple[int, ...]
     left_out: int  # runs of either without a partner
+    partial: bool  # is one of the runs part of the data, or a trial run?
 
 
 def compare_content(content: Content, methods: Sequence[str], locate: Locate) -> list[Pair]:
@@ -44,7 +45,8 @@ def compare_content(content: Content, methods: Sequence[str], locate: Locate) ->
     if len(set(rows)) != len(rows):
         raise UserError(f"compare {' '.join(methods)}: these are not different methods")
     runs = {name: _counts(variants[name], locate) for name in rows}
-    return [_pair(rows[0], other, runs[rows[0]], runs[other]) for other in rows[1:]]
+    partial = {name: any(run.result.partial for run in variants[name]) for name in rows}
+    return [_pair(rows[0], other, runs[rows[0]], runs[other], partial[rows[0]] or partial[other]) for other in rows[1:]]
 
 
 def has(content: Content, methods: Sequence[str]) -> bool:
@@ -120,13 +122,13 @@ def _counts(runs: Sequence[RunRecord], locate: Locate) -> dict[tuple[int, int], 
     return found
 
 
-def _pair(a: str, b: str, first: Mapping[Any, Counts], second: Mapping[Any, Counts]) -> Pair:
+def _pair(a: str, b: str, first: Mapping[Any, Counts], second: Mapping[Any, Counts], partial: bool) -> Pair:
     try:
         found = compare(first, second)
     except ValueError as error:
         raise UserError(f"compare {a} with {b}: {error}") from None
     folds, seeds = shared(first, second)
-    return Pair(a, b, found, folds, seeds, len(first) + len(second) - 2 * len(folds) * len(seeds))
+    return Pair(a, b, found, folds, seeds, len(first) + len(second) - 2 * len(folds) * len(seeds), partial)
 
 
 def _row(pair: Pair, metric: str, found: Difference, corrected: float) -> dict[str, Any]:
@@ -157,9 +159,9 @@ def _verdict(difference: float, p: float) -> str:
 
 
 def _explained(content: Content, pairs: Sequence[Pair]) -> list[str]:
-    lines = [content.split.note] if content.split.note else []
-    if content.protocol is not None:
-        lines.append(f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}.")
+    lines = list(measured(content))
+    if any(pair.partial for pair in pairs):
+        lines.append("Partial: some of these runs were made from or scored on part of the data; no result.")
     for pair in pairs:
         out = f"; {pair.left_out} runs without a partner left out" if pair.left_out else ""
         alone = "; one seed: this is about these weights, not about the methods" if len(pair.seeds) == 1 else ""

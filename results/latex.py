@@ -95,7 +95,8 @@ def _cell(text: str, mark: Mark) -> str:
 
 
 def _label(table: Table) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", f"{table.title.split(':')[0]} {table.name}".lower()).strip("-")
+    family = table.protocol.family[:6] if table.protocol else ""
+    return re.sub(r"[^a-z0-9]+", "-", f"{table.title.split(':')[0]} {table.name} {family}".lower()).strip("-")
 
 
 def _lines(*lines: str) -> str:

@@ -86,16 +86,7 @@ def _plain(value: Any) -> str:
 
 def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> Iterator[str]:
     """The lines under a table, in a fixed order."""
-    if content.split.note:
-        yield content.split.note
-    if content.part not in ("", "val"):
-        yield f"Scored on the {content.part} part: not a result."
-    if content.split.dataset != DRAWN and any(_built_in(record) for record in content.records):
-        yield "Made with the built-in CLIP, which was trained on drawn shapes: on photos these numbers mean nothing."
-    if content.protocol is not None:
-        yield f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}."
-    if any(record.result.own.fb_iou is not None for record in content.records):
-        yield _fb_iou(content)
+    yield from measured(content)
     yield _counted(content, runs, frame, by)
     if len(runs):
         yield from _columns_explained(content, frame, by)
@@ -106,6 +97,20 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
     yield from (f"Conflict: {conflict.words()}." for conflict in content.conflicts)
     yield from _missing(content)
     yield from _readings(frame)
+
+
+def measured(content: Content) -> Iterator[str]:
+    """What every number of a table is: of which benchmark, what it is no evidence of, under which protocol."""
+    if content.split.note:
+        yield content.split.note
+    if content.part not in ("", "val"):
+        yield f"Scored on the {content.part} part: not a result."
+    if content.split.dataset != DRAWN and any(_built_in(record) for record in content.records):
+        yield "Made with the built-in CLIP, which was trained on drawn shapes: on photos these numbers mean nothing."
+    if content.protocol is not None:
+        yield f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}."
+    if any(record.result.own.fb_iou is not None for record in content.records):
+        yield _fb_iou(content)
 
 
 def _fb_iou(content: Content) -> str:

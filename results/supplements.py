@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from results.aggregate import IDENTITY, identity
-from results.notes import SHORT, Content
+from results.notes import Content, measured
 from results.record import RunRecord
 from results.table import UNDEFINED, Column, Row, Table
 
@@ -64,7 +64,7 @@ def class_table(content: Content, title: str, names: Names) -> list[Table]:
             notes=(
                 "Mean over all runs (folds and seeds) in which the class was unseen, or seen, at the method's own "
                 "shift; runs in which its IoU is undefined are left out.",
-                *_protocol(content),
+                *measured(content),
                 *_partial(variants),
             ),
             protocol=content.protocol,
@@ -152,12 +152,6 @@ def _cost_row(name: str, device: str, threads: int, batch: int, runs: Sequence[R
 def _median(values: Sequence[float | None]) -> float:
     known = [value for value in values if value is not None]
     return float(statistics.median(known)) if known else math.nan
-
-
-def _protocol(content: Content) -> list[str]:
-    if content.protocol is None:
-        return []
-    return [f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}."]
 
 
 def _partial(variants: Mapping[str, Sequence[RunRecord]]) -> list[str]:

@@ -13,6 +13,7 @@ from results.record import RunRecord
 from results.store import find_stored
 from results.tables import gather
 from splits.errors import UserError
+from tests.results import factory
 from tests.results.factory import SHAPES, store
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -123,3 +124,11 @@ def test_the_gate(tmp_path):
     points = 100 * pairs[0].found["hiou"].difference
     assert below(pairs, points - 0.01) == []
     assert len(below(pairs, points + 0.01)) == 1
+
+
+def test_partial_runs_are_told(tmp_path):
+    """Fails if trial runs are compared as if they were results, or what the benchmark is no evidence of is left out."""
+    content, pairs = compared(tmp_path, "zeta", "alpha", zeta={"partial": True}, alpha={})
+    (table,) = tables_of_pairs(content, pairs)
+    assert table.notes[0] == factory.NOTE
+    assert any(note.startswith("Partial") for note in table.notes)
