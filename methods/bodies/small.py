@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.bodies.body import Body, Paramwise
+from methods.bodies.body import Body
+from methods.bodies.paramwise import Paramwise
 
 STEM = 24
 WIDTHS = (48, 96, 128)  # at strides 4, 8, 16
@@ -22,11 +23,8 @@ FUSED = 96
 class SmallBody(Body):
     """About 0.9 M parameters with 64 output channels; features at stride 4."""
 
-    stride = 4
-    paramwise = Paramwise(no_decay=("norm",))
-
     def __init__(self, *, name: str, out_channels: int) -> None:
-        super().__init__(name=name, out_channels=out_channels)
+        super().__init__(name=name, out_channels=out_channels, stride=4, paramwise=Paramwise(no_decay=("norm",)))
         self.stem = ConvNorm(3, STEM, stride=2)
         ins = (STEM, *WIDTHS[:-1])
         self.stages = nn.ModuleList(

@@ -1,11 +1,15 @@
 """Bodies: the interface, the small body, the groups for the optimiser."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 
 from methods.bodies import Body, build_body
-from methods.bodies.body import Paramwise
+from methods.bodies.paramwise import Paramwise
+from methods.bodies.published import PUBLISHED
+from methods.configs.bodies import BodyName
 
 
 def small(seed=0, **arguments):
@@ -94,6 +98,11 @@ def test_the_longest_key_decides():
     assert rules.of("decode_head.conv.weight") == (10.0, True)
     assert rules.of("decode_head.squeeze.norm.weight") == (10.0, True)  # "head" comes before "norm"
     assert rules.of("decode_head.norm.weight") == (2.0, True)
+
+
+def test_every_name_is_a_body():
+    """Fails if a plan takes a name that nothing can be built from, or refuses one that could be."""
+    assert set(get_args(BodyName)) == {"small", *PUBLISHED}
 
 
 def test_unknown_bodies_and_weights_are_refused():
