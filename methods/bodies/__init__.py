@@ -6,6 +6,8 @@ import warnings
 from pathlib import Path
 from typing import get_args
 
+from torch import nn
+
 from methods.bodies.body import Body
 from methods.bodies.published import PUBLISHED
 from methods.bodies.small import SmallBody
@@ -49,9 +51,12 @@ def build_body(
 def _small(out_channels: int, weights: str | Path | None, batch_norm: BatchNormMode) -> Body:
     if weights not in (None, "none"):
         raise ValueError(f"the body small has no published weights: weights must be 'none'; got {str(weights)!r}")
-    if batch_norm != "local":
-        raise ValueError(f"the body small has no BatchNorm: batch_norm must be 'local'; got {batch_norm!r}")
-    return SmallBody(name="small", out_channels=out_channels)
+    if batch_norm == "fixed":
+        raise ValueError("the body small has no weights to take fixed statistics from; got batch_norm 'fixed'")
+    body = SmallBody(name="small", out_channels=out_channels)
+    if batch_norm == "sync":
+        nn.SyncBatchNorm.convert_sync_batchnorm(body)
+    return body
 
 
 def _source(name: str, weights: str) -> str:

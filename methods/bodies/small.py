@@ -1,8 +1,8 @@
 """A body of our own for the built-in benchmark: as small as 64-pixel scenes need, nothing but torch.
 
 Four stages of residual 3x3 convolutions at strides 2, 4, 8 and 16; the last three are projected, upsampled to stride 4
-and fused as in SegFormer's head (Xie et al. 2021, Section 3.2). BatchNorm: in the few
-hundred iterations of the built-in recipe it learns what GroupNorm does not begin to. Trained from scratch.
+and fused as in SegFormer's head (Xie et al. 2021, Section 3.2). BatchNorm: in the
+few hundred iterations of the built-in recipe it learns what GroupNorm does not begin to. Trained from scratch.
 """
 
 from __future__ import annotations
