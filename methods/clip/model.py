@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.clip import cache
+from methods.clip.towers import Tower, tower_of
 from methods.clip.vit import Readout, Tokens, VitTower, refusal, resized
 from methods.method import Images
 
@@ -21,8 +22,9 @@ OPENAI_STD = (68.5005327, 66.6321579, 70.32316305)
 class Clip(nn.Module):
     """A frozen CLIP. Always in evaluation mode; no gradient reaches its parameters, gradients pass through it.
 
-    Texts need no particular tower. `tokens` needs one with dense tokens, `vit` (for methods that reuse blocks) a vision
-    transformer; both say why where there is none.
+    Texts need no particular tower. `tokens` needs one with dense tokens (a vision transformer with a CLS token, CLIP's
+    ResNets, a timm trunk with average pooling and a linear head), `vit` (for methods that reuse blocks) the first of
+    them; both say why where there is none.
     """
 
     known_by_hash = True  # a checkpoint leaves it out: the record names its sha256
@@ -55,8 +57,7 @@ class Clip(nn.Module):
         self.mean, self.std = tuple(mean), tuple(std)
         self.text_cache = text_cache
         self.embed_dim = embed_dim
-        self._refusal = refusal(self.model.visual)
-        self._vit = None if self._refusal else VitTower(self.model.visual)
+        self._tower = tower_of(self.model.visual, embed_dim=embed_dim)  # or why there is none
         self._prototypes: dict[tuple[str, tuple[str, ...]], Tensor] = {}  # (text, templates): (d,) fp32 on the CPU
         self.eval()
 
@@ -64,15 +65,17 @@ class Clip(nn.Module):
         """Stays in evaluation mode whatever the method around it does."""
         return super().train(False)
 
-    def tower(self) -> VitTower:
+    def tower(self) -> Tower:
         """The image tower, which gives CLS and dense tokens; raises ValueError with the reason where it gives none."""
-        return self.vit()  # so far every such tower is a vision transformer
+        if isinstance(self._tower, str):
+            raise ValueError(f"{self.name}: {self._tower}")
+        return self._tower
 
     def vit(self) -> VitTower:
         """The tower in pieces; raises ValueError with the reason where it is no such transformer."""
-        if self._vit is None:
-            raise ValueError(f"{self.name}: {self._refusal}")
-        return self._vit
+        if not isinstance(self._tower, VitTower):
+            raise ValueError(f"{self.name}: {refusal(self.model.visual)}")
+        return self._tower
 
     def normalised(self, images: Images, *, size: tuple[int, int] | None = None) -> Tensor:
         """`(B, 3, H, W)` pixels by CLIP's own mean and std, padding zero, resized to `size` where one is given."""
@@ -82,7 +85,7 @@ class Clip(nn.Module):
     def tokens(self, images: Images, *, readout: Readout = "plain", size: tuple[int, int] | None = None) -> Tokens:
         """CLS `(B, d)` and dense tokens `(B, d, h, w)` of one pass, projected into text space, not normalised.
 
-        readout: see `VitTower.forward`. size: height and width to resize the pictures to first. No gradient.
+        readout: see the tower's `forward`. size: height and width to resize the pictures to first. No gradient.
         """
         tower = self.tower()
         with torch.no_grad():

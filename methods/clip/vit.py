@@ -75,9 +75,7 @@ class VitTower(nn.Module):
 
     def fit(self, x: Tensor) -> Tensor:
         """`(B, 3, H, W)` with both sides resized to the nearest multiple of the patch size (at least one patch)."""
-        p = self.patch_size
-        size = [max(1, int(side / p + 0.5)) * p for side in x.shape[-2:]]
-        return x if list(x.shape[-2:]) == size else resized(x, size)
+        return fitted(x, self.patch_size)
 
     def patches(self, x: Tensor) -> Tensor:
         """Patch embeddings `(B, D, h, w)` of normalised pixels `(B, 3, H, W)`, without positions."""
@@ -85,12 +83,7 @@ class VitTower(nn.Module):
 
     def position_table(self, h: int, w: int) -> Tensor:
         """`(1 + h*w, D)`: the CLS row, then the grid interpolated to `(h, w)`, bilinear, align_corners false."""
-        table = self.visual.positional_embedding
-        if (h, w) == self.native_grid:
-            return table
-        grid = table[1:].reshape(1, *self.native_grid, -1).permute(0, 3, 1, 2)  # (1, D, H, W)
-        grid = F.interpolate(grid, (h, w), mode="bilinear", align_corners=False)
-        return torch.cat([table[:1], grid[0].flatten(1).T])
+        return interpolated(self.visual.positional_embedding, self.native_grid, (h, w))
 
     def embed(self, x: Tensor, *, class_copies: int = 1) -> tuple[Tensor, tuple[int, int]]:
         """Tokens `(B, 1+N, D)` before `ln_pre`, CLS first, and the grid `(h, w)`.
@@ -139,6 +132,21 @@ def value_path(block: Any, tokens: Tensor) -> Tensor:
     return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
 
+def interpolated(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Positions `(1 + H*W, D)` of a grid `(H, W)` at another size `(h, w)`: `(1 + h*w, D)`; the CLS row stays."""
+    if size == grid:
+        return table
+    rows = table[1:].reshape(1, *grid, -1).permute(0, 3, 1, 2)  # (1, D, H, W)
+    rows = F.interpolate(rows, size, mode="bilinear", align_corners=False)
+    return torch.cat([table[:1], rows[0].flatten(1).T])
+
+
+def fitted(x: Tensor, stride: int) -> Tensor:
+    """Pixels `(B, 3, H, W)` with both sides resized to the nearest multiple of the stride (at least one)."""
+    size = [max(1, int(side / stride + 0.5)) * stride for side in x.shape[-2:]]
+    return x if list(x.shape[-2:]) == size else resized(x, size)
+
+
 def resized(x: Tensor, size: list[int] | tuple[int, int]) -> Tensor:
     """Pixels `(B, 3, H, W)` at another size: bilinear, align_corners false."""
     return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
@@ -148,7 +156,7 @@ def refusal(visual: Any) -> str | None:
     """Why a tower cannot be taken apart as a ViT, or None where it can."""
     kind = type(visual).__name__
     if not hasattr(visual, "class_embedding") or not hasattr(visual, "transformer"):
-        return f"dense tokens and blocks need a vision transformer; the image tower of this model is a {kind}"
+        return f"this needs the blocks of a vision transformer; the image tower of this model is a {kind}"
     if getattr(visual, "attn_pool", None) is not None or getattr(visual, "pool_type", "tok") != "tok":
         return f"this {kind} pools its tokens instead of reading out a CLS token, so none of them is in text space"
     if visual.proj is None:

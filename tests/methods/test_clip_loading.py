@@ -169,18 +169,40 @@ def test_weights_in_the_hub_cache_need_no_network(monkeypatch, tmp_path):
     assert loading._in_hub_cache("timm/other/") is None
 
 
-def test_towers_without_blocks_say_why(tmp_path):
-    """A ResNet gives texts; asked for tokens or blocks it is refused with the reason, not with an AttributeError."""
+@pytest.mark.parametrize(
+    ("vision", "reason"),
+    [
+        ({"layers": [1, 1, 1, 1], "width": 16}, None),
+        ({"timm_model_name": "test_resnet", "timm_proj": "linear"}, None),
+        ({"timm_model_name": "test_resnet", "timm_proj": "mlp"}, r"ResNet of this model has a head that is not linear"),
+        ({"timm_model_name": "test_resnet", "timm_pool": "max"}, r"trunk that averages a feature map.*ResNet"),
+        (
+            {"timm_model_name": "test_convnext", "timm_proj": "mlp"},
+            r"ConvNeXt of this model has a head that is not lin",
+        ),
+        ({"timm_model_name": "test_vit", "timm_proj": "linear"}, r"trunk that averages a feature map.*VisionTransf"),
+        ({"patch_size": 8, "width": 64, "layers": 1, "pool_type": "avg"}, r"pools its tokens"),
+    ],
+)
+def test_towers_without_what_is_asked_say_why(tmp_path, vision, reason):
+    """Fails if a tower without blocks or dense tokens ends in an AttributeError, or is asked and answers nonsense.
+
+    Texts need no tower.
+    """
     config = {
         "embed_dim": 32,
-        "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 16},
+        "vision_cfg": {"image_size": 160 if "vit" in str(vision) else 32} | vision,
         "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1},
     }
     (tmp_path / "c.json").write_text(json.dumps(config))
-    clip = load_clip("resnet", None, config_file=tmp_path / "c.json")
+    clip = load_clip("mine", None, config_file=tmp_path / "c.json")
     assert clip.text_prototypes(["cat"], TEMPLATES).shape == (1, 32)
-    for ask in (clip.vit, lambda: clip.tokens(Images(torch.zeros(1, 3, 32, 32, dtype=torch.uint8)))):
-        with pytest.raises(
-            ValueError, match=r"resnet: dense tokens and blocks need a vision transformer.*ModifiedResNet"
-        ):
+    with pytest.raises(ValueError, match=r"mine: .*(blocks of a vision transformer|pools its tokens)"):
+        clip.vit()
+    picture = Images(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    if reason is None:
+        assert clip.tokens(picture).dense.shape == (1, 32, 1, 1)
+        return
+    for ask in (clip.tower, lambda: clip.tokens(picture)):
+        with pytest.raises(ValueError, match=rf"mine: .*{reason}"):
             ask()

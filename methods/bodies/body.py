@@ -1,0 +1,70 @@
+"""What a segmentation body is to a method: pixels in, dense features in CLIP's text space out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)  # on the scale 0..255, as mmsegmentation's configs have them
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class Paramwise:
+    """Which parameters have a rate or a decay of their own, by a part of their name (mmengine's `custom_keys`).
+
+    The longest key that a name contains decides, among equally long ones the alphabetically first.
+    """
+
+    lr_scale: Mapping[str, float] = field(default_factory=dict)  # times the recipe's learning rate
+    no_decay: tuple[str, ...] = ()  # weight decay 0
+
+    def of(self, name: str) -> tuple[float, bool]:
+        """The factor of the rate and whether weights decay, for a parameter of this name."""
+        for key in sorted(sorted({*self.lr_scale, *self.no_decay}), key=len, reverse=True):
+            if key in name:
+                return self.lr_scale.get(key, 1.0), key not in self.no_decay
+        return 1.0, True
+
+
+class Body(nn.Module):
+    """A trained segmentor whose classifier is replaced by a 1x1 convolution into text space.
+
+    Attributes:
+      name: as `build_body` was asked.
+      stride: pixels per position; `(H, W)` pixels give `(ceil(H / stride), ceil(W / stride))` positions.
+      out_channels: width of the text space.
+      mean, std: what pixels are normalised by (`Images.normalised`), on the scale 0..255: ImageNet's.
+      weights_sha256: of the file the weights came from; None where they were drawn.
+    """
+
+    mean = IMAGENET_MEAN
+    std = IMAGENET_STD
+    stride: int
+    paramwise = Paramwise()
+
+    def __init__(self, *, name: str, out_channels: int) -> None:
+        super().__init__()
+        self.name = name
+        self.out_channels = out_channels
+        self.weights_sha256: str | None = None
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Dense features `(B, out_channels, h, w)`, not normalised, of normalised pixels `(B, 3, H, W)`."""
+        raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict]:
+        """Groups for the optimiser, every trainable parameter once: `params`, `lr_scale`, and `weight_decay` 0 or none.
+
+        A group without `weight_decay` has the recipe's.
+        """
+        groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                groups.setdefault(self.paramwise.of(name), []).append(parameter)
+        return [
+            {"params": parameters, "lr_scale": scale} | ({} if decays else {"weight_decay": 0.0})
+            for (scale, decays), parameters in groups.items()
+        ]

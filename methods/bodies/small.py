@@ -1,0 +1,78 @@
+"""A body of our own for the built-in benchmark: as small as 64-pixel scenes need, nothing but torch.
+
+Four stages of residual 3x3 convolutions at strides 2, 4, 8 and 16; the last three are projected, upsampled to stride 4
+and fused as in SegFormer's head (Xie et al. 2021, Section 3.2). GroupNorm, so that a picture's features depend on no
+other picture of its batch and ranks need no synchronised statistics. Trained from scratch.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.bodies.body import Body, Paramwise
+
+STEM = 24
+WIDTHS = (48, 96, 128)  # at strides 4, 8, 16
+DEPTHS = (1, 2, 1)
+FUSED = 96
+GROUPS = 8
+
+
+class SmallBody(Body):
+    """About 0.9 M parameters with 64 output channels; features at stride 4."""
+
+    stride = 4
+    paramwise = Paramwise(no_decay=("norm",))
+
+    def __init__(self, *, name: str, out_channels: int) -> None:
+        super().__init__(name=name, out_channels=out_channels)
+        self.stem = ConvNorm(3, STEM, stride=2)
+        ins = (STEM, *WIDTHS[:-1])
+        self.stages = nn.ModuleList(
+            nn.Sequential(ConvNorm(i, o, stride=2), *(Residual(o) for _ in range(depth)))
+            for i, o, depth in zip(ins, WIDTHS, DEPTHS, strict=True)
+        )
+        self.laterals = nn.ModuleList(ConvNorm(width, FUSED, kernel=1) for width in WIDTHS)
+        self.fuse = ConvNorm(len(WIDTHS) * FUSED, FUSED, kernel=1)
+        self.project = nn.Conv2d(FUSED, out_channels, 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """`(B, 3, H, W)` to `(B, out_channels, ceil(H / 4), ceil(W / 4))`."""
+        x = self.stem(pixels)
+        levels = []
+        for stage, lateral in zip(self.stages, self.laterals, strict=True):
+            x = stage(x)
+            levels.append(lateral(x))
+        size = levels[0].shape[-2:]
+        levels = [F.interpolate(level, size, mode="bilinear", align_corners=False) for level in levels]
+        return self.project(self.fuse(torch.cat(levels, dim=1)))
+
+
+class ConvNorm(nn.Module):
+    """Convolution, GroupNorm, ReLU."""
+
+    def __init__(self, ins: int, outs: int, *, kernel: int = 3, stride: int = 1, active: bool = True) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(ins, outs, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = nn.GroupNorm(GROUPS, outs)
+        self.active = active
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, ins, H, W)` to `(B, outs, ceil(H / stride), ceil(W / stride))`."""
+        x = self.norm(self.conv(x))
+        return F.relu(x) if self.active else x
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around a skip (He et al. 2016, Figure 2)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(width, width)
+        self.second = ConvNorm(width, width, active=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`(B, width, H, W)`, same shape out."""
+        return F.relu(x + self.second(self.first(x)))
