@@ -56,6 +56,28 @@ SHAPES_CONFIG: dict[str, Any] = {
     "seen_shift": 0.05,
 }
 
+# Chimera-Seg's training is not public: that of the same authors' CLIP-to-Seg, whose constants not being its own we say
+CHIMERA_VOC = Recipe(
+    name="clip-to-seg's",
+    iterations=20_000,
+    batch=16,
+    augmentation=PHOTOS,
+    lr=6e-5,
+    weight_decay=0.01,
+    poly_power=1.0,
+    warmup_iterations=1_500,
+)
+CHIMERA_TRIAL = CHIMERA_VOC.model_copy(
+    update={"name": "trial", "iterations": 100, "augmentation": TRIAL_AUGMENTATION, "warmup_iterations": 10}
+)
+CHIMERA_SHAPES = ZEGCLIP_SHAPES
+CHIMERA_SHAPES_CONFIG: dict[str, Any] = {
+    "body": "small",
+    "body_channels": 96,
+    "alignment_heads": 2,
+    "head_lr_scale": 1.0,
+}
+
 
 def recipe_for(method: str, benchmark: str, scale: str) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and the config values it sets, for a method on a benchmark at a scale."""
@@ -65,6 +87,9 @@ def recipe_for(method: str, benchmark: str, scale: str) -> tuple[Recipe, dict[st
         return _untrained(augmentation, 0), {} if kind == "paper" else {"readout": "plain"}
     if method == "constant":
         return _untrained(augmentation, 100), {}  # it counts labels over this many batches
+    if method.startswith("chimera-seg"):
+        recipe = {"paper": CHIMERA_VOC, "trial": CHIMERA_TRIAL, "shapes": CHIMERA_SHAPES}[kind]
+        return recipe, {} if kind == "paper" else dict(CHIMERA_SHAPES_CONFIG)
     if kind == "paper":
         # nobody published how its baselines and ablations were trained
         return ZEGCLIP_VOC if method == "zegclip" else ZEGCLIP_VOC.model_copy(update={"name": "zegclip's"}), {}

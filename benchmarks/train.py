@@ -135,7 +135,8 @@ class _Loop:
             self.fabric.backward(torch.stack(tuple(losses.values())).sum())
             self.optimizer.step()
         if losses:
-            self._pending.append((tuple(losses), torch.stack([v.detach().float() for v in losses.values()])))
+            logged = losses | getattr(self.method, "watched", {})
+            self._pending.append((tuple(logged), torch.stack([v.detach().float() for v in logged.values()])))
         self.step += 1
         if self.step % self._point_every == 0 or self.step == self.recipe.iterations:
             self._add_point()
