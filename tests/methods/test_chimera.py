@@ -108,7 +108,9 @@ def test_no_block_is_norms_and_projection_of_each_feature(four_block_clip):
     assert torch.allclose(out.token, out.dense.mean((2, 3)))
 
 
-@pytest.mark.parametrize(("size", "grid"), [((8, 8), (8, 8)), ((16, 16), (8, 8)), ((20, 10), (8, 4)), ((40, 1), (8, 1))])
+@pytest.mark.parametrize(
+    ("size", "grid"), [((8, 8), (8, 8)), ((16, 16), (8, 8)), ((20, 10), (8, 4)), ((40, 1), (8, 1))]
+)
 def test_token_grid_has_a_longest_side(four_block_clip, size, grid):
     """Fails if a large picture costs more attention than asked, or its ratio is lost."""
     head = ClipSemanticHead(vit=four_block_clip.vit(), channels=8, blocks=1, most_tokens=8)
