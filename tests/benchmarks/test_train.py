@@ -311,6 +311,20 @@ def test_losses_that_come_and_go_keep_their_names(make_recipe, tmp_path: Path) -
     assert curve[0] == (4, {"even": 1.0, "odd": 2.0, "more": 20.0})
 
 
+def test_watched_figures_are_logged_and_not_trained(through, make_recipe, tmp_path: Path) -> None:
+    """Fails when figures that are no losses are added to them, or do not stand beside them in the curve."""
+
+    class Watching(Small):
+        def losses(self, images, labels, *, progress):
+            self.watched = {"share": self.head.weight.sum() * 0 + progress}
+            return super().losses(images, labels, progress=progress)
+
+    method, result, _ = run(tmp_path, make_recipe(iterations=23), method=Watching())
+    assert equal(method, through[0])
+    assert [point.pop("share") for _, point in result.curve] == pytest.approx([step / 23 for step in range(23)])
+    assert result.curve == through[1].curve
+
+
 def test_seeds_and_only_seeds_change_training(through, make_recipe, tmp_path: Path) -> None:
     """Fails when dropout ignores the run's seed, or the global random state leaks in."""
     recipe = make_recipe(iterations=23)

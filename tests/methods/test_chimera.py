@@ -2,8 +2,14 @@
 
 import pytest
 import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 
 from benchmarks import costs
+from benchmarks.checkpoint import Checkpoints
+from benchmarks.spec import Recipe
+from benchmarks.train import Stopped, train
+from benchmarks.transforms import Augmentation
 from methods.bodies import Body
 from methods.chimera import ChimeraSeg, build
 from methods.chimera.head import ClipSemanticHead, LowRank
@@ -253,6 +259,41 @@ def test_trained_state_round_trip(make_chimera, batch, vocabulary, name):
         two = second.train().losses(*batch, progress=0.4)
     assert all(torch.equal(one[n], two[n]) for n in one)
     assert ("bank.tokens" in state) == (name not in ("chimera-seg-without-sgd", "chimera-seg-cosine-loss"))
+
+
+@pytest.mark.parametrize("name", ["chimera-seg", "chimera-seg-global", "chimera-seg-fusion"])
+def test_resume_is_bit_exact(make_chimera, pictures, tmp_path, name):
+    """Fails if a broken run ends otherwise than a whole one: bank, statistics, dropout, schedule of the selection."""
+    recipe = Recipe(name="test", iterations=9, batch=2, augmentation=Augmentation(), lr=1e-3)
+
+    def stream(start):
+        labels = torch.arange(2 * 32 * 32).reshape(2, 32, 32).remainder(4).to(torch.uint8)
+        for step in range(start, 9):
+            yield pictures(2, 32, 32, seed=step), labels
+
+    def run(folder, seed, stop_at=None):
+        folder.mkdir(exist_ok=True)
+        method, reached = make_chimera(name, seed=seed, alignment_dropout=0.3), []
+        trained = train(
+            method,
+            stream,
+            recipe,
+            seed=3,
+            fabric=Fabric(accelerator="cpu", devices=1, plugins=[LightningEnvironment()]),
+            checkpoints=Checkpoints(folder, "spec", lambda path, content: path.write_bytes(content) and None),
+            watch=lambda progress: reached.append(progress.step),
+            stop=lambda: stop_at is not None and reached[-1:] == [stop_at],
+        )
+        return method.trained_state(), trained.curve
+
+    whole, curve = run(tmp_path / "whole", seed=0)
+    for seed, stop_at in ((0, 2), (1, 7)):
+        with pytest.raises(Stopped):
+            run(tmp_path / "broken", seed=seed, stop_at=stop_at)
+    state, resumed = run(tmp_path / "broken", seed=2)
+    assert all(torch.equal(whole[n], state[n]) for n in whole)
+    assert resumed == curve
+    assert ("picked_share" in curve[0][1]) == (name != "chimera-seg-global")
 
 
 @pytest.mark.parametrize("name", VARIANTS)
