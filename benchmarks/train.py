@@ -134,9 +134,10 @@ class _Loop:
             self.optimizer.zero_grad(set_to_none=True)
             self.fabric.backward(torch.stack(tuple(losses.values())).sum())
             self.optimizer.step()
-        if losses:
-            logged = losses | getattr(self.method, "watched", {})
-            self._pending.append((tuple(logged), torch.stack([v.detach().float() for v in logged.values()])))
+        # figures that are no losses: a method may keep those of its last step in `watched`
+        shown = losses | {f"watched {name}": value for name, value in getattr(self.method, "watched", {}).items()}
+        if shown:
+            self._pending.append((tuple(shown), torch.stack([v.detach().float() for v in shown.values()])))
         self.step += 1
         if self.step % self._point_every == 0 or self.step == self.recipe.iterations:
             self._add_point()

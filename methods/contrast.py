@@ -123,7 +123,8 @@ class Regions:
 
         A position counts by the share of its cell that is in the region.
         """
-        shares = F.adaptive_avg_pool2d(self.masks[:, None].float(), features.shape[-2:]).flatten(1).to(wide(features))
+        h, w = features.shape[-2:]
+        shares = F.adaptive_avg_pool2d(self.masks[:, None].float(), (h, w)).flatten(1).to(wide(features))
         weights, _ = self.padded(shares / shares.sum(1, keepdim=True))  # (B, L, N)
         return wide_product(weights, features.flatten(2).transpose(1, 2))[self.image, self.slot]
 

@@ -47,6 +47,34 @@ def _zegclip(title: str, *, group: str = "ablation:zegclip", fidelity: str = _SW
     )
 
 
+_C2S = "method text public (ICLR 2025 submission), constants our reading"
+_TEACHER = "formulas from a third party's notes on v2, constants our reading"
+
+
+def _distilled(title: str, *, group: str, fidelity: str, **fixed: Any) -> Entry:
+    return Entry(
+        title=title,
+        config="methods.configs.distillation:DistillationConfig",
+        builder="methods.distillation:build",
+        fidelity=fidelity,
+        needs="tokens",
+        fixed=fixed,
+        group=group,
+    )
+
+
+def _c2s(title: str, *, group: str = "ablation:clip-to-seg", **switches: Any) -> Entry:
+    kept = {"global_loss": True, "local_loss": True, "latent": "synthesised", "per_pixel": "nel+ce"} | switches
+    return _distilled(title, group=group, fidelity=_C2S, seen_loss=False, candidates="bank", **kept)
+
+
+def _clipteacher(
+    title: str, *, group: str = "ablation:clipteacher", fidelity: str = _TEACHER, **switches: Any
+) -> Entry:
+    kept = {"global_loss": True, "latent": "synthesised", "seen_loss": True, "per_pixel": "nel+ce"} | switches
+    return _distilled(title, group=group, fidelity=fidelity, local_loss=False, candidates="bank+batch", **kept)
+
+
 _CHIMERA = "from the abstract alone: our reading"
 
 
@@ -110,24 +138,47 @@ METHODS: dict[str, Entry] = {
     "zegclip-without-dpt": _zegclip("ZegCLIP without deep prompts", encoder="frozen"),
     "zegclip-without-nel": _zegclip("ZegCLIP with softmax cross-entropy", loss="exclusive"),
     "zegclip-without-rd": _zegclip("ZegCLIP with text alone as query", query="text"),
+    "clipteacher": _clipteacher(
+        "CLIPTeacher v2: CLS tokens and pseudo classes taught to a closed-set body", group="comparison"
+    ),
+    "clipteacher-v1": _clipteacher(
+        "CLIPTeacher without synthesiser and seen prototypes: v1 as we read it",
+        fidelity="what v1 had is known from its abstract alone: our reading",
+        latent="centroids",
+        seen_loss=False,
+    ),
+    "clipteacher-without-global": _clipteacher("CLIPTeacher without the global loss", global_loss=False),
+    "clipteacher-without-latent": _clipteacher("CLIPTeacher without pseudo classes", latent="off", seen_loss=False),
+    "clip-to-seg": _c2s("CLIP-to-Seg: global and local CLS tokens taught to a closed-set body", group="comparison"),
+    "clip-to-seg-without-global": _c2s("CLIP-to-Seg without global distillation", global_loss=False),
+    "clip-to-seg-without-local": _c2s("CLIP-to-Seg without local distillation", local_loss=False),
+    "clip-to-seg-without-latent": _c2s("CLIP-to-Seg without latent embeddings", latent="off"),
+    "clip-to-seg-ce": _c2s(
+        "the body alone with cross-entropy on seen texts",
+        global_loss=False,
+        local_loss=False,
+        latent="off",
+        per_pixel="ce",
+    ),
     "chimera-seg": _chimera(
         "Chimera-Seg (our reading): a body under CLIP's last blocks, selective distillation, alignment",
         group="comparison",
     ),
-    "chimera-seg-blocks-0": _chimera("Chimera-Seg with CLIP's norms and projection alone", blocks=0),
-    "chimera-seg-blocks-1": _chimera("Chimera-Seg with CLIP's last block", blocks=1),
-    "chimera-seg-blocks-4": _chimera("Chimera-Seg with CLIP's last four blocks", blocks=4),
-    "chimera-seg-blocks-all": _chimera("Chimera-Seg with all blocks of CLIP", blocks="all"),
     "chimera-seg-conv-head": _chimera("Chimera-Seg with a plain 1x1 convolution as head", head="conv"),
-    "chimera-seg-value": _chimera("Chimera-Seg with value-path attention in the last block", last_attention="value"),
-    "chimera-seg-fusion": _chimera("Chimera-Seg with the body's finer grid added", fusion=True),
-    "chimera-seg-cosine-schedule": _chimera("Chimera-Seg, fewer features by a cosine", schedule="cosine"),
-    "chimera-seg-step-schedule": _chimera("Chimera-Seg, fewer features in steps", schedule="step"),
-    "chimera-seg-cosine-loss": _chimera("Chimera-Seg, distillation by 1 - cos", sgd_loss="cosine"),
     "chimera-seg-global": _chimera("Chimera-Seg with plain global distillation", distillation="global"),
     "chimera-seg-without-sgd": _chimera("Chimera-Seg without distillation", distillation="off"),
-    "chimera-seg-descriptor": _chimera("Chimera-Seg aligned by the relationship descriptor", alignment="descriptor"),
     "chimera-seg-without-sam": _chimera("Chimera-Seg without alignment module", alignment="off"),
+    "chimera-seg-descriptor": _chimera("Chimera-Seg aligned by the relationship descriptor", alignment="descriptor"),
+    "chimera-seg-blocks-0": _chimera("Chimera-Seg with CLIP's norms and projection alone", blocks=0),
+    "chimera-seg-blocks-1": _chimera("Chimera-Seg with CLIP's last block", blocks=1),
+    "chimera-seg-blocks-2": _chimera("Chimera-Seg with CLIP's last two blocks", blocks=2),
+    "chimera-seg-blocks-4": _chimera("Chimera-Seg with CLIP's last four blocks", blocks=4),
+    "chimera-seg-value": _chimera("Chimera-Seg with value-path attention in the last block", last_attention="value"),
+    "chimera-seg-fusion": _chimera("Chimera-Seg with the body's finer grid added", fusion=True),
+    "chimera-seg-infonce": _chimera("Chimera-Seg, distillation by InfoNCE with bank", sgd_loss="infonce"),
+    "chimera-seg-cosine-loss": _chimera("Chimera-Seg, distillation by 1 - cos", sgd_loss="cosine"),
+    "chimera-seg-cosine-schedule": _chimera("Chimera-Seg, fewer features by a cosine", schedule="cosine"),
+    "chimera-seg-step-schedule": _chimera("Chimera-Seg, fewer features in steps", schedule="step"),
 }
 
 

@@ -1,8 +1,8 @@
 """A body of our own for the built-in benchmark: as small as 64-pixel scenes need, nothing but torch.
 
 Four stages of residual 3x3 convolutions at strides 2, 4, 8 and 16; the last three are projected, upsampled to stride 4
-and fused as in SegFormer's head (Xie et al. 2021, Section 3.2). GroupNorm, so that a picture's features depend on no
-other picture of its batch and ranks need no synchronised statistics. Trained from scratch.
+and fused as in SegFormer's head (Xie et al. 2021, Section 3.2). BatchNorm: in the few
+hundred iterations of the built-in recipe it learns what GroupNorm does not begin to. Trained from scratch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ STEM = 24
 WIDTHS = (48, 96, 128)  # at strides 4, 8, 16
 DEPTHS = (1, 2, 1)
 FUSED = 96
-GROUPS = 8
 
 
 class SmallBody(Body):
@@ -51,12 +50,12 @@ class SmallBody(Body):
 
 
 class ConvNorm(nn.Module):
-    """Convolution, GroupNorm, ReLU."""
+    """Convolution, BatchNorm, ReLU."""
 
     def __init__(self, ins: int, outs: int, *, kernel: int = 3, stride: int = 1, active: bool = True) -> None:
         super().__init__()
         self.conv = nn.Conv2d(ins, outs, kernel, stride, padding=kernel // 2, bias=False)
-        self.norm = nn.GroupNorm(GROUPS, outs)
+        self.norm = nn.BatchNorm2d(outs)
         self.active = active
 
     def forward(self, x: Tensor) -> Tensor:

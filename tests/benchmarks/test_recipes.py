@@ -6,7 +6,6 @@ from benchmarks.recipes import NOTHING, recipe_for
 from methods.registry import METHODS, config_class
 
 TRAINED = [name for name in METHODS if name not in ("constant", "random", "clip")]
-CHIMERA = [name for name in TRAINED if name.startswith("chimera-seg")]
 PLACES = [("pascal-5i", "native"), ("pascal-5i", "trial"), ("voc-15-5", "native"), ("shapes-5i", "native")]
 
 
@@ -43,9 +42,10 @@ def test_zegclip_on_voc_is_the_released_one() -> None:
 def test_only_the_papers_recipe_is_called_paper(method: str, bench: str, scale: str) -> None:
     """Fails when a recipe of ours would stand in a table without saying so."""
     recipe, config = recipe_for(method, bench, scale)
-    published = "paper" if method == "zegclip" else "zegclip's"  # how its baselines were trained, nobody published
-    if method in CHIMERA:
-        published = "clip-to-seg's"  # Chimera-Seg's own training is not public
+    # how ablations and baselines were trained, nobody published
+    published = {"zegclip": "paper", "clip-to-seg": "paper"}.get(
+        method, "zegclip's" if "zegclip" in method else "clip-to-seg's"
+    )
     expected = "shapes" if bench == "shapes-5i" else {"native": published, "trial": "trial"}[scale]
     assert recipe.name == expected
     assert (config == {}) == (expected == published)
@@ -76,16 +76,18 @@ def test_config_given_out_is_a_copy() -> None:
 
 
 def test_compared_methods_share_their_recipe() -> None:
-    """Fails when a method's ablation is trained longer or otherwise than the method itself."""
-    for bench, scale in PLACES:
-        for family in (CHIMERA, [name for name in TRAINED if name.startswith("zegclip")]):
-            recipes = [recipe_for(method, bench, scale)[0].model_copy(update={"name": ""}) for method in family]
+    """Fails when a method is trained longer or otherwise than its own ablations."""
+    for family in (["zegclip"], ["clip-to-seg", "clipteacher"], ["chimera-seg"]):
+        members = [method for method in TRAINED if method.startswith(tuple(family))]
+        for bench, scale in PLACES:
+            recipes = [recipe_for(method, bench, scale)[0].model_copy(update={"name": ""}) for method in members]
             assert len({recipe.digest() for recipe in recipes}) == 1
 
 
-def test_chimera_seg_on_voc_is_trained_as_clip_to_seg() -> None:
-    """Fails when a constant changes: iterations, batch and crop are CLIP-to-Seg's text, the rest MMSeg's default."""
-    recipe, _ = recipe_for("chimera-seg", "voc-15-5", "native")
+def test_clip_to_seg_on_voc_is_the_papers() -> None:
+    """Fails if iterations, batch or crop are not CLIP-to-Seg's (page 7), or the schedule not SegNeXt's in MMSeg."""
+    recipe, config = recipe_for("clip-to-seg", "voc-15-5", "native")
+    assert config == {}
     assert (recipe.iterations, recipe.batch, recipe.augmentation.crop) == (20_000, 16, 512)
-    assert (recipe.lr, recipe.weight_decay, recipe.betas, recipe.poly_power) == (6e-5, 0.01, (0.9, 0.999), 1.0)
-    assert (recipe.min_lr, recipe.warmup_iterations, recipe.warmup_ratio) == (0.0, 1500, 1e-6)
+    assert (recipe.lr, recipe.weight_decay, recipe.poly_power, recipe.min_lr) == (6e-5, 0.01, 1.0, 0.0)
+    assert (recipe.warmup_iterations, recipe.warmup_ratio) == (1_500, 1e-6)

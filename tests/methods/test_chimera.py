@@ -293,7 +293,7 @@ def test_resume_is_bit_exact(make_chimera, pictures, tmp_path, name):
     state, resumed = run(tmp_path / "broken", seed=2)
     assert all(torch.equal(whole[n], state[n]) for n in whole)
     assert resumed == curve
-    assert ("picked_share" in curve[0][1]) == (name != "chimera-seg-global")
+    assert ("watched picked_share" in curve[0][1]) == (name != "chimera-seg-global")
 
 
 @pytest.mark.parametrize("name", VARIANTS)
