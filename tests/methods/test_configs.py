@@ -104,7 +104,7 @@ DEFAULTS = {
         "alignment": "cross-attention",
         "alignment_heads": 8,
         "alignment_dropout": 0.1,
-        "scale": "1 / 0.07",
+        "scale": 1 / 0.07,
         "cross_entropy_weight": 1.0,
         "focal_weight": 100.0,
         "dice_weight": 1.0,
