@@ -125,6 +125,22 @@ DISTILLATION_SHAPES_CONFIG: dict[str, Any] = {
     "most_latent": 3,
 }
 
+# Chimera-Seg's training is not public: that of the same authors' CLIP-to-Seg
+CHIMERA_VOC = DISTILLATION_VOC.model_copy(update={"name": "clip-to-seg's"})
+CHIMERA_TRIAL_CONFIG: dict[str, Any] = {"alignment_heads": 2}
+# TUNED
+CHIMERA_SHAPES_CONFIG: dict[str, Any] = {
+    "body": "small",
+    "body_channels": 96,
+    "blocks": 1,
+    "most_tokens": 8,
+    "alignment_heads": 2,
+    "head_lr_scale": 1.0,
+    "sgd_loss": "cosine",
+    "sgd_weight": 2.0,
+    "focal_weight": 1.0,
+}
+
 
 def recipe_for(method: str, benchmark: str, scale: str) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and the config values it sets, for a method on a benchmark at a scale."""
@@ -134,6 +150,8 @@ def recipe_for(method: str, benchmark: str, scale: str) -> tuple[Recipe, dict[st
         return _untrained(augmentation, 0), {} if kind == "paper" else {"readout": "plain"}
     if method == "constant":
         return _untrained(augmentation, 100), {}  # it counts labels over this many batches
+    if method.startswith("chimera-seg"):
+        return _chimera(kind)
     if method.startswith(("clip-to-seg", "clipteacher")):
         return _distillation(method, kind)
     if kind == "paper":
@@ -160,6 +178,14 @@ def _distillation(method: str, kind: str) -> tuple[Recipe, dict[str, Any]]:
     if kind == "trial":  # CLIP's own size; the body stays the photos'
         return DISTILLATION_TRIAL, dict(DISTILLATION_TRIAL_CONFIG)
     return DISTILLATION_SHAPES, dict(DISTILLATION_SHAPES_CONFIG)
+
+
+def _chimera(kind: str) -> tuple[Recipe, dict[str, Any]]:
+    if kind == "paper":
+        return CHIMERA_VOC, {}
+    if kind == "trial":
+        return DISTILLATION_TRIAL, dict(CHIMERA_TRIAL_CONFIG)
+    return DISTILLATION_SHAPES, dict(CHIMERA_SHAPES_CONFIG)
 
 
 def imported(recipe: Recipe) -> Recipe:

@@ -95,6 +95,10 @@ class Method(nn.Module):
       shift_span: half the width of the sweep of seen-score shifts, in the units of the activated scores.
       vocabulary_chunkable: False where the scores of one class depend on which other classes are asked.
       published_parameters: trainable parameters as the authors count them; None where they published no count.
+
+    A method may have `watched`, a dict of scalar figures of its last step that are no losses. They are logged and
+    stored beside the losses, under names of their own, and are not added up. It may have `inference_parameters`, how
+    many parameters run at test, where that is not all it holds (a teacher of training alone).
     """
 
     seen_shift: float = 0.0

@@ -77,6 +77,7 @@ class Costs(Value):
 
     parameters_trainable: int
     parameters_total: int
+    parameters_inference: int | None = None  # that run at test, frozen ones too; None: nobody counted them apart
     parameters_published: int | None = None  # trainable ones as the authors' code counts them, unused ones included
     gmacs: float | None = None  # of one pass at the stated size; None where it could not be counted
     gmacs_at: str = ""
