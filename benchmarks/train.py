@@ -134,8 +134,7 @@ class _Loop:
             self.optimizer.zero_grad(set_to_none=True)
             self.fabric.backward(torch.stack(tuple(losses.values())).sum())
             self.optimizer.step()
-        # figures that are no losses: a method may keep those of its last step in `watched`
-        shown = losses | {f"watched {name}": value for name, value in getattr(self.method, "watched", {}).items()}
+        shown = losses | {f"watched {name}": value for name, value in self.method.watched.items()}
         if shown:
             self._pending.append((tuple(shown), torch.stack([v.detach().float() for v in shown.values()])))
         self.step += 1

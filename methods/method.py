@@ -7,9 +7,10 @@ codes below.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from safetensors import SafetensorError
@@ -95,16 +96,16 @@ class Method(nn.Module):
       shift_span: half the width of the sweep of seen-score shifts, in the units of the activated scores.
       vocabulary_chunkable: False where the scores of one class depend on which other classes are asked.
       published_parameters: trainable parameters as the authors count them; None where they published no count.
-
-    A method may have `watched`, a dict of scalar figures of its last step that are no losses. They are logged and
-    stored beside the losses, under names of their own, and are not added up. It may have `inference_parameters`, how
-    many parameters run at test, where that is not all it holds (a teacher of training alone).
+      inference_parameters: how many parameters run at test; None where that is all it holds.
+      watched: scalar figures of the last step that are no losses: logged and stored beside them, never added up.
     """
 
     seen_shift: float = 0.0
     shift_span: float = 1.0
     vocabulary_chunkable: bool = True
     published_parameters: int | None = None
+    inference_parameters: int | None = None
+    watched: Mapping[str, Tensor] = MappingProxyType({})
 
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
         """The named losses of one training step, each already weighted; the trainer adds them up.

@@ -51,11 +51,11 @@ class ChimeraSeg(Method):
         self.bank = TokenBank(size=config.bank_size, width=clip.embed_dim) if contrasts else None
         self.seen_shift = config.seen_shift
         self.shift_span = 0.5 * config.scale
+        self.inference_parameters = self._at_test()
         self.watched: dict[str, Tensor] = {}
         self.register_buffer("text", self.prototypes(vocabulary), persistent=False)  # (S, d), seen classes alone
 
-    @property
-    def inference_parameters(self) -> int:
+    def _at_test(self) -> int:
         """Parameters that run at test: body, head with its frozen part of CLIP, alignment; the teacher's are not."""
         parts = [part for part in (self.body, self.fusion, self.alignment) if part is not None]
         own = [p for part in parts for p in part.parameters()] + self.head.used()

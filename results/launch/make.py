@@ -217,7 +217,7 @@ class _Maker:
         return Costs(
             parameters_trainable=trainable,
             parameters_total=total,
-            parameters_inference=getattr(method, "inference_parameters", None),
+            parameters_inference=method.inference_parameters,
             parameters_published=method.published_parameters,
             gmacs=costs.gmacs(method, vocabulary_of(side, side.classes), crop, self.fabric.device),
             gmacs_at=f"{crop}x{crop}",

@@ -11,6 +11,7 @@ from benchmarks.spec import Recipe
 from benchmarks.train import Stopped, train
 from benchmarks.transforms import Augmentation
 from methods.bodies import Body
+from methods.bodies.paramwise import Paramwise
 from methods.chimera import ChimeraSeg, build
 from methods.chimera.head import ClipSemanticHead, LowRank
 from methods.configs.chimera import ChimeraConfig
@@ -57,7 +58,9 @@ class PatchBody(Body):
     """CLIP's own patch embedding in a body's place."""
 
     def __init__(self, clip):
-        super().__init__(name="patches", out_channels=clip.vit().width)
+        super().__init__(
+            name="patches", out_channels=clip.vit().width, stride=clip.vit().patch_size, paramwise=Paramwise()
+        )
         self.mean, self.std, self.stride = clip.mean, clip.std, clip.vit().patch_size
         self.vit = clip.vit()
 
