@@ -19,7 +19,7 @@ from splits.errors import UserError
 PROJECT = Path(__file__).resolve().parents[3]
 CLIP = ClipId(model="ViT-B-16", pretrained="openai")
 BUILTIN = ClipId(model="tiny-shapes", pretrained="builtin", sha256="0" * 64)
-COMPARED = ("constant", "random", "clip", "zegclip-baseline", "zegclip")
+COMPARED = ("constant", "random", "clip", "zegclip-baseline", "zegclip", "clipteacher", "clip-to-seg")
 builtin = pytest.mark.skipif(not (SHAPES_CLIP / "weights.json").exists(), reason="the built-in CLIP is not trained yet")
 
 
@@ -90,7 +90,10 @@ def test_names_of_methods() -> None:
 @pytest.mark.parametrize("name", ["zegclipp", "ablation:clip", "comparison:x", "", "ALL"])
 def test_unknown_method(name: str) -> None:
     """Fails when a typing error is not answered, in one line, with what there is."""
-    with pytest.raises(UserError, match=r"no method is called .*; there are: constant.* all, ablation:zegclip$"):
+    with pytest.raises(
+        UserError,
+        match=r"no method is called .*; there are: constant.* all, ablation:clip-to-seg, .*, ablation:zegclip$",
+    ):
         methods_named([name])
 
 
