@@ -67,7 +67,11 @@ def tables(options: argparse.Namespace) -> int:
 
 
 def picture(options: argparse.Namespace) -> int:
-    """Save sheets of predictions of finished runs."""
+    """Save sheets of predictions of finished runs, or of mined pseudo masks."""
+    if options.pseudo_masks:
+        from results.launch.pseudo import print_pseudo_masks
+
+        return print_pseudo_masks(options)
     from results.launch.picture import print_pictures
 
     return print_pictures(options)
@@ -113,6 +117,9 @@ def _parser() -> argparse.ArgumentParser:
     drawn.add_argument("--images", type=_positive, default=6, metavar="N", help="rows of the sheet; default: 6")
     drawn.add_argument(
         "--out", type=Path, default=ROOT / "results" / "figures", metavar="DIR", help="default: results/figures"
+    )
+    drawn.add_argument(
+        "--pseudo-masks", action="store_true", help="instead: what a method's mining makes of training images"
     )
     drawn.set_defaults(command=picture)
     listed = commands.add_parser("list", help="the methods and benchmarks there are")

@@ -57,3 +57,27 @@ def contact_sheet(
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, max(1, len(titles))), fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
+
+
+def mask_sheet(
+    rows: Sequence[tuple[NDArray[np.uint8], Sequence[NDArray[np.uint8]]]],
+    columns: Sequence[str],
+    *,
+    first_code: int,
+    path: Path,
+) -> None:
+    """Save a sheet: a row for each `(image (H, W, 3), masks (H, W) each)`; ids from `first_code` on are white."""
+    masks = [mask for _, row in rows for mask in row]
+    highest = max((int(mask[mask < first_code].max(initial=0)) for mask in masks), default=0)
+    colours = palette(highest + 1)
+    figure = Figure(figsize=(1.7 * len(columns), 1.75 * len(rows) + 0.3), layout="constrained")
+    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    for axes, (image, row) in zip(grid, rows, strict=True):
+        for axis, picture in zip(axes, [image, *(colours[mask] for mask in row)], strict=True):
+            axis.imshow(picture, interpolation="nearest")
+            axis.set_xticks([])
+            axis.set_yticks([])
+    for axis, title in zip(grid[0], columns, strict=True):
+        axis.set_title(title, fontsize=8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)

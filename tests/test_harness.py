@@ -145,6 +145,17 @@ def test_pictures_are_drawn_from_finished_runs(finished: tuple[Path, str], tmp_p
     assert (tmp_path / "shapes-5i-fold0-seed0.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_pseudo_masks_are_drawn_without_a_run(tmp_path: Path) -> None:
+    """Fails when mining cannot be looked at, or a method without it ends in a stack trace."""
+    small = ["--folds", "0", "--out", tmp_path, "--images", "2", "--pseudo-masks"]
+    done = harness("picture", "--methods", "clip-to-seg", *small)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pseudo-shapes-5i-clip-to-seg-fold0-seed0.png").read_bytes().startswith(b"\x89PNG")
+    refused = harness("picture", "--methods", "zegclip", *small)
+    assert refused.returncode == 2
+    assert "zegclip mines no pseudo masks; ask for clip-to-seg or clipteacher" in refused.stderr
+
+
 def released(weights: Path, folder: Path) -> Path:
     """The same weights as the released code stores them: its names, wrapped, with tensors that are never read."""
     state = {released_name(name, 3): value.clone() for name, value in load_file(weights).items()}

@@ -2,27 +2,66 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import get_args
 
+from torch import nn
+
 from methods.bodies.body import Body
+from methods.bodies.published import PUBLISHED
 from methods.bodies.small import SmallBody
-from methods.configs.bodies import BodyName
+from methods.configs.bodies import BatchNormMode, BodyName
 
 __all__ = ["Body", "build_body"]
 
 
-def build_body(name: str, *, out_channels: int, weights: str | Path | None = "none") -> Body:
+def build_body(
+    name: str, *, out_channels: int, weights: str | Path | None = "none", batch_norm: BatchNormMode = "local"
+) -> Body:
     """Build a body whose features have `out_channels` channels, with random parts drawn from torch's generator.
 
-    weights: ImageNet weights of its backbone as a file or a URL; "none" or None: from scratch.
+    weights: ImageNet weights of its backbone as a file or a URL, in mmsegmentation's or timm's format; "published":
+        the URL that mmsegmentation's config of this body names; "none" or None: from scratch.
+    batch_norm: see `methods.configs.bodies`. In training, the heads of DeepLabV3+ and UPerNet normalise one value per
+        picture and channel, so "local" needs two pictures or more at once.
+
+    mmsegmentation is imported only where such a body is built.
 
     Raises ValueError, FileNotFoundError or ConnectionError, each with one line that says what to do.
     """
     if name not in get_args(BodyName):
         raise ValueError(f"no body is called {name!r}; there are: {', '.join(get_args(BodyName))}")
-    if name != "small":
-        raise ValueError(f"the body {name} cannot be built yet")
+    if name == "small":
+        return _small(out_channels, weights, batch_norm)
+    source = None if weights in (None, "none") else _source(name, str(weights))
+    if batch_norm == "fixed" and source is None:
+        raise ValueError("fixed statistics of BatchNorm need weights to take them from; got weights 'none'")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of compiled operators that no body here needs
+        from methods.bodies.segmentor import Segmentor
+
+    body = Segmentor(PUBLISHED[name], name=name, out_channels=out_channels)
+    if source is not None:
+        body.load_backbone(source)
+    body.set_batch_norm(batch_norm)
+    return body
+
+
+def _small(out_channels: int, weights: str | Path | None, batch_norm: BatchNormMode) -> Body:
     if weights not in (None, "none"):
         raise ValueError(f"the body small has no published weights: weights must be 'none'; got {str(weights)!r}")
-    return SmallBody(name=name, out_channels=out_channels)
+    if batch_norm == "fixed":
+        raise ValueError("the body small has no weights to take fixed statistics from; got batch_norm 'fixed'")
+    body = SmallBody(name="small", out_channels=out_channels)
+    if batch_norm == "sync":
+        nn.SyncBatchNorm.convert_sync_batchnorm(body)
+    return body
+
+
+def _source(name: str, weights: str) -> str:
+    if weights != "published":
+        return weights
+    if not PUBLISHED[name].weights:
+        raise ValueError(f"mmsegmentation publishes no address for the weights of {name}; give timm's file by its path")
+    return PUBLISHED[name].weights

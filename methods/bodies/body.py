@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from torch import Tensor, nn
+
+from methods.bodies.paramwise import Paramwise
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # on the scale 0..255, as mmsegmentation's configs have them
 IMAGENET_STD = (58.395, 57.12, 57.375)
-
-
-@dataclass(frozen=True)
-class Paramwise:
-    """Which parameters have a rate or a decay of their own, by a part of their name (mmengine's `custom_keys`).
-
-    The longest key that a name contains decides, among equally long ones the alphabetically first.
-    """
-
-    lr_scale: Mapping[str, float] = field(default_factory=dict)  # times the recipe's learning rate
-    no_decay: tuple[str, ...] = ()  # weight decay 0
-
-    def of(self, name: str) -> tuple[float, bool]:
-        """The factor of the rate and whether weights decay, for a parameter of this name."""
-        for key in sorted(sorted({*self.lr_scale, *self.no_decay}), key=len, reverse=True):
-            if key in name:
-                return self.lr_scale.get(key, 1.0), key not in self.no_decay
-        return 1.0, True
 
 
 class Body(nn.Module):
@@ -42,13 +23,13 @@ class Body(nn.Module):
 
     mean = IMAGENET_MEAN
     std = IMAGENET_STD
-    stride: int
-    paramwise = Paramwise()
 
-    def __init__(self, *, name: str, out_channels: int) -> None:
+    def __init__(self, *, name: str, out_channels: int, stride: int, paramwise: Paramwise) -> None:
         super().__init__()
         self.name = name
         self.out_channels = out_channels
+        self.stride = stride
+        self.paramwise = paramwise
         self.weights_sha256: str | None = None
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """A body of our own for the built-in benchmark: as small as 64-pixel scenes need, nothing but torch.
 
 Four stages of residual 3x3 convolutions at strides 2, 4, 8 and 16; the last three are projected, upsampled to stride 4
-and fused as in SegFormer's head (Xie et al. 2021, Section 3.2). BatchNorm: in the few
-hundred iterations of the built-in recipe it learns what GroupNorm does not begin to. Trained from scratch.
+and fused as in SegFormer's head (Xie et al. 2021, Section 3.2). BatchNorm: in the
+few hundred iterations of the built-in recipe it learns what GroupNorm does not begin to. Trained from scratch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.bodies.body import Body, Paramwise
+from methods.bodies.body import Body
+from methods.bodies.paramwise import Paramwise
 
 STEM = 24
 WIDTHS = (48, 96, 128)  # at strides 4, 8, 16
@@ -22,11 +23,8 @@ FUSED = 96
 class SmallBody(Body):
     """About 0.9 M parameters with 64 output channels; features at stride 4."""
 
-    stride = 4
-    paramwise = Paramwise(no_decay=("norm",))
-
     def __init__(self, *, name: str, out_channels: int) -> None:
-        super().__init__(name=name, out_channels=out_channels)
+        super().__init__(name=name, out_channels=out_channels, stride=4, paramwise=Paramwise(no_decay=("norm",)))
         self.stem = ConvNorm(3, STEM, stride=2)
         ins = (STEM, *WIDTHS[:-1])
         self.stages = nn.ModuleList(

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
-import socket
-import urllib.parse
-import urllib.request
 import warnings
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,7 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from torch import nn
 
 from methods.clip.model import OPENAI_MEAN, OPENAI_STD, Clip
+from methods.downloads import file_sha256, first_line, reach
 
 HUB_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 ARCHIVE_ONLY = ("input_resolution", "context_length", "vocab_size")  # of OpenAI's archives, no weights
@@ -53,7 +50,7 @@ def load_clip(
     if tag:
         settings["quick_gelu"] = bool(tag.get("quick_gelu", False))
         preprocess = tag
-    digest = None if path is None else _file_sha256(path)
+    digest = None if path is None else file_sha256(path)
     archive = digest in openai_archives()
     if archive:
         settings["quick_gelu"] = True
@@ -120,12 +117,12 @@ def _downloaded(model: str, pretrained: str, tag: dict[str, Any]) -> Path:
     if cached is not None:
         return cached
     try:
-        _reach(HF_ENDPOINT if tag.get("hf_hub") else tag["url"])
+        reach(HF_ENDPOINT if tag.get("hf_hub") else tag["url"])
         return Path(open_clip.download_pretrained(tag))
     except (OSError, RuntimeError, ValueError) as error:  # every client error of the hub is one of these
         source = f"{HF_ENDPOINT}/{tag['hf_hub'].rstrip('/')}" if tag.get("hf_hub") else tag.get("url")
         raise ConnectionError(
-            f"cannot fetch the weights {pretrained!r} of {model} from {source} ({_first_line(error)}); give them as a "
+            f"cannot fetch the weights {pretrained!r} of {model} from {source} ({first_line(error)}); give them as a "
             f"file instead, or put them into the cache, {HF_HUB_CACHE} (HF_HOME or HF_HUB_CACHE moves it)"
         ) from error
 
@@ -142,15 +139,6 @@ def _in_hub_cache(hub: str) -> Path | None:
     return None
 
 
-def _reach(url: str) -> None:
-    """Raise OSError at once where a host cannot be reached; the hub's client would try for a minute first."""
-    if urllib.request.getproxies():
-        return  # the proxy looks the host up
-    parts = urllib.parse.urlsplit(url)
-    port = parts.port or (80 if parts.scheme == "http" else 443)
-    socket.create_connection((parts.hostname or "", port), timeout=10).close()
-
-
 def _built(model: str, settings: dict[str, Any], seed: int) -> nn.Module:
     """The network with random weights, drawn without touching the global generator and without any download."""
     custom = settings.get("custom_text", False) or "hf_model_name" in settings["text_cfg"]
@@ -163,7 +151,7 @@ def _built(model: str, settings: dict[str, Any], seed: int) -> nn.Module:
             torch.manual_seed(seed)
             return kind(**settings).float()
     except (TypeError, ValueError, AttributeError, RuntimeError, AssertionError) as error:
-        raise ValueError(f"open_clip cannot build {model} from its config: {_first_line(error)}") from error
+        raise ValueError(f"open_clip cannot build {model} from its config: {first_line(error)}") from error
 
 
 def openai_archives() -> set[str]:
@@ -183,7 +171,7 @@ def _load_weights(network: nn.Module, path: Path, model: str, *, archive: bool) 
             else:
                 open_clip.load_checkpoint(network, str(path), strict=True, weights_only=True)
     except Exception as error:  # torch's reader raises whatever the bytes of a broken file lead it to
-        raise ValueError(f"{path} does not hold the weights of {model}: {_first_line(error, 400)}") from error
+        raise ValueError(f"{path} does not hold the weights of {model}: {first_line(error, 400)}") from error
 
 
 def _tokenizer(model: str, settings: dict[str, Any], config_file: Path | None) -> Any:
@@ -191,15 +179,5 @@ def _tokenizer(model: str, settings: dict[str, Any], config_file: Path | None) -
         try:
             return open_clip.get_tokenizer(model)
         except (OSError, ValueError, ImportError) as error:
-            raise ConnectionError(f"cannot get the tokenizer of {model}: {_first_line(error)}") from error
+            raise ConnectionError(f"cannot get the tokenizer of {model}: {first_line(error)}") from error
     return open_clip.SimpleTokenizer(context_length=settings["text_cfg"].get("context_length", 77))
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first_line(error: BaseException, limit: int = 200) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[:limit] + " ..."

@@ -77,7 +77,7 @@ def refusal(visual: Any) -> str | None:
     pool = getattr(getattr(trunk, "head", None), "global_pool", None) or getattr(trunk, "global_pool", None)
     average = isinstance(pool, nn.Module) and getattr(pool, "pool_type", None) in AVERAGES
     if not average or not hasattr(trunk, "forward_head") or not getattr(trunk, "feature_info", None):
-        return f"dense tokens need a trunk that averages a feature map, which the {kind} of this model does not"
+        return f"dense tokens need a trunk that averages a feature map; the {kind} of this model pools otherwise"
     normed = isinstance(getattr(getattr(trunk, "head", None), "norm", None), nn.Module)
     bent = not isinstance(getattr(getattr(trunk, "head", None), "pre_logits", None), nn.Identity | None)
     if not has_linear_head(visual) and (bent or not normed or not _straight(visual.head)):

@@ -20,3 +20,7 @@ BodyName = Literal[
     "swin-s",
     "swin-b",
 ]
+
+# "local": statistics of each rank's own batch. "sync": of all ranks' (the published configs; needs GPUs where there is
+# more than one rank). "fixed": the backbone keeps those of its ImageNet weights (mmsegmentation's norm_eval).
+BatchNormMode = Literal["local", "sync", "fixed"]

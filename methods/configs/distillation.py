@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from methods.configs.base import MethodConfig
-from methods.configs.bodies import BodyName
+from methods.configs.bodies import BatchNormMode, BodyName
 
 Channel = Annotated[int, Field(ge=0, le=255)]
 
@@ -20,7 +20,9 @@ class DistillationConfig(MethodConfig):
 
     # Student
     body: BodyName = "segnext-t"  # [P] SegNeXt, SETR, SegFormer, and [S] Swin; which sizes is not public: reading
-    body_weights: str = "none"  # file or URL of ImageNet weights of the body; reading: none, nothing is downloaded
+    # ImageNet weights of the body: a file, a URL, or "published" (mmsegmentation's); reading: none, nothing is fetched
+    body_weights: str = "none"
+    body_batch_norm: BatchNormMode = "local"  # whose statistics the body normalises by; on several GPUs "sync"; reading
 
     # What is distilled, one switch each
     global_loss: bool = True  # [P] pooled features against the picture's CLS token

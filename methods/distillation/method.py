@@ -210,7 +210,12 @@ class Distilled(Method):
 def build(*, clip: Clip, vocabulary: Vocabulary, config: DistillationConfig) -> Distilled:
     """A distilled student; raises ValueError with the reason where CLIP, body or vocabulary do not fit."""
     clip.tower()  # refuses a tower without dense tokens now rather than at the first step
-    student = build_body(config.body, out_channels=clip.embed_dim, weights=config.body_weights)
+    student = build_body(
+        config.body,
+        out_channels=clip.embed_dim,
+        weights=config.body_weights,
+        batch_norm=config.body_batch_norm,
+    )
     synthesiser = None
     if config.latent == "synthesised":
         synthesiser = Synthesiser(

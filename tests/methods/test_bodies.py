@@ -1,11 +1,15 @@
 """Bodies: the interface, the small body, the groups for the optimiser."""
 
+from typing import get_args
+
 import pytest
 import torch
 from torch import nn
 
 from methods.bodies import Body, build_body
-from methods.bodies.body import Paramwise
+from methods.bodies.paramwise import Paramwise
+from methods.bodies.published import PUBLISHED
+from methods.configs.bodies import BodyName
 
 
 def small(seed=0, **arguments):
@@ -26,9 +30,11 @@ def test_small_body_covers_any_picture(size):
 
 
 def test_small_body_sees_each_picture_alone():
-    """Fails if a picture's features depend on its batch, in training too."""
+    """Fails if a picture's features depend on its batch at test."""
     body = small().double().train()
     x = pixels(3, 3, 32, 40).double()
+    body(x)  # statistics other than those it starts with
+    body.eval()
     assert torch.allclose(body(x)[1:2], body(x[1:2]), atol=1e-12)
 
 
@@ -96,6 +102,11 @@ def test_the_longest_key_decides():
     assert rules.of("decode_head.norm.weight") == (2.0, True)
 
 
+def test_every_name_is_a_body():
+    """Fails if a plan takes a name that nothing can be built from, or refuses one that could be."""
+    assert set(get_args(BodyName)) == {"small", *PUBLISHED}
+
+
 def test_unknown_bodies_and_weights_are_refused():
     """Fails if a wrong name or weights nobody published end in anything but one line."""
     with pytest.raises(ValueError, match=r"no body is called 'vgg'; there are: small, segnext-t"):
@@ -103,3 +114,11 @@ def test_unknown_bodies_and_weights_are_refused():
     with pytest.raises(ValueError, match=r"small has no published weights"):
         small(weights="mscan_t.pth")
     assert isinstance(small(weights=None), Body)
+
+
+def test_small_body_statistics_of_all_ranks():
+    """Fails if "sync" leaves a BatchNorm of one rank, or "fixed" is taken though there are no weights."""
+    kinds = {type(m).__name__ for m in small(batch_norm="sync").modules() if "BatchNorm" in type(m).__name__}
+    assert kinds == {"SyncBatchNorm"}
+    with pytest.raises(ValueError, match="the body small has no weights to take fixed statistics from"):
+        small(batch_norm="fixed")

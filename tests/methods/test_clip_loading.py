@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from methods import downloads
 from methods.clip import load_clip, loading
 from methods.method import Images
 
@@ -148,8 +149,8 @@ def test_hub_out_of_reach(monkeypatch):
         raise OSError("no route to host\nat all")
 
     monkeypatch.setattr(loading, "_in_hub_cache", lambda hub: None)
-    monkeypatch.setattr(loading.urllib.request, "getproxies", dict)
-    monkeypatch.setattr(loading.socket, "create_connection", unreachable)
+    monkeypatch.setattr(downloads.urllib.request, "getproxies", dict)
+    monkeypatch.setattr(downloads.socket, "create_connection", unreachable)
     monkeypatch.setattr(open_clip, "download_pretrained", lambda tag: pytest.fail("the client tries for a minute"))
     with pytest.raises(ConnectionError, match=r"/timm/.*\(no route to host at all\).*as a file.*cache") as error:
         load_clip("ViT-B-16", "openai")

@@ -15,6 +15,7 @@ DEFAULTS = {
     "DistillationConfig": {
         "body": "segnext-t",
         "body_weights": "none",
+        "body_batch_norm": "local",
         "global_loss": True,
         "local_loss": True,
         "latent": "synthesised",
@@ -82,6 +83,7 @@ DEFAULTS = {
     "ChimeraConfig": {
         "body": "segnext-t",
         "body_weights": "none",
+        "body_batch_norm": "local",
         "body_channels": 256,
         "head": "csh",
         "blocks": 2,

@@ -90,7 +90,7 @@ def test_at_test_the_student_alone_runs(make, make_clip, scenes, vocabulary, nam
         features = method.features(scenes[0])
         cosines = torch.einsum("cd,bdhw->bchw", method.prototypes(asked), F.normalize(features, dim=1))
         assert torch.allclose(before, cosines / 0.07, atol=1e-4)
-        del method.clip.model.visual, method.clip._vit, method.synthesiser, method.bank
+        del method.clip.model.visual, method.clip._tower, method.synthesiser, method.bank
         assert torch.equal(method.scores(scenes[0], asked), before)
     student = method.student
     assert parameters(method)[0] == sum(p.numel() for p in student.parameters())
@@ -227,7 +227,9 @@ def test_cross_entropy_weighs_latent_pixels(make, weight):
     labels = torch.tensor([[[0, 2, 3, 4, 5, UNLABELLED, VOID, 4]]], dtype=torch.uint8)
     logits = torch.randn(1, 6, 1, 8, dtype=torch.float64, generator=generator)
     terms = [
-        (weight if c >= 3 else 1.0, -logits[0, :, 0].log_softmax(0)[c, i]) for i, c in enumerate(labels[0, 0]) if c < 6
+        (weight if c >= 3 else 1.0, -logits[0, :, 0].log_softmax(0)[c, i])
+        for i, c in enumerate(labels[0, 0].tolist())
+        if c < 6
     ]
     expected = sum(w * term for w, term in terms) / sum(w for w, _ in terms)
     assert method.cross_entropy(logits, labels).item() == pytest.approx(expected.item(), rel=1e-6)

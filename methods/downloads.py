@@ -1,0 +1,30 @@
+"""Files of weights: where they lie, what they hash to, and errors in one line. Shared by CLIP and the bodies."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+
+def reach(url: str) -> None:
+    """Raise OSError at once where a host cannot be reached; clients would try for a minute first."""
+    if urllib.request.getproxies():
+        return  # the proxy looks the host up
+    parts = urllib.parse.urlsplit(url)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    socket.create_connection((parts.hostname or "", port), timeout=10).close()
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """What an error says, in one line of at most so many characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[:limit] + " ..."
