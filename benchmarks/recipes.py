@@ -84,9 +84,9 @@ DISTILLATION_TRIAL_CONFIG: dict[str, Any] = {
     "local_side": 96,
     "decoder_heads": 2,
 }
-# Ours, chosen on the tune part (fold 0, seed 0), and the mining's on training scenes too. The objects are a tenth of a
-# scene and all else is unlabelled: as printed, latent classes drown the seen ones (seen mIoU 9 instead of 58), so
-# they weigh little here. ZegCLIP's 100 for the focal part freezes logits that start at alpha times a cosine.
+# Ours, chosen on half of the tune part (fold 0, one seed, few runs), the mining on training scenes. The objects are a
+# tenth of a scene and all else is unlabelled: as printed, latent classes drown the seen ones (seen mIoU 9 instead of
+# 58), so they weigh little here. ZegCLIP's 100 for the focal part freezes logits that start at alpha times a cosine.
 DISTILLATION_SHAPES = Recipe(
     name="shapes",
     iterations=300,

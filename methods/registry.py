@@ -64,15 +64,13 @@ def _distilled(title: str, *, group: str, fidelity: str, **fixed: Any) -> Entry:
 
 
 def _c2s(title: str, *, group: str = "ablation:clip-to-seg", **switches: Any) -> Entry:
-    kept = {"global_loss": True, "local_loss": True, "latent": "synthesised", "per_pixel": "nel+ce"} | switches
-    return _distilled(title, group=group, fidelity=_C2S, seen_loss=False, candidates="bank", **kept)
+    return _distilled(title, group=group, fidelity=_C2S, **switches)
 
 
 def _clipteacher(
     title: str, *, group: str = "ablation:clipteacher", fidelity: str = _TEACHER, **switches: Any
 ) -> Entry:
-    kept = {"global_loss": True, "latent": "synthesised", "seen_loss": True, "per_pixel": "nel+ce"} | switches
-    return _distilled(title, group=group, fidelity=fidelity, local_loss=False, candidates="bank+batch", **kept)
+    return _distilled(title, group=group, fidelity=fidelity, local_loss=False, candidates="bank+batch", **switches)
 
 
 _CHIMERA = "from the abstract alone: our reading"
@@ -139,16 +137,17 @@ METHODS: dict[str, Entry] = {
     "zegclip-without-nel": _zegclip("ZegCLIP with softmax cross-entropy", loss="exclusive"),
     "zegclip-without-rd": _zegclip("ZegCLIP with text alone as query", query="text"),
     "clipteacher": _clipteacher(
-        "CLIPTeacher v2: CLS tokens and pseudo classes taught to a closed-set body", group="comparison"
+        "CLIPTeacher v2: CLS tokens and pseudo classes taught to a closed-set body", group="comparison", seen_loss=True
     ),
     "clipteacher-v1": _clipteacher(
         "CLIPTeacher without synthesiser and seen prototypes: v1 as we read it",
         fidelity="what v1 had is known from its abstract alone: our reading",
         latent="centroids",
-        seen_loss=False,
     ),
-    "clipteacher-without-global": _clipteacher("CLIPTeacher without the global loss", global_loss=False),
-    "clipteacher-without-latent": _clipteacher("CLIPTeacher without pseudo classes", latent="off", seen_loss=False),
+    "clipteacher-without-global": _clipteacher(
+        "CLIPTeacher without the global loss", global_loss=False, seen_loss=True
+    ),
+    "clipteacher-without-latent": _clipteacher("CLIPTeacher without pseudo classes", latent="off"),
     "clip-to-seg": _c2s("CLIP-to-Seg: global and local CLS tokens taught to a closed-set body", group="comparison"),
     "clip-to-seg-without-global": _c2s("CLIP-to-Seg without global distillation", global_loss=False),
     "clip-to-seg-without-local": _c2s("CLIP-to-Seg without local distillation", local_loss=False),

@@ -20,7 +20,7 @@ from splits.errors import UserError
 PROJECT = Path(__file__).resolve().parents[3]
 CLIP = ClipId(model="ViT-B-16", pretrained="openai")
 BUILTIN = ClipId(model="tiny-shapes", pretrained="builtin", sha256="0" * 64)
-COMPARED = ("constant", "random", "clip", "zegclip-baseline", "zegclip")
+COMPARED = ("constant", "random", "clip", "zegclip-baseline", "zegclip", "clipteacher", "clip-to-seg")
 builtin = pytest.mark.skipif(not (SHAPES_CLIP / "weights.json").exists(), reason="the built-in CLIP is not trained yet")
 
 
@@ -101,7 +101,10 @@ def test_names_of_methods() -> None:
 @pytest.mark.parametrize("name", ["zegclipp", "ablation:clip", "comparison:x", "", "ALL"])
 def test_unknown_method(name: str) -> None:
     """Fails when a typing error is not answered, in one line, with what there is."""
-    with pytest.raises(UserError, match=r"no method is called .*; there are: constant.* all, ablation:zegclip$"):
+    with pytest.raises(
+        UserError,
+        match=r"no method is called .*; there are: constant.* all, ablation:clip-to-seg, .*, ablation:zegclip$",
+    ):
         methods_named([name])
 
 
@@ -118,11 +121,12 @@ def test_unknown_benchmark_fold_part_and_scale() -> None:
 
 def test_variants_carry_what_makes_them() -> None:
     """Fails when an ablation is planned as the full method."""
-    full = config_of(only("zegclip").train)
     for name, entry in METHODS.items():
         if not entry.fixed:
             continue
         run = only(name)
+        # the method whose config at its defaults is the whole
+        full = config_of(only("zegclip" if name.startswith("zegclip") else "clip-to-seg").train)
         assert {field: run.train.config[field] for field in entry.fixed} == entry.fixed
         changed = {f for f, v in config_of(run.train).model_dump().items() if v != full.model_dump()[f]}
         assert changed == set(entry.fixed)
