@@ -138,7 +138,12 @@ def build(*, clip: Clip, vocabulary: Vocabulary, config: ChimeraConfig) -> Chime
     """Chimera-Seg on a body and a CLIP; raises ValueError with the reason where they or the settings do not fit."""
     _check(config)
     clip.tower()  # the teacher; refuses a CLIP without a CLS token now rather than at the first step
-    body = build_body(config.body, out_channels=config.body_channels, weights=config.body_weights)
+    body = build_body(
+        config.body,
+        out_channels=config.body_channels,
+        weights=config.body_weights,
+        batch_norm=config.body_batch_norm,
+    )
     fusion = Fusion(channels=config.body_channels, embed_dim=clip.embed_dim) if config.fusion else None
     alignment = None
     if config.alignment != "off":

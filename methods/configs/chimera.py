@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from methods.configs.base import MethodConfig
-from methods.configs.bodies import BodyName
+from methods.configs.bodies import BatchNormMode, BodyName
 
 
 class ChimeraConfig(MethodConfig):
@@ -17,7 +17,9 @@ class ChimeraConfig(MethodConfig):
 
     # Body, [P] a trainable segmentation model
     body: BodyName = "segnext-t"  # which one is not public: reading
-    body_weights: str = "none"  # file or URL of ImageNet weights of the body; reading: none, nothing is downloaded
+    # ImageNet weights of the body: a file, a URL, or "published" (mmsegmentation's); reading: none, nothing is fetched
+    body_weights: str = "none"
+    body_batch_norm: BatchNormMode = "local"  # whose statistics the body normalises by; on several GPUs "sync"; reading
     body_channels: int = Field(default=256, ge=1)  # width of its features; reading: as mmsegmentation's heads
 
     # CLIP Semantic Head, [P] a frozen sub-network and the projection of CLIP's image encoder, and light trained parts.

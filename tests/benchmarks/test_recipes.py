@@ -93,6 +93,24 @@ def test_clip_to_seg_on_voc_is_the_papers() -> None:
     assert (recipe.warmup_iterations, recipe.warmup_ratio) == (1_500, 1e-6)
 
 
+def test_students_elsewhere() -> None:
+    """Fails when COCO or Context is trained as long as VOC, or a training nobody published is called the paper's."""
+    found = {
+        (method, bench): (recipe.name, recipe.iterations)
+        for method in ("clip-to-seg", "chimera-seg")
+        for bench in ("coco-stuff-156-15", "coco-20i", "context-49-10")
+        for recipe, _ in [recipe_for(method, bench, "native")]
+    }
+    assert found == {
+        ("clip-to-seg", "coco-stuff-156-15"): ("paper", 80_000),
+        ("clip-to-seg", "coco-20i"): ("clip-to-seg's", 80_000),
+        ("clip-to-seg", "context-49-10"): ("paper", 40_000),
+        ("chimera-seg", "coco-stuff-156-15"): ("clip-to-seg's", 80_000),
+        ("chimera-seg", "coco-20i"): ("clip-to-seg's", 80_000),
+        ("chimera-seg", "context-49-10"): ("clip-to-seg's", 40_000),
+    }
+
+
 def test_zegclip_elsewhere() -> None:
     """Fails when COCO is trained as long as VOC, with VOC's prompts, or a training nobody published is called paper."""
     stuff, config = recipe_for("zegclip", "coco-stuff-156-15", "native")

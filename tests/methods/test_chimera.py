@@ -10,7 +10,7 @@ from benchmarks.checkpoint import Checkpoints
 from benchmarks.spec import Recipe
 from benchmarks.train import Stopped, train
 from benchmarks.transforms import Augmentation
-from methods.bodies import Body
+from methods.bodies.body import Body
 from methods.bodies.paramwise import Paramwise
 from methods.chimera import ChimeraSeg, build
 from methods.chimera.head import ClipSemanticHead, LowRank
@@ -58,10 +58,9 @@ class PatchBody(Body):
     """CLIP's own patch embedding in a body's place."""
 
     def __init__(self, clip):
-        super().__init__(
-            name="patches", out_channels=clip.vit().width, stride=clip.vit().patch_size, paramwise=Paramwise()
-        )
-        self.mean, self.std, self.stride = clip.mean, clip.std, clip.vit().patch_size
+        vit = clip.vit()
+        super().__init__(name="patches", stride=vit.patch_size, out_channels=vit.width, paramwise=Paramwise())
+        self.mean, self.std = clip.mean, clip.std
         self.vit = clip.vit()
 
     def forward(self, pixels):

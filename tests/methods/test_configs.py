@@ -83,6 +83,7 @@ DEFAULTS = {
     "ChimeraConfig": {
         "body": "segnext-t",
         "body_weights": "none",
+        "body_batch_norm": "local",
         "body_channels": 256,
         "head": "csh",
         "blocks": 2,
