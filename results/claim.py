@@ -125,10 +125,10 @@ class Claims:
 
         Takes `DEAD_AFTER_SECONDS` at most where the owner is on another machine and silent.
         """
-        first = self.current()
+        first, end = self.current(), time.monotonic() + 2 * DEAD_AFTER_SECONDS
         while (claim := self.claim()) is None:
             current = self.current()
-            if current != first and self._living(current):
+            if self._living(current) and (current != first or time.monotonic() > end):
                 return None
             time.sleep(BEAT_SECONDS / 4)
         return claim

@@ -24,7 +24,7 @@ from pathlib import Path
 
 COMMANDS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "scontrol")
 START_SECONDS = 60
-MAX_ARRAY = 6
+MAX_ARRAY = 4
 
 
 def missing() -> str:
@@ -69,6 +69,18 @@ class Cluster:
     def ask(self, *command: str) -> str:
         """What a SLURM command prints; empty where it fails."""
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False).stdout
+
+    def succeeds(self, *command: str) -> bool:
+        """Does a SLURM command succeed?"""
+        return subprocess.run(command, env=self.environment, capture_output=True, check=False).returncode == 0
+
+    def state(self, job: str) -> str:
+        """The state of a job."""
+        return self.ask("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").strip()
+
+    def wait_until(self, condition: Callable[[], object], what: str, seconds: float) -> None:
+        """Poll until something holds."""
+        wait_until(condition, what, seconds)
 
     def ready(self) -> int:
         """How many nodes can take jobs."""

@@ -1,0 +1,245 @@
+"""Grids on a real SLURM, with everything that goes wrong on one; each record equals the one made without faults.
+
+Every run here is short and has one thread. A fault's run has a folder of runs of its own, so that all of them are
+the same run, to be compared with one record made locally.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from results.record import RunRecord
+from results.store import find_records
+
+PROJECT = Path(__file__).resolve().parents[2]
+GRID = ("--methods", "all", "--folds", "0", "--limit", "6")
+LONG = ("--methods", "zegclip", "--folds", "0", "--limit", "80")
+SLURM = ("--cluster", "slurm", "--time", "15")
+
+
+class Harness:
+    """Calls the harness in the environment of a cluster."""
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+        self.environment = {k: v for k, v in cluster.environment.items() if k != "ZSS_DATA_ROOT"}
+        self.environment |= {"OMP_NUM_THREADS": "1"}
+
+    def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+        command = [sys.executable, str(PROJECT / "harness.py"), *map(str, arguments)]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=self.environment | environment)
+
+    def __call__(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def submit(self, root: Path, *arguments: str) -> str:
+        """Submit; the id of the (last) job."""
+        done = self(*arguments, *SLURM, "--runs", root)
+        assert done.returncode == 0, done.stderr
+        return re.findall(r"^job (\d+):", done.stdout, flags=re.MULTILINE)[-1]
+
+    def collect(self, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self("collect", *arguments, "--runs", root, "--interval", "1")
+
+    def training(self, root: Path, at_least: int = 8) -> None:
+        """Wait until the run in a folder has done some steps."""
+        self.cluster.wait_until(lambda: step_of(root) >= at_least, f"{root} trains", 120)
+
+
+@pytest.fixture(scope="module")
+def harness(cluster) -> Harness:
+    return Harness(cluster)
+
+
+@pytest.fixture(scope="module")
+def local(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunRecord]:
+    """The records of all runs of these tests, made without a cluster and without faults."""
+    root = tmp_path_factory.mktemp("local")
+    for grid in (GRID, LONG):
+        done = harness("run", *grid, "--runs", root, "--jobs", "1")
+        assert done.returncode == 0, done.stderr
+    return records(root)
+
+
+def records(root: Path) -> dict[str, RunRecord]:
+    found = {}
+    for record in find_records(root):
+        assert isinstance(record, RunRecord), record
+        found[f"{record.result.train.folder} {record.result.evaluation.key}"] = record
+    return found
+
+
+def step_of(root: Path) -> int:
+    states = [path.read_text() for path in root.glob("*/*/*/state.json")]
+    return max((int(m[1]) for text in states if (m := re.search(r'"step":(\d+)', text))), default=0)
+
+
+def the_only(root: Path, local: dict[str, RunRecord]) -> RunRecord:
+    """The one record below a root, which must be what was made locally, bit for bit."""
+    ((key, record),) = records(root).items()
+    assert record.result.digest() == local[key].result.digest()
+    return record
+
+
+def test_a_grid_as_arrays_collected_by_another_process(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when a run of a grid cut into arrays is lost, made twice, or made otherwise."""
+    assert harness.submit(tmp_path, *GRID)
+    assert len(list(tmp_path.glob(".jobs/*/array*"))) == 2  # five runs, at most MaxArraySize in an array
+    again = harness(*GRID, *SLURM, "--runs", tmp_path)
+    assert "nothing to submit" in again.stdout
+    done = harness.collect(tmp_path, *GRID)
+    assert done.returncode == 0, done.stderr
+    assert "5 runs: 5 done" in done.stdout
+    made = records(tmp_path)
+    assert len(made) == 5
+    for key, record in made.items():
+        assert record.result.digest() == local[key].result.digest(), key
+        assert (record.provenance.attempts, len(record.provenance.code_sha256)) == (1, 64)
+        assert record.provenance.commit == local[key].provenance.commit
+
+
+def test_usr2_at_one_element(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when a signalled element does not go on from its checkpoint, or disturbs the element beside it."""
+    job = harness.submit(tmp_path, *LONG, "--methods", "zegclip", "clip")
+    zegclip = tmp_path / "shapes-5i" / "zegclip"
+    harness.cluster.wait_until(lambda: step_of(tmp_path) >= 8, "zegclip trains", 120)
+    harness.cluster.ask("scancel", "--signal=USR2", f"{job}_0")
+    harness.cluster.wait_until(lambda: '"interrupted"' in _states(zegclip), "it stops", 60)
+    assert list(zegclip.glob("*/checkpoint-*.pt"))
+    done = harness.collect(tmp_path, *LONG, "--methods", "zegclip", "clip")
+    assert done.returncode == 0, done.stderr
+    attempts = {r.result.train.method: r.provenance.attempts for r in records(tmp_path).values()}
+    assert attempts == {"zegclip": 2, "clip": 1}
+    for key, record in records(tmp_path).items():
+        assert key not in local or record.result.digest() == local[key].result.digest()
+
+
+def test_time_limit(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when a run that comes to its time limit is not stopped in time, queued again and finished."""
+    job = harness.submit(tmp_path, *LONG)
+    harness.training(tmp_path)
+    limit = ["scontrol", "update", f"JobId={job}"]
+    assert harness.cluster.succeeds(*limit, "TimeLimit=1")  # USR2 comes 90 s before: at SLURM's next look
+    harness.cluster.wait_until(lambda: harness.cluster.state(job) == "PENDING", "it is queued again", 90)
+    assert harness.cluster.succeeds(*limit, "TimeLimit=15")
+    assert harness.collect(tmp_path, *LONG).returncode == 0
+    assert the_only(tmp_path, local).provenance.attempts == 2
+
+
+def test_time_limit_too_often(harness: Harness, tmp_path: Path) -> None:
+    """Fails when requeues are not limited, or the limit is not told."""
+    job = harness.submit(tmp_path, *LONG, "--requeues", "0")
+    harness.training(tmp_path)
+    harness.cluster.ask("scancel", "--signal=USR2", job)  # of so short a job submitit takes it for the time limit
+    done = harness.collect(tmp_path, *LONG)
+    assert done.returncode == 1
+    assert "timed-out too many times" in done.stderr
+    assert "1 interrupted" in done.stdout
+
+
+def test_preemption(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when a run that a higher partition pushes aside is lost, or starts anew from nothing."""
+    job = harness.submit(tmp_path, *LONG)
+    harness.training(tmp_path)
+    everything = ("-N", str(harness.cluster.nodes), "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2")
+    assert harness.cluster.succeeds("sbatch", "--partition=high", *everything)
+    harness.cluster.wait_until(lambda: harness.cluster.state(job) == "PENDING", "it is preempted", 60)
+    assert harness.collect(tmp_path, *LONG).returncode == 0
+    assert the_only(tmp_path, local).provenance.attempts == 2
+
+
+def test_node_death(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when a run whose node dies without a word is not finished elsewhere from its last checkpoint."""
+    job = harness.submit(tmp_path, *LONG)
+    harness.training(tmp_path, at_least=12)
+    node = harness.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
+    try:
+        harness.cluster.kill_node(node)
+        status = harness("status", *LONG, "--runs", tmp_path)
+        assert "running" in status.stdout  # SLURM does not know better yet
+        assert harness.collect(tmp_path, *LONG).returncode == 0
+    finally:
+        harness.cluster.start_node(int(node[1:]))
+    assert the_only(tmp_path, local).provenance.attempts == 2
+
+
+def test_a_failing_job_among_good_ones(harness: Harness, tmp_path: Path) -> None:
+    """Fails when a failed run takes others with it, has no reason, or is not counted in line and exit code."""
+    grid = ("--methods", "random", "zegclip", "clip", "--folds", "0", "--limit", "6", "--set", "recipe.lr=1e30")
+    harness.submit(tmp_path, *grid)
+    done = harness.collect(tmp_path, *grid)
+    assert done.returncode == 1
+    assert "3 runs: 2 done, 1 failed" in done.stdout
+    assert "not finite" in done.stderr
+    again = harness(*grid, *SLURM, "--runs", tmp_path)
+    assert "nothing to submit" in again.stdout  # a failed run is tried again when asked: --retry
+
+
+def test_cancel_and_go_on(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when cancelling leaves jobs, raises them from the dead, or loses what had been trained."""
+    job = harness.submit(tmp_path, *LONG)
+    harness.training(tmp_path)
+    assert "1 jobs cancelled" in harness("cancel", *LONG, "--runs", tmp_path).stdout
+    harness.cluster.wait_until(lambda: harness.cluster.state(job) == "CANCELLED", "it is cancelled", 60)
+    status = harness("status", *LONG, "--runs", tmp_path).stdout
+    assert "1 interrupted" in status
+    assert "was cancelled" in status
+    assert harness("run", *LONG, "--runs", tmp_path).returncode == 0  # locally
+    assert the_only(tmp_path, local).provenance.attempts == 2
+
+
+def test_two_harnesses_over_one_grid(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when two harnesses that submit one grid at the same time submit a run twice."""
+    both = [harness.start(*GRID, *SLURM, "--runs", tmp_path) for _ in range(2)]
+    told = [process.communicate(timeout=200) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert sorted("nothing to submit" in out for out, _ in told) == [False, True]
+    assert harness.collect(tmp_path, *GRID).returncode == 0
+    assert {record.provenance.attempts for record in records(tmp_path).values()} == {1}
+
+
+def test_jobs_that_can_never_start(harness: Harness, tmp_path: Path) -> None:
+    """Fails when a job that waits for nothing is left in the queue, or its reason is not told."""
+    done = harness(*GRID, "--methods", "random", *SLURM, "--cpus", "64", "--runs", tmp_path)
+    assert "could never start (PartitionConfig)" in done.stdout
+    assert not harness.cluster.ask("squeue", "-h", "-t", "pending")
+    status = harness("status", *GRID, "--methods", "random", "--runs", tmp_path)
+    assert "1 failed" in status.stdout
+    late = harness(*GRID, *SLURM, "--partition", "short", "--runs", tmp_path)
+    assert (late.returncode, "partition short allows 10:00" in late.stderr) == (2, True)
+
+
+def test_submitted_from_inside_a_job(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when a job's own variables get into what it submits, or SLURM_CONF is lost on the way."""
+    command = [sys.executable, str(PROJECT / "harness.py"), *GRID, *SLURM, "--runs", str(tmp_path / "runs")]
+    log = tmp_path / "outer.log"
+    inner = f"OMP_NUM_THREADS=1 srun -n1 {' '.join(command)} --methods random"
+    assert harness.cluster.succeeds("sbatch", "--wait", "-t", "5", "-o", str(log), "--wrap", inner), log.read_text()
+    assert harness.collect(tmp_path / "runs", *GRID, "--methods", "random").returncode == 0
+    the_only(tmp_path / "runs", local)
+
+
+def test_code_is_frozen_at_submission(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when a job that waited runs the code of the folder it was submitted from instead of its own copy."""
+    project = tmp_path / "project"
+    subprocess.run(["git", "clone", "-q", "--no-hardlinks", str(PROJECT), str(project)], check=True)
+    root, grid = tmp_path / "runs", (*GRID, "--methods", "random")
+    hold = [sys.executable, str(project / "harness.py"), *grid, *SLURM, "--runs", str(root), "--slurm", "begin=now+8"]
+    done = subprocess.run(hold, capture_output=True, text=True, env=harness.environment, cwd=project)
+    assert done.returncode == 0, done.stderr
+    for package in ("benchmarks", "methods", "results", "splits"):
+        (project / package).rename(project / f"{package}-gone")
+    assert harness.collect(root, *grid).returncode == 0
+    the_only(root, local)
+
+
+def _states(root: Path) -> str:
+    return "".join(path.read_text() for path in root.glob("*/state.json"))
