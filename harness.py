@@ -249,6 +249,9 @@ def _cluster(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--requeues", type=_natural, metavar="N", help="time limits a run may hit; default: 10")
     group.add_argument("--setup", action="append", metavar="LINE", help="shell before the run, e.g. 'module load cuda'")
     group.add_argument(
+        "--stage-data", metavar="DIR", help="copy the data to this folder of each node, e.g. '$SLURM_TMPDIR', once"
+    )
+    group.add_argument(
         "--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further long options of sbatch"
     )
     group.add_argument("--cluster-config", type=Path, metavar="FILE", help="the same in TOML, also for single methods")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.data.catalogue import data_roots
 from results.launch import scheduler
 from results.launch.expect import expected
 from results.launch.follow import Rows, follow, print_states
@@ -25,6 +26,8 @@ def submit_grid(options: argparse.Namespace, methods: tuple[str, ...], runs: Seq
     scheduler.require()
     resources = resources_for(options, methods)
     device = _device(options, resources)
+    if any(r.stage_data for r in resources.values()) and not data_roots(options.data_root):
+        raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")
     if options.dry_run:
         rows = statuses(runs, options.runs)
         print_states(rows)

@@ -139,7 +139,7 @@ def status(run: Run, root: Path) -> Status:
     word = folder.read_state()
     steps = {
         "step": word.get("step", 0),
-        "iterations": word.get("iterations", run.train.recipe.iterations),
+        "iterations": word.get("iterations", run.train.recipe.shortened(run.train.limit).iterations),
         "rate": word.get("rate"),
         "doing": word.get("doing", ""),
     }

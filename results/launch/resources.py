@@ -51,6 +51,7 @@ class Resources(Value):
     signal_delay: int = Field(default=90, ge=5)  # seconds before the time limit at which a run is asked to stop
     requeues: int = Field(default=10, ge=0)  # how often a run may hit its time limit
     setup: tuple[str, ...] = ()  # shell lines before the run
+    stage_data: str = ""  # a folder of each node to copy the data to; may name its variables, e.g. $SLURM_TMPDIR
     slurm: dict[str, str] = {}  # further options of sbatch
 
     @field_validator("time")

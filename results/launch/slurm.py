@@ -133,7 +133,8 @@ def _submit_one(batch: Batch, home: Path, submission: Submission, root: Path) ->
     array = Array(name=batch.name, folder=name, runs=tuple(Submitted.of(job.run) for job in batch.jobs))
     submission.with_array(array).write(root)
     elements = [
-        ClusterJob(replace(job, force=False), ticket_of(batch.name, index)) for index, job in enumerate(batch.jobs)
+        ClusterJob(replace(job, force=False, scratch=batch.resources.stage_data), ticket_of(batch.name, index))
+        for index, job in enumerate(batch.jobs)
     ]
     try:
         with scheduler.submitter_environment(), _job_environment(home / "code", batch):

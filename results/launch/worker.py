@@ -9,12 +9,14 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from results.claim import Claim, LostClaim
 from results.files import write_atomically
 from results.launch.job import Job
+from results.launch.stage import staged
 from results.store import ERROR, RunFolder
 from splits.errors import UserError
 
@@ -46,6 +48,8 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -
     if job.force:
         _clear(_made_by(job), claim)
     folder.write_spec(job.run.train, claim)
+    if job.scratch:
+        job = replace(job, data=staged(job.data, job.scratch))
     finished = make_record(job, folder, claim, stop)
     if finished:
         folder.write_state("done", claim)

@@ -6,9 +6,16 @@ the same run, to be compared with one record made locally.
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +25,7 @@ from results.store import find_records
 
 PROJECT = Path(__file__).resolve().parents[2]
 GRID = ("--methods", "all", "--folds", "0", "--limit", "6")
-LONG = ("--methods", "zegclip", "--folds", "0", "--limit", "80")
+LONG = ("--methods", "zegclip", "--folds", "0", "--limit", "40")
 SLURM = ("--cluster", "slurm", "--time", "15")
 
 
@@ -42,16 +49,29 @@ class Harness:
 
     def submit(self, root: Path, *arguments: str) -> str:
         """Submit; the id of the (last) job."""
-        done = self(*arguments, *SLURM, "--runs", root)
+        done = self("run", *SLURM, *arguments, "--runs", root)
         assert done.returncode == 0, done.stderr
         return re.findall(r"^job (\d+):", done.stdout, flags=re.MULTILINE)[-1]
 
     def collect(self, root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self("collect", *arguments, "--runs", root, "--interval", "1")
 
-    def training(self, root: Path, at_least: int = 8) -> None:
-        """Wait until the run in a folder has done some steps."""
-        self.cluster.wait_until(lambda: step_of(root) >= at_least, f"{root} trains", 120)
+    @contextmanager
+    def standing_still(self, root: Path) -> Iterator[int]:
+        """Hold the run's process after some steps, so that what happens meanwhile happens in the midst of training."""
+        self.cluster.wait_until(lambda: step_of(root) >= 8, f"{root} trains", 200)
+        claim = max(root.glob("*/zegclip/*/claims/*.json"))
+        pid = json.loads(claim.read_text())["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield pid
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    def told_to_stop(self, pid: int) -> None:
+        """Wait until USR2 waits for a process that stands still."""
+        self.cluster.wait_until(lambda: signal.SIGUSR2 in pending(pid), "USR2 is sent", 90)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +102,13 @@ def step_of(root: Path) -> int:
     return max((int(m[1]) for text in states if (m := re.search(r'"step":(\d+)', text))), default=0)
 
 
+def pending(pid: int) -> set[int]:
+    """Signals sent to a process and not yet taken."""
+    fields = dict(line.split(":\t") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    mask = int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+
+
 def the_only(root: Path, local: dict[str, RunRecord]) -> RunRecord:
     """The one record below a root, which must be what was made locally, bit for bit."""
     ((key, record),) = records(root).items()
@@ -108,26 +135,29 @@ def test_a_grid_as_arrays_collected_by_another_process(harness: Harness, local, 
 
 def test_usr2_at_one_element(harness: Harness, local, tmp_path: Path) -> None:
     """Fails when a signalled element does not go on from its checkpoint, or disturbs the element beside it."""
-    job = harness.submit(tmp_path, *LONG, "--methods", "zegclip", "clip")
-    zegclip = tmp_path / "shapes-5i" / "zegclip"
-    harness.cluster.wait_until(lambda: step_of(tmp_path) >= 8, "zegclip trains", 120)
-    harness.cluster.ask("scancel", "--signal=USR2", f"{job}_0")
-    harness.cluster.wait_until(lambda: '"interrupted"' in _states(zegclip), "it stops", 60)
-    assert list(zegclip.glob("*/checkpoint-*.pt"))
-    done = harness.collect(tmp_path, *LONG, "--methods", "zegclip", "clip")
+    grid = (*LONG, "--methods", "zegclip", "clip")
+    job = harness.submit(tmp_path, *grid)
+    with harness.standing_still(tmp_path) as pid:
+        harness.cluster.ask("scancel", "--signal=USR2", f"{job}_0")
+        harness.told_to_stop(pid)
+    harness.cluster.wait_until(lambda: harness.cluster.state(f"{job}_0") == "PENDING", "it is queued again", 90)
+    assert list(tmp_path.glob("*/zegclip/*/checkpoint-*.pt"))
+    done = harness.collect(tmp_path, *grid)
     assert done.returncode == 0, done.stderr
-    attempts = {r.result.train.method: r.provenance.attempts for r in records(tmp_path).values()}
-    assert attempts == {"zegclip": 2, "clip": 1}
-    for key, record in records(tmp_path).items():
-        assert key not in local or record.result.digest() == local[key].result.digest()
+    made = {record.result.train.method: (key, record) for key, record in records(tmp_path).items()}
+    assert {name: record.provenance.attempts for name, (_, record) in made.items()} == {"zegclip": 2, "clip": 1}
+    key, record = made["zegclip"]
+    assert record.result.digest() == local[key].result.digest()
 
 
 def test_time_limit(harness: Harness, local, tmp_path: Path) -> None:
     """Fails when a run that comes to its time limit is not stopped in time, queued again and finished."""
-    job = harness.submit(tmp_path, *LONG)
-    harness.training(tmp_path)
+    began = time.monotonic()
+    job = harness.submit(tmp_path, *LONG, "--signal-delay", "200")
     limit = ["scontrol", "update", f"JobId={job}"]
-    assert harness.cluster.succeeds(*limit, "TimeLimit=1")  # USR2 comes 90 s before: at SLURM's next look
+    with harness.standing_still(tmp_path) as pid:
+        assert harness.cluster.succeeds(*limit, f"TimeLimit={int(time.monotonic() - began) // 60 + 2}")
+        harness.told_to_stop(pid)  # 200 s before the limit: at once, at SLURM's next look
     harness.cluster.wait_until(lambda: harness.cluster.state(job) == "PENDING", "it is queued again", 90)
     assert harness.cluster.succeeds(*limit, "TimeLimit=15")
     assert harness.collect(tmp_path, *LONG).returncode == 0
@@ -136,9 +166,10 @@ def test_time_limit(harness: Harness, local, tmp_path: Path) -> None:
 
 def test_time_limit_too_often(harness: Harness, tmp_path: Path) -> None:
     """Fails when requeues are not limited, or the limit is not told."""
-    job = harness.submit(tmp_path, *LONG, "--requeues", "0")
-    harness.training(tmp_path)
-    harness.cluster.ask("scancel", "--signal=USR2", job)  # of so short a job submitit takes it for the time limit
+    job = harness.submit(tmp_path, *LONG, "--time", "10", "--requeues", "0")
+    with harness.standing_still(tmp_path) as pid:
+        harness.cluster.ask("scancel", "--signal=USR2", job)  # within ten minutes submitit takes it for the time limit
+        harness.told_to_stop(pid)
     done = harness.collect(tmp_path, *LONG)
     assert done.returncode == 1
     assert "timed-out too many times" in done.stderr
@@ -148,10 +179,11 @@ def test_time_limit_too_often(harness: Harness, tmp_path: Path) -> None:
 def test_preemption(harness: Harness, local, tmp_path: Path) -> None:
     """Fails when a run that a higher partition pushes aside is lost, or starts anew from nothing."""
     job = harness.submit(tmp_path, *LONG)
-    harness.training(tmp_path)
-    everything = ("-N", str(harness.cluster.nodes), "--exclusive", "-o", "/dev/null", "--wrap", "sleep 2")
-    assert harness.cluster.succeeds("sbatch", "--partition=high", *everything)
-    harness.cluster.wait_until(lambda: harness.cluster.state(job) == "PENDING", "it is preempted", 60)
+    everything = ("-N", str(harness.cluster.nodes), "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1")
+    with harness.standing_still(tmp_path) as pid:
+        assert harness.cluster.succeeds("sbatch", "--partition=high", *everything)
+        harness.told_to_stop(pid)
+    harness.cluster.wait_until(lambda: harness.cluster.state(job) == "PENDING", "it is preempted", 90)
     assert harness.collect(tmp_path, *LONG).returncode == 0
     assert the_only(tmp_path, local).provenance.attempts == 2
 
@@ -159,12 +191,12 @@ def test_preemption(harness: Harness, local, tmp_path: Path) -> None:
 def test_node_death(harness: Harness, local, tmp_path: Path) -> None:
     """Fails when a run whose node dies without a word is not finished elsewhere from its last checkpoint."""
     job = harness.submit(tmp_path, *LONG)
-    harness.training(tmp_path, at_least=12)
-    node = harness.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
-    try:
+    with harness.standing_still(tmp_path):
+        node = harness.cluster.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
         harness.cluster.kill_node(node)
+    try:
         status = harness("status", *LONG, "--runs", tmp_path)
-        assert "running" in status.stdout  # SLURM does not know better yet
+        assert "1 running" in status.stdout  # SLURM does not know better yet
         assert harness.collect(tmp_path, *LONG).returncode == 0
     finally:
         harness.cluster.start_node(int(node[1:]))
@@ -186,8 +218,8 @@ def test_a_failing_job_among_good_ones(harness: Harness, tmp_path: Path) -> None
 def test_cancel_and_go_on(harness: Harness, local, tmp_path: Path) -> None:
     """Fails when cancelling leaves jobs, raises them from the dead, or loses what had been trained."""
     job = harness.submit(tmp_path, *LONG)
-    harness.training(tmp_path)
-    assert "1 jobs cancelled" in harness("cancel", *LONG, "--runs", tmp_path).stdout
+    with harness.standing_still(tmp_path):
+        assert "1 jobs cancelled" in harness("cancel", *LONG, "--runs", tmp_path).stdout
     harness.cluster.wait_until(lambda: harness.cluster.state(job) == "CANCELLED", "it is cancelled", 60)
     status = harness("status", *LONG, "--runs", tmp_path).stdout
     assert "1 interrupted" in status
@@ -239,7 +271,3 @@ def test_code_is_frozen_at_submission(harness: Harness, local, tmp_path: Path) -
         (project / package).rename(project / f"{package}-gone")
     assert harness.collect(root, *grid).returncode == 0
     the_only(root, local)
-
-
-def _states(root: Path) -> str:
-    return "".join(path.read_text() for path in root.glob("*/state.json"))
