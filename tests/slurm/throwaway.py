@@ -95,8 +95,10 @@ class Cluster:
         """What a power failure does: the node's daemon, its job steps and their processes end at once."""
         ids = self.ask("squeue", "-h", "-w", name, "-t", "running", "-o", "%A").split()
         steps = [pid for pid, title in self._steps() if any(f"[{job}." in title for job in ids)]
-        for pid in [below for step in steps for below in _descendants(step)] + steps + [self._daemons[name].pid]:
-            _kill(pid)
+        everything = [self._daemons[name].pid, *steps, *(below for step in steps for below in _descendants(step))]
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # nobody lives to tell that another has died
+            for pid in everything:
+                _kill(pid, number)
         self._daemons[name].wait()
 
     def _configure(self) -> None:
@@ -217,9 +219,9 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int, number: signal.Signals = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
