@@ -156,7 +156,9 @@ def _executor(batch: Batch, folder: Path) -> submitit.SlurmExecutor:
     """An executor of its own for each batch: parameters of submitit's accumulate."""
     r = batch.resources
     executor = submitit.SlurmExecutor(folder=folder / "%j", max_num_timeout=r.requeues)
-    extra = {**r.slurm, "requeue": True} | ({"kill-on-invalid-dep": "yes"} if "dependency" in r.slurm else {})
+    extra = {**r.slurm, "requeue": True, "export": "ALL"} | (
+        {"kill-on-invalid-dep": "yes"} if "dependency" in r.slurm else {}
+    )
     parameters: dict[str, Any] = {
         "job_name": batch.name,
         "time": r.minutes,
