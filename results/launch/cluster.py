@@ -51,8 +51,6 @@ def submit_grid(options: argparse.Namespace, methods: tuple[str, ...], runs: Seq
 def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
     """Follow runs until none is at work; cancels those that can never start."""
     queue = Queue(root)
-    if not queue.submissions:
-        return statuses(runs, root)
 
     def look() -> Rows:
         queue.look()
@@ -60,7 +58,8 @@ def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
         if queue.silence:
             print(f"SLURM does not answer, trying again: {queue.silence}", file=sys.stderr)
         elif any(seen.state == "queued" for _, seen in rows):
-            for submission in {p[0].id: p[0] for run in runs if (p := queue.place(run))}.values():
+            waiting = [queue.place(run) for run, seen in rows if seen.state == "queued"]
+            for submission in {place[0].id: place[0] for place in waiting if place}.values():
                 cancel_hopeless(submission, root, lambda line: print(line, file=sys.stderr))
         return rows
 

@@ -18,6 +18,7 @@ from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
 from benchmarks.values import explain
 from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
+from results.claim import Claims
 from results.provenance import sources_sha256
 from results.record import RunRecord
 from results.store import CorruptRecord, RunFolder, State
@@ -133,8 +134,11 @@ def plan(request: Request) -> list[Run]:
     return runs
 
 
-def status(run: Run, root: Path) -> Status:
-    """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it."""
+def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
+    """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it.
+
+    claims: of the run's folder, where one looks again and again: they time owners on other machines.
+    """
     folder = run.folder(root)
     word = folder.read_state()
     steps = {
@@ -151,7 +155,7 @@ def status(run: Run, root: Path) -> Status:
         if is_stale(record):
             return Status("stale", "the method's sources have changed since")
         return Status("done", **steps)
-    if folder.claims.held():
+    if (claims or folder.claims).held():
         return Status("running", **steps)
     if broken:
         return Status("failed", broken, **steps)

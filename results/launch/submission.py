@@ -109,6 +109,7 @@ class Queue:
         self.silence = ""  # why the scheduler did not answer the last time
         self._elements: dict[scheduler.Key, Element] | None = None
         self._gone: dict[str, Element] = {}
+        self._claims: dict[str, Claims] = {}
         self._read()
 
     def _read(self) -> None:
@@ -161,7 +162,8 @@ class Queue:
 
     def status(self, run: Run) -> Status:
         """The state of a run: its folder's, and where that leaves it open, its job's."""
-        seen, place = status(run, self.root), self.place(run)
+        claims = self._claims.setdefault(run.train.folder, run.folder(self.root).claims)
+        seen, place = status(run, self.root, claims), self.place(run)
         if place is None or seen.state == "done":
             return seen
         submission, array, index = place
@@ -170,7 +172,7 @@ class Queue:
         element = self.element(array, index)
         if element is not None and element.active:
             return _waiting(seen, element)
-        seen = status(run, self.root)  # again: it may have ended well since the first look
+        seen = status(run, self.root, claims)  # again: it may have ended well since the first look
         owner = self._owner(run)
         if seen.state in ("done", "failed", "stale") or (owner and owner != ticket_of(array.name, index)):
             return seen  # somebody else was at it after the job

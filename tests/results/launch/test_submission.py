@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +120,22 @@ def test_a_dead_node_does_not_look_alive(tmp_path: Path, runs: list[Run], slurm)
     assert states(tmp_path, runs[:1]) == ["interrupted"]
     slurm("squeue", f"7|RUNNING|n1|None|{NAME}\n")
     assert states(tmp_path, runs[:1]) == ["running"]
+
+
+def test_an_owner_elsewhere_is_timed_over_many_looks(
+    tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a run whose machine has died, outside any cluster, is waited for without end."""
+    claims = runs[0].folder(tmp_path).claims
+    assert claims.claim() is not None
+    file = next(claims.folder.glob("*.json"))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"machine": "far-boot:pid:[1]"}))
+    monkeypatch.setattr("results.claim.DEAD_AFTER_SECONDS", 0.3)
+    queue = Queue(tmp_path)
+    assert queue.status(runs[0]).state == "running"
+    time.sleep(0.4)
+    queue.look()
+    assert queue.status(runs[0]).state == "planned"
 
 
 def test_arrays_by_shape_and_size(tmp_path: Path, runs: list[Run], slurm) -> None:
