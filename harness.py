@@ -2,8 +2,10 @@
 
     python harness.py --methods all             run everything on the built-in benchmark and print the table
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
+    python harness.py run --methods zegclip --cluster slurm --gpus 1 --time 24:00:00    as a batch; then status, collect
     python harness.py data verify pascal-5i --data-root DIR
-    python harness.py eval | status | tables | compare | report | export | picture | list | data --help
+    python harness.py eval | status | collect | cancel | prefetch | tables | compare | report | export | picture |
+                      list | data --help
 
 Only run, eval and picture load torch. Exit codes: 0 all done, 1 some runs failed or a gate was not passed, 2 bad
 arguments.
@@ -24,7 +26,8 @@ RUNS = ROOT / "results" / "runs"
 SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
 FORMATS = ("markdown", "latex", "csv", "html")
 TABLES = ("main", "ablations", "classes", "costs", "published")
-COMMANDS = ("run", "eval", "status", "tables", "compare", "report", "export", "picture", "list", "data")
+LOOKING = ("tables", "compare", "report", "export", "picture", "list", "data")
+COMMANDS = ("run", "eval", "status", "collect", "cancel", "prefetch", *LOOKING)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was submitted to a cluster goes on", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output went away (| head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -62,6 +68,27 @@ def status(options: argparse.Namespace) -> int:
     from results.launch.grid import print_status
 
     return print_status(options)
+
+
+def collect(options: argparse.Namespace) -> int:
+    """Wait for what was submitted to a cluster; print the tables."""
+    from results.launch.grid import collect
+
+    return collect(options)
+
+
+def cancel(options: argparse.Namespace) -> int:
+    """Cancel what was submitted to a cluster and has not ended."""
+    from results.launch.grid import cancel
+
+    return cancel(options)
+
+
+def prefetch(options: argparse.Namespace) -> int:
+    """Fetch the CLIP weights of a grid into the cache."""
+    from results.launch.prefetch import prefetch
+
+    return prefetch(options)
 
 
 def tables(options: argparse.Namespace) -> int:
@@ -138,16 +165,22 @@ def _parser() -> argparse.ArgumentParser:
     _grid(made)
     _evaluation(made)
     _execution(made)
+    _cluster(made)
     made.set_defaults(command=run)
     scored = commands.add_parser("eval", help="score finished weights under another evaluation, without training")
     _grid(scored)
     _evaluation(scored)
     _execution(scored)
+    _cluster(scored)
     scored.set_defaults(command=evaluate)
     seen = commands.add_parser("status", help="the state of every run asked for")
     _grid(seen)
     _evaluation(seen)
+    seen.add_argument(
+        "--watch", nargs="?", type=_positive, const=10, metavar="SECONDS", help="look again until no run is at work"
+    )
     seen.set_defaults(command=status)
+    _cluster_commands(commands)
     shown = commands.add_parser("tables", help="tables of stored records; needs no data and no torch")
     _stored(shown)
     _tables(shown)
@@ -327,6 +360,66 @@ def _execution(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--force", action="store_true", help="throw away what is there and run again")
     group.add_argument("--retry", action="store_true", help="run failed ones again")
     group.add_argument("--stale", action="store_true", help="run again what was made with other sources of its method")
+
+
+def _cluster(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("on a cluster (changes no number)")
+    group.add_argument(
+        "--cluster",
+        default="local",
+        choices=["local", "slurm", "debug"],
+        help="local: processes here; slurm: arrays of jobs; debug: one after another in this process. Default: local",
+    )
+    group.add_argument("--partition", metavar="P")
+    group.add_argument("--gpus", metavar="[TYPE:]N", help="0 or 1 a run; default: 0")
+    group.add_argument("--cpus", type=_positive, metavar="N", help="cores a run; default: threads and workers")
+    group.add_argument("--mem", metavar="SIZE", help="memory a run, e.g. 16G")
+    group.add_argument("--time", metavar="LIMIT", help="MINUTES, H:MM:SS or D-HH:MM:SS; default: 24:00:00")
+    group.add_argument("--account", metavar="A")
+    group.add_argument("--qos", metavar="Q")
+    group.add_argument("--constraint", metavar="C")
+    group.add_argument("--array-parallelism", type=_positive, metavar="N", help="runs of an array at once")
+    group.add_argument(
+        "--signal-delay", type=_positive, metavar="S", help="seconds before the limit to stop at; default: 90"
+    )
+    group.add_argument("--requeues", type=_natural, metavar="N", help="time limits a run may hit; default: 10")
+    group.add_argument("--setup", action="append", metavar="LINE", help="shell before the run, e.g. 'module load cuda'")
+    group.add_argument(
+        "--stage-data", metavar="DIR", help="copy the data to this folder of each node, e.g. '$SLURM_TMPDIR', once"
+    )
+    group.add_argument(
+        "--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further long options of sbatch"
+    )
+    group.add_argument("--cluster-config", type=Path, metavar="FILE", help="the same in TOML, also for single methods")
+    group.add_argument(
+        "--detach",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="submit and go; default on slurm, where --no-detach stays to the end",
+    )
+    _interval(group)
+
+
+def _interval(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--interval", type=_positive, default=15, metavar="SECONDS", help="between looks at the cluster; default: 15"
+    )
+
+
+def _cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    gathered = commands.add_parser("collect", help="wait for submitted runs, then print the tables")
+    _grid(gathered)
+    _evaluation(gathered)
+    _interval(gathered)
+    gathered.set_defaults(command=collect)
+    stopped = commands.add_parser("cancel", help="cancel submitted runs that have not ended")
+    _grid(stopped)
+    _evaluation(stopped)
+    stopped.set_defaults(command=cancel)
+    fetched = commands.add_parser("prefetch", help="fetch the CLIP weights of a grid into the cache")
+    _grid(fetched)
+    _evaluation(fetched)
+    fetched.set_defaults(command=prefetch)
 
 
 def _tables(parser: argparse.ArgumentParser) -> None:

@@ -5,6 +5,7 @@ highest number owns the folder; the number is the fencing token. A dead owner's 
 next number. An owner beats by rewriting its own claim with a counter; observers time an unchanged counter with their
 own monotonic clock, so that clocks of different machines are never compared. On the owner's own machine (the same
 boot and the same process ids: a host name may be shared by containers) a look at its process settles the question.
+A cluster job that has started again knows that its earlier self is dead, wherever it ran: a scheduler runs a job once.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Owner:
     process_start: str  # tells a reused process id apart
     beat: int = 0
     released: bool = False
+    job: str = ""  # the cluster job it is, by a name that no other job ever has
 
 
 def this_machine() -> str:
@@ -62,10 +64,10 @@ def process_start(pid: int) -> str:
 
 
 class Claims:
-    """The claims on one folder."""
+    """The claims on one folder. `job`: the cluster job that looks at them, where it is one."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder / "claims"
+    def __init__(self, folder: Path, job: str = ""):
+        self.folder, self.job = folder / "claims", job
         self._unchanged: tuple[tuple[int, Owner], float] | None = None  # last seen, and since when by our own clock
 
     def current(self) -> tuple[int, Owner] | None:
@@ -89,6 +91,8 @@ class Claims:
         if current is None or current[1].released:
             return False
         owner = current[1]
+        if self.job and owner.job == self.job:
+            return False
         if owner.machine and owner.machine == this_machine():
             return process_start(owner.pid) == owner.process_start != ""
         now = time.monotonic()
@@ -105,7 +109,7 @@ class Claims:
         number = current[0] + 1 if current else 1
         self.folder.mkdir(parents=True, exist_ok=True)
         pid = os.getpid()
-        owner = Owner(secrets.token_hex(8), socket.gethostname(), this_machine(), pid, process_start(pid))
+        owner = Owner(secrets.token_hex(8), socket.gethostname(), this_machine(), pid, process_start(pid), job=self.job)
         draft = self.folder / f".{owner.token}"
         try:
             draft.write_text(json.dumps(asdict(owner)))
@@ -115,6 +119,19 @@ class Claims:
         finally:
             draft.unlink(missing_ok=True)
         return Claim(self, number, owner)
+
+    def claim_when_dead(self) -> Claim | None:
+        """Own the folder as soon as its owner is seen to be dead; None if the owner is seen to live.
+
+        Takes `DEAD_AFTER_SECONDS` at most where the owner is on another machine and silent.
+        """
+        first, end = self.current(), time.monotonic() + 2 * DEAD_AFTER_SECONDS
+        while (claim := self.claim()) is None:
+            current = self.current()
+            if self._living(current) and (current != first or time.monotonic() > end):
+                return None
+            time.sleep(BEAT_SECONDS / 4)
+        return claim
 
     def _numbers(self) -> list[int]:
         try:
@@ -145,6 +162,11 @@ class Claim:
         with contextlib.suppress(OSError):
             if self.mine():
                 self._write(released=True)
+
+    @property
+    def job(self) -> str:
+        """The cluster job that owns; empty where it is none."""
+        return self._owner.job
 
     def mine(self) -> bool:
         """Is this still the highest claim, and this owner's? (A folder moved away starts again at number 1.)"""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import io
+import json
 import os
 import platform
 import socket
@@ -14,10 +15,12 @@ import tokenize
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from methods.registry import entry
 
 PROJECT = Path(__file__).resolve().parent.parent
+FROZEN = "frozen.json"  # in a copy of the project's code: what it is a copy of
 PACKAGES = (
     "torch",
     "open_clip_torch",
@@ -42,9 +45,16 @@ def package_versions() -> dict[str, str]:
 
 @cache
 def git_state() -> tuple[str, bool]:
-    """Commit (empty outside a checkout) and whether tracked files differ from it."""
+    """Commit (empty outside a checkout) and whether tracked files differ from it; of a frozen copy, its original's."""
+    if frozen := _frozen():
+        return frozen["commit"], frozen["dirty"]
     commit = _git("rev-parse", "HEAD")
     return (commit, bool(_git("status", "--porcelain", "--untracked-files=no"))) if commit else ("", False)
+
+
+def code_sha256() -> str:
+    """sha256 over the whole code, where it is a copy frozen at submission; else empty, the commit says it."""
+    return _frozen().get("code_sha256", "")
 
 
 @cache
@@ -105,6 +115,12 @@ def python_version() -> str:
 def threads() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _frozen() -> dict[str, Any]:
+    path = PROJECT / FROZEN
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _source_of(module: str) -> Path | None:

@@ -104,6 +104,8 @@ class Provenance(Value):
     started: str
     ended: str
     attempts: int
+    code_sha256: str = ""  # of the copy of the code that a cluster job ran, frozen when it was submitted
+    job: str = ""  # the cluster job
 
 
 class RunRecord(Value):

@@ -47,6 +47,10 @@ class RunFolder:
         """Who works here."""
         return Claims(self.path)
 
+    def claims_of(self, job: str) -> Claims:
+        """The same as a cluster job sees them."""
+        return Claims(self.path, job)
+
     def evaluation(self, spec: EvalSpec) -> Path:
         """Where a scoring of this run lies."""
         return self.path / "evals" / spec.key

@@ -406,3 +406,30 @@ def test_tuning_sees_nothing_of_the_tested_classes(tmp_path: Path) -> None:
     assert len(names) == 15
     assert not {"pottedplant", "sheep", "sofa", "train", "tvmonitor"} & set(names)
     assert "airplane" in found.train.side.queries.texts
+
+
+def test_debug_runs_in_this_process_without_a_debugger(tmp_path: Path) -> None:
+    """Fails when debug starts processes, opens a debugger at a failing run, or makes another record than local."""
+    bad = harness(
+        "--methods", "clip", "zegclip", *SMALL, "--runs", tmp_path, "--cluster", "debug", "--set", "recipe.lr=1e30"
+    )
+    assert bad.returncode == 1
+    assert "Pdb" not in bad.stdout + bad.stderr
+    assert "2 runs: 1 done, 1 failed" in bad.stdout
+    assert not (tmp_path / ".jobs").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--time", "1:00:00"),
+        ("--detach",),
+        ("--cluster", "slurm", "--jobs", "2"),
+        ("--cluster", "debug", "--gpus", "1"),
+    ],
+)
+def test_options_of_another_executor_are_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Fails when an option that the chosen executor does not obey is silently ignored."""
+    done = harness("--methods", "random", *SMALL, "--runs", tmp_path, *arguments)
+    assert done.returncode == 2
+    assert "belongs to --cluster" in done.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,11 @@ from benchmarks.catalogue import BUILTIN, Data, benchmark
 from benchmarks.data.catalogue import data_roots
 from benchmarks.spec import ClipId
 from results.files import sha256_of
+from results.launch.follow import counted, print_states, watched
 from results.launch.job import Device, Job
-from results.launch.plan import Request, Run, Status, methods_named, plan, status
+from results.launch.plan import Request, Run, Status, methods_named, plan
+from results.launch.resources import Resources
+from results.launch.submission import statuses
 from results.provenance import threads as cores
 from splits.errors import UserError
 
@@ -25,12 +27,82 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
     request, clip_file = request_of(options)
     runs = plan(request)
-    rows = [(run, status(run, options.runs)) for run in runs]
     _warn(request)
+    _check_cluster(options)
+    if options.cluster == "slurm":
+        return _submit(options, request, runs, clip_file, train=train)
+    rows = statuses(runs, options.runs)
     if options.dry_run:
-        return _print_states(rows)
+        return print_states(rows)
     device, count = _device(options)
-    jobs = [
+    jobs = _jobs(rows, options, request, clip_file, device, train=train)
+    if jobs and not _execute(jobs, options, count):
+        print(f"interrupted; to go on: {_command()}", file=sys.stderr)
+        return INTERRUPTED
+    return gather(runs, options.runs)
+
+
+def print_status(options: argparse.Namespace) -> int:
+    """A line for each run asked for; with `--watch` again and again until none is at work."""
+    request, _ = request_of(options)
+    runs = plan(request)
+    if options.watch is None:
+        return print_states(statuses(runs, options.runs))
+    return print_states(watched(runs, options.runs, options.watch))
+
+
+def collect(options: argparse.Namespace) -> int:
+    """Wait for what was submitted, then print the tables; returns the exit code."""
+    from results.launch.cluster import wait_for
+
+    request, _ = request_of(options)
+    runs = plan(request)
+    wait_for(runs, options.runs, options.interval)
+    return gather(runs, options.runs)
+
+
+def cancel(options: argparse.Namespace) -> int:
+    """Cancel the living cluster jobs of the runs asked for."""
+    from results.launch.cluster import cancel_grid
+
+    request, _ = request_of(options)
+    return cancel_grid(plan(request), options.runs)
+
+
+def gather(runs: Sequence[Run], root: Path) -> int:
+    """Print the tables of what is there and how many runs are in which state; returns the exit code."""
+    rows = statuses(runs, root)
+    _print_tables_of(runs, rows, root)
+    return _summary(rows)
+
+
+def _submit(
+    options: argparse.Namespace, request: Request, runs: Sequence[Run], clip_file: Path | None, *, train: bool
+) -> int:
+    """Submit what is asked and not there to SLURM; then go, or stay until the end where asked to."""
+    from results.launch.cluster import submit_grid, wait_for
+
+    def jobs_of(rows: Sequence[tuple[Run, Status]], device: Device) -> list[Job]:
+        return _jobs([r for r in rows if r[1].state != "running"], options, request, clip_file, device, train=train)
+
+    submit_grid(options, request.methods, runs, jobs_of)
+    if options.dry_run or options.detach is not False:
+        return 0
+    wait_for(runs, options.runs, options.interval)
+    return gather(runs, options.runs)
+
+
+def _jobs(
+    rows: Sequence[tuple[Run, Status]],
+    options: argparse.Namespace,
+    request: Request,
+    clip_file: Path | None,
+    device: Device,
+    *,
+    train: bool,
+) -> list[Job]:
+    """A job for each run that is to be made; one that waits in a queue belongs to its job there."""
+    return [
         Job(
             run=run,
             root=options.runs.resolve(),
@@ -41,23 +113,22 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
             workers=options.workers,
             device=device,
             clip_file=clip_file,
-            weights_file=options.weights,
+            weights_file=options.weights.resolve() if options.weights else None,
         )
         for run, seen in rows
-        if _wanted(seen, options)
+        if seen.state != "queued" and _wanted(seen, options)
     ]
-    if jobs and not _execute(jobs, options, count):
-        print(f"interrupted; to go on: {_command()}", file=sys.stderr)
-        return INTERRUPTED
-    after = [(run, status(run, options.runs)) for run in runs]
-    _print_tables_of(runs, after, options.runs)
-    return _summary(after)
 
 
-def print_status(options: argparse.Namespace) -> int:
-    """A line for each run asked for."""
-    request, _ = request_of(options)
-    return _print_states([(run, status(run, options.runs)) for run in plan(request)])
+def _check_cluster(options: argparse.Namespace) -> None:
+    """Refuse options that this executor would ignore."""
+    given = [f"--{name.replace('_', '-')}" for name in Resources.model_fields if getattr(options, name)]
+    given += ["--cluster-config"] if options.cluster_config else []
+    if options.cluster != "slurm" and (given or options.detach):
+        raise UserError(f"{given[0] if given else '--detach'} belongs to --cluster slurm")
+    if options.cluster != "local" and options.jobs:
+        other = "--array-parallelism" if options.cluster == "slurm" else "--cluster local"
+        raise UserError(f"--jobs belongs to --cluster local; see {other}")
 
 
 def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
@@ -151,6 +222,8 @@ def _execute(jobs: Sequence[Job], options: argparse.Namespace, count: int) -> bo
     from results.launch.display import Display
     from results.launch.local import run_jobs
 
+    if options.cluster == "debug":
+        return _execute_here(jobs)
     print(f"{len(jobs)} runs to make, {options.jobs or count} at once, in {options.runs}", flush=True)
     try:
         with Display(len(jobs)) as display:
@@ -160,13 +233,16 @@ def _execute(jobs: Sequence[Job], options: argparse.Namespace, count: int) -> bo
     return True
 
 
-def _print_states(rows: Sequence[tuple[Run, Status]]) -> int:
-    from results.launch.display import state_lines
+def _execute_here(jobs: Sequence[Job]) -> bool:
+    """One run after another in this process, where breakpoints work; no debugger opens by itself."""
+    from results.launch.worker import run_job
 
-    print("\n".join(state_lines(rows)))
-    counts = Counter(seen.state for _, seen in rows)
-    print(f"{len(rows)} runs: {', '.join(f'{n} {state}' for state, n in sorted(counts.items()))}")
-    return 0
+    for number, job in enumerate(jobs, 1):
+        state = run_job(job)
+        print(f"[{number}/{len(jobs)}] {job.run.name}: {state}", flush=True)
+        if state == "interrupted":
+            return False
+    return True
 
 
 def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], root: Path) -> None:
@@ -189,8 +265,7 @@ def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], ro
 def _summary(rows: Sequence[tuple[Run, Status]]) -> int:
     """The last line, and the exit code: 1 where a run is not done."""
     missing = [(run, seen) for run, seen in rows if seen.state not in ("done", "stale")]
-    counts = Counter(seen.state for _, seen in rows)
-    print(f"\n{len(rows)} runs: {', '.join(f'{n} {state}' for state, n in sorted(counts.items()))}")
+    print(f"\n{counted(rows)}")
     for run, seen in missing:
         hint = " (again with --retry)" if seen.state == "failed" else ""
         print(f"  {run.name}: {seen.words}{hint}", file=sys.stderr)

@@ -33,6 +33,7 @@ class Job:
     device: Device = "cpu"
     weights_file: Path | None = None  # weights to score instead of training
     clip_file: Path | None = None  # where the CLIP is a local file
+    scratch: str = ""  # a folder of the node's own to read the data from, after copying it there
 
 
 class Teller:

@@ -100,14 +100,15 @@ def _executor(folder: Path) -> submitit.LocalExecutor:
 
 def _start(executor: submitit.LocalExecutor, job: Job, slot: int) -> _Process:
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with _environment(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS=str(job.threads)), _ignored(signal.SIGINT):
+    with environment(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS=str(job.threads)), _ignored(signal.SIGINT):
         if job.device == "cuda":
             executor.update_parameters(gpus_per_node=1, visible_gpus=(slot,))
         return _Process(job, executor.submit(run_job, job), slot, job.run.folder(job.root).claims)
 
 
 @contextmanager
-def _environment(**changes: str) -> Iterator[None]:
+def environment(**changes: str) -> Iterator[None]:
+    """Variables set within, and put back after."""
     kept = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:

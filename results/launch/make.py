@@ -245,6 +245,8 @@ class _Maker:
             started=self.started,
             ended=_now(),
             attempts=self.claim.number,
+            code_sha256=provenance.code_sha256(),
+            job=self.claim.job,
         )
 
     def _write(self, path: Path, content: bytes) -> None:

@@ -30,6 +30,7 @@ from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from benchmarks.values import explain
 from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
+from results.claim import Claims
 from results.launch.choices import check_scoring, check_year
 from results.provenance import sources_sha256
 from results.record import RunRecord
@@ -153,13 +154,16 @@ def plan(request: Request) -> list[Run]:
     return runs
 
 
-def status(run: Run, root: Path) -> Status:
-    """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it."""
+def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
+    """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it.
+
+    claims: of the run's folder, where one looks again and again: they time owners on other machines.
+    """
     folder = run.folder(root)
     word = folder.read_state()
     steps = {
         "step": word.get("step", 0),
-        "iterations": word.get("iterations", run.train.recipe.iterations),
+        "iterations": word.get("iterations", run.train.recipe.shortened(run.train.limit).iterations),
         "rate": word.get("rate"),
         "doing": word.get("doing", ""),
     }
@@ -171,7 +175,7 @@ def status(run: Run, root: Path) -> Status:
         if is_stale(record):
             return Status("stale", "the method's sources have changed since")
         return Status("done", **steps)
-    if folder.claims.held():
+    if (claims or folder.claims).held():
         return Status("running", **steps)
     if broken:
         return Status("failed", broken, **steps)

@@ -9,12 +9,14 @@ import signal
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from results.claim import Claim, LostClaim
 from results.files import write_atomically
 from results.launch.job import Job
+from results.launch.stage import staged
 from results.store import ERROR, RunFolder
 from splits.errors import UserError
 
@@ -25,7 +27,13 @@ def run_job(job: Job) -> str:
     claim = folder.claims.claim()
     if claim is None:
         return "running"
-    with claim, _stop_signals() as stop:
+    with _stop_signals() as stop:
+        return work(job, folder, claim, stop)
+
+
+def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> str:
+    """Make the run exist in a folder that is ours; `stop` is asked at every step. Returns the state it ended in."""
+    with claim:
         try:
             return _work(job, folder, claim, stop)
         except LostClaim:
@@ -41,14 +49,30 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -
     from results.launch.make import make_record  # torch comes in here
 
     if job.force:
-        _clear(folder.path if job.train else folder.evaluation(job.run.evaluation), claim)
+        _clear(_made_by(job), claim)
     folder.write_spec(job.run.train, claim)
+    if job.scratch:
+        job = replace(job, data=staged(job.data, job.scratch))
     finished = make_record(job, folder, claim, stop)
     if finished:
         folder.write_state("done", claim)
         return "done"
     folder.write_state("interrupted", claim, reason="asked to stop", **_reached(folder))
     return "interrupted"
+
+
+def clear(job: Job) -> None:
+    """Throw away what a job would make, now; raises UserError where somebody is at it."""
+    claim = job.run.folder(job.root).claims.claim()
+    if claim is None:
+        raise UserError(f"{job.run.name}: is being run; wait for its end, or stop it, before it is made anew")
+    with claim:
+        _clear(_made_by(job), claim)
+
+
+def _made_by(job: Job) -> Path:
+    folder = job.run.folder(job.root)
+    return folder.path if job.train else folder.evaluation(job.run.evaluation)
 
 
 def _failed(folder: RunFolder, claim: Claim, error: BaseException) -> str:

@@ -267,3 +267,31 @@ def test_an_owner_keeps_a_claim_it_cannot_read_for_a_moment(tmp_path):
     claim = owned(tmp_path)
     (tmp_path / "claims" / "000001.json").write_text("")
     claim.check()
+
+
+def test_a_job_that_starts_again_takes_over_from_its_earlier_self(tmp_path, clock) -> None:
+    """Fails when a requeued job waits for the dead node it ran on, or another job takes over from a living one."""
+    first = Claims(tmp_path, job="a.0").claim()
+    assert first is not None
+    rewrite(tmp_path, host="far", machine="far-boot:pid:[1]")
+    assert Claims(tmp_path, job="a.1").claim() is None
+    assert Claims(tmp_path).claim() is None
+    second = Claims(tmp_path, job="a.0").claim()
+    assert second is not None
+    assert second.number == 2
+    with pytest.raises(LostClaim):
+        first.check()
+
+
+def test_waiting_for_an_owner_to_be_seen_dead(tmp_path, monkeypatch) -> None:
+    """Fails when a silent owner elsewhere is waited for without end, or one that beats is taken over."""
+    monkeypatch.setattr(module, "DEAD_AFTER_SECONDS", 0.6)
+    monkeypatch.setattr(module, "BEAT_SECONDS", 0.2)
+    elsewhere(tmp_path)
+    assert (taken := Claims(tmp_path).claim_when_dead()) is not None
+    assert taken.number == 2
+    rewrite(tmp_path, host="far", machine="far-boot:pid:[1]")
+    beating = threading.Timer(0.3, lambda: rewrite(tmp_path, beat=9))
+    beating.start()
+    assert Claims(tmp_path).claim_when_dead() is None
+    beating.join()

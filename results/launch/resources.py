@@ -1,0 +1,174 @@
+"""What a job asks a cluster for: from options and a TOML file, checked before anything reaches an sbatch line.
+
+    partition = "gpu"            # the same names as the options
+    gpus = 1
+    time = "24:00:00"
+    setup = ["module load cuda"]
+    slurm = { exclude = "node7" }
+    [methods.zegclip]            # what differs for one method
+    time = "2-00:00:00"
+
+The command line has the last word over the file, a method's table over the rest of the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from benchmarks.values import Value
+from methods.registry import METHODS
+from splits.errors import UserError
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:@+-]*$")]
+Features = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:@+&|*()\[\]!-]*$")]
+OPTION = re.compile(r"[a-z][a-z0-9-]*")
+# set by the harness itself, by an option of its own, or of no use to a run of one process
+RESERVED = frozenset(
+    "account array chdir constraint cpus-per-task error export gpus-per-node gres input job-name mem nodes ntasks "
+    "ntasks-per-node open-mode output partition qos requeue no-requeue signal time wait wrap parsable test-only".split()
+)
+EARLY_SECONDS = 60  # SLURM may send the signal that much before the delay asked for
+
+
+class Resources(Value):
+    """One job's share of a cluster. Fields at their default are left to the cluster."""
+
+    partition: Name = ""
+    gpus: str = Field(default="0", pattern=r"^([A-Za-z0-9_.-]+:)?[01]$")  # a run uses one GPU at most; TYPE:1 names it
+    cpus: int | None = Field(default=None, ge=1)  # None: threads and data loader processes
+    mem: str = Field(default="", pattern=r"^([1-9][0-9]*[KMGT]?)?$")  # per node; MiB where no unit is given
+    time: str = "24:00:00"
+    account: Name = ""
+    qos: Name = ""
+    constraint: Features = ""
+    array_parallelism: int | None = Field(default=None, ge=1)
+    signal_delay: int = Field(default=90, ge=5)  # seconds before the time limit at which a run is asked to stop
+    requeues: int = Field(default=10, ge=0)  # how often a run may hit its time limit
+    setup: tuple[str, ...] = ()  # shell lines before the run
+    stage_data: str = ""  # a folder of each node to copy the data to; may name its variables, e.g. $SLURM_TMPDIR
+    slurm: dict[str, str] = {}  # further options of sbatch
+
+    @field_validator("time")
+    @classmethod
+    def _time(cls, value: str) -> str:
+        minutes_of(value)
+        return value
+
+    @field_validator("setup")
+    @classmethod
+    def _setup(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        for line in lines:
+            if not line.isprintable() or line.lstrip().startswith("#SBATCH"):
+                raise ValueError(f"expected one line of shell each, got {line!r}")
+        return lines
+
+    @field_validator("slurm")
+    @classmethod
+    def _slurm(cls, options: dict[str, str]) -> dict[str, str]:
+        for key, value in options.items():
+            if not OPTION.fullmatch(key):
+                raise ValueError(f"{key!r} is no long option of sbatch, expected e.g. exclude=node7")
+            if key in RESERVED:
+                raise ValueError(f"{key!r} is set by the harness or has an option of its own")
+            if not value.isprintable():
+                raise ValueError(f"{key}: expected one line, got {value!r}")
+        return options
+
+    @property
+    def minutes(self) -> int:
+        """The time limit."""
+        return minutes_of(self.time)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Does the job get a GPU?"""
+        return not self.gpus.endswith("0")
+
+    def check(self) -> None:
+        """Refuse a time limit in which the signal to stop could come before the run has begun."""
+        if self.minutes * 60 <= self.signal_delay + EARLY_SECONDS:
+            raise UserError(
+                f"--time {self.time} with --signal-delay {self.signal_delay}: SLURM may ask a run to stop "
+                f"{EARLY_SECONDS} s earlier than the delay, before it has begun; give more time or less delay"
+            )
+
+
+def minutes_of(text: str) -> int:
+    """Minutes of a time limit as SLURM writes it: MINUTES, H:MM:SS, D-HH, D-HH:MM, D-HH:MM:SS; rounded up.
+
+    MM:SS, which SLURM knows too, is refused: who writes 24:00 mostly means hours. Raises ValueError.
+
+    >>> minutes_of("90"), minutes_of("24:00:00"), minutes_of("2-12")
+    (90, 1440, 3600)
+    """
+    match = re.fullmatch(r"(\d+)|(?:(\d+)-)?(\d+)(?::(\d\d))?(?::(\d\d))?", text, flags=re.ASCII)
+    if not match or (not match[1] and not match[2] and not match[5]):
+        hint = f"; for hours write {text}:00" if re.fullmatch(r"\d+:\d\d", text) else ""
+        raise ValueError(f"{text!r} is no time limit, expected MINUTES, H:MM:SS or D-HH:MM:SS{hint}")
+    if match[1]:
+        total = float(match[1])
+    else:
+        days, hours, minutes, seconds = (int(part or 0) for part in match.groups()[1:])
+        total = days * 1440 + hours * 60 + minutes + seconds / 60
+    if total <= 0:
+        raise ValueError(f"{text!r}: a time limit of nothing means no limit to SLURM; give one")
+    return -int(-total // 1)
+
+
+def resources_for(options: argparse.Namespace, methods: tuple[str, ...]) -> dict[str, Resources]:
+    """The resources of each method. Raises UserError for anything that must not reach an sbatch line."""
+    general, special = _file(options.cluster_config)
+    given = _options(options)
+    found = {}
+    for method in methods:
+        values = general | special.get(method, {}) | given
+        values["slurm"] = {**general.get("slurm", {}), **special.get(method, {}).get("slurm", {}), **given["slurm"]}
+        source = "cluster options" + (f" and {options.cluster_config}" if options.cluster_config else "")
+        found[method] = Resources.parse(values, source=source)
+        found[method].check()
+    return found
+
+
+def _options(options: argparse.Namespace) -> dict[str, Any]:
+    names = set(Resources.model_fields) - {"slurm"}
+    values: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    values["slurm"] = {}
+    for text in options.slurm:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"--slurm {text}: expected KEY=VALUE, a long option of sbatch and its value")
+        values["slurm"][key] = value
+    return values
+
+
+def _file(path: Path | None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """The general values of a TOML file, and those of single methods."""
+    if path is None:
+        return {}, {}
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--cluster-config {path}: cannot be read as TOML ({error})") from None
+    special = content.pop("methods", {})
+    if not isinstance(special, dict) or not all(isinstance(values, dict) for values in special.values()):
+        raise UserError(f"--cluster-config {path}: methods: expected tables such as [methods.zegclip]")
+    if unknown := sorted(special.keys() - METHODS.keys()):
+        raise UserError(f"--cluster-config {path}: no method is called {unknown[0]!r}")
+    return _plain(content), {method: _plain(values) for method, values in special.items()}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Numbers where a person may write them: `gpus = 1`, `time = 90`, `slurm = { nice = 100 }`."""
+    values = dict(values)
+    for name in ("gpus", "time", "mem"):
+        if type(values.get(name)) is int:
+            values[name] = str(values[name])
+    if isinstance(slurm := values.get("slurm", {}), dict):
+        values["slurm"] = {key: str(value) if type(value) is int else value for key, value in slurm.items()}
+    return values
