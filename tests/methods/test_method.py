@@ -90,11 +90,11 @@ def test_unknown_methods_are_named_with_those_that_exist():
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_entry_builds(name, small_clip, vocabulary, pictures):
+def test_every_entry_builds(name, make_clip, vocabulary, pictures):
     """Fails if a line of the registry names something that does not exist or switches that do not."""
     config = config_class(name)(**METHODS[name].fixed)
     config = config.model_copy(update={"decoder_heads": 2} if "decoder_heads" in type(config).model_fields else {})
-    clip = None if METHODS[name].needs == "nothing" else small_clip
+    clip = None if METHODS[name].needs == "nothing" else make_clip(vision={"layers": 4})
     method = build_method(name, clip=clip, vocabulary=vocabulary(2), config=config)
     method.eval()
     assert method.scores(pictures(1, 32, 32), vocabulary(3)).shape[:2] == (1, 3)
