@@ -49,6 +49,7 @@ class Distilled(Method):
         self.rule = mining_rule(config)
         self.seen_shift = config.seen_shift
         self.shift_span = 0.5 * config.seen_scale
+        self.inference_parameters = sum(parameter.numel() for parameter in student.parameters())
         self.watched: dict[str, Tensor] = {}
         self.register_buffer("text", self.prototypes(vocabulary), persistent=False)  # (S, d), seen classes alone
 

@@ -93,7 +93,7 @@ def test_at_test_the_student_alone_runs(make, make_clip, scenes, vocabulary, nam
         del method.clip.model.visual, method.clip._tower, method.synthesiser, method.bank
         assert torch.equal(method.scores(scenes[0], asked), before)
     student = method.student
-    assert parameters(method)[0] == sum(p.numel() for p in student.parameters())
+    assert parameters(method)[0] == method.inference_parameters == sum(p.numel() for p in student.parameters())
     assert student.project.weight.shape == (16, student.fuse.conv.out_channels, 1, 1)  # the 1x1 into text space
     product = 5 * 16 * 16 * 16 / 1e9  # classes, width, positions at stride 4 of 64 pixels
     alone = gmacs(BodyAlone(method), asked, 64)
