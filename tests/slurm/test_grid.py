@@ -258,6 +258,9 @@ def test_jobs_that_can_never_start(harness: Harness, tmp_path: Path) -> None:
     assert "1 failed" in status.stdout
     late = harness(*GRID, *SLURM, "--partition", "short", "--runs", tmp_path)
     assert (late.returncode, "partition short allows 10:00" in late.stderr) == (2, True)
+    refused = harness(*GRID, *SLURM, "--mem", "900G", "--runs", tmp_path / "refused")
+    assert (refused.returncode, "SLURM refused the jobs" in refused.stderr) == (2, True)
+    assert not list(tmp_path.glob("refused/.jobs/*/array*"))
 
 
 def test_submitted_from_inside_a_job_and_code_gone(harness: Harness, local, tmp_path: Path) -> None:
