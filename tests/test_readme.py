@@ -14,7 +14,8 @@ import harness
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-COMMANDS = sorted({line.split("#")[0].strip() for line in re.findall(r"^python harness\.py.*$", README, re.MULTILINE)})
+JOINED = README.replace("\\\n", " ")  # a command over several lines is one
+COMMANDS = sorted({line.split("#")[0].strip() for line in re.findall(r"^python harness\.py.*$", JOINED, re.MULTILINE)})
 NAMED = re.findall(r"`python (harness\.py [^`]+)`", README)
 
 
