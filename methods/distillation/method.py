@@ -17,21 +17,20 @@ from methods.configs.distillation import DistillationConfig
 from methods.contrast import Regions, TokenBank, attention_pool, bank_loss, info_nce
 from methods.distillation.synthesiser import Synthesiser
 from methods.distillation.teacher import at_side, local_tokens
-from methods.method import Images, Method, Vocabulary
+from methods.method import Images, Vocabulary
 from methods.mining import MiningRule, mine, pseudo_mask
 from methods.precision import wide, wide_product
+from methods.student import Student, nel
 
 ABSENT = -1e4  # logit of a latent class an image does not have: neither a loss nor a gradient comes of it
 
 
-class Distilled(Method):
+class Distilled(Student):
     """A student trained by seen labels and a frozen CLIP. At test the student alone runs, with CLIP's texts.
 
     `watched` holds figures of the last step that are no losses: `attention_entropy`, the mean entropy of the global
     attention as a share of its largest (1: plain average pooling), and `latent_classes` per image.
     """
-
-    text: Tensor
 
     def __init__(
         self,
@@ -42,20 +41,13 @@ class Distilled(Method):
         vocabulary: Vocabulary,
         config: DistillationConfig,
     ) -> None:
-        super().__init__()
-        _check(vocabulary, config)
-        self.clip, self.student, self.synthesiser, self.config = clip, student, synthesiser, config
+        super().__init__(clip=clip, vocabulary=vocabulary, seen_shift=config.seen_shift, scale=config.seen_scale)
+        if config.seen_loss and config.latent != "synthesised":
+            raise ValueError(f"seen_loss supervises what the synthesiser makes; latent is {config.latent!r}")
+        self.student, self.synthesiser, self.config = student, synthesiser, config
         self.bank = TokenBank(size=config.bank_size, width=student.out_channels) if config.global_loss else None
         self.rule = mining_rule(config)
-        self.seen_shift = config.seen_shift
-        self.shift_span = 0.5 * config.seen_scale
         self.inference_parameters = sum(parameter.numel() for parameter in student.parameters())
-        self.watched: dict[str, Tensor] = {}
-        self.register_buffer("text", self.prototypes(vocabulary), persistent=False)  # (S, d), seen classes alone
-
-    def prototypes(self, vocabulary: Vocabulary) -> Tensor:
-        """`(C, d)` unit-norm text embeddings."""
-        return self.clip.text_prototypes(vocabulary.texts, vocabulary.templates)
 
     def features(self, images: Images) -> Tensor:
         """The student's dense features `(B, d, h, w)` in text space, not normalised."""
@@ -174,22 +166,13 @@ class Distilled(Method):
         return logits.masked_fill(~there[..., None, None], ABSENT)
 
     def per_pixel(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Cross-entropy and NEL of logits `(B, C, h, w)`; positions without a class are left out of both.
-
-        The released code of NEL's authors counts them as negatives of every class: here that would fight the latent
-        classes.
-        """
+        """Cross-entropy and NEL of logits `(B, C, h, w)`, weighted."""
         c, logits = self.config, losses.upsampled(logits, labels.shape[-2:])
-        out = {"cross_entropy": c.per_pixel_weight * self.cross_entropy(logits, labels)}
-        if c.per_pixel == "ce":
-            return out
-        count = losses.mask_count(losses.class_areas(labels, logits.shape[1]))
-        focal = losses.focal_loss(logits, labels, count, alpha=c.focal_alpha, gamma=c.focal_gamma, ignored="left-out")
-        dice = losses.dice_loss(logits, labels, count, ignored="left-out")
-        return out | {
-            "focal": c.per_pixel_weight * c.focal_weight * focal,
-            "dice": c.per_pixel_weight * c.dice_weight * dice,
-        }
+        out = {"cross_entropy": self.cross_entropy(logits, labels)}
+        if c.per_pixel == "nel+ce":
+            weights = {"focal_weight": c.focal_weight, "dice_weight": c.dice_weight}
+            out |= nel(logits, labels, **weights, alpha=c.focal_alpha, gamma=c.focal_gamma)
+        return {name: c.per_pixel_weight * loss for name, loss in out.items()}
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Softmax cross-entropy `(B, C, H, W)`, averaged over labelled positions with weights by class; else zero."""
@@ -247,11 +230,3 @@ def _cosines(features: Tensor, weights: Tensor) -> Tensor:
     """Unit-norm features `(B, d, h, w)` with weights `(C, d)` or `(B, C, d)`: `(B, C, h, w)`."""
     unit = F.normalize(features, dim=1).flatten(2)
     return wide_product(weights, unit).unflatten(2, features.shape[-2:])
-
-
-def _check(vocabulary: Vocabulary, config: DistillationConfig) -> None:
-    """Refuse what the methods are not made for."""
-    if unseen := [name for name, seen in zip(vocabulary.names, vocabulary.seen, strict=True) if not seen]:
-        raise ValueError(f"distillation is inductive: it trains on labelled classes alone, not on {unseen}")
-    if config.seen_loss and config.latent != "synthesised":
-        raise ValueError(f"seen_loss supervises what the synthesiser makes; latent is {config.latent!r}")
