@@ -7,8 +7,8 @@
     python harness.py eval | status | collect | cancel | prefetch | tables | compare | report | export | picture |
                       list | data --help
 
-Only run, eval and picture load torch. Exit codes: 0 all done, 1 some runs failed or a gate was not passed, 2 bad
-arguments.
+Only run, eval, picture and prefetch load torch. Exit codes: 0 all done, 1 some runs failed or a gate was not passed,
+2 bad arguments.
 """
 
 from __future__ import annotations

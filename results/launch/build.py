@@ -1,4 +1,4 @@
-"""From a spec to a method: its CLIP, its training vocabulary, its initial weights."""
+"""From a spec to a method and its data: its CLIP, its training vocabulary, its initial weights, its training items."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.catalogue import BUILTIN, SHAPES_CLIP
+from benchmarks.batches import TrainSet
+from benchmarks.catalogue import BUILTIN, SHAPES_CLIP, benchmark
+from benchmarks.data.reader import Reader
+from benchmarks.labels import evaluation_table, training_table
 from benchmarks.protocol import EvalSide, TrainSide
 from benchmarks.spec import ClipId, TrainSpec
 from benchmarks.values import derive_seed
@@ -43,6 +46,20 @@ def build(spec: TrainSpec, clip: Clip | None) -> Method:
     """The method of a spec as training begins, on the CPU; what is random in it follows from the seed."""
     torch.manual_seed(derive_seed("init", spec.seed))
     return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config_of(spec))
+
+
+def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:
+    """The training items of a spec, off a reader of its training images: labels as its fold and setting leave them."""
+    split, side = benchmark(spec.benchmark).split, spec.side
+    fold = split.fold(spec.fold)
+    return TrainSet(
+        reader,
+        training_table(split, fold, setting=side.setting, border=side.border),
+        spec.recipe.augmentation,
+        full_table=evaluation_table(split, fold),
+        crop_decision=side.crop_decision,
+        seed=spec.seed,
+    )
 
 
 def clip_of(asked: ClipId | None, file: Path | None = None) -> Clip | None:

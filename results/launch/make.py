@@ -16,14 +16,14 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from benchmarks import costs
-from benchmarks.batches import TrainSet, batches
+from benchmarks.batches import batches
 from benchmarks.catalogue import benchmark
 from benchmarks.checkpoint import Checkpoints
 from benchmarks.data.limited import Limited, Without
 from benchmarks.data.reader import Reader
 from benchmarks.episodic import chosen, evaluate_items
 from benchmarks.evaluate import Evaluation, evaluate
-from benchmarks.labels import evaluation_table, training_table
+from benchmarks.labels import evaluation_table
 from benchmarks.train import Progress, Stopped, Trained, train
 from benchmarks.values import canonical_json
 from methods.clip import Clip
@@ -31,7 +31,7 @@ from methods.method import Images, Method
 from results import provenance
 from results.claim import Claim
 from results.files import write_atomically
-from results.launch.build import build, clip_of, vocabulary_of
+from results.launch.build import build, clip_of, train_set, vocabulary_of
 from results.launch.job import Job, Teller
 from results.launch.scores import result_of
 from results.launch.weights import Weights, export, import_weights, restore
@@ -110,16 +110,8 @@ class _Maker:
         if drop:
             unlearned = [id_ for name, id_ in zip(split.classes, split.ids, strict=True) if name not in fold.seen]
             reader = Without(reader, unlearned, limit=self.spec.limit)
-        data = TrainSet(
-            reader,
-            training_table(split, fold, setting=side.setting, border=side.border),
-            self.recipe.augmentation,
-            full_table=evaluation_table(split, fold),
-            crop_decision=side.crop_decision,
-            seed=self.spec.seed,
-        )
         return batches(
-            data,
+            train_set(self.spec, reader),
             len(reader),
             seed=self.spec.seed,
             batch=self.recipe.batch,

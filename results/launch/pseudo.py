@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.batches import TrainSet
 from benchmarks.catalogue import benchmark
 from benchmarks.data.reader import Reader
-from benchmarks.labels import VOID, evaluation_table, training_table
+from benchmarks.labels import VOID
 from methods.method import Images
-from results.launch.build import build, clip_of
+from results.launch.build import build, clip_of, train_set
 from results.launch.grid import request_of
 from results.launch.plan import Run, plan
 from results.pictures import mask_sheet
@@ -40,15 +39,7 @@ def print_pseudo_masks(options: argparse.Namespace) -> int:
 def save_pseudo_masks(run: Run, method: Any, reader: Reader, count: int, path: Path) -> None:
     """A sheet of the first `count` training images as the run's first epoch has them: image, labels, pseudo mask."""
     spec = run.train
-    split, side = benchmark(spec.benchmark).split, spec.side
-    data = TrainSet(
-        reader,
-        training_table(split, split.fold(spec.fold), setting=side.setting, border=side.border),
-        spec.recipe.augmentation,
-        full_table=evaluation_table(split),
-        crop_decision=side.crop_decision,
-        seed=spec.seed,
-    )
+    data = train_set(spec, reader)
     rows: list[tuple[NDArray[np.uint8], list[NDArray[np.uint8]]]] = []
     for index in range(min(count, len(reader))):
         item = data[0, index]
