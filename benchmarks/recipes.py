@@ -63,8 +63,8 @@ SHAPES_CONFIG: dict[str, Any] = {
 }
 
 # CLIP-to-Seg (ICLR 2025 submission, page 7): AdamW, batch 16, crop 512, 20k iterations on VOC, 40k on Context, 80k
-# on COCO-Stuff, "default schedule of MMSeg". Read as that of its SegNeXt and SegFormer configs: 6e-5, decay 0.01,
-# linear to 0 after a warm-up of 1,500 from 1e-6 of the rate, the head's rate times 10 (groups of the body).
+# on COCO-Stuff, "default schedule of MMSeg". Read as that of its SegNeXt and SegFormer configs: 6e-5, decay 0.01, a
+# warm-up of 1,500 from 1e-6 of the rate, then linear to 0, the head's rate times 10 (groups of the body).
 DISTILLATION_VOC = Recipe(
     name="paper",
     iterations=20_000,
@@ -74,6 +74,7 @@ DISTILLATION_VOC = Recipe(
     weight_decay=0.01,
     poly_power=1.0,
     warmup_iterations=1_500,
+    decay="after-warmup",
 )
 DISTILLATION_TRIAL = DISTILLATION_VOC.model_copy(
     update={

@@ -38,6 +38,9 @@ class Recipe(Value):
     min_lr: float = 0.0
     warmup_iterations: int = Field(default=0, ge=0)
     warmup_ratio: float = 1e-6
+    # "overlaid": poly from the first iteration, warm-up multiplied in (mmcv's hook; released ZegCLIP). "after-warmup":
+    # poly over the iterations behind the warm-up (mmengine; the configs of mmsegmentation 1.x).
+    decay: Literal["overlaid", "after-warmup"] = "overlaid"
     restart_at: int | None = Field(default=None, ge=1)  # self-training: fresh optimiser and schedule for the rest
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
 

@@ -51,18 +51,25 @@ class Trained:
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Poly decay to `min_lr`, times a linear warm-up (mmcv's PolyLrUpdaterHook, as the released ZegCLIP sets it).
+    """Linear warm-up and poly decay to `min_lr`: mmcv's PolyLrUpdaterHook, or mmengine's LinearLR and PolyLR.
 
     From `restart_at` on, the same over the iterations that are left.
     """
     length = recipe.iterations
     if recipe.restart_at is not None and step >= recipe.restart_at:
         step, length = step - recipe.restart_at, length - recipe.restart_at
-    decay = (1 - step / length) ** recipe.poly_power
-    rate = (recipe.lr - recipe.min_lr) * decay + recipe.min_lr
-    if step < recipe.warmup_iterations:
-        rate *= 1 - (1 - step / recipe.warmup_iterations) * (1 - recipe.warmup_ratio)
-    return rate
+    warm = recipe.warmup_iterations
+    if recipe.decay == "overlaid":
+        rate = _poly(recipe, step / length)
+        return rate * (1 - (1 - step / warm) * (1 - recipe.warmup_ratio)) if step < warm else rate
+    if step < warm:
+        return recipe.lr * (recipe.warmup_ratio + (1 - recipe.warmup_ratio) * min(1.0, step / max(1, warm - 1)))
+    return _poly(recipe, (step - warm) / max(1, length - warm - 1))
+
+
+def _poly(recipe: Recipe, done: float) -> float:
+    """The rate when this share of the decay is done."""
+    return (recipe.lr - recipe.min_lr) * (1 - done) ** recipe.poly_power + recipe.min_lr
 
 
 def train(

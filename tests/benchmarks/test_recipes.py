@@ -32,6 +32,7 @@ def test_zegclip_on_voc_is_the_released_one() -> None:
         "min_lr": 1e-6,
         "warmup_iterations": 1500,
         "warmup_ratio": 1e-6,
+        "decay": "overlaid",
         "restart_at": None,
         "precision": "32-true",
     }
@@ -90,7 +91,7 @@ def test_clip_to_seg_on_voc_is_the_papers() -> None:
     assert config == {}
     assert (recipe.iterations, recipe.batch, recipe.augmentation.crop) == (20_000, 16, 512)
     assert (recipe.lr, recipe.weight_decay, recipe.poly_power, recipe.min_lr) == (6e-5, 0.01, 1.0, 0.0)
-    assert (recipe.warmup_iterations, recipe.warmup_ratio) == (1_500, 1e-6)
+    assert (recipe.warmup_iterations, recipe.warmup_ratio, recipe.decay) == (1_500, 1e-6, "after-warmup")
 
 
 def test_students_elsewhere() -> None:

@@ -130,6 +130,25 @@ def test_learning_rate_is_mmcvs(make_recipe, total: str) -> None:
         assert learning_rate(recipe, int(step)) == pytest.approx(rate, rel=1e-12)
 
 
+@pytest.mark.parametrize(("total", "warm", "power", "least"), [(20, 5, 1.0, 0.0), (31, 2, 0.9, 0.01), (9, 7, 2.0, 0.1)])
+def test_learning_rate_is_mmengines(make_recipe, total: int, warm: int, power: float, least: float) -> None:
+    """Fails when decay after warm-up is another than LinearLR and PolyLR in a row, as mmsegmentation 1.x sets them."""
+    scheduler = pytest.importorskip("mmengine.optim")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
+    schedulers = [
+        scheduler.LinearLR(optimizer, start_factor=1e-6, by_epoch=False, begin=0, end=warm),
+        scheduler.PolyLR(optimizer, eta_min=least, power=power, begin=warm, end=total, by_epoch=False),
+    ]
+    recipe = make_recipe(
+        iterations=total, lr=0.3, poly_power=power, min_lr=least, warmup_iterations=warm, decay="after-warmup"
+    )
+    for step in range(total):
+        assert learning_rate(recipe, step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9, abs=1e-15), step
+        optimizer.step()
+        for each in schedulers:
+            each.step()
+
+
 def test_learning_rate_without_warmup(make_recipe) -> None:
     """Fails when a recipe without warm-up divides by zero or does not start at its rate."""
     recipe = make_recipe(iterations=4, lr=0.5, min_lr=0.1, poly_power=1.0)
