@@ -347,7 +347,8 @@ def test_clip_that_cannot_be_had_fails_with_the_reason(tmp_path: Path) -> None:
 def test_real_photos_train_and_score(tmp_path: Path) -> None:
     """Fails when the official layout of VOC 2012 cannot be run, or the table hides whose CLIP made it."""
     real = ("--benchmarks", "pascal-5i", "--data-root", PHOTOS, "--subset")
-    done = harness("--methods", "all", *real, "--folds", "3", "--limit", "4", "--runs", tmp_path)
+    small = ("--folds", "3", "--limit", "4", "--set", "recipe.batch=4")
+    done = harness("--methods", "all", *real, *small, "--runs", tmp_path)
     assert done.returncode == 0, done.stderr
     assert "tiny-shapes/builtin" in done.stdout
     assert "mean nothing on photos" in done.stderr
