@@ -14,9 +14,11 @@ import harness
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
-JOINED = README.replace("\\\n", " ")  # a command over several lines is one
+PAGES = {PROJECT / name: (PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "methods/README.md")}
+EVERYTHING = "\n".join(PAGES.values())
+JOINED = EVERYTHING.replace("\\\n", " ")  # a command over several lines is one
 COMMANDS = sorted({line.split("#")[0].strip() for line in re.findall(r"^python harness\.py.*$", JOINED, re.MULTILINE)})
-NAMED = re.findall(r"`python (harness\.py [^`]+)`", README)
+NAMED = re.findall(r"`python (harness\.py [^`]+)`", EVERYTHING)
 
 
 def test_the_table_is_what_the_command_prints() -> None:
@@ -39,10 +41,11 @@ def test_every_command_is_one_that_exists(command: str) -> None:
 
 def test_every_file_it_names_is_there() -> None:
     """Fails when a file or folder moved and README still names its old place."""
-    linked = re.findall(r"\]\(([^)#:]+)\)", README)
-    named = re.findall(r"`((?:benchmarks|methods|splits|results|tests)/[\w./-]+)`", README)
+    linked = [page.parent / name for page, text in PAGES.items() for name in re.findall(r"\]\(([^)#:]+)\)", text)]
+    named = re.findall(r"`((?:benchmarks|methods|splits|results|tests)/[\w./-]+)`", EVERYTHING)
     made = {"results/runs", "methods/configs/mine.py"}  # by running, and by whoever follows README
-    missing = [name for name in [*linked, *named] if not (PROJECT / name).exists() and name.rstrip("/") not in made]
+    missing = [name for name in named if not (PROJECT / name).exists() and name.rstrip("/") not in made]
+    missing += [str(path) for path in linked if not path.exists()]
     assert linked
     assert named
     assert missing == []
