@@ -50,6 +50,7 @@ class Trained:
     seconds: float = 0.0
     images_per_second: float | None = None
     warnings: list[str] = field(default_factory=list)
+    members: tuple[str, ...] = ()  # machine and device of each rank, where there were several
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

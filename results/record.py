@@ -85,8 +85,8 @@ class Costs(Value):
     train_images_per_second: float | None = None
     eval_seconds: float = 0.0
     eval_images_per_second: float | None = None
-    peak_memory_mib: float = 0.0  # resident set on a CPU, allocator on CUDA
-    micro_batch: int = 0
+    peak_memory_mib: float = 0.0  # resident set on a CPU, allocator on CUDA; of rank 0
+    micro_batch: int = 0  # of a rank
 
 
 class Provenance(Value):
@@ -106,6 +106,7 @@ class Provenance(Value):
     attempts: int
     code_sha256: str = ""  # of the copy of the code that a cluster job ran, frozen when it was submitted
     job: str = ""  # the cluster job
+    ranks: tuple[str, ...] = ()  # machine and device of each process that trained, where there were several
 
 
 class RunRecord(Value):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks import costs
 from benchmarks.catalogue import benchmark
@@ -30,7 +29,7 @@ from results.launch.build import vocabulary_of
 from results.launch.job import Job, Teller
 from results.launch.ranks import Others
 from results.launch.scores import result_of
-from results.launch.training import built, fabric_of, opened, set_up, trained
+from results.launch.training import built, device_name, fabric_of, opened, set_up, trained
 from results.launch.weights import Weights, export, import_weights, restore
 from results.record import Costs, Provenance, RunRecord
 from results.store import CONFUSION, LOG, RECORD, SPEC, RunFolder
@@ -192,7 +191,7 @@ class _Maker:
 
     def _provenance(self, weights: Weights) -> Provenance:
         commit, dirty = provenance.git_state()
-        on_gpu = self.device.type == "cuda"
+        on_gpu = self.job.device == "cuda"
         return Provenance(
             commit=commit,
             dirty=dirty,
@@ -200,7 +199,7 @@ class _Maker:
             packages=provenance.package_versions(),
             python=provenance.python_version(),
             host=provenance.host(),
-            device=torch.cuda.get_device_name(self.device) if on_gpu else "cpu",
+            device=device_name(self.job.device),
             threads=self.job.threads,
             deterministic=not on_gpu,
             started=self.started,
@@ -208,6 +207,7 @@ class _Maker:
             attempts=self.claim.number,
             code_sha256=provenance.code_sha256(),
             job=self.claim.job,
+            ranks=weights.trained.members,
         )
 
     def _write(self, path: Path, content: bytes) -> None:

@@ -58,6 +58,7 @@ class Request:
     training: tuple[tuple[str, Any], ...] = ()  # fields of the training side asked to differ
     inference: tuple[tuple[str, Any], ...] = ()  # fields of the evaluation side asked to differ
     limit: int | None = None
+    ranks: int = 1  # processes that train each run together
     weights: str = ""  # sha256 of a file of weights to score instead of training
     data: Data = field(default_factory=Data)
 
@@ -116,6 +117,7 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 def plan(request: Request) -> list[Run]:
     """Every run asked for, in a stable order: benchmark, seed, fold, method."""
     _check_overrides(request)
+    _check_ranks(request)
     check_year(request.benchmarks, request.data.year)
     runs = []
     for name in dict.fromkeys(request.benchmarks):
@@ -229,6 +231,9 @@ def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[di
         recipe = Recipe.parse(fields | {"name": f"changed {recipe.name}"}, source=source)
     if request.weights:
         return config, imported(recipe)
+    if request.ranks > 1 and recipe.name != NOTHING:
+        fields = recipe.model_dump(mode="json") | {"ranks": request.ranks}
+        recipe = Recipe.parse(fields, source=f"--ranks {request.ranks}: {method}")
     share = getattr(full, "self_training_from", 0.0)
     if request.setting.startswith("transductive") and share and "restart_at" not in changes:
         # released ZegCLIP: the first half of the schedule, then half as many iterations with a fresh one
@@ -259,10 +264,17 @@ def _check_overrides(request: Request) -> None:
             raise UserError(
                 f"--set {override}: {owner} has no setting {field!r}; it has: {', '.join(fields) or 'none'}"
             )
+        if owner == RECIPE_NAMESPACE and field == "ranks":
+            raise UserError(f"--set {override}: use --ranks")
         if owner != RECIPE_NAMESPACE and field == "setting":
             raise UserError(f"--set {override}: the setting belongs to the protocol; use --setting")
         if owner != RECIPE_NAMESPACE and field in entry(owner).fixed:
             raise UserError(f"--set {override}: {field} is what makes it {owner}; choose another method instead")
+
+
+def _check_ranks(request: Request) -> None:
+    if request.ranks > 1 and (request.weights or not any(entry(method).trained for method in request.methods)):
+        raise UserError(f"--ranks {request.ranks}: nothing is trained here; ranks share the batches of a training")
 
 
 def _split(override: str) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from lightning_fabric import Fabric
@@ -22,6 +23,7 @@ from methods.clip import Clip
 from methods.method import Images, Method
 from results.launch.build import build, clip_of
 from results.launch.job import Device, Job
+from results.provenance import node
 from splits.errors import UserError
 
 Watch = Callable[[int, int], None]
@@ -52,7 +54,8 @@ def trained(
     """Train a job's method, together with the other ranks where there are any. See `benchmarks.train.train`."""
     spec = job.run.train
     recipe = spec.recipe.shortened(spec.limit)
-    return train(
+    members = ranks.gather(f"{node()} {device_name(job.device)}")
+    done = train(
         method,
         lambda start: _batches(job, start, ranks, prepared),
         recipe,
@@ -63,6 +66,12 @@ def trained(
         stop=stop,
         ranks=ranks,
     )
+    return replace(done, members=tuple(members)) if ranks.count > 1 else done
+
+
+def device_name(device: Device) -> str:
+    """The GPU's name as its driver has it, or "cpu"."""
+    return "cpu" if device == "cpu" else torch.cuda.get_device_name(torch.cuda.current_device())
 
 
 def fabric_of(device: Device, precision: str, ranks: Ranks) -> Fabric:
