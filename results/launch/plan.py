@@ -232,8 +232,12 @@ def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[di
     if request.weights:
         return config, imported(recipe)
     if request.ranks > 1 and recipe.name != NOTHING:
-        fields = recipe.model_dump(mode="json") | {"ranks": request.ranks}
-        recipe = Recipe.parse(fields, source=f"--ranks {request.ranks}: {method}")
+        if recipe.batch % request.ranks:
+            raise UserError(
+                f"--ranks {request.ranks}: {method} trains on {bench} with batches of {recipe.batch}, which so many "
+                "cannot share equally"
+            )
+        recipe = recipe.model_copy(update={"ranks": request.ranks})
     share = getattr(full, "self_training_from", 0.0)
     if request.setting.startswith("transductive") and share and "restart_at" not in changes:
         # released ZegCLIP: the first half of the schedule, then half as many iterations with a fresh one

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 TIMEOUT = timedelta(minutes=30)  # one rank may draw the masks of a data set while the others wait for its step
 POLL_SECONDS = 0.1
 ARRIVED = "arrived"
+CHILD = "results.launch.child"
 END_SECONDS = 20.0  # for children to end by themselves
 
 
@@ -102,7 +103,7 @@ class Children(Others):
             "PYTHONPATH": os.pathsep.join(paths),
             "OMP_NUM_THREADS": str(self._job.threads),
         }
-        command = [sys.executable, "-m", "results.launch.child"]
+        command = [sys.executable, "-m", CHILD]
         try:
             for rank in range(1, self._job.ranks):
                 # in a session of its own: Ctrl-C is for rank 0, which stops the others at the same step
