@@ -153,7 +153,9 @@ def on_a_cluster(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--requeues", type=natural, metavar="N", help="time limits a run may hit; default: 10")
     group.add_argument("--setup", action="append", metavar="LINE", help="shell before the run, e.g. 'module load cuda'")
     group.add_argument(
-        "--stage-data", metavar="DIR", help="copy the data to this folder of each node, e.g. '$SLURM_TMPDIR', once"
+        "--stage-data",
+        metavar="DIR",
+        help="copy or unpack the data to this folder of each node, e.g. '$SLURM_TMPDIR', once",
     )
     group.add_argument(
         "--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further long options of sbatch"
