@@ -61,6 +61,7 @@ class Result(Value):
     confusion_sha256: str  # of the npz beside the record
     weights_sha256: str  # of the trained tensors
     clip_sha256: str = ""  # of the CLIP weights actually loaded
+    body_sha256: str = ""  # of the file of ImageNet weights that its body began with; empty where they were drawn
     partial: bool = False  # part of the data, or a trial run
 
     @property

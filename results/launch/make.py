@@ -25,6 +25,7 @@ from methods.method import Method
 from results import provenance
 from results.claim import Claim
 from results.files import write_atomically
+from results.launch.bodies import loaded_sha256
 from results.launch.build import vocabulary_of
 from results.launch.job import Job, Teller
 from results.launch.ranks import Others
@@ -154,15 +155,16 @@ class _Maker:
             per_image=evaluation.per_image,
         )
         content = matrices.getvalue()
+        result = result_of(
+            run,
+            evaluation,
+            curve=weights.trained.curve,
+            confusion_sha256=hashlib.sha256(content).hexdigest(),
+            weights_sha256=weights.sha256,
+            clip_sha256=(clip.weights_sha256 or "") if clip else "",
+        )
         record = RunRecord(
-            result=result_of(
-                run,
-                evaluation,
-                curve=weights.trained.curve,
-                confusion_sha256=hashlib.sha256(content).hexdigest(),
-                weights_sha256=weights.sha256,
-                clip_sha256=(clip.weights_sha256 or "") if clip else "",
-            ),
+            result=result.model_copy(update={"body_sha256": loaded_sha256(method)}),
             costs=self._costs(method, weights.trained, evaluation),
             provenance=self._provenance(weights),
         )

@@ -31,6 +31,7 @@ from benchmarks.values import explain
 from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
 from results.claim import Claims
+from results.launch import bodies
 from results.launch.choices import check_scoring, check_year
 from results.provenance import sources_sha256
 from results.record import RunRecord
@@ -224,6 +225,7 @@ def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[di
     elif request.setting != "inductive" and recipe.name != NOTHING:
         raise UserError(f"{method} has no setting {request.setting!r}; it is inductive")
     full = _validated(method, values)
+    bodies.check(method, full)
     config = full.model_dump(mode="json", exclude_defaults=True)
     if changes:
         source = f"--set {' '.join(f'{RECIPE_NAMESPACE}.{k}={v}' for k, v in changes.items())}"
