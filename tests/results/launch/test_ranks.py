@@ -76,29 +76,33 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Job, Gradi
 
 def test_gradients_are_those_of_the_whole_batch(both) -> None:
     """Fails when gradients are not averaged over ranks, the shares are not the batch, or a loss is normalised by one
-    rank's masks alone. Float32: within 1e-4 of the largest entry of each parameter, at the first step.
+    rank's masks alone. Float32, first step: within 1e-5 of the largest entry of each parameter's gradient; 1e-7 of
+    the largest of all is rounding.
     """
     (_, one), (_, two) = both[1], both[2]
     assert len(one) == len(two) == STEPS
     assert sum(g is not None for g in one[0]) > 10
+    rounding = 1e-7 * max(float(g.abs().max()) for g in one[0] if g is not None)
     for alone, together in zip(one[0], two[0], strict=True):
         assert (alone is None) == (together is None)
         if alone is not None:
-            assert float((alone - together).abs().max()) <= 1e-4 * float(alone.abs().max()) + 1e-9
+            assert float((alone - together).abs().max()) <= 1e-5 * float(alone.abs().max()) + rounding
 
 
 def test_equal_weights_at_equal_total_batch(both) -> None:
-    """Fails when two ranks train otherwise than one process with their batch. Float32: losses within 1e-4 of
-    themselves, weights within 1e-3 of the largest entry of each tensor after six steps.
+    """Fails when two ranks train otherwise than one process with their batch. Float32, six steps: losses within 1e-5
+    of themselves, weights within 1e-5 of the largest entry of each tensor. Left out are the biases of keys: softmax
+    takes no notice of them, and AdamW makes whole steps of what rounding leaves as their gradient.
     """
     (one, _), (two, _) = both[1], both[2]
     tensors = [load_file(job.run.folder(job.root).path / WEIGHTS) for job in (one, two)]
     for name, alone in tensors[0].items():
-        assert float((alone - tensors[1][name]).abs().max()) <= 1e-3 * float(alone.abs().max()), name
+        if not name.endswith("attention.k.bias"):
+            assert float((alone - tensors[1][name]).abs().max()) <= 1e-5 * float(alone.abs().max()), name
     curves = [record_of(job).result.losses for job in (one, two)]
     assert [point.step for point in curves[0]] == [point.step for point in curves[1]]
     for a, b in zip(*curves, strict=True):
-        assert b.losses == pytest.approx(a.losses, rel=1e-4)
+        assert b.losses == pytest.approx(a.losses, rel=1e-5)
 
 
 def test_ranks_are_recorded(both) -> None:
@@ -126,6 +130,19 @@ def test_a_rank_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ranks, "CHILD", "results.launch.no_such_module")
     state, folder = made(job_of(tmp_path, 2))
     assert (state, folder.read_state()["reason"]) == ("failed", "rank 1 ended with exit code 1")
+
+
+def test_a_rank_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when rank 0 goes on waiting for one that dies in the midst of training, or its run ends without a word."""
+    monkeypatch.setattr(meetings, "NOTE_SECONDS", 0.2)
+    job = job_of(tmp_path, 2)
+    folder = job.run.folder(tmp_path)
+    claim = folder.claims.claim()
+    assert claim is not None
+    with ranks.Children(job) as others:
+        state = work(job, folder, claim, lambda: bool(others._children[0].kill()), others)
+    assert (state, folder.read_state()["reason"]) == ("failed", "rank 1 ended with exit code -9")
+    assert not folder.trained()
 
 
 def test_a_rank_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
