@@ -81,7 +81,7 @@ def cancel(options: argparse.Namespace) -> int:
 
 
 def prefetch(options: argparse.Namespace) -> int:
-    """Fetch the CLIP weights of a grid into the cache."""
+    """Fetch the weights of a grid, CLIP's and the bodies', into the cache."""
     from results.launch.prefetch import prefetch
 
     return prefetch(options)
@@ -267,7 +267,9 @@ def _cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentPars
     add.what_to_run(stopped)
     add.how_to_score(stopped)
     stopped.set_defaults(command=cancel)
-    fetched = commands.add_parser("prefetch", help="fetch the CLIP weights of a grid into the cache")
+    fetched = commands.add_parser(
+        "prefetch", help="fetch the weights of a grid, CLIP's and the bodies', into the cache"
+    )
     add.what_to_run(fetched)
     add.how_to_score(fetched)
     fetched.set_defaults(command=prefetch)

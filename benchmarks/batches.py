@@ -36,6 +36,12 @@ def order(count: int, *, seed: int, batch: int, start: int) -> Iterator[list[Dra
         yield draws
 
 
+def share_of(draws: list[Draw], rank: int, ranks: int) -> list[Draw]:
+    """One rank's draws of a batch: equal shares, in the order of ranks, which together are the batch."""
+    size = len(draws) // ranks
+    return draws[rank * size : (rank + 1) * size]
+
+
 class TrainSet(Dataset):
     """Images of a reader with the labels a method may see, augmented; a draw decides everything random about it."""
 
@@ -66,12 +72,16 @@ class TrainSet(Dataset):
 
 
 def batches(
-    dataset: TrainSet, count: int, *, seed: int, batch: int, start: int, workers: int
+    dataset: TrainSet, count: int, *, seed: int, batch: int, start: int, workers: int, rank: int = 0, ranks: int = 1
 ) -> Iterator[tuple[Images, Tensor]]:
-    """Endless `(Images, labels (B, H, W) uint8)` from step `start` on. Raises UserError where a sample is broken."""
+    """Endless `(Images, labels (B, H, W) uint8)` from step `start` on. Raises UserError where a sample is broken.
+
+    batch: of all ranks together, a multiple of `ranks`; B is one rank's share of it.
+    """
+    drawn = (share_of(draws, rank, ranks) for draws in order(count, seed=seed, batch=batch, start=start))
     loader: DataLoader[Any] = DataLoader(
         dataset,
-        batch_sampler=order(count, seed=seed, batch=batch, start=start),  # type: ignore[arg-type]
+        batch_sampler=drawn,  # type: ignore[arg-type]
         num_workers=workers,
         persistent_workers=workers > 0,
         collate_fn=_collate,

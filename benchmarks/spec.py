@@ -6,9 +6,9 @@ go into provenance. Nothing here imports torch.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from benchmarks.protocol import EvalSide, Protocol, TrainSide
 from benchmarks.transforms import Augmentation
@@ -43,6 +43,13 @@ class Recipe(Value):
     decay: Literal["overlaid", "after-warmup"] = "overlaid"
     restart_at: int | None = Field(default=None, ge=1)  # self-training: fresh optimiser and schedule for the rest
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    ranks: int = Field(default=1, ge=1)  # processes that share each batch: sums are rounded, dropout is drawn otherwise
+
+    @model_validator(mode="after")
+    def _equal_shares(self) -> Self:
+        if self.batch % self.ranks:
+            raise ValueError(f"a batch of {self.batch} cannot be shared equally by {self.ranks} ranks")
+        return self
 
     def shortened(self, iterations: int | None) -> Recipe:
         """The recipe cut to at most so many iterations, a restart at the same share of them."""

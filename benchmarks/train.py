@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from benchmarks.checkpoint import Checkpoints
+from benchmarks.ranks import ALONE, Ranks
 from benchmarks.spec import Recipe
 from benchmarks.values import derive_seed
 from methods.method import Images, Method
@@ -23,6 +24,7 @@ POINTS_PER_RUN = 100
 WARMUP_STEPS = 5  # left out of the rate
 
 Batches = Callable[[int], Iterator[tuple[Images, Tensor]]]  # from a step on
+Pending = list[tuple[tuple[str, ...], Tensor]]  # names and values of the losses of each step
 Curve = list[tuple[int, dict[str, float]]]  # (step, mean of each loss over its steps since the last point)
 
 
@@ -48,6 +50,7 @@ class Trained:
     seconds: float = 0.0
     images_per_second: float | None = None
     warnings: list[str] = field(default_factory=list)
+    members: tuple[str, ...] = ()  # machine and device of each rank, where there were several
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
@@ -82,11 +85,16 @@ def train(
     checkpoints: Checkpoints,
     watch: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
+    ranks: Ranks = ALONE,
 ) -> Trained:
-    """Train from the newest checkpoint, or from the start. Raises Stopped after saving, UserError at a loss of NaN."""
+    """Train from the newest checkpoint, or from the start. Raises Stopped after saving, UserError at a loss of NaN.
+
+    ranks: where several processes train together, each calls this with its own share of the batches. The first alone
+    reads and writes checkpoints; one that is asked to stop stops all of them after the same step.
+    """
     if recipe.iterations == 0:
         return Trained()
-    loop = _Loop(method, recipe, seed, fabric, checkpoints)
+    loop = _Loop(method, recipe, seed, fabric, checkpoints, ranks)
     loop.resume()
     clock = _Clock(recipe.batch)
     source = batches(loop.step)
@@ -95,9 +103,11 @@ def train(
         loop.advance(*next(source))
         clock.tick()
         watch(Progress(loop.step, recipe.iterations, clock.rate(), loop.curve))
-        if loop.step < recipe.iterations and (loop.step % every == 0 or stop()):
-            loop.save()
-            if stop():
+        if loop.step < recipe.iterations:
+            asked = ranks.any(stop())
+            if asked or loop.step % every == 0:
+                loop.save()
+            if asked:
                 raise Stopped(f"stopped at step {loop.step} of {recipe.iterations}")
     return Trained(loop.curve, clock.seconds(), clock.rate(), loop.warnings)
 
@@ -105,13 +115,15 @@ def train(
 class _Loop:
     """The state of a training: the method, its optimiser, the step, the loss curve."""
 
-    def __init__(self, method: Method, recipe: Recipe, seed: int, fabric: Fabric, checkpoints: Checkpoints):
+    def __init__(
+        self, method: Method, recipe: Recipe, seed: int, fabric: Fabric, checkpoints: Checkpoints, ranks: Ranks
+    ):
         self.method, self.recipe, self.seed = method, recipe, seed
-        self.fabric, self.checkpoints = fabric, checkpoints
+        self.fabric, self.checkpoints, self.ranks = fabric, checkpoints, ranks
         self.step = 0
         self.curve: Curve = []
         self.warnings: list[str] = []
-        self._pending: list[tuple[tuple[str, ...], Tensor]] = []
+        self._pending: Pending = []
         self._point_every = max(1, recipe.iterations // POINTS_PER_RUN)
         groups = method.parameter_groups()
         self._scales = [group.pop("lr_scale", 1.0) for group in groups]
@@ -133,7 +145,7 @@ class _Loop:
         if self.optimizer is not None and self.step == self.recipe.restart_at:
             self.optimizer.state.clear()
         # dropout and the like draw from a stream of their own per step, so that a resumed run needs no stored state
-        torch.manual_seed(derive_seed("step", self.seed, self.step, self.fabric.global_rank))
+        torch.manual_seed(derive_seed("step", self.seed, self.step, self.ranks.rank))
         device = self.fabric.device
         self.method.train()
         losses = self._wrapped.losses(images.to(device), labels.to(device), progress=self.step / self.recipe.iterations)
@@ -150,20 +162,21 @@ class _Loop:
 
     def save(self) -> None:
         """Write a checkpoint of this step, unless the losses say that it would be worthless."""
-        self._means()
-        self.checkpoints.save(
-            self.step,
-            {
-                "trained": self.method.trained_state(),
-                "optimizer": self.optimizer.state_dict() if self.optimizer else {},
-                "curve": self.curve,
-                "pending": [(names, values.cpu()) for names, values in self._pending],
-            },
-        )
+        pending = self._of_all_ranks()
+        self._means(pending)
+        if not self.ranks.first:
+            return
+        state = {
+            "trained": self.method.trained_state(),
+            "optimizer": self.optimizer.state_dict() if self.optimizer else {},
+            "curve": self.curve,
+            "pending": pending[0],
+        }
+        self.checkpoints.save(self.step, state | ({"pending of others": pending[1:]} if pending[1:] else {}))
 
     def resume(self) -> None:
         """Go on from the newest checkpoint that can be trusted, if there is one."""
-        state, self.warnings = self.checkpoints.latest()
+        state, self.warnings = self.ranks.from_first(self.checkpoints.latest)
         if state is None:
             return
         self.method.load_trained_state(state["trained"])
@@ -171,21 +184,28 @@ class _Loop:
             self.optimizer.load_state_dict(state["optimizer"])
         self.step = state["step"]
         self.curve = [(step, dict(losses)) for step, losses in state["curve"]]
-        self._pending = [(tuple(names), values.to(self.fabric.device)) for names, values in state["pending"]]
+        pending = [state["pending"], *state.get("pending of others", [])][self.ranks.rank]
+        self._pending = [(tuple(names), values.to(self.fabric.device)) for names, values in pending]
 
     def _add_point(self) -> None:
-        if losses := self._means():
+        if losses := self._means(self._of_all_ranks()):
             self.curve.append((self.step, losses))
         self._pending = []
 
-    def _means(self) -> dict[str, float]:
-        """The mean of each loss over the steps since the last point that had it; raises UserError for NaN."""
+    def _of_all_ranks(self) -> list[Pending]:
+        """The losses since the last point, of each rank, on the CPU."""
         if not self._pending:
-            return {}
+            return self.ranks.gather([])
+        together = torch.cat([values for _, values in self._pending]).cpu()  # one copy from the device, not hundreds
+        parts = together.split([len(values) for _, values in self._pending])
+        return self.ranks.gather([(names, part.clone()) for (names, _), part in zip(self._pending, parts, strict=True)])
+
+    def _means(self, pending: list[Pending]) -> dict[str, float]:
+        """The mean of each loss over ranks and the steps since the last point that had it; raises UserError for NaN."""
         values: dict[str, list[float]] = {}
-        names = [name for names, _ in self._pending for name in names]
-        for name, value in zip(names, torch.cat([v for _, v in self._pending]).double().tolist(), strict=True):
-            values.setdefault(name, []).append(value)
+        for names, of_step in (entry for of_rank in pending for entry in of_rank):
+            for name, value in zip(names, of_step.double().tolist(), strict=True):
+                values.setdefault(name, []).append(value)
         means = {name: sum(v) / len(v) for name, v in values.items()}
         if wrong := [name for name, value in means.items() if not math.isfinite(value)]:
             raise UserError(

@@ -207,7 +207,8 @@ def _recipes(recipes: Iterable[str]) -> list[str]:
 def _recipe_words(recipe: Recipe) -> str:
     if recipe.iterations == 0:
         return UNTRAINED
-    size = f"{recipe.iterations} iterations of batch {recipe.batch}, lr {recipe.lr:g}"
+    shared = f" shared by {recipe.ranks} ranks" if recipe.ranks > 1 else ""
+    size = f"{recipe.iterations} iterations of batch {recipe.batch}{shared}, lr {recipe.lr:g}"
     return f"{recipe.name} ({size}, {recipe.precision})"
 
 

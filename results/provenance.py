@@ -107,6 +107,11 @@ def host() -> str:
     return socket.gethostname()
 
 
+def node() -> str:
+    """The machine's name as a cluster has it, else as it calls itself."""
+    return os.environ.get("SLURMD_NODENAME") or host()
+
+
 def python_version() -> str:
     """Interpreter and platform."""
     return f"{platform.python_implementation()} {platform.python_version()} on {sys.platform} {platform.machine()}"

@@ -61,6 +61,7 @@ class Result(Value):
     confusion_sha256: str  # of the npz beside the record
     weights_sha256: str  # of the trained tensors
     clip_sha256: str = ""  # of the CLIP weights actually loaded
+    body_sha256: str = ""  # of the file of ImageNet weights that its body began with; empty where they were drawn
     partial: bool = False  # part of the data, or a trial run
 
     @property
@@ -85,8 +86,8 @@ class Costs(Value):
     train_images_per_second: float | None = None
     eval_seconds: float = 0.0
     eval_images_per_second: float | None = None
-    peak_memory_mib: float = 0.0  # resident set on a CPU, allocator on CUDA
-    micro_batch: int = 0
+    peak_memory_mib: float = 0.0  # resident set on a CPU, allocator on CUDA; of rank 0
+    micro_batch: int = 0  # of a rank
 
 
 class Provenance(Value):
@@ -106,6 +107,7 @@ class Provenance(Value):
     attempts: int
     code_sha256: str = ""  # of the copy of the code that a cluster job ran, frozen when it was submitted
     job: str = ""  # the cluster job
+    ranks: tuple[str, ...] = ()  # machine and device of each process that trained, where there were several
 
 
 class RunRecord(Value):

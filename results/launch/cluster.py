@@ -105,10 +105,10 @@ def _device(options: argparse.Namespace, resources: dict[str, Resources]) -> Dev
 
 
 def _check_weights(jobs: Sequence[Job]) -> None:
-    """Refuse a grid with CLIP weights that are not on this disk: compute nodes often have no internet."""
+    """Refuse a grid with weights that are not on this disk: compute nodes often have no internet."""
     from results.launch.prefetch import absent
 
-    if missing := absent([job.run for job in jobs if job.clip_file is None]):
+    if missing := absent([job.run for job in jobs]):
         raise UserError(
             f"not in the cache: {', '.join(missing)}; fetch with `python harness.py prefetch` (same arguments)"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from submitit.core.utils import DelayedSubmission, UncompletedJobError
 from results.claim import Claim
 from results.launch import scheduler
 from results.launch.job import Job
+from results.launch.meeting import Meeting
+from results.launch.ranks import Others, follow
 from results.launch.worker import work
 
 STOP_SIGNALS = (signal.SIGUSR2, signal.SIGTERM)
@@ -25,17 +28,33 @@ class ClusterJob:
         self.job, self.ticket = job, ticket
 
     def __call__(self) -> str:
-        """Make the run exist; returns the state it ended in. A run that was asked to stop is queued again."""
+        """Make the run exist; returns the state it ended in. A run that was asked to stop is queued again.
+
+        Of several tasks the first does that; the others train with it.
+        """
+        task, meeting = submitit.JobEnvironment().global_rank, self._meeting()
         with _told_to_stop() as signals:
-            folder = self.job.run.folder(self.job.root)
-            # an earlier self on a dead node may still seem to be at it
-            claim = folder.claims_of(self.ticket).claim_when_dead()
-            if claim is None:
-                return "running"
-            state = work(self.job, folder, claim, lambda: bool(signals))
+            if task > 0:
+                assert meeting is not None, "a job of one rank is submitted as one task"
+                return follow(self.job, meeting, task, lambda: bool(signals))
+            state = self._make(lambda: bool(signals), meeting)
         if state == "interrupted" and _to_be_requeued(signals):
             self._requeue()
         return state
+
+    def _make(self, stop: Callable[[], bool], meeting: Meeting | None) -> str:
+        folder = self.job.run.folder(self.job.root)
+        with Others(self.job, meeting) as others:
+            # an earlier self on a dead node may still seem to be at it
+            claim = folder.claims_of(self.ticket).claim_when_dead()
+            return "running" if claim is None else work(self.job, folder, claim, stop, others)
+
+    def _meeting(self) -> Meeting | None:
+        """Where the ranks of this start of the job meet: beside its logs, which all its nodes see."""
+        if self.job.ranks == 1:
+            return None
+        start = os.environ.get("SLURM_RESTART_COUNT", "0")
+        return Meeting(submitit.JobEnvironment().paths.folder, f"start{start}")
 
     def checkpoint(self) -> DelayedSubmission:
         """A fresh copy: all state is on disk. submitit 1.5.4 looks for this name."""

@@ -18,7 +18,8 @@ def expected(runs: Sequence[Run], root: Path) -> str:
     measured: dict[Kind, list[tuple[float, str]]] = {}
     for record in find_records(root):
         if isinstance(record, RunRecord):
-            measured.setdefault(_kind(record.result), []).append((_seconds(record), record.provenance.device))
+            seconds = _seconds(record) * record.result.train.recipe.ranks  # each rank holds its GPU to the end
+            measured.setdefault(_kind(record.result), []).append((seconds, record.provenance.device))
     known = [measured[_kind(run)] for run in runs if _kind(run) in measured]
     if not known:
         return f"hours to expect: unknown, no run of these methods and settings has been measured in {root}"

@@ -162,6 +162,7 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         training=_given(options, training),
         inference=_given(options, scoring),
         limit=options.limit,
+        ranks=options.ranks,
         weights=_weights(options),
         data=Data(root=options.data_root, subset=options.subset, year=options.year or ""),
     )
@@ -206,28 +207,32 @@ def _wanted(seen: Status, options: argparse.Namespace) -> bool:
 
 def _device(options: argparse.Namespace) -> tuple[Device, int]:
     """Where runs are made, and how many at once by default."""
+    on_cpu = max(1, cores() // (options.threads * options.ranks))
     if options.device == "cpu":
-        return "cpu", max(1, cores() // options.threads)
+        return "cpu", on_cpu
     import torch
 
     if torch.cuda.is_available():
-        return "cuda", torch.cuda.device_count()
+        if (count := torch.cuda.device_count()) < options.ranks:
+            raise UserError(f"--ranks {options.ranks}: each takes a GPU, and torch sees {count} here; or --device cpu")
+        return "cuda", count // options.ranks
     if options.device == "cuda":
         raise UserError("--device cuda: torch sees no GPU here; leave --device out to run on the CPU")
-    return "cpu", max(1, cores() // options.threads)
+    return "cpu", on_cpu
 
 
 def _execute(jobs: Sequence[Job], options: argparse.Namespace, count: int) -> bool:
     """Run the jobs; False where a person stopped them."""
     from results.launch.display import Display
-    from results.launch.local import run_jobs
+    from results.launch.local import run_jobs, visible_gpus
 
     if options.cluster == "debug":
         return _execute_here(jobs)
     print(f"{len(jobs)} runs to make, {options.jobs or count} at once, in {options.runs}", flush=True)
+    gpus = visible_gpus(count * options.ranks) if jobs[0].device == "cuda" else []
     try:
         with Display(len(jobs)) as display:
-            run_jobs(jobs, at_once=options.jobs or count, folder=options.runs / ".jobs", watch=display.watch)
+            run_jobs(jobs, at_once=options.jobs or count, folder=options.runs / ".jobs", gpus=gpus, watch=display.watch)
     except KeyboardInterrupt:
         return False
     return True

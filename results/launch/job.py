@@ -34,6 +34,12 @@ class Job:
     weights_file: Path | None = None  # weights to score instead of training
     clip_file: Path | None = None  # where the CLIP is a local file
     scratch: str = ""  # a folder of the node's own to read the data from, after copying it there
+    nodes: int = 1  # of a cluster, over which its ranks are spread
+
+    @property
+    def ranks(self) -> int:
+        """How many processes make the run: those that train it together. Scoring alone takes one."""
+        return self.run.train.recipe.ranks if self.train else 1
 
 
 class Teller:

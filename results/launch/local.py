@@ -40,10 +40,18 @@ Watch = Callable[[list[tuple[Job, Status]], list[Outcome]], None]  # those at wo
 
 
 def run_jobs(
-    jobs: Sequence[Job], *, at_once: int, folder: Path, watch: Watch = lambda working, ended: None
+    jobs: Sequence[Job],
+    *,
+    at_once: int,
+    folder: Path,
+    gpus: Sequence[str] = (),
+    watch: Watch = lambda working, ended: None,
 ) -> list[Outcome]:
-    """Run every job; returns how each ended. KeyboardInterrupt asks the running ones to stop and waits for them."""
-    executor = _executor(folder)
+    """Run every job; returns how each ended. KeyboardInterrupt asks the running ones to stop and waits for them.
+
+    gpus: the names of those that are shared out among jobs of the device cuda (`visible_gpus`).
+    """
+    executor, ranks = _executor(folder), max((job.ranks for job in jobs), default=1)
     waiting: list[Job] = list(jobs)
     working: list[_Process] = []
     ended: list[Outcome] = []
@@ -51,7 +59,9 @@ def run_jobs(
         while waiting or working:
             while waiting and len(working) < at_once:
                 slot = min(set(range(at_once)) - {p.slot for p in working})
-                working.append(_start(executor, waiting.pop(0), slot))
+                job = waiting.pop(0)
+                own = [gpus[(slot * ranks + i) % len(gpus)] for i in range(job.ranks)] if job.device == "cuda" else []
+                working.append(_start(executor, job, slot, own))
             time.sleep(POLL_SECONDS)
             for process in [p for p in working if p.ended()]:
                 working.remove(process)
@@ -70,7 +80,7 @@ class _Process:
 
     job: Job
     handle: Any
-    slot: int  # which of the places at work, and so which GPU
+    slot: int  # which of the places at work, and so which GPUs
     claims: Claims  # one object for as long as we watch: it times other machines' owners
 
     def ended(self) -> bool:
@@ -98,12 +108,22 @@ def _executor(folder: Path) -> submitit.LocalExecutor:
     return executor
 
 
-def _start(executor: submitit.LocalExecutor, job: Job, slot: int) -> _Process:
+def visible_gpus(count: int) -> list[str]:
+    """What to put into CUDA_VISIBLE_DEVICES for each GPU that torch sees: numbers, or ids where a person gave ids."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return (given.split(",") if given else [str(number) for number in range(count)])[:count]
+
+
+def _run(job: Job, gpus: Sequence[str]) -> str:
+    """In the new process: see these GPUs alone. (submitit's own variable takes no ids, and knows of no other's.)"""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    return run_job(job)
+
+
+def _start(executor: submitit.LocalExecutor, job: Job, slot: int, gpus: Sequence[str]) -> _Process:
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     with environment(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS=str(job.threads)), _ignored(signal.SIGINT):
-        if job.device == "cuda":
-            executor.update_parameters(gpus_per_node=1, visible_gpus=(slot,))
-        return _Process(job, executor.submit(run_job, job), slot, job.run.folder(job.root).claims)
+        return _Process(job, executor.submit(_run, job, gpus), slot, job.run.folder(job.root).claims)
 
 
 @contextmanager

@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
-from torch import Tensor
 
 from benchmarks import costs
-from benchmarks.batches import batches
 from benchmarks.catalogue import benchmark
 from benchmarks.checkpoint import Checkpoints
-from benchmarks.data.limited import Limited, Without
-from benchmarks.data.reader import Reader
 from benchmarks.episodic import chosen, evaluate_items
 from benchmarks.evaluate import Evaluation, evaluate
 from benchmarks.labels import evaluation_table
-from benchmarks.train import Progress, Stopped, Trained, train
+from benchmarks.ranks import ALONE
+from benchmarks.train import Progress, Stopped, Trained
 from benchmarks.values import canonical_json
 from methods.clip import Clip
-from methods.method import Images, Method
+from methods.method import Method
 from results import provenance
 from results.claim import Claim
 from results.files import write_atomically
-from results.launch.build import build, clip_of, train_set, vocabulary_of
+from results.launch.bodies import loaded_sha256
+from results.launch.build import vocabulary_of
 from results.launch.job import Job, Teller
+from results.launch.ranks import Others
 from results.launch.scores import result_of
+from results.launch.training import built, device_name, fabric_of, opened, set_up, trained
 from results.launch.weights import Weights, export, import_weights, restore
 from results.record import Costs, Provenance, RunRecord
 from results.store import CONFUSION, LOG, RECORD, SPEC, RunFolder
@@ -41,16 +38,19 @@ from splits.errors import UserError
 from splits.pairs import read_pairs
 
 
-def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> bool:
-    """Train (unless that is done) and score; False where the run was asked to stop, its checkpoint on disk."""
-    return _Maker(job, folder, claim, stop).make()
+def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> bool:
+    """Train (unless that is done) and score; False where the run was asked to stop, its checkpoint on disk.
+
+    others: the ranks that train with this one; what comes after the training this one does alone.
+    """
+    return _Maker(job, folder, claim, stop, others).make()
 
 
 class _Maker:
     """One job at work."""
 
-    def __init__(self, job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]):
-        self.job, self.folder, self.claim, self.stop = job, folder, claim, stop
+    def __init__(self, job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others):
+        self.job, self.folder, self.claim, self.stop, self.others = job, folder, claim, stop, others
         self.spec = job.run.train
         self.recipe = self.spec.recipe.shortened(self.spec.limit)
         self.sources = provenance.sources_sha256(self.spec.method)
@@ -60,17 +60,11 @@ class _Maker:
 
     def make(self) -> bool:
         """Everything, in order."""
-        torch.set_num_threads(self.job.threads)
-        torch.use_deterministic_algorithms(True, warn_only=self.job.device != "cpu")
-        self.fabric = Fabric(
-            accelerator=self.job.device,
-            devices=1,
-            precision=self.recipe.precision,
-            plugins=[LightningEnvironment()],  # else Fabric reads the variables of a SLURM job it may be in
-        )
+        set_up(self.job)
+        self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         self.teller.say(0, None, "loading", now=True)
-        clip = clip_of(self.spec.clip, self.job.clip_file)
-        method = build(self.spec, clip).to(self.fabric.device)
+        clip, method = built(self.job)
+        method.to(self.device)
         try:
             weights = self._weights(method)
             evaluation = self._evaluate(method)
@@ -88,47 +82,22 @@ class _Maker:
         if not self.job.train:
             raise UserError(f"{self.job.run.name}: no finished weights to score; train it first (the same with `run`)")
         checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources)
-        trained = train(
-            method,
-            self._batches,
-            self.recipe,
-            seed=self.spec.seed,
-            fabric=self.fabric,
-            checkpoints=checkpoints,
-            watch=self._watch_training,
-            stop=self.stop,
-        )
-        weights = export(self.folder, self.spec, method, trained, self.sources, self._write)
+        with self.others.gathered() as ranks:
+            done = trained(
+                self.job,
+                method,
+                checkpoints,
+                ranks,
+                watch=self._watch_training,
+                stop=self.stop,
+                prepared=self._prepared,
+            )
+        weights = export(self.folder, self.spec, method, done, self.sources, self._write)
         checkpoints.clear()
         return weights
 
-    def _batches(self, start: int) -> Iterator[tuple[Images, Tensor]]:
-        bench, side = benchmark(self.spec.benchmark), self.spec.side
-        split, fold = bench.split, bench.split.fold(self.spec.fold)
-        drop = side.training_images == "drop"
-        reader = self._reader("train", None if drop else self.spec.limit, side.data.ids_sha256)
-        if drop:
-            unlearned = [id_ for name, id_ in zip(split.classes, split.ids, strict=True) if name not in fold.seen]
-            reader = Without(reader, unlearned, limit=self.spec.limit)
-        return batches(
-            train_set(self.spec, reader),
-            len(reader),
-            seed=self.spec.seed,
-            batch=self.recipe.batch,
-            start=start,
-            workers=self.job.workers,
-        )
-
-    def _reader(self, part: str, limit: int | None, expected: str) -> Reader:
-        reader = self.job.data.open(benchmark(self.spec.benchmark), part)
-        if reader.partial and reader.content_sha256() != expected:
-            raise UserError(
-                f"{self.job.run.name}: the {part} images that are present are not those of the plan; plan the run again"
-            )
-        if not len(reader):
-            raise UserError(f"{self.job.run.name}: no {part} image is present")
-        reader.prepare(lambda done, total: self.teller.say(0, None, f"preparing masks {done}/{total}"))
-        return Limited(reader, limit) if limit is not None else reader
+    def _prepared(self, done: int, total: int) -> None:
+        self.teller.say(0, None, f"preparing masks {done}/{total}")
 
     def _watch_training(self, progress: Progress) -> None:
         self.teller.say(progress.step, progress.images_per_second, "training")
@@ -146,13 +115,13 @@ class _Maker:
         if asked.side.kind == "episodic-binary":
             return self._evaluate_items(method, watch)
         return evaluate(
-            method.to(self.fabric.device),
-            self._reader(asked.part, asked.limit, asked.side.data.ids_sha256),
+            method.to(self.device),
+            opened(self.job, asked.part, asked.limit, asked.side.data.ids_sha256, self._prepared),
             vocabulary_of(asked.side, asked.side.classes),
             asked.side.inference,
             evaluation_table(bench.split, bench.split.fold(asked.fold), background=asked.side.background),
             background_below=asked.side.background_below,
-            device=self.fabric.device,
+            device=self.device,
             watch=watch,
         )
 
@@ -160,16 +129,16 @@ class _Maker:
         """The items of the fold; a limit counts items."""
         asked = self.job.run.evaluation
         split, side = benchmark(asked.benchmark).split, asked.side
-        reader = self._reader(asked.part, None, side.data.ids_sha256)
+        reader = opened(self.job, asked.part, None, side.data.ids_sha256, self._prepared)
         pairs = read_pairs(split, asked.fold)
         return evaluate_items(
-            method.to(self.fabric.device),
+            method.to(self.device),
             reader,
             split,
             chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=asked.limit),
             vocabulary_of(side, side.unseen),
             side.inference,
-            device=self.fabric.device,
+            device=self.device,
             watch=watch,
         )
 
@@ -186,15 +155,16 @@ class _Maker:
             per_image=evaluation.per_image,
         )
         content = matrices.getvalue()
+        result = result_of(
+            run,
+            evaluation,
+            curve=weights.trained.curve,
+            confusion_sha256=hashlib.sha256(content).hexdigest(),
+            weights_sha256=weights.sha256,
+            clip_sha256=(clip.weights_sha256 or "") if clip else "",
+        )
         record = RunRecord(
-            result=result_of(
-                run,
-                evaluation,
-                curve=weights.trained.curve,
-                confusion_sha256=hashlib.sha256(content).hexdigest(),
-                weights_sha256=weights.sha256,
-                clip_sha256=(clip.weights_sha256 or "") if clip else "",
-            ),
+            result=result.model_copy(update={"body_sha256": loaded_sha256(method)}),
             costs=self._costs(method, weights.trained, evaluation),
             provenance=self._provenance(weights),
         )
@@ -211,19 +181,19 @@ class _Maker:
             parameters_total=total,
             parameters_inference=method.inference_parameters,
             parameters_published=method.published_parameters,
-            gmacs=costs.gmacs(method, vocabulary_of(side, side.classes), crop, self.fabric.device),
+            gmacs=costs.gmacs(method, vocabulary_of(side, side.classes), crop, self.device),
             gmacs_at=f"{crop}x{crop}",
             train_seconds=trained.seconds,
             train_images_per_second=trained.images_per_second,
             eval_seconds=evaluation.seconds,
             eval_images_per_second=evaluation.images_per_second,
-            peak_memory_mib=costs.peak_memory_mib(self.fabric.device),
-            micro_batch=self.recipe.batch,
+            peak_memory_mib=costs.peak_memory_mib(self.device),
+            micro_batch=self.recipe.batch // self.recipe.ranks,
         )
 
     def _provenance(self, weights: Weights) -> Provenance:
         commit, dirty = provenance.git_state()
-        on_gpu = self.fabric.device.type == "cuda"
+        on_gpu = self.job.device == "cuda"
         return Provenance(
             commit=commit,
             dirty=dirty,
@@ -231,7 +201,7 @@ class _Maker:
             packages=provenance.package_versions(),
             python=provenance.python_version(),
             host=provenance.host(),
-            device=torch.cuda.get_device_name(self.fabric.device) if on_gpu else "cpu",
+            device=device_name(self.job.device),
             threads=self.job.threads,
             deterministic=not on_gpu,
             started=self.started,
@@ -239,6 +209,7 @@ class _Maker:
             attempts=self.claim.number,
             code_sha256=provenance.code_sha256(),
             job=self.claim.job,
+            ranks=weights.trained.members,
         )
 
     def _write(self, path: Path, content: bytes) -> None:

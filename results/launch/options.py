@@ -61,6 +61,13 @@ def what_to_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--weights", type=Path, metavar="FILE", help="score these weights of one method instead of training it"
     )
+    group.add_argument(
+        "--ranks",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes that train each run together, sharing its batches (DDP), one a GPU; default: 1",
+    )
     group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
     group.add_argument(
         "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs are stored; default: results/runs"
@@ -131,9 +138,10 @@ def on_a_cluster(parser: argparse.ArgumentParser) -> None:
         help="local: processes here; slurm: arrays of jobs; debug: one after another in this process. Default: local",
     )
     group.add_argument("--partition", metavar="P")
-    group.add_argument("--gpus", metavar="[TYPE:]N", help="0 or 1 a run; default: 0")
-    group.add_argument("--cpus", type=positive, metavar="N", help="cores a run; default: threads and workers")
-    group.add_argument("--mem", metavar="SIZE", help="memory a run, e.g. 16G")
+    group.add_argument("--gpus", metavar="[TYPE:]N", help="of a run on each of its nodes, one a rank; default: 0")
+    group.add_argument("--nodes", type=positive, metavar="N", help="over which a run's ranks are spread; default: 1")
+    group.add_argument("--cpus", type=positive, metavar="N", help="cores a rank; default: threads and workers")
+    group.add_argument("--mem", metavar="SIZE", help="memory of a run on each of its nodes, e.g. 16G")
     group.add_argument("--time", metavar="LIMIT", help="MINUTES, H:MM:SS or D-HH:MM:SS; default: 24:00:00")
     group.add_argument("--account", metavar="A")
     group.add_argument("--qos", metavar="Q")
@@ -145,7 +153,9 @@ def on_a_cluster(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--requeues", type=natural, metavar="N", help="time limits a run may hit; default: 10")
     group.add_argument("--setup", action="append", metavar="LINE", help="shell before the run, e.g. 'module load cuda'")
     group.add_argument(
-        "--stage-data", metavar="DIR", help="copy the data to this folder of each node, e.g. '$SLURM_TMPDIR', once"
+        "--stage-data",
+        metavar="DIR",
+        help="copy or unpack the data to this folder of each node, e.g. '$SLURM_TMPDIR', once",
     )
     group.add_argument(
         "--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further long options of sbatch"

@@ -31,6 +31,7 @@ from benchmarks.values import explain
 from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
 from results.claim import Claims
+from results.launch import bodies
 from results.launch.choices import check_scoring, check_year
 from results.provenance import sources_sha256
 from results.record import RunRecord
@@ -58,6 +59,7 @@ class Request:
     training: tuple[tuple[str, Any], ...] = ()  # fields of the training side asked to differ
     inference: tuple[tuple[str, Any], ...] = ()  # fields of the evaluation side asked to differ
     limit: int | None = None
+    ranks: int = 1  # processes that train each run together
     weights: str = ""  # sha256 of a file of weights to score instead of training
     data: Data = field(default_factory=Data)
 
@@ -116,6 +118,7 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 def plan(request: Request) -> list[Run]:
     """Every run asked for, in a stable order: benchmark, seed, fold, method."""
     _check_overrides(request)
+    _check_ranks(request)
     check_year(request.benchmarks, request.data.year)
     runs = []
     for name in dict.fromkeys(request.benchmarks):
@@ -222,6 +225,7 @@ def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[di
     elif request.setting != "inductive" and recipe.name != NOTHING:
         raise UserError(f"{method} has no setting {request.setting!r}; it is inductive")
     full = _validated(method, values)
+    bodies.check(method, full)
     config = full.model_dump(mode="json", exclude_defaults=True)
     if changes:
         source = f"--set {' '.join(f'{RECIPE_NAMESPACE}.{k}={v}' for k, v in changes.items())}"
@@ -229,6 +233,13 @@ def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[di
         recipe = Recipe.parse(fields | {"name": f"changed {recipe.name}"}, source=source)
     if request.weights:
         return config, imported(recipe)
+    if request.ranks > 1 and recipe.name != NOTHING:
+        if recipe.batch % request.ranks:
+            raise UserError(
+                f"--ranks {request.ranks}: {method} trains on {bench} with batches of {recipe.batch}, which so many "
+                "cannot share equally"
+            )
+        recipe = recipe.model_copy(update={"ranks": request.ranks})
     share = getattr(full, "self_training_from", 0.0)
     if request.setting.startswith("transductive") and share and "restart_at" not in changes:
         # released ZegCLIP: the first half of the schedule, then half as many iterations with a fresh one
@@ -259,10 +270,17 @@ def _check_overrides(request: Request) -> None:
             raise UserError(
                 f"--set {override}: {owner} has no setting {field!r}; it has: {', '.join(fields) or 'none'}"
             )
+        if owner == RECIPE_NAMESPACE and field == "ranks":
+            raise UserError(f"--set {override}: use --ranks")
         if owner != RECIPE_NAMESPACE and field == "setting":
             raise UserError(f"--set {override}: the setting belongs to the protocol; use --setting")
         if owner != RECIPE_NAMESPACE and field in entry(owner).fixed:
             raise UserError(f"--set {override}: {field} is what makes it {owner}; choose another method instead")
+
+
+def _check_ranks(request: Request) -> None:
+    if request.ranks > 1 and (request.weights or not any(entry(method).trained for method in request.methods)):
+        raise UserError(f"--ranks {request.ranks}: nothing is trained here; ranks share the batches of a training")
 
 
 def _split(override: str) -> tuple[str, str, str]:

@@ -7,28 +7,35 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.catalogue import BUILTIN
 from benchmarks.spec import ClipId
+from results.launch import bodies
 from results.launch.plan import Run, plan
 from splits.errors import UserError
 
 
 def prefetch(options: argparse.Namespace) -> int:
-    """Fetch the CLIP weights and tokenizers that the runs asked for need; returns the exit code."""
+    """Fetch the weights of CLIP and bodies, and tokenizers, that the runs asked for need; returns the exit code."""
     from results.launch.build import clip_of
     from results.launch.grid import request_of
 
-    request, clip_file = request_of(options)
-    asked = _tagged(plan(request)) if clip_file is None else []
-    for clip in asked:
+    request, _ = request_of(options)
+    runs = plan(request)
+    clips, weights = _tagged(runs), bodies.needed(runs)
+    for clip in clips:
         loaded = clip_of(clip)
         print(f"{clip.model}/{clip.pretrained}: here, sha256 {loaded.weights_sha256 if loaded else ''}")
-    if not asked:
+    for asked in weights:
+        print(f"{asked}: here, sha256 {bodies.fetch(asked)}")
+    if not clips and not weights:
         print("nothing to fetch: these runs need no weights from the net")
     return 0
 
 
 def absent(runs: Sequence[Run]) -> list[str]:
-    """CLIP weights of the runs that cannot be loaded without the net, by model and tag."""
-    asked = _tagged(runs)
+    """Weights of the runs that cannot be loaded without the net: CLIPs by model and tag, those of bodies."""
+    return _absent_clips(_tagged(runs)) + [str(asked) for asked in bodies.needed(runs) if not bodies.here(asked)]
+
+
+def _absent_clips(asked: Sequence[ClipId]) -> list[str]:
     if not asked:
         return []
     from huggingface_hub import constants

@@ -28,7 +28,7 @@ from splits.errors import UserError
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:@+-]*$")]
 Features = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:@+&|*()\[\]!-]*$")]
 OPTION = re.compile(r"[a-z][a-z0-9-]*")
-# set by the harness itself, by an option of its own, or of no use to a run of one process
+# set by the harness itself, or by an option of its own
 RESERVED = frozenset(
     "account array chdir constraint cpus-per-task error export gpus-per-node gres input job-name mem nodes ntasks "
     "ntasks-per-node open-mode output partition qos requeue no-requeue signal time wait wrap parsable test-only".split()
@@ -40,8 +40,9 @@ class Resources(Value):
     """One job's share of a cluster. Fields at their default are left to the cluster."""
 
     partition: Name = ""
-    gpus: str = Field(default="0", pattern=r"^([A-Za-z0-9_.-]+:)?[01]$")  # a run uses one GPU at most; TYPE:1 names it
-    cpus: int | None = Field(default=None, ge=1)  # None: threads and data loader processes
+    gpus: str = Field(default="0", pattern=r"^([A-Za-z0-9_.-]+:)?(0|[1-9][0-9]?)$")  # a node; TYPE:1 names the type
+    nodes: int = Field(default=1, ge=1)
+    cpus: int | None = Field(default=None, ge=1)  # a rank; None: threads and data loader processes
     mem: str = Field(default="", pattern=r"^([1-9][0-9]*[KMGT]?)?$")  # per node; MiB where no unit is given
     time: str = "24:00:00"
     account: Name = ""
@@ -88,7 +89,29 @@ class Resources(Value):
     @property
     def on_gpu(self) -> bool:
         """Does the job get a GPU?"""
-        return not self.gpus.endswith("0")
+        return self.gpu_count > 0
+
+    @property
+    def gpu_count(self) -> int:
+        """GPUs of a run on each of its nodes."""
+        return int(self.gpus.rpartition(":")[2])
+
+    def of(self, ranks: int) -> Resources:
+        """What a run of so many ranks gets of this: one alone, which trains nothing, takes one node and one GPU.
+
+        Raises UserError where the ranks do not fit.
+        """
+        if ranks == 1:
+            kind, colon, _ = self.gpus.rpartition(":")
+            return self.model_copy(update={"nodes": 1, "gpus": f"{kind}{colon}1" if self.on_gpu else self.gpus})
+        if self.on_gpu and self.nodes * self.gpu_count != ranks:
+            raise UserError(
+                f"--ranks {ranks} with --gpus {self.gpus} on --nodes {self.nodes}: {self.nodes * self.gpu_count} GPUs "
+                "for as many processes; give one GPU a rank"
+            )
+        if ranks % self.nodes:
+            raise UserError(f"--ranks {ranks} on --nodes {self.nodes}: nodes get the same number of ranks each")
+        return self
 
     def check(self) -> None:
         """Refuse a time limit in which the signal to stop could come before the run has begun."""
@@ -122,7 +145,7 @@ def minutes_of(text: str) -> int:
 
 
 def resources_for(options: argparse.Namespace, methods: tuple[str, ...]) -> dict[str, Resources]:
-    """The resources of each method. Raises UserError for anything that must not reach an sbatch line."""
+    """The resources of each method's runs. Raises UserError for anything that must not reach an sbatch line."""
     general, special = _file(options.cluster_config)
     given = _options(options)
     found = {}
@@ -132,6 +155,11 @@ def resources_for(options: argparse.Namespace, methods: tuple[str, ...]) -> dict
         source = "cluster options" + (f" and {options.cluster_config}" if options.cluster_config else "")
         found[method] = Resources.parse(values, source=source)
         found[method].check()
+        if options.ranks == 1 and (found[method].gpu_count > 1 or found[method].nodes > 1):
+            raise UserError(
+                f"--gpus {found[method].gpus} --nodes {found[method].nodes}: one process uses one GPU; let as many "
+                "train each run together with --ranks (that is another run, in status and collect too)"
+            )
     return found
 
 

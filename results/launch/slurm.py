@@ -27,6 +27,9 @@ from splits.errors import UserError
 
 SETTLE_SECONDS = 6.0  # the first look of SLURM's scheduler at a job says whether it can ever start
 
+# rank 0 scores after the others have gone; one that is killed takes all with it, for rank 0 would wait for it
+TOGETHER = ("--wait=0", "--kill-on-bad-exit=1")
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -37,8 +40,13 @@ class Batch:
     jobs: tuple[Job, ...]
 
     @property
+    def ranks(self) -> int:
+        """Tasks of each job."""
+        return self.jobs[0].ranks
+
+    @property
     def cpus(self) -> int:
-        """Cores of each job."""
+        """Cores of each task."""
         return self.resources.cpus or self.jobs[0].threads + self.jobs[0].workers
 
 
@@ -48,13 +56,17 @@ def new_id() -> str:
 
 
 def batches(jobs: Sequence[Job], resources: dict[str, Resources], submission: str) -> list[Batch]:
-    """Jobs in arrays: grouped by what they ask for, in their order, none longer than the cluster allows."""
-    shapes: dict[Resources, list[Job]] = {}
+    """Jobs in arrays: grouped by what they ask for, in their order, none longer than the cluster allows.
+
+    Raises UserError where ranks do not fit nodes and GPUs, or a time limit not the partition.
+    """
+    shapes: dict[tuple[Resources, int], list[Job]] = {}
     for job in jobs:
-        shapes.setdefault(resources[job.run.train.method], []).append(job)
+        asked = resources[job.run.train.method].of(job.ranks)
+        shapes.setdefault((asked, job.ranks), []).append(replace(job, nodes=asked.nodes))
     longest = scheduler.max_array()
-    parts = [(r, group[i : i + longest]) for r, group in shapes.items() for i in range(0, len(group), longest)]
-    for r in shapes:
+    parts = [(r, group[i : i + longest]) for (r, _), group in shapes.items() for i in range(0, len(group), longest)]
+    for r, _ in shapes:
         scheduler.check_partition(r.partition, r.minutes)
     return [Batch(f"{scheduler.PREFIX}{submission}-{n}", r, tuple(part)) for n, (r, part) in enumerate(parts)]
 
@@ -169,12 +181,12 @@ def _executor(batch: Batch, folder: Path) -> submitit.SlurmExecutor:
         "mem": r.mem or None,
         "cpus_per_task": batch.cpus,
         "gpus_per_node": r.gpus if r.on_gpu else None,
-        "nodes": 1,
-        "ntasks_per_node": 1,
+        "nodes": r.nodes,
+        "ntasks_per_node": batch.ranks // r.nodes,
         "signal_delay_s": r.signal_delay,
         "setup": list(r.setup) or None,
         "wckey": None,
-        "srun_args": [f"--cpus-per-task={batch.cpus}"],  # srun does not inherit it since 22.05
+        "srun_args": [f"--cpus-per-task={batch.cpus}", *(TOGETHER if batch.ranks > 1 else ())],
         "additional_parameters": extra,
     }
     executor.update_parameters(**{k: v for k, v in parameters.items() if v is not None or k == "wckey"})
@@ -197,7 +209,14 @@ def _job_environment(code: Path, batch: Batch) -> Iterator[None]:
 
 def _words(batch: Batch) -> str:
     r = batch.resources
-    parts = [f"{batch.cpus} CPUs", f"GPU {r.gpus}" if r.on_gpu else "", r.mem, f"{r.minutes} min"]
+    ranks = f"{batch.ranks} ranks on {r.nodes} node{'s' if r.nodes > 1 else ''}" if batch.ranks > 1 else ""
+    parts = [
+        ranks,
+        f"{batch.cpus} CPUs{' each' if ranks else ''}",
+        f"GPU {r.gpus}" if r.on_gpu else "",
+        r.mem,
+        f"{r.minutes} min",
+    ]
     parts += [f"partition {r.partition}" if r.partition else ""]
     parts += [f"{r.array_parallelism} at once" if r.array_parallelism else ""]
     return ", ".join(filter(None, parts))

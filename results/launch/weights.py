@@ -54,7 +54,7 @@ def export(
         "curve": trained.curve,
         "seconds": trained.seconds,
         "images_per_second": trained.images_per_second,
-    }
+    } | ({"ranks": trained.members} if trained.members else {})
     write(folder.path / WEIGHTS, content)
     write(folder.path / CARD, canonical_json(card).encode())
     return Weights(digest, trained, sources)
@@ -72,7 +72,8 @@ def restore(folder: RunFolder, spec: TrainSpec, method: Method) -> Weights:
     except (SafetensorError, ValueError) as error:
         raise CorruptRecord(f"{path}: {error}") from None
     curve = [(step, losses) for step, losses in card["curve"]]
-    return Weights(digest, Trained(curve, card["seconds"], card["images_per_second"]), card["sources_sha256"])
+    trained = Trained(curve, card["seconds"], card["images_per_second"], members=tuple(card.get("ranks", ())))
+    return Weights(digest, trained, card["sources_sha256"])
 
 
 def import_weights(

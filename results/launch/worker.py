@@ -16,6 +16,7 @@ from typing import Any
 from results.claim import Claim, LostClaim
 from results.files import write_atomically
 from results.launch.job import Job
+from results.launch.ranks import Children, Others
 from results.launch.stage import staged
 from results.store import ERROR, RunFolder
 from splits.errors import UserError
@@ -27,15 +28,15 @@ def run_job(job: Job) -> str:
     claim = folder.claims.claim()
     if claim is None:
         return "running"
-    with _stop_signals() as stop:
-        return work(job, folder, claim, stop)
+    with _stop_signals() as stop, Children(job) as others:
+        return work(job, folder, claim, stop, others)
 
 
-def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> str:
+def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> str:
     """Make the run exist in a folder that is ours; `stop` is asked at every step. Returns the state it ended in."""
     with claim:
         try:
-            return _work(job, folder, claim, stop)
+            return _work(job, folder, claim, stop, others)
         except LostClaim:
             return "running"
         except KeyboardInterrupt:  # asked twice: it goes on from the checkpoint before
@@ -45,7 +46,7 @@ def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) ->
             return _failed(folder, claim, error)
 
 
-def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> str:
+def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> str:
     from results.launch.make import make_record  # torch comes in here
 
     if job.force:
@@ -53,7 +54,7 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -
     folder.write_spec(job.run.train, claim)
     if job.scratch:
         job = replace(job, data=staged(job.data, job.scratch))
-    finished = make_record(job, folder, claim, stop)
+    finished = make_record(job, folder, claim, stop, others)
     if finished:
         folder.write_state("done", claim)
         return "done"

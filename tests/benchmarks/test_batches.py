@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmseg")
-from benchmarks.batches import TrainSet, batches, order  # noqa: E402
+from benchmarks.batches import TrainSet, batches, order, share_of  # noqa: E402
 from benchmarks.labels import VOID, evaluation_table, training_table  # noqa: E402
 from benchmarks.transforms import PHOTOS, Augmentation  # noqa: E402
 from splits.errors import DataError  # noqa: E402
@@ -43,6 +43,27 @@ def test_independent_of_the_start(count: int, batch: int, start: int, seed: int)
     whole = list(islice(order(count, seed=seed, batch=batch, start=0), start + 5))
     assert list(islice(order(count, seed=seed, batch=batch, start=start), 5)) == whole[start:]
     assert all(len(draws) == batch for draws in whole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ranks=st.integers(1, 5), each=st.integers(1, 4), count=st.integers(1, 17), start=st.integers(0, 20))
+def test_ranks_share_the_batch(ranks: int, each: int, count: int, start: int) -> None:
+    """Fails when the shares of the ranks, in their order, are not the batch that one process would take."""
+    for draws in islice(order(count, seed=3, batch=ranks * each, start=start), 4):
+        shares = [share_of(draws, rank, ranks) for rank in range(ranks)]
+        assert {len(share) for share in shares} == {each}
+        assert [draw for share in shares for draw in share] == draws
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_sample_does_not_depend_on_who_draws_it(random_reader, workers: int) -> None:
+    """Fails when the augmentation of a picture depends on the rank, on its place in the share, or on a worker."""
+    reader = random_reader(6, 40, 50)
+    data = TrainSet(reader, TABLE, SMALL, full_table=FULL, crop_decision="masked", seed=1)
+    (images, labels), *_ = islice(batches(data, 6, seed=2, batch=4, start=3, workers=0), 1)
+    parts = [next(batches(data, 6, seed=2, batch=4, start=3, workers=workers, rank=rank, ranks=2)) for rank in range(2)]
+    assert torch.equal(torch.cat([part.pixels for part, _ in parts]), images.pixels)
+    assert torch.equal(torch.cat([part for _, part in parts]), labels)
 
 
 def test_epochs_and_seeds_shuffle_differently() -> None:

@@ -27,6 +27,7 @@ from results.store import find_records
 PROJECT = Path(__file__).resolve().parents[2]
 GRID = ("--methods", "all", "--folds", "0", "--limit", "6")
 LONG = ("--methods", "zegclip", "--folds", "0", "--limit", "40")
+TOGETHER = (*LONG, "--ranks", "2")
 SLURM = ("--cluster", "slurm", "--time", "15")
 
 
@@ -84,7 +85,7 @@ def harness(cluster) -> Harness:
 def local(harness: Harness, tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunRecord]:
     """The records of all runs of these tests, made without a cluster and without faults."""
     root = tmp_path_factory.mktemp("local")
-    for grid in (GRID, LONG):
+    for grid in (GRID, LONG, TOGETHER):
         done = harness("run", *grid, "--runs", root, "--cluster", "debug")
         assert done.returncode == 0, done.stderr
     return records(root)
@@ -159,6 +160,22 @@ def test_usr2_at_one_element(harness: Harness, local, tmp_path: Path) -> None:
     assert {name: record.provenance.attempts for name, (_, record) in made.items()} == {"zegclip": 2, "clip": 1}
     key, record = made["zegclip"]
     assert record.result.digest() == local[key].result.digest()
+
+
+def test_a_run_of_two_tasks_on_two_nodes(harness: Harness, local, tmp_path: Path) -> None:
+    """Fails when ranks on two nodes do not find each other, stop after different steps, do not go on together, or
+    come to another result than two processes of one machine; or when one task's end takes the other with it.
+    """
+    job = harness.submit(tmp_path, *TOGETHER, "--nodes", "2")
+    with harness.standing_still(tmp_path) as pid:
+        harness.cluster.ask("scancel", "--signal=USR2", job)
+        harness.told_to_stop(pid)
+    harness.cluster.wait_until(lambda: harness.cluster.state(job) == "PENDING", "it is queued again", 90)
+    done = harness.collect(tmp_path, *TOGETHER)
+    assert done.returncode == 0, done.stderr
+    record = the_only(tmp_path, local)
+    assert record.provenance.attempts == 2
+    assert [member.split()[0] for member in record.provenance.ranks] == ["n1", "n2"]
 
 
 def test_time_limit(harness: Harness, local, tmp_path: Path) -> None:

@@ -335,6 +335,21 @@ def test_seed_and_part_are_in_their_keys() -> None:
     assert tune.evaluation.key != val.evaluation.key
 
 
+def test_ranks_make_another_run_of_what_is_trained() -> None:
+    """Fails when several processes share the key of one, their number renames a recipe, or what trains nothing gets
+    another key, or ranks that nothing would come of are let through.
+    """
+    (alone, clip), (together, same) = (plan(ask("zegclip", "clip", ranks=count)) for count in (1, 4))
+    assert "ranks" not in str(alone.train.essence())
+    assert alone.train.key != together.train.key
+    assert together.train.recipe == alone.train.recipe.model_copy(update={"ranks": 4})
+    assert clip == same
+    assert "batches of 16" in line(ask(ranks=3))
+    assert "nothing is trained" in line(ask("clip", ranks=2))
+    assert "nothing is trained" in line(ask(ranks=2, weights="0" * 64))
+    assert "use --ranks" in line(ask(overrides=("recipe.ranks=2",)))
+
+
 def test_status_of_nothing(tmp_path: Path) -> None:
     """Fails when a run that nobody started is anything but planned, or looking leaves a trace."""
     assert status(only(), tmp_path).state == "planned"

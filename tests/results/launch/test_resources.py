@@ -41,6 +41,9 @@ def test_time_limits_that_are_refused(text: str) -> None:
         ("--constraint", "a`b"),
         ("--mem", "16 GB"),
         ("--gpus", "2"),
+        ("--nodes", "2"),
+        ("--gpus", "2x"),
+        ("--gpus", "-1"),
         ("--setup", "module load a\n#SBATCH -n 5"),
         ("--setup", "#SBATCH -n 5"),
         ("--slurm", "exclude=n1\nrm"),
@@ -86,3 +89,19 @@ def test_files_that_are_refused(tmp_path: Path, content: str) -> None:
     file.write_text(content)
     with pytest.raises(UserError):
         asked("--cluster-config", str(file))
+
+
+def test_gpus_and_nodes_of_several_ranks() -> None:
+    """Fails when ranks and GPUs need not agree, a run of one process takes all of them, or a type is lost."""
+    found = asked("--ranks", "8", "--gpus", "a100:4", "--nodes", "2")["zegclip"]
+    assert found.of(8) == found
+    assert (found.of(1).nodes, found.of(1).gpus) == (1, "a100:1")
+    assert asked("--ranks", "8", "--gpus", "4")["zegclip"].of(1).gpus == "1"
+    with pytest.raises(UserError, match="4 GPUs for as many processes"):
+        asked("--ranks", "8", "--gpus", "4")["zegclip"].of(8)
+    on_cpu = asked("--ranks", "4", "--nodes", "2")["zegclip"]
+    assert (on_cpu.of(4).nodes, on_cpu.of(1).nodes, on_cpu.of(1).on_gpu) == (2, 1, False)
+    with pytest.raises(UserError, match="the same number of ranks"):
+        asked("--ranks", "4", "--nodes", "3")["zegclip"].of(4)
+    with pytest.raises(UserError, match="with --ranks"):
+        asked("--gpus", "4")

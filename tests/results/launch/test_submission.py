@@ -176,6 +176,24 @@ def test_what_a_script_asks_for(tmp_path: Path, runs: list[Run], slurm) -> None:
     assert "wckey" not in text
 
 
+def test_what_a_script_of_several_ranks_asks_for(tmp_path: Path, slurm) -> None:
+    """Fails when ranks do not become tasks over the nodes, or a run that one process makes gets as many."""
+    request = Request(("random", "zegclip"), ("shapes-5i",), folds=(0,), ranks=4)
+    jobs = [Job(run=run, root=tmp_path, device="cuda") for run in plan(request)]
+    asked = Resources(gpus="a100:2", nodes=2)
+    alone, together = batches(jobs, {"random": asked, "zegclip": asked}, "x")
+    for batch, lines in (
+        (alone, ("nodes=1", "ntasks-per-node=1", "gpus-per-node=a100:1")),
+        (together, ("nodes=2", "ntasks-per-node=2", "gpus-per-node=a100:2")),
+    ):
+        text = sbatch_text(batch, tmp_path)
+        assert all(f"#SBATCH --{line}\n" in text for line in lines), text
+    assert " --wait=0 --kill-on-bad-exit=1 " in sbatch_text(together, tmp_path)
+    assert (alone.jobs[0].nodes, together.jobs[0].nodes) == (1, 2)
+    scored = [replace(job, train=False) for job in jobs]  # scoring takes one process
+    assert {batch.ranks for batch in batches(scored, {"random": asked, "zegclip": asked}, "x")} == {1}
+
+
 def test_partitions_are_looked_at_first(slurm) -> None:
     """Fails when a partition that is not there, or too short, is found out only in the queue."""
     scheduler.check_partition("", 10**6)
