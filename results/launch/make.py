@@ -192,6 +192,7 @@ class _Maker:
             own_index=evaluation.own_index,
             matrices=evaluation.matrices,
             per_image=evaluation.per_image,
+            **({} if evaluation.boundary is None else {"boundary": evaluation.boundary}),
         )
         content = matrices.getvalue()
         record = RunRecord(
