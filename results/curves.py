@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.bootstrap import Floats, means
+from results.confusion import counted
 from results.record import RunRecord
 
 # the true class first
@@ -45,8 +46,8 @@ def read(record: RunRecord, path: Path) -> Reading:
     """Sweep and errors of one run from its confusion.npz."""
     side = record.result.evaluation.side
     seen = np.array([name in set(side.seen) for name in side.classes])
-    with np.load(path) as stored:
-        matrices, shifts, own = stored["matrices"], stored["shifts"], int(stored["own_index"])
+    found = counted(path, ("matrices", "shifts", "own_index", "boundary"))
+    matrices, shifts, own = found["matrices"], found["shifts"], int(found["own_index"])
     hit = np.diagonal(matrices, axis1=1, axis2=2).astype(np.float64)
     truth, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
     union = truth + predicted - hit

@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,8 @@ from results.html import environment, fragment, source
 from results.literature import published_table
 from results.notes import Content, short_names
 from results.record import RunRecord
-from results.supplements import by_variant, class_table, cost_table
-from results.table import UNDEFINED, Column, Row, Table
+from results.supplements import Variants, by_variant, class_table, cost_table
+from results.table import Column, Table
 from results.tables import gather, names_of, parts_of, tables_of, title_of
 
 Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
@@ -84,10 +83,9 @@ def run_table(records: Sequence[RunRecord], states: Mapping[str, str], stale: fr
     rows += [{"run": folder, "state": words} for folder, words in sorted(states.items())]
     frame = pd.DataFrame(rows, columns=["run", "state", *_NUMBERS, *_TEXTS]).astype(dict.fromkeys(_NUMBERS, float))
     frame = frame.sort_values(["run", "started"], kind="stable", ignore_index=True)
-    columns = [Column(name, partial(_text, key=name), numeric=False) for name in ("run", "state")]
-    for name, (header, form) in _NUMBERS.items():
-        columns.append(Column(header, partial(_figure, key=name, form=form), value=partial(_number, key=name)))
-    columns += [Column(header, partial(_text, key=name), numeric=False) for name, header in _TEXTS.items()]
+    columns = [Column.text("run", "run"), Column.text("state", "state")]
+    columns += [Column.figure(header, name, form) for name, (header, form) in _NUMBERS.items()]
+    columns += [Column.text(header, name) for name, header in _TEXTS.items()]
     note = "hIoU, S and U at the method's own shift, in percent. Sources: start of the sha256 of the method's code."
     return Table("Every run", frame, tuple(columns), (note,), None, name="runs")
 
@@ -145,12 +143,12 @@ def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]
         main, *_ = tables_of(part, "method", stale, ("main", "ablations"), only=group)
         blocks.append(_block(main, number, len(blocks), heading=title))
         if part.records:
-            drawn = _figures(part, main, names, readings, stem=f"{number}-{main.name}")
+            variants = by_variant(part.records, names)
+            (classes,) = class_table(part, title, variants)
+            drawn = _figures(main, classes, variants, readings, stem=f"{number}-{main.name}")
             page.figures |= {name: figure for name, (_, figure, _) in drawn.items()}
             blocks.append({"heading": "", "table": None, "figures": [_image(*shown) for shown in drawn.values()]})
-            supplements = [_errors(part, names, readings, title), *class_table(part, title, names)]
-            supplements += cost_table(part, title, names)
-            for table in supplements:
+            for table in (_errors(variants, readings, title), classes, *cost_table(part, title, variants)):
                 blocks.append(_block(table, number, len(blocks)))
             page.summary += _best(main)
     for table in published_table(content, stale):
@@ -161,17 +159,15 @@ def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]
 
 
 def _figures(
-    part: Content, main: Table, names: Mapping[Any, str], readings: Mapping[int, Reading], stem: str
+    main: Table, classes: Table, variants: Variants, readings: Mapping[int, Reading], stem: str
 ) -> dict[str, tuple[str, Figure, str]]:
     """The figures of one comparison, as file name -> title, figure, what to know."""
-    variants = by_variant(part.records, names)
     frame = main.frame[main.frame["name"].isin(variants.keys())]
     short = dict(zip(frame["name"], short_names(frame), strict=True))
     sweeps = {short[name]: mean_sweep([readings[id(r)].sweep for r in runs]) for name, runs in variants.items()}
     own = {short[name]: runs[0].result.own.shift for name, runs in variants.items()}
     errors = {short[name]: np.mean([readings[id(r)].errors for r in runs], axis=0) for name, runs in variants.items()}
     curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
-    (classes,) = class_table(part, "", names)
     scored = frame[frame[["miou_seen", "miou_unseen"]].notna().all(axis=1)]
     every = "Mean over all runs (folds and seeds)."
     found = {
@@ -195,18 +191,17 @@ def _figures(
     return {f"{stem}-{name}": shown for name, shown in found.items()}
 
 
-def _errors(part: Content, names: Mapping[Any, str], readings: Mapping[int, Reading], title: str) -> Table:
+def _errors(variants: Variants, readings: Mapping[int, Reading], title: str) -> Table:
     """Kinds of error and the area under the S-U curve, a row for each method."""
     rows = []
-    for name, runs in by_variant(part.records, names).items():
+    for name, runs in variants.items():
         own = [readings[id(run)] for run in runs]
         shares = np.mean([reading.errors for reading in own], axis=0)
         area = float(np.mean([reading.sweep.area for reading in own]))
         rows.append({"name": name, **dict(zip(ERRORS, shares, strict=True)), "area": area, "runs": len(runs)})
-    columns = [Column("method", partial(_text, key="name"), numeric=False)]
-    for kind in ERRORS:
-        columns.append(Column(kind, partial(_share, key=kind), value=partial(_percent, key=kind)))
-    columns.append(Column("area under S-U", partial(_area, key="area"), value=partial(_number, key="area")))
+    columns = [Column.text("method", "name")]
+    columns += [Column.figure(kind, kind, ".1f", scale=100) for kind in ERRORS]
+    columns.append(Column.figure("area under S-U", "area", ".4f"))
     note = (
         "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under U against "
         "S over the shifts swept, both as fractions, nothing added at the ends. Means over all runs."
@@ -240,27 +235,3 @@ def _picture(path: Path) -> dict[str, Any]:
 
 def _data(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _text(row: Row, key: str) -> str:
-    return "" if pd.isna(row[key]) else str(row[key])
-
-
-def _number(row: Row, key: str) -> float:
-    return float(row[key])
-
-
-def _percent(row: Row, key: str) -> float:
-    return 100 * row[key]
-
-
-def _share(row: Row, key: str) -> str:
-    return f"{100 * row[key]:.1f}"
-
-
-def _area(row: Row, key: str) -> str:
-    return UNDEFINED if math.isnan(row[key]) else f"{row[key]:.4f}"
-
-
-def _figure(row: Row, key: str, form: str) -> str:
-    return UNDEFINED if math.isnan(row[key]) else format(row[key], form)

@@ -8,27 +8,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any
 
 import pandas as pd
 
 from benchmarks.spec import protocol_of
 from methods.registry import METHODS
 from results.aggregate import IDENTITY, TABLE, By, Conflict, aggregate, settle, tidy
+from results.kinds import DEFAULT, Kind
 from results.literature import published_table
 from results.notes import PARTIAL, STALE, Content, RunName, fold_range, notes, row_names
 from results.record import RunRecord
-from results.supplements import class_table, cost_table
+from results.supplements import Variants, by_variant, class_table, cost_table
 from results.table import UNDEFINED, Column, Row, Table
 from splits.errors import UserError
 from splits.loader import load_split
 
-Kind = Literal["main", "ablations", "classes", "costs", "published"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-DEFAULT: tuple[Kind, ...] = ("main", "ablations", "published")
 HEADERS = {
     "pacc": "pAcc",
     "miou_seen": "mIoU(S)",
@@ -39,6 +37,10 @@ HEADERS = {
     "hiou_best": "oracle shift",
 }
 ORACLE = "hiou_best"
+_SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants], list[Table]]] = {
+    "classes": class_table,
+    "costs": cost_table,
+}
 COMPARISON, ABLATION = "comparison", "ablation:"
 # An ablation is held against the run of the whole method that differs in nothing but the method.
 _SAME_BUT_METHOD = ("clip", "clip_sha256", "recipe", "train_limit", "eval_limit", "partial")
@@ -70,10 +72,9 @@ def tables_of(
         kind: Kind = "main" if group == COMPARISON else "ablations"
         if kind in show:
             tables.append(_table(part, group, by, stale))
-        if "classes" in show:
-            tables += class_table(part, title_of(part, group), names_of(part))
-        if "costs" in show:
-            tables += cost_table(part, title_of(part, group), names_of(part))
+        for other, table_of in _SUPPLEMENTS.items():
+            if other in show:
+                tables += table_of(part, title_of(part, group), by_variant(part.records, names_of(part)))
     if "published" in show:
         tables += published_table(content, stale)
     return tables
@@ -221,27 +222,23 @@ def _deltas(frame: pd.DataFrame, whole: str) -> list[float]:
 def _columns(frame: pd.DataFrame, by: By, *, single: bool) -> tuple[Column, ...]:
     columns = [Column("method", _name_cell, numeric=False)]
     if by == "fold":
-        columns.append(Column("fold", lambda row: str(row["fold"]), value=lambda row: row["fold"]))
+        columns.append(Column.figure("fold", "fold", ".0f"))
     for metric in HEADERS:
         if metric == "hiou_of_means" and (single or by == "fold"):
             continue  # the same number as hIoU
-        cell, value = partial(_percent, metric=metric), partial(_value, metric=metric)
-        columns.append(Column(HEADERS[metric], cell, value=value, judged=by != "fold" and metric != ORACLE))
+        judged = by != "fold" and metric != ORACLE
+        columns.append(Column.percent(HEADERS[metric], metric, partial(_percent, metric=metric), judged=judged))
         if metric == "hiou" and frame["hiou_low"].notna().any():
             columns.append(Column("95 %", _interval))
         if metric == "hiou" and "hiou_delta" in frame:
-            columns.append(Column("Δ hIoU", _delta, value=partial(_value, metric="hiou_delta")))
-    columns.append(Column("seeds", lambda row: str(row["seeds"]), value=lambda row: row["seeds"]))
+            columns.append(Column.figure("Δ hIoU", "hiou_delta", "+.1f", scale=100))
+    columns.append(Column.figure("seeds", "seeds", ".0f"))
     return tuple(columns)
 
 
 def _name_cell(row: Row) -> str:
     marks = f"{PARTIAL if row['partial'] else ''}{STALE if row['stale'] else ''}"
     return f"{row['name']} {marks}".rstrip()
-
-
-def _value(row: Row, metric: str) -> float:
-    return 100 * row[metric]
 
 
 def _percent(row: Row, metric: str) -> str:
@@ -254,7 +251,3 @@ def _percent(row: Row, metric: str) -> str:
 def _interval(row: Row) -> str:
     low, high = row["hiou_low"], row["hiou_high"]
     return UNDEFINED if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def _delta(row: Row) -> str:
-    return UNDEFINED if math.isnan(row["hiou_delta"]) else f"{100 * row['hiou_delta']:+.1f}"

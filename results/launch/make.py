@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
@@ -30,6 +28,7 @@ from methods.clip import Clip
 from methods.method import Images, Method
 from results import provenance
 from results.claim import Claim
+from results.confusion import ARRAYS, packed
 from results.files import write_atomically
 from results.launch.build import build, clip_of, vocabulary_of
 from results.launch.job import Job, Teller
@@ -185,16 +184,7 @@ class _Maker:
         """The confusion matrices first, the record last."""
         run = self.job.run
         target = self.folder.evaluation(run.evaluation)
-        matrices = io.BytesIO()
-        np.savez_compressed(
-            matrices,
-            shifts=evaluation.shifts,
-            own_index=evaluation.own_index,
-            matrices=evaluation.matrices,
-            per_image=evaluation.per_image,
-            **({} if evaluation.boundary is None else {"boundary": evaluation.boundary}),
-        )
-        content = matrices.getvalue()
+        content = packed({name: getattr(evaluation, name) for name in ARRAYS})
         record = RunRecord(
             result=result_of(
                 run,
