@@ -3,12 +3,11 @@
 A labelled pixel is near a boundary where the centre of a pixel with another label lies at most 5 pixels from its own
 (Euclidean), in the truth at its own size. What is ignored counts as one label more: the outline of an object against
 ignored background, or against the void border that VOC draws around objects, is a boundary too (as in DeepLab's bands
-around void labels: Chen et al., ICLR 2015). The picture's edge is none. The reach of 5 pixels is ours.
+around void labels: Chen et al., ICLR 2015). The picture's edge is none. The reach of 5 pixels
+(`benchmarks.metrics.REACH`) is ours.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 import cv2
 import numpy as np
@@ -17,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.confusion import count
+from benchmarks.metrics import REACH
 from methods.method import FIRST_CODE
 
-REACH: Final = 5  # pixels
 _STEPS = np.arange(-REACH, REACH + 1)
 _DISC = (_STEPS[:, None] ** 2 + _STEPS**2 <= REACH**2).astype(np.uint8)
 

@@ -16,8 +16,10 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from benchmarks.metrics import REACH
 from results import figures
-from results.curves import ERRORS, Reading, mean_losses, mean_sweep, read
+from results.anatomy import error_table
+from results.curves import Reading, mean_losses, mean_near, mean_sweep, read
 from results.html import environment, fragment, source
 from results.literature import published_table
 from results.notes import Content, short_names
@@ -148,7 +150,7 @@ def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]
             drawn = _figures(main, classes, variants, readings, stem=f"{number}-{main.name}")
             page.figures |= {name: figure for name, (_, figure, _) in drawn.items()}
             blocks.append({"heading": "", "table": None, "figures": [_image(*shown) for shown in drawn.values()]})
-            for table in (_errors(variants, readings, title), classes, *cost_table(part, title, variants)):
+            for table in (error_table(variants, readings, title), classes, *cost_table(part, title, variants)):
                 blocks.append(_block(table, number, len(blocks)))
             page.summary += _best(main)
     for table in published_table(content, stale):
@@ -167,6 +169,7 @@ def _figures(
     sweeps = {short[name]: mean_sweep([readings[id(r)].sweep for r in runs]) for name, runs in variants.items()}
     own = {short[name]: runs[0].result.own.shift for name, runs in variants.items()}
     errors = {short[name]: np.mean([readings[id(r)].errors for r in runs], axis=0) for name, runs in variants.items()}
+    near = {short[name]: mean_near([readings[id(r)] for r in runs]) for name, runs in variants.items()}
     curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
     scored = frame[frame[["miou_seen", "miou_unseen"]].notna().all(axis=1)]
     every = "Mean over all runs (folds and seeds)."
@@ -178,7 +181,11 @@ def _figures(
             "swept. Choosing a shift on these images would be an oracle.",
         ),
         "trade-off": ("Seen against unseen over all shifts", figures.trade_off(sweeps), every),
-        "errors": ("Which labelled pixels are wrong", figures.anatomy(errors), f"{every} At the method's own shift."),
+        "errors": (
+            "Which labelled pixels are wrong",
+            figures.anatomy(errors, {name: found.errors for name, found in near.items() if found is not None}),
+            f"{every} At the method's own shift.{_HATCHED if any(near.values()) else ''}",
+        ),
     }
     if len(scored):
         figure = figures.seen_against_unseen(scored, [short[name] for name in scored["name"]])
@@ -191,22 +198,7 @@ def _figures(
     return {f"{stem}-{name}": shown for name, shown in found.items()}
 
 
-def _errors(variants: Variants, readings: Mapping[int, Reading], title: str) -> Table:
-    """Kinds of error and the area under the S-U curve, a row for each method."""
-    rows = []
-    for name, runs in variants.items():
-        own = [readings[id(run)] for run in runs]
-        shares = np.mean([reading.errors for reading in own], axis=0)
-        area = float(np.mean([reading.sweep.area for reading in own]))
-        rows.append({"name": name, **dict(zip(ERRORS, shares, strict=True)), "area": area, "runs": len(runs)})
-    columns = [Column.text("method", "name")]
-    columns += [Column.figure(kind, kind, ".1f", scale=100) for kind in ERRORS]
-    columns.append(Column.figure("area under S-U", "area", ".4f"))
-    note = (
-        "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under U against "
-        "S over the shifts swept, both as fractions, nothing added at the ends. Means over all runs."
-    )
-    return Table(f"{title}: errors and calibration", pd.DataFrame(rows), tuple(columns), (note,), None, name="errors")
+_HATCHED = f" Hatched: the part of each kind within {REACH} pixels of a boundary of the truth."
 
 
 def _best(table: Table) -> list[str]:

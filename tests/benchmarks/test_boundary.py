@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 
 torch = pytest.importorskip("torch")
-from benchmarks.boundary import REACH, BoundaryCount, near_boundary  # noqa: E402
+from benchmarks.boundary import BoundaryCount, near_boundary  # noqa: E402
 from benchmarks.evaluate import evaluate  # noqa: E402
+from benchmarks.metrics import REACH  # noqa: E402
 from benchmarks.protocol import Inference  # noqa: E402
 from methods.method import Images, Method, Vocabulary  # noqa: E402
 

@@ -137,6 +137,7 @@ def counts(train: TrainSpec, images: int = 4) -> dict[str, Any]:
         "own_index": 1,
         "matrices": np.stack([total + 5, total, total + 9]),
         "per_image": np.stack([image, truth, predicted, own[image, truth, predicted]], axis=1),
+        "boundary": total // 3,
     }
 
 
