@@ -49,7 +49,9 @@ def compare_content(content: Content, methods: Sequence[str], locate: Locate) ->
 
 
 def has(content: Content, methods: Sequence[str]) -> bool:
-    """Does this content have runs of all of them, by method or by the name of a row?"""
+    """Does this content have generalised runs of all of them, by method or by the name of a row?"""
+    if content.episodic:
+        return False
     names = names_of(content).values()
     there = {record.result.train.method for record in content.records} | set(names)
     return set(methods) <= there

@@ -21,12 +21,11 @@ from results import figures
 from results.anatomy import error_table
 from results.curves import Reading, mean_losses, mean_near, mean_sweep, read
 from results.html import environment, fragment, source
-from results.literature import published_table
 from results.notes import Content, short_names
 from results.record import RunRecord
 from results.supplements import Variants, by_variant, class_table, cost_table
 from results.table import Column, Table
-from results.tables import gather, names_of, parts_of, tables_of, title_of
+from results.tables import COMPARISON, gather, names_of, parts_of, published_of, tables_of, title_of
 
 Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
 WIDE = 6.0  # inches: wider figures stand alone in their row
@@ -138,7 +137,7 @@ def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]
     """One benchmark under one protocol: the comparison, then each ablation, then what was published."""
     number = len(page.sections)
     blocks: list[dict[str, Any]] = []
-    readings = {id(record): read(record, locate(record)) for record in content.records}
+    readings = {} if content.episodic else {id(r): read(r, locate(r)) for r in content.records}
     names = names_of(content)
     for group, part in parts_of(content).items():
         title = title_of(part, group)
@@ -147,17 +146,20 @@ def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]
         if part.records:
             variants = by_variant(part.records, names)
             (classes,) = class_table(part, title, variants)
-            drawn = _figures(main, classes, variants, readings, stem=f"{number}-{main.name}")
-            page.figures |= {name: figure for name, (_, figure, _) in drawn.items()}
-            blocks.append({"heading": "", "table": None, "figures": [_image(*shown) for shown in drawn.values()]})
-            for table in (error_table(variants, readings, title), classes, *cost_table(part, title, variants)):
+            supplements = [classes, *cost_table(part, title, variants)]
+            if not content.episodic:
+                drawn = _figures(main, classes, variants, readings, stem=f"{number}-{main.name}")
+                page.figures |= {name: figure for name, (_, figure, _) in drawn.items()}
+                blocks.append({"heading": "", "table": None, "figures": [_image(*shown) for shown in drawn.values()]})
+                supplements.insert(0, error_table(variants, readings, title))
+                page.summary += _best(main)
+            for table in supplements:
                 blocks.append(_block(table, number, len(blocks)))
-            page.summary += _best(main)
-    for table in published_table(content, stale):
+    for table in published_of(content, stale):
         blocks.append(_block(table, number, len(blocks), heading="Published and reproduced"))
-    part_name = "" if content.part in ("", "val") else f", {content.part} part"
+    name = title_of(content, COMPARISON)
     protocol = f", protocol {content.protocol.family[:8]}" if content.protocol else ""
-    page.sections.append({"id": f"s{number}", "title": f"{content.split.name}{part_name}{protocol}", "blocks": blocks})
+    page.sections.append({"id": f"s{number}", "title": f"{name}{protocol}", "blocks": blocks})
 
 
 def _figures(

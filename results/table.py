@@ -96,6 +96,14 @@ class Table:
         return frame.to_csv(index=False, lineterminator="\n")
 
 
+def mean_and_sd(row: Row, key: str) -> str:
+    """A mean in percent, with its sd over seeds (the field `<key>_sd`) where there are several."""
+    mean, sd = row[key], row[f"{key}_sd"]
+    if math.isnan(mean):
+        return UNDEFINED
+    return f"{100 * mean:.1f}" if math.isnan(sd) else f"{100 * mean:.1f} ± {100 * sd:.2f}"
+
+
 def _text(row: Row, key: str) -> str:
     return "" if pd.isna(row[key]) else str(row[key])
 
