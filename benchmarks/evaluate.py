@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from benchmarks.boundary import BoundaryCount
 from benchmarks.confusion import count
 from benchmarks.data.reader import Reader
 from benchmarks.geometry import Window, resized, windows
@@ -44,6 +45,7 @@ class Evaluation:
     ignored_pixels: int
     seconds: float
     images_per_second: float | None  # the first image left out
+    boundary: np.ndarray | None = None  # (C, C) int64 at the own shift, near boundaries alone; None: not measured
 
 
 @torch.inference_mode()
@@ -66,24 +68,28 @@ def evaluate(
     method.eval()
     classes = len(vocabulary) + (background_below is not None)
     sweep = ShiftSweep(classes, shift_grid(method.seen_shift, method.shift_span), method.seen_shift, device)
+    near = BoundaryCount(classes)
     per_image: list[np.ndarray] = []
     ignored, start, warm = 0, time.perf_counter(), 0.0
     for index in range(len(reader)):
         sample = reader.read(index)
-        truth = torch.from_numpy(apply(table, sample.mask)).to(device)
+        labels = apply(table, sample.mask)
+        truth = torch.from_numpy(labels).to(device)
         labelled = truth < FIRST_CODE
         seen, unseen = best_classes(method, sample.image, vocabulary, inference, tuple(truth.shape), device)
         there = truth[labelled].long()
         rival = unseen if background_below is None else _or_background(unseen, truth, background_below, classes - 1)
         prediction = sweep.add(there, _at(seen, labelled), _at(rival, labelled))
         per_image.append(_pairs(index, there, prediction, classes))
+        near.add(labels, there, prediction)
         ignored += truth.numel() - len(there)
         warm = warm or time.perf_counter()
         watch(index + 1, len(reader))
     end = time.perf_counter()
     rate = (len(reader) - 1) / (end - warm) if len(reader) > 1 else None
     counts = np.concatenate(per_image) if per_image else np.zeros((0, 4), np.int64)
-    return Evaluation(sweep.shifts, sweep.own_index, sweep.matrices(), counts, len(reader), ignored, end - start, rate)
+    matrices = (sweep.shifts, sweep.own_index, sweep.matrices(), counts)
+    return Evaluation(*matrices, len(reader), ignored, end - start, rate, near.matrix)
 
 
 def best_classes(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 AbsentRule = Literal["skip", "skip-absent-in-truth"]
+REACH: Final = 5  # pixels: how far from a boundary of the truth `benchmarks.boundary` counts apart
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from splits.errors import UserError
 
 KEY_LENGTH = 8
+_DIGEST = "_digest"  # where a value keeps it; no field
 
 
 def canonical_json(data: Any) -> str:
@@ -46,7 +48,15 @@ class Value(BaseModel):
 
     def digest(self) -> str:
         """The sha256 (hex) of the canonical form."""
-        return digest(self.essence())
+        if _DIGEST not in self.__dict__:  # frozen: once is enough
+            self.__dict__[_DIGEST] = digest(self.essence())
+        return self.__dict__[_DIGEST]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed, unvalidated; it has a digest of its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop(_DIGEST, None)
+        return copied
 
     @property
     def key(self) -> str:

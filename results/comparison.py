@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from results.bootstrap import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
+from results.confusion import counted
 from results.notes import Content, measured
 from results.record import RunRecord
 from results.supplements import by_variant
@@ -50,7 +49,9 @@ def compare_content(content: Content, methods: Sequence[str], locate: Locate) ->
 
 
 def has(content: Content, methods: Sequence[str]) -> bool:
-    """Does this content have runs of all of them, by method or by the name of a row?"""
+    """Does this content have generalised runs of all of them, by method or by the name of a row?"""
+    if content.episodic:
+        return False
     names = names_of(content).values()
     there = {record.result.train.method for record in content.records} | set(names)
     return set(methods) <= there
@@ -65,16 +66,16 @@ def tables_of_pairs(content: Content, pairs: Sequence[Pair]) -> list[Table]:
         for metric in METRICS
     ]
     columns = [
-        Column("A", partial(_text, key="a"), numeric=False),
-        Column("B", partial(_text, key="b"), numeric=False),
+        Column.text("A", "a"),
+        Column.text("B", "b"),
         Column("metric", lambda row: HEADERS[row["metric"]], numeric=False),
-        Column("A, %", partial(_figure, key="mean_a"), value=partial(_percent, key="mean_a")),
-        Column("B, %", partial(_figure, key="mean_b"), value=partial(_percent, key="mean_b")),
-        Column("A − B", partial(_signed, key="difference"), value=partial(_percent, key="difference")),
+        Column.figure("A, %", "mean_a", ".2f", scale=100),
+        Column.figure("B, %", "mean_b", ".2f", scale=100),
+        Column.percent("A − B", "difference", _difference),
         Column("95 % interval", _interval),
-        Column("detectable", partial(_figure, key="detectable"), value=partial(_percent, key="detectable")),
+        Column.figure("detectable", "detectable", ".2f", scale=100),
         Column("p (Holm)" if len(pairs) > 1 else "p", _p, value=lambda row: row["p_corrected"]),
-        Column("verdict", partial(_text, key="verdict"), numeric=False),
+        Column.text("verdict", "verdict"),
     ]
     whole = Table(
         title=f"{content.split.name}: paired differences, in points",
@@ -111,10 +112,9 @@ def _counts(runs: Sequence[RunRecord], locate: Locate) -> dict[tuple[int, int], 
     found = {}
     for run in runs:
         side = run.result.evaluation.side
-        with np.load(locate(run)) as stored:
-            if "per_image" not in stored:
-                raise UserError(f"{locate(run)}: holds no counts of single images; score the run again")
-            per_image = stored["per_image"]
+        per_image = counted(locate(run), ("per_image",)).get("per_image")
+        if per_image is None:
+            raise UserError(f"{locate(run)}: holds no counts of single images; score the run again")
         seen = [name in set(side.seen) for name in side.classes]
         listed = f"{side.data.ids_sha256} {run.result.evaluation.limit}"
         counts = counts_of(per_image, run.result.images, seen, side.absent_class, listed)
@@ -204,20 +204,9 @@ def _named(classes: Sequence[tuple[float, str]]) -> str:
     return f" ({', '.join(f'{label} {100 * value:+.1f}' for value, label in ordered)})"
 
 
-def _text(row: Row, key: str) -> str:
-    return str(row[key])
-
-
-def _percent(row: Row, key: str) -> float:
-    return 100 * row[key]
-
-
-def _figure(row: Row, key: str) -> str:
-    return UNDEFINED if math.isnan(row[key]) else f"{100 * row[key]:.2f}"
-
-
-def _signed(row: Row, key: str) -> str:
-    return UNDEFINED if math.isnan(row[key]) else f"{round(100 * row[key], 2) + 0.0:+.2f}"  # no -0.00
+def _difference(row: Row) -> str:
+    apart = row["difference"]
+    return UNDEFINED if math.isnan(apart) else f"{round(100 * apart, 2) + 0.0:+.2f}"  # no -0.00
 
 
 def _interval(row: Row) -> str:

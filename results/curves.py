@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from results.bootstrap import Floats, means
+from results.confusion import counted
 from results.record import RunRecord
 
 # the true class first
@@ -34,26 +35,41 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Near:
+    """The part of the errors that lies near boundaries of the truth, as `benchmarks.boundary` defines it."""
+
+    pixels: float  # the share of the labelled pixels that lie there
+    errors: Floats  # shares of all labelled pixels, in the order of ERRORS
+
+
+@dataclass(frozen=True)
 class Reading:
     """What one run's matrices say."""
 
     sweep: Sweep
     errors: Floats  # shares of the labelled pixels, in the order of ERRORS, at the method's own shift
+    near: Near | None  # None: not measured
 
 
 def read(record: RunRecord, path: Path) -> Reading:
     """Sweep and errors of one run from its confusion.npz."""
     side = record.result.evaluation.side
     seen = np.array([name in set(side.seen) for name in side.classes])
-    with np.load(path) as stored:
-        matrices, shifts, own = stored["matrices"], stored["shifts"], int(stored["own_index"])
+    found = counted(path, ("matrices", "shifts", "own_index", "boundary"))
+    matrices, shifts, own = found["matrices"], found["shifts"], int(found["own_index"])
     hit = np.diagonal(matrices, axis1=1, axis2=2).astype(np.float64)
     truth, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
     union = truth + predicted - hit
     defined = (union if side.absent_class == "skip" else truth) > 0
     scores = means(np.where(defined, hit / np.maximum(union, 1), np.nan), seen)
     sweep = Sweep(shifts, scores["miou_seen"], scores["miou_unseen"], scores["hiou"])
-    return Reading(sweep, _errors(matrices[own], seen))
+    labelled = max(int(matrices[own].sum()), 1)
+    near = found.get("boundary")
+    return Reading(
+        sweep,
+        _errors(matrices[own], seen) / labelled,
+        None if near is None else Near(int(near.sum()) / labelled, _errors(near, seen) / labelled),
+    )
 
 
 def mean_sweep(sweeps: Sequence[Sweep]) -> Sweep:
@@ -61,6 +77,15 @@ def mean_sweep(sweeps: Sequence[Sweep]) -> Sweep:
     same = [s for s in sweeps if np.array_equal(s.shifts, sweeps[0].shifts)]
     columns = (np.mean([getattr(s, name) for s in same], axis=0) for name in ("seen", "unseen", "hiou"))
     return Sweep(sweeps[0].shifts, *columns)
+
+
+def mean_near(readings: Sequence[Reading]) -> Near | None:
+    """Mean over runs; None where one of them was not measured: the others' mean would be one of other runs."""
+    measured = [reading.near for reading in readings if reading.near is not None]
+    if not measured or len(measured) < len(readings):
+        return None
+    errors: Floats = np.mean([near.errors for near in measured], axis=0)
+    return Near(float(np.mean([near.pixels for near in measured])), errors)
 
 
 def mean_losses(runs: Sequence[RunRecord]) -> tuple[list[int], list[float]]:
@@ -74,6 +99,7 @@ def mean_losses(runs: Sequence[RunRecord]) -> tuple[list[int], list[float]]:
 
 
 def _errors(matrix: NDArray[np.int64], seen: NDArray[np.bool_]) -> Floats:
+    """Wrong pixels by kind, in the order of ERRORS."""
     wrong = matrix - np.diag(np.diag(matrix))
     parts = (wrong[seen][:, ~seen], wrong[~seen][:, seen], wrong[seen][:, seen], wrong[~seen][:, ~seen])
-    return np.array([part.sum() for part in parts]) / max(int(matrix.sum()), 1)
+    return np.array([part.sum() for part in parts], dtype=np.float64)

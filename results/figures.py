@@ -99,14 +99,21 @@ def losses(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]]) -> Figur
     return figure
 
 
-def anatomy(errors: Mapping[str, np.ndarray]) -> Figure:
-    """Shares of the labelled pixels that are wrong, by kind of error, a bar for each method."""
+def anatomy(errors: Mapping[str, np.ndarray], near: Mapping[str, np.ndarray]) -> Figure:
+    """Shares of the labelled pixels that are wrong, by kind of error, a bar for each method.
+
+    near: the part of each share that lies near boundaries, hatched; of methods that were measured there.
+    """
     figure, axes = _figure(5.2, 1.2 + 0.3 * len(errors))
     names, left = list(errors), np.zeros(len(errors))
     for kind, label in enumerate(ERRORS):
         share = np.array([100 * errors[name][kind] for name in names])
-        axes.barh([plain(name) for name in names], share, left=left, label=label, color=COLOURS[kind], height=0.7)
+        labels = [plain(name) for name in names]
+        axes.barh(labels, share, left=left, label=label, color=COLOURS[kind], height=0.7)
         left = left + share
+        part = np.array([100 * near[name][kind] if name in near else 0.0 for name in names])
+        if part.any():
+            axes.barh(labels, part, left=left - part, color="none", edgecolor="white", hatch="////", height=0.7, lw=0)
     axes.invert_yaxis()
     axes.set(xlabel="labelled pixels, %")
     figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False)

@@ -165,24 +165,15 @@ def _frame_row(row: Published, ours: dict[str, dict[Any, Any]], sources: list[st
 def _columns() -> tuple[Column, ...]:
     headers = dict(zip(METRICS, ("pAcc", "mIoU(S)", "mIoU(U)", "hIoU"), strict=True))
     columns = [
-        Column("published method", lambda row: row["method"], numeric=False),
+        Column.text("published method", "method"),
         Column("backbone", lambda row: row["backbone"] or UNDEFINED, numeric=False),
     ]
-    for metric in METRICS:
-        columns.append(Column(headers[metric], partial(_printed, key=metric), value=partial(_percent, key=metric)))
+    columns += [Column.figure(headers[metric], metric, ".1f", scale=100) for metric in METRICS]
     for metric in SCORED:
-        value = partial(_percent, key=f"reproduced_{metric}")
-        columns.append(Column(f"ours: {headers[metric]} (Δ)", partial(_beside, metric=metric), value=value))
+        cell = partial(_beside, metric=metric)
+        columns.append(Column.percent(f"ours: {headers[metric]} (Δ)", f"reproduced_{metric}", cell))
     columns.append(Column("source", lambda row: f"[{row['source_number']}]", numeric=False))
     return tuple(columns)
-
-
-def _percent(row: Row, key: str) -> float:
-    return 100 * row[key]
-
-
-def _printed(row: Row, key: str) -> str:
-    return UNDEFINED if math.isnan(row[key]) else f"{100 * row[key]:.1f}"
 
 
 def _beside(row: Row, metric: str) -> str:

@@ -48,6 +48,11 @@ class Content:
     copies: int = 0  # records beyond the first of a run, with the same result
     missing: dict[RunName, str] = field(default_factory=dict)  # -> state and reason
 
+    @property
+    def episodic(self) -> bool:
+        """Is the class of each item given?"""
+        return self.protocol is not None and self.protocol.evaluation.kind == "episodic-binary"
+
 
 def fold_range(folds: Sequence[int]) -> str:
     """`0-3` where the folds are contiguous, else `0, 2, 3`."""
@@ -91,8 +96,8 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
     if len(runs):
         yield from _columns_explained(content, frame, by)
         yield _ignored(runs)
-        yield from _made_with(frame)
-    yield from _marks(runs, frame)
+        yield from _made_with(content, frame)
+    yield from _marks(content, runs, frame)
     yield from _incomplete(content, frame, by)
     yield from (f"Conflict: {conflict.words()}." for conflict in content.conflicts)
     yield from _missing(content)
@@ -109,19 +114,8 @@ def measured(content: Content) -> Iterator[str]:
         yield "Made with the built-in CLIP, which was trained on drawn shapes: on photos these numbers mean nothing."
     if content.protocol is not None:
         yield f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}."
-    if any(record.result.own.fb_iou is not None for record in content.records):
-        yield _fb_iou(content)
-
-
-def _fb_iou(content: Content) -> str:
-    """FB-IoU of each run, beside mIoU(U), which is the mean over the fold's unseen classes."""
-    told = sorted(
-        (r.result.label, r.result.train.fold, r.result.train.seed, r.result.own.fb_iou)
-        for r in content.records
-        if r.result.own.fb_iou is not None
-    )
-    runs = ", ".join(f"{label} fold {fold} seed {seed}: {100 * value:.1f}" for label, fold, seed, value in told)
-    return f"The class of each item is given: nothing here compares with generalised numbers. FB-IoU: {runs}."
+    if content.episodic:
+        yield "The class of each item is given: nothing here compares with generalised numbers."
 
 
 def _built_in(record: RunRecord) -> bool:
@@ -146,6 +140,12 @@ def _over_folds(content: Content, by: By) -> bool:
 
 
 def _columns_explained(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
+    if content.episodic:
+        yield (
+            "mIoU: the IoU of each unseen class of a fold, summed over its items, averaged; FB-IoU: foreground and "
+            "background summed over all items of a fold, averaged; both then averaged over folds."
+        )
+        return
     parts = [
         "hIoU: at the method's own shift of the seen scores",
         "no shift: hIoU without it",
@@ -164,7 +164,7 @@ def _ignored(runs: pd.DataFrame) -> str:
     return f"Ignored pixels: {low if low == high else f'{low} to {high}'} % of labelled and ignored ones."
 
 
-def _made_with(frame: pd.DataFrame) -> Iterator[str]:
+def _made_with(content: Content, frame: pd.DataFrame) -> Iterator[str]:
     """CLIP, recipe and seen-score shift, said once where all rows agree, else for each group of rows."""
     rows = _variants(frame)
     names = short_names(rows)
@@ -175,7 +175,8 @@ def _made_with(frame: pd.DataFrame) -> Iterator[str]:
     if any(configs):
         told = _grouped(names, [text or "none" for text in configs], always=True)
         yield f"Settings off their defaults: {told}."
-    yield f"Own shift, taken off the seen scores: {_grouped(names, rows['own_shift'])}."
+    if not content.episodic:  # no class is seen there
+        yield f"Own shift, taken off the seen scores: {_grouped(names, rows['own_shift'])}."
 
 
 def short_names(rows: pd.DataFrame) -> list[str]:
@@ -227,14 +228,15 @@ def _grouped(names: Iterable[str], values: Iterable[str], *, always: bool = Fals
     return "; ".join(f"{value}: {', '.join(members)}" for value, members in groups.items())
 
 
-def _marks(runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
+def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
     if frame["partial"].any():
         yield f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
     if frame["stale"].any():
         counts = Counter(runs.loc[runs["stale"], "label"])
         which = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items()))
         yield f"{STALE} stale: the method's sources have changed since (runs of {which})."
-    if len(frame) and frame[frame["seeds"] > 0][["pacc", "miou_seen", "miou_unseen", "hiou"]].isna().any(axis=None):
+    scored = ["miou_unseen"] if content.episodic else ["pacc", "miou_seen", "miou_unseen", "hiou"]
+    if len(frame) and frame[frame["seeds"] > 0][scored].isna().any(axis=None):
         yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
 
 

@@ -8,7 +8,6 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,16 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from benchmarks.metrics import REACH
 from results import figures
-from results.curves import ERRORS, Reading, mean_losses, mean_sweep, read
+from results.anatomy import error_table
+from results.curves import Reading, mean_losses, mean_near, mean_sweep, read
 from results.html import environment, fragment, source
-from results.literature import published_table
 from results.notes import Content, short_names
 from results.record import RunRecord
-from results.supplements import by_variant, class_table, cost_table
-from results.table import UNDEFINED, Column, Row, Table
-from results.tables import gather, names_of, parts_of, tables_of, title_of
+from results.supplements import Variants, by_variant, class_table, cost_table
+from results.table import Column, Table
+from results.tables import COMPARISON, gather, names_of, parts_of, published_of, tables_of, title_of
 
 Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
 WIDE = 6.0  # inches: wider figures stand alone in their row
@@ -84,10 +84,9 @@ def run_table(records: Sequence[RunRecord], states: Mapping[str, str], stale: fr
     rows += [{"run": folder, "state": words} for folder, words in sorted(states.items())]
     frame = pd.DataFrame(rows, columns=["run", "state", *_NUMBERS, *_TEXTS]).astype(dict.fromkeys(_NUMBERS, float))
     frame = frame.sort_values(["run", "started"], kind="stable", ignore_index=True)
-    columns = [Column(name, partial(_text, key=name), numeric=False) for name in ("run", "state")]
-    for name, (header, form) in _NUMBERS.items():
-        columns.append(Column(header, partial(_figure, key=name, form=form), value=partial(_number, key=name)))
-    columns += [Column(header, partial(_text, key=name), numeric=False) for name, header in _TEXTS.items()]
+    columns = [Column.text("run", "run"), Column.text("state", "state")]
+    columns += [Column.figure(header, name, form) for name, (header, form) in _NUMBERS.items()]
+    columns += [Column.text(header, name) for name, header in _TEXTS.items()]
     note = "hIoU, S and U at the method's own shift, in percent. Sources: start of the sha256 of the method's code."
     return Table("Every run", frame, tuple(columns), (note,), None, name="runs")
 
@@ -138,40 +137,42 @@ def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]
     """One benchmark under one protocol: the comparison, then each ablation, then what was published."""
     number = len(page.sections)
     blocks: list[dict[str, Any]] = []
-    readings = {id(record): read(record, locate(record)) for record in content.records}
+    readings = {} if content.episodic else {id(r): read(r, locate(r)) for r in content.records}
     names = names_of(content)
     for group, part in parts_of(content).items():
         title = title_of(part, group)
         main, *_ = tables_of(part, "method", stale, ("main", "ablations"), only=group)
         blocks.append(_block(main, number, len(blocks), heading=title))
         if part.records:
-            drawn = _figures(part, main, names, readings, stem=f"{number}-{main.name}")
-            page.figures |= {name: figure for name, (_, figure, _) in drawn.items()}
-            blocks.append({"heading": "", "table": None, "figures": [_image(*shown) for shown in drawn.values()]})
-            supplements = [_errors(part, names, readings, title), *class_table(part, title, names)]
-            supplements += cost_table(part, title, names)
+            variants = by_variant(part.records, names)
+            (classes,) = class_table(part, title, variants)
+            supplements = [classes, *cost_table(part, title, variants)]
+            if not content.episodic:
+                drawn = _figures(main, classes, variants, readings, stem=f"{number}-{main.name}")
+                page.figures |= {name: figure for name, (_, figure, _) in drawn.items()}
+                blocks.append({"heading": "", "table": None, "figures": [_image(*shown) for shown in drawn.values()]})
+                supplements.insert(0, error_table(variants, readings, title))
+                page.summary += _best(main)
             for table in supplements:
                 blocks.append(_block(table, number, len(blocks)))
-            page.summary += _best(main)
-    for table in published_table(content, stale):
+    for table in published_of(content, stale):
         blocks.append(_block(table, number, len(blocks), heading="Published and reproduced"))
-    part_name = "" if content.part in ("", "val") else f", {content.part} part"
+    name = title_of(content, COMPARISON)
     protocol = f", protocol {content.protocol.family[:8]}" if content.protocol else ""
-    page.sections.append({"id": f"s{number}", "title": f"{content.split.name}{part_name}{protocol}", "blocks": blocks})
+    page.sections.append({"id": f"s{number}", "title": f"{name}{protocol}", "blocks": blocks})
 
 
 def _figures(
-    part: Content, main: Table, names: Mapping[Any, str], readings: Mapping[int, Reading], stem: str
+    main: Table, classes: Table, variants: Variants, readings: Mapping[int, Reading], stem: str
 ) -> dict[str, tuple[str, Figure, str]]:
     """The figures of one comparison, as file name -> title, figure, what to know."""
-    variants = by_variant(part.records, names)
     frame = main.frame[main.frame["name"].isin(variants.keys())]
     short = dict(zip(frame["name"], short_names(frame), strict=True))
     sweeps = {short[name]: mean_sweep([readings[id(r)].sweep for r in runs]) for name, runs in variants.items()}
     own = {short[name]: runs[0].result.own.shift for name, runs in variants.items()}
     errors = {short[name]: np.mean([readings[id(r)].errors for r in runs], axis=0) for name, runs in variants.items()}
+    near = {short[name]: mean_near([readings[id(r)] for r in runs]) for name, runs in variants.items()}
     curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
-    (classes,) = class_table(part, "", names)
     scored = frame[frame[["miou_seen", "miou_unseen"]].notna().all(axis=1)]
     every = "Mean over all runs (folds and seeds)."
     found = {
@@ -182,7 +183,11 @@ def _figures(
             "swept. Choosing a shift on these images would be an oracle.",
         ),
         "trade-off": ("Seen against unseen over all shifts", figures.trade_off(sweeps), every),
-        "errors": ("Which labelled pixels are wrong", figures.anatomy(errors), f"{every} At the method's own shift."),
+        "errors": (
+            "Which labelled pixels are wrong",
+            figures.anatomy(errors, {name: found.errors for name, found in near.items() if found is not None}),
+            f"{every} At the method's own shift.{_HATCHED if any(near.values()) else ''}",
+        ),
     }
     if len(scored):
         figure = figures.seen_against_unseen(scored, [short[name] for name in scored["name"]])
@@ -195,23 +200,7 @@ def _figures(
     return {f"{stem}-{name}": shown for name, shown in found.items()}
 
 
-def _errors(part: Content, names: Mapping[Any, str], readings: Mapping[int, Reading], title: str) -> Table:
-    """Kinds of error and the area under the S-U curve, a row for each method."""
-    rows = []
-    for name, runs in by_variant(part.records, names).items():
-        own = [readings[id(run)] for run in runs]
-        shares = np.mean([reading.errors for reading in own], axis=0)
-        area = float(np.mean([reading.sweep.area for reading in own]))
-        rows.append({"name": name, **dict(zip(ERRORS, shares, strict=True)), "area": area, "runs": len(runs)})
-    columns = [Column("method", partial(_text, key="name"), numeric=False)]
-    for kind in ERRORS:
-        columns.append(Column(kind, partial(_share, key=kind), value=partial(_percent, key=kind)))
-    columns.append(Column("area under S-U", partial(_area, key="area"), value=partial(_number, key="area")))
-    note = (
-        "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under U against "
-        "S over the shifts swept, both as fractions, nothing added at the ends. Means over all runs."
-    )
-    return Table(f"{title}: errors and calibration", pd.DataFrame(rows), tuple(columns), (note,), None, name="errors")
+_HATCHED = f" Hatched: the part of each kind within {REACH} pixels of a boundary of the truth."
 
 
 def _best(table: Table) -> list[str]:
@@ -240,27 +229,3 @@ def _picture(path: Path) -> dict[str, Any]:
 
 def _data(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _text(row: Row, key: str) -> str:
-    return "" if pd.isna(row[key]) else str(row[key])
-
-
-def _number(row: Row, key: str) -> float:
-    return float(row[key])
-
-
-def _percent(row: Row, key: str) -> float:
-    return 100 * row[key]
-
-
-def _share(row: Row, key: str) -> str:
-    return f"{100 * row[key]:.1f}"
-
-
-def _area(row: Row, key: str) -> str:
-    return UNDEFINED if math.isnan(row[key]) else f"{row[key]:.4f}"
-
-
-def _figure(row: Row, key: str, form: str) -> str:
-    return UNDEFINED if math.isnan(row[key]) else format(row[key], form)

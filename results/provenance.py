@@ -71,11 +71,18 @@ def sources_sha256(method: str) -> str:
         if path is None or module in found:
             continue
         found[module] = path
-        waiting += _imports(path)
+        waiting += _code_and_imports(path)[1]
     content = hashlib.sha256()
     for module in sorted(found):
-        content.update(f"{module}\0{bare_code(found[module].read_text(encoding='utf-8'))}\0".encode())
+        content.update(f"{module}\0{_code_and_imports(found[module])[0]}\0".encode())
     return content.hexdigest()
+
+
+@cache
+def _code_and_imports(path: Path) -> tuple[str, tuple[str, ...]]:
+    """A file's bare code and the modules it imports; most files are shared by many methods."""
+    source = path.read_text(encoding="utf-8")
+    return bare_code(source), tuple(_imports(source))
 
 
 def bare_code(source: str) -> str:
@@ -135,10 +142,10 @@ def _source_of(module: str) -> Path | None:
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
-def _imports(path: Path) -> list[str]:
+def _imports(source: str) -> list[str]:
     """Modules named by import statements, the names imported from them included (they may be modules too)."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

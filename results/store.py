@@ -12,7 +12,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -156,11 +158,17 @@ class Stored:
 
 def find_stored(root: Path) -> Iterator[Stored | CorruptRecord]:
     """Every record below a root, in the order of paths; what cannot be trusted comes as the error that says so."""
-    for path in sorted(root.glob(f"*/*/fold*-seed*-*/evals/*/{RECORD}")):
+    for path in _below(root, f"evals/*/{RECORD}"):
         try:
             yield Stored(load_record(path), path)
         except UserError as error:
             yield error if isinstance(error, CorruptRecord) else CorruptRecord(str(error))
+
+
+def _below(root: Path, pattern: str) -> list[Path]:
+    """Files of this pattern in the folders of runs, in the order of paths. (With many runs, pathlib's glob is slow.)"""
+    found = glob.glob(f"*/*/fold*-seed*-*/{pattern}", root_dir=root, include_hidden=True)
+    return [root / path for path in sorted(found, key=lambda path: path.split(os.sep))]
 
 
 def find_records(root: Path) -> Iterator[RunRecord | CorruptRecord]:
@@ -171,9 +179,10 @@ def find_records(root: Path) -> Iterator[RunRecord | CorruptRecord]:
 def unfinished(root: Path) -> dict[str, str]:
     """Runs below a root that have no record yet: folder -> state, and the reason where one is stored."""
     states = {}
-    for path in sorted(root.glob(f"*/*/fold*-seed*-*/{SPEC}")):
+    scored = {path.parents[2] for path in _below(root, f"evals/*/{RECORD}")}
+    for path in _below(root, SPEC):
         folder = RunFolder(path.parent)
-        if next(path.parent.glob(f"evals/*/{RECORD}"), None) is not None:
+        if folder.path in scored:
             continue
         word = folder.read_state()
         state, reason = word.get("state", "planned"), word.get("reason", "")

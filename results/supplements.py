@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,11 +17,12 @@ from results.record import RunRecord
 from results.table import UNDEFINED, Column, Row, Table
 
 Names = Mapping[tuple[Any, ...], str]  # values of IDENTITY -> the row's name
+Variants = Mapping[str, Sequence[RunRecord]]  # the row's name -> its runs
 RATES = ("train_images_per_second", "eval_images_per_second", "train_seconds", "eval_seconds")
 MILLION = 1e6
 
 
-def by_variant(records: Iterable[RunRecord], names: Names) -> dict[str, list[RunRecord]]:
+def by_variant(records: Iterable[RunRecord], names: Names) -> Variants:
     """The records of each variant, by its name, in the order of `names`."""
     found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
     for record in records:
@@ -39,11 +41,10 @@ def class_ious(runs: Iterable[RunRecord]) -> dict[tuple[str, bool], list[float]]
     return found
 
 
-def class_table(content: Content, title: str, names: Names) -> list[Table]:
+def class_table(content: Content, title: str, variants: Variants) -> list[Table]:
     """Mean IoU of each class over the runs that hide it and over those that do not, a column for each method."""
     if not content.records:
         return []
-    variants = by_variant(content.records, names)
     ious = {name: class_ious(runs) for name, runs in variants.items()}
     rows: list[dict[str, Any]] = []
     for seen in (False, True):
@@ -52,10 +53,8 @@ def class_table(content: Content, title: str, names: Names) -> list[Table]:
             if any(values.values()):
                 means = {name: statistics.fmean(v) if v else math.nan for name, v in values.items()}
                 rows.append({"class": label, "as": "seen" if seen else "unseen", **means})
-    columns = [Column("class", partial(_text, key="class"), numeric=False)]
-    columns += [Column("as", partial(_text, key="as"), numeric=False)]
-    for name in variants:
-        columns.append(Column(name, partial(_share, key=name), value=partial(_percent, key=name)))
+    columns = [Column.text("class", "class"), Column.text("as", "as")]
+    columns += [Column.figure(name, name, ".1f", scale=100) for name in variants]
     return [
         Table(
             title=f"{title}: IoU of each class, in percent",
@@ -74,12 +73,11 @@ def class_table(content: Content, title: str, names: Names) -> list[Table]:
     ]
 
 
-def cost_table(content: Content, title: str, names: Names) -> list[Table]:
+def cost_table(content: Content, title: str, variants: Variants) -> list[Table]:
     """Parameters, multiply-accumulates, rates, time and memory: a row for each method, device and number of threads."""
     if not content.records:
         return []
     rows = []
-    variants = by_variant(content.records, names)
     for name, runs in variants.items():
         groups: dict[tuple[str, int, int], list[RunRecord]] = {}
         for run in runs:
@@ -110,16 +108,15 @@ def cost_table(content: Content, title: str, names: Names) -> list[Table]:
 
 def _cost_columns() -> tuple[Column, ...]:
     columns = [
-        Column("method", partial(_text, key="name"), numeric=False),
+        Column.text("method", "name"),
         Column("device", _device, numeric=False),
-        Column("trainable", partial(_millions, key="trainable"), value=partial(_number, key="trainable")),
-        Column("authors' count", partial(_millions, key="published"), value=partial(_number, key="published")),
-        Column("all", partial(_millions, key="total"), value=partial(_number, key="total")),
-        Column("GMACs", partial(_figure, key="gmacs", form=".3g"), value=partial(_number, key="gmacs")),
+        _millions("trainable", "trainable"),
+        _millions("authors' count", "published"),
+        _millions("all", "total"),
+        Column.figure("GMACs", "gmacs", ".3g"),
+        *(Column.figure(header, key, form) for key, header, form in _MEASURED),
+        Column.figure("runs", "runs", ".0f"),
     ]
-    for key, header, form in _MEASURED:
-        columns.append(Column(header, partial(_figure, key=key, form=form), value=partial(_number, key=key)))
-    columns.append(Column("runs", partial(_text, key="runs"), value=partial(_number, key="runs")))
     return tuple(columns)
 
 
@@ -154,32 +151,16 @@ def _median(values: Sequence[float | None]) -> float:
     return float(statistics.median(known)) if known else math.nan
 
 
-def _partial(variants: Mapping[str, Sequence[RunRecord]]) -> list[str]:
+def _partial(variants: Variants) -> list[str]:
     names = [name for name, runs in variants.items() if any(run.result.partial for run in runs)]
     return [f"Partial, made from or scored on part of the data: {', '.join(names)}."] if names else []
 
 
-def _text(row: Row, key: str) -> str:
-    return str(row[key])
+def _millions(header: str, key: str) -> Column:
+    return replace(Column.figure(header, key, ".3f"), cell=partial(_in_millions, key=key))
 
 
-def _number(row: Row, key: str) -> float:
-    return float(row[key])
-
-
-def _percent(row: Row, key: str) -> float:
-    return 100 * row[key]
-
-
-def _share(row: Row, key: str) -> str:
-    return UNDEFINED if math.isnan(row[key]) else f"{100 * row[key]:.1f}"
-
-
-def _figure(row: Row, key: str, form: str) -> str:
-    return UNDEFINED if math.isnan(row[key]) else format(row[key], form)
-
-
-def _millions(row: Row, key: str) -> str:
+def _in_millions(row: Row, key: str) -> str:
     return UNDEFINED if math.isnan(row[key]) else f"{row[key] / MILLION:.3f}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -31,6 +32,23 @@ class Column:
     value: Callable[[Row], float] | None = None  # the figure shown, unrounded: what a page sorts by
     judged: bool = False  # are the best and the second best marked (the highest is best)?
     digits: int = 1  # of the figure as it is printed: equal prints share a place
+
+    @classmethod
+    def text(cls, header: str, key: str) -> Column:
+        """A field as it stands, nothing where it is missing."""
+        return cls(header, partial(_text, key=key), numeric=False)
+
+    @classmethod
+    def figure(cls, header: str, key: str, form: str, scale: float = 1) -> Column:
+        """A number times `scale` in the format `form`, a dash where it is undefined."""
+        return cls(
+            header, partial(_figure, key=key, form=form, scale=scale), value=partial(_scaled, key=key, scale=scale)
+        )
+
+    @classmethod
+    def percent(cls, header: str, key: str, cell: Callable[[Row], str], *, judged: bool = False) -> Column:
+        """A fraction that sorts in percent, printed by a function of the row."""
+        return cls(header, cell, value=partial(_scaled, key=key, scale=100), judged=judged)
 
 
 @dataclass(frozen=True)
@@ -76,6 +94,26 @@ class Table:
         """Every field of the frame unrounded, as fractions; partial and stale runs have their own columns."""
         frame = self.frame.assign(table=self.name, protocol=self.protocol.words() if self.protocol else "")
         return frame.to_csv(index=False, lineterminator="\n")
+
+
+def mean_and_sd(row: Row, key: str) -> str:
+    """A mean in percent, with its sd over seeds (the field `<key>_sd`) where there are several."""
+    mean, sd = row[key], row[f"{key}_sd"]
+    if math.isnan(mean):
+        return UNDEFINED
+    return f"{100 * mean:.1f}" if math.isnan(sd) else f"{100 * mean:.1f} ± {100 * sd:.2f}"
+
+
+def _text(row: Row, key: str) -> str:
+    return "" if pd.isna(row[key]) else str(row[key])
+
+
+def _scaled(row: Row, key: str, scale: float) -> float:
+    return scale * row[key]
+
+
+def _figure(row: Row, key: str, form: str, scale: float) -> str:
+    return UNDEFINED if math.isnan(row[key]) else format(scale * row[key], form)
 
 
 def _places(column: Column, rows: list[dict[Any, Any]], unjudged: str) -> list[Mark]:

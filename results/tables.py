@@ -8,27 +8,26 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any
 
 import pandas as pd
 
 from benchmarks.spec import protocol_of
 from methods.registry import METHODS
 from results.aggregate import IDENTITY, TABLE, By, Conflict, aggregate, settle, tidy
+from results.episodic import columns, published_items, with_folds
+from results.kinds import DEFAULT, Kind
 from results.literature import published_table
 from results.notes import PARTIAL, STALE, Content, RunName, fold_range, notes, row_names
 from results.record import RunRecord
-from results.supplements import class_table, cost_table
-from results.table import UNDEFINED, Column, Row, Table
+from results.supplements import Variants, by_variant, class_table, cost_table
+from results.table import UNDEFINED, Column, Row, Table, mean_and_sd
 from splits.errors import UserError
 from splits.loader import load_split
 
-Kind = Literal["main", "ablations", "classes", "costs", "published"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-DEFAULT: tuple[Kind, ...] = ("main", "ablations", "published")
 HEADERS = {
     "pacc": "pAcc",
     "miou_seen": "mIoU(S)",
@@ -39,6 +38,10 @@ HEADERS = {
     "hiou_best": "oracle shift",
 }
 ORACLE = "hiou_best"
+_SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants], list[Table]]] = {
+    "classes": class_table,
+    "costs": cost_table,
+}
 COMPARISON, ABLATION = "comparison", "ablation:"
 # An ablation is held against the run of the whole method that differs in nothing but the method.
 _SAME_BUT_METHOD = ("clip", "clip_sha256", "recipe", "train_limit", "eval_limit", "partial")
@@ -70,13 +73,17 @@ def tables_of(
         kind: Kind = "main" if group == COMPARISON else "ablations"
         if kind in show:
             tables.append(_table(part, group, by, stale))
-        if "classes" in show:
-            tables += class_table(part, title_of(part, group), names_of(part))
-        if "costs" in show:
-            tables += cost_table(part, title_of(part, group), names_of(part))
+        for other, table_of in _SUPPLEMENTS.items():
+            if other in show:
+                tables += table_of(part, title_of(part, group), by_variant(part.records, names_of(part)))
     if "published" in show:
-        tables += published_table(content, stale)
+        tables += published_of(content, stale)
     return tables
+
+
+def published_of(content: Content, stale: frozenset[str]) -> list[Table]:
+    """What was published of this content's kind."""
+    return published_items(content) if content.episodic else published_table(content, stale)
 
 
 def gather(records: Iterable[RunRecord], states: Mapping[str, str]) -> list[Content]:
@@ -169,20 +176,26 @@ def _rank(method: str) -> int:
 
 
 def _table(content: Content, group: str, by: By, stale: frozenset[str]) -> Table:
+    by = "method" if content.episodic else by  # there, each fold has a column
     runs = tidy(content.records, stale=stale)
     folds = tuple(fold.index for fold in content.split.folds)
-    frame = _in_order(aggregate(runs, lambda _: folds, by=by), first=group.removeprefix(ABLATION))
+    whole, ablation = group.removeprefix(ABLATION), group != COMPARISON
+    frame = _in_order(aggregate(runs, lambda _: folds, by=by), first=whole)
     frame.insert(0, "name", row_names(frame))
-    ablation = group != COMPARISON
-    if ablation:
-        frame["hiou_delta"] = _deltas(frame, group.removeprefix(ABLATION))
+    lines = list(notes(content, runs, frame, by))
+    if content.episodic:
+        frame, shown = with_folds(frame, content.records, folds), columns(folds)
+    else:
+        if ablation:
+            frame["hiou_delta"] = _deltas(frame, whole)
+            lines.append(_DELTA.format(whole))
+        shown = _columns(frame, by, single=len(folds) == 1)
     mean = f"mean over folds {fold_range(folds)}" if len(folds) > 1 else f"fold {folds[0]}"
-    lines = tuple(notes(content, runs, frame, by))
     return Table(
         title=f"{title_of(content, group)}: {'each fold' if by == 'fold' else mean}, in percent",
         frame=frame.drop(columns="incomplete"),
-        columns=_columns(frame, by, single=len(folds) == 1),
-        notes=lines + ((_DELTA.format(group.removeprefix(ABLATION)),) if ablation else ()),
+        columns=(Column("method", _name_cell, numeric=False), *shown),
+        notes=tuple(lines),
         protocol=content.protocol,
         name=group.replace(":", "-") if ablation else "main",
         long=by == "fold",
@@ -197,6 +210,7 @@ _DELTA = (
 def title_of(content: Content, group: str) -> str:
     """Benchmark, part and, where it is one, ablation."""
     part = f", {content.part} part" if content.part not in ("", "val") else ""
+    part += ", episodic-binary" if content.episodic else ""
     return f"{content.split.name}{part}{'' if group == COMPARISON else f', ablations of {group[len(ABLATION) :]}'}"
 
 
@@ -219,19 +233,20 @@ def _deltas(frame: pd.DataFrame, whole: str) -> list[float]:
 
 
 def _columns(frame: pd.DataFrame, by: By, *, single: bool) -> tuple[Column, ...]:
-    columns = [Column("method", _name_cell, numeric=False)]
+    """What follows the name of a row."""
+    columns: list[Column] = []
     if by == "fold":
-        columns.append(Column("fold", lambda row: str(row["fold"]), value=lambda row: row["fold"]))
+        columns.append(Column.figure("fold", "fold", ".0f"))
     for metric in HEADERS:
         if metric == "hiou_of_means" and (single or by == "fold"):
             continue  # the same number as hIoU
-        cell, value = partial(_percent, metric=metric), partial(_value, metric=metric)
-        columns.append(Column(HEADERS[metric], cell, value=value, judged=by != "fold" and metric != ORACLE))
+        judged = by != "fold" and metric != ORACLE
+        columns.append(Column.percent(HEADERS[metric], metric, partial(mean_and_sd, key=metric), judged=judged))
         if metric == "hiou" and frame["hiou_low"].notna().any():
             columns.append(Column("95 %", _interval))
         if metric == "hiou" and "hiou_delta" in frame:
-            columns.append(Column("Δ hIoU", _delta, value=partial(_value, metric="hiou_delta")))
-    columns.append(Column("seeds", lambda row: str(row["seeds"]), value=lambda row: row["seeds"]))
+            columns.append(Column.figure("Δ hIoU", "hiou_delta", "+.1f", scale=100))
+    columns.append(Column.figure("seeds", "seeds", ".0f"))
     return tuple(columns)
 
 
@@ -240,21 +255,6 @@ def _name_cell(row: Row) -> str:
     return f"{row['name']} {marks}".rstrip()
 
 
-def _value(row: Row, metric: str) -> float:
-    return 100 * row[metric]
-
-
-def _percent(row: Row, metric: str) -> str:
-    mean, sd = row[metric], row[f"{metric}_sd"]
-    if math.isnan(mean):
-        return UNDEFINED
-    return f"{100 * mean:.1f}" if math.isnan(sd) else f"{100 * mean:.1f} ± {100 * sd:.2f}"
-
-
 def _interval(row: Row) -> str:
     low, high = row["hiou_low"], row["hiou_high"]
     return UNDEFINED if math.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def _delta(row: Row) -> str:
-    return UNDEFINED if math.isnan(row["hiou_delta"]) else f"{100 * row['hiou_delta']:+.1f}"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from benchmarks import costs
 from benchmarks.catalogue import benchmark
@@ -24,6 +21,7 @@ from methods.clip import Clip
 from methods.method import Method
 from results import provenance
 from results.claim import Claim
+from results.confusion import ARRAYS, packed
 from results.files import write_atomically
 from results.launch.bodies import loaded_sha256
 from results.launch.build import vocabulary_of
@@ -146,15 +144,7 @@ class _Maker:
         """The confusion matrices first, the record last."""
         run = self.job.run
         target = self.folder.evaluation(run.evaluation)
-        matrices = io.BytesIO()
-        np.savez_compressed(
-            matrices,
-            shifts=evaluation.shifts,
-            own_index=evaluation.own_index,
-            matrices=evaluation.matrices,
-            per_image=evaluation.per_image,
-        )
-        content = matrices.getvalue()
+        content = packed({name: getattr(evaluation, name) for name in ARRAYS})
         result = result_of(
             run,
             evaluation,
@@ -162,9 +152,10 @@ class _Maker:
             confusion_sha256=hashlib.sha256(content).hexdigest(),
             weights_sha256=weights.sha256,
             clip_sha256=(clip.weights_sha256 or "") if clip else "",
+            body_sha256=loaded_sha256(method),
         )
         record = RunRecord(
-            result=result.model_copy(update={"body_sha256": loaded_sha256(method)}),
+            result=result,
             costs=self._costs(method, weights.trained, evaluation),
             provenance=self._provenance(weights),
         )

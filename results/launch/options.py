@@ -9,11 +9,12 @@ import argparse
 import os
 from pathlib import Path
 
+from results.kinds import DEFAULT, KINDS
+
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "results" / "runs"
 SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
 FORMATS = ("markdown", "latex", "csv", "html")
-TABLES = ("main", "ablations", "classes", "costs", "published")
 
 
 def what_to_run(parser: argparse.ArgumentParser) -> None:
@@ -180,7 +181,7 @@ def interval(parser: argparse._ActionsContainer) -> None:
 def which_tables(parser: argparse.ArgumentParser) -> None:
     """What of the records to show, and in which form."""
     parser.add_argument(
-        "--show", nargs="+", choices=[*TABLES, "all"], help="which tables; default: main, ablations, published"
+        "--show", nargs="+", choices=[*KINDS, "all"], help=f"which tables; default: {', '.join(DEFAULT)}"
     )
     parser.add_argument("--by", default="method", choices=["method", "fold"], help="fold: each fold for itself")
     parser.add_argument("--format", default="markdown", choices=FORMATS)

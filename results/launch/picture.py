@@ -17,6 +17,7 @@ from benchmarks.evaluate import Best, best_classes
 from benchmarks.labels import apply, evaluation_table
 from methods.method import Method
 from results.bootstrap import counts_of
+from results.confusion import counted
 from results.files import write_atomically
 from results.launch.build import vocabulary_of
 from results.launch.grid import request_of
@@ -58,8 +59,8 @@ def accuracies(run: Run, root: Path) -> NDArray[np.float64]:
     record = folder.read_record(run.evaluation)
     if record is None:
         raise UserError(f"{run.name}: not scored yet; `eval` does it, or take --choose first")
-    with np.load(folder.evaluation(run.evaluation) / CONFUSION) as stored:
-        counts = counts_of(stored["per_image"], record.result.images, [c.seen for c in record.result.classes])
+    rows = counted(folder.evaluation(run.evaluation) / CONFUSION, ("per_image",))["per_image"]
+    counts = counts_of(rows, record.result.images, [c.seen for c in record.result.classes])
     labelled = counts.truth.sum(axis=1)
     return np.where(labelled > 0, counts.hit.sum(axis=1) / np.maximum(labelled, 1), np.nan)
 

@@ -16,13 +16,14 @@ from results.launch.plan import Run
 from results.record import ClassCounts, LossPoint, Result, Scores
 
 
-def result_of(
-    run: Run, evaluation: Evaluation, *, curve: Curve, confusion_sha256: str, weights_sha256: str, clip_sha256: str
-) -> Result:
-    """Metrics at the method's own shift, without, and at the best; counts per class; what identifies the run."""
-    side = run.evaluation.side
+def result_of(run: Run, evaluation: Evaluation, *, curve: Curve, **digests: str) -> Result:
+    """Metrics at the method's own shift, without, and at the best; counts per class; what identifies the run.
+
+    digests: the fields of a Result that end in `_sha256`, of what was stored and what was loaded.
+    """
+    side, common = run.evaluation.side, _common(run, evaluation, curve) | digests
     if side.kind == "episodic-binary":
-        return _of_items(run, evaluation, curve, confusion_sha256, weights_sha256, clip_sha256)
+        return _of_items(run, evaluation, common)
     seen = [name in {*side.seen, BACKGROUND} for name in side.scored]
     metrics = [summary(matrix, seen, side.absent_class) for matrix in evaluation.matrices]
     scores = [
@@ -44,10 +45,7 @@ def result_of(
             ClassCounts(name=name, seen=seen[i], tp=own.tp[i], fp=own.fp[i], fn=own.fn[i], iou=_known(own.iou[i]))
             for i, name in enumerate(side.scored)
         ),
-        **_common(run, evaluation, curve),
-        confusion_sha256=confusion_sha256,
-        weights_sha256=weights_sha256,
-        clip_sha256=clip_sha256,
+        **common,
     )
 
 
@@ -69,9 +67,7 @@ def _common(run: Run, evaluation: Evaluation, curve: Curve) -> dict[str, Any]:
     }
 
 
-def _of_items(
-    run: Run, evaluation: Evaluation, curve: Curve, confusion_sha256: str, weights_sha256: str, clip_sha256: str
-) -> Result:
+def _of_items(run: Run, evaluation: Evaluation, common: dict[str, Any]) -> Result:
     """Episodic items: the foreground of each unseen class; others are no class of the benchmark and are not listed."""
     side, (matrix,) = run.evaluation.side, evaluation.matrices
     iou, hit = iou_per_class(matrix)[1::2], np.diag(matrix)[1::2]
@@ -99,10 +95,7 @@ def _of_items(
             )
             for k, name in enumerate(side.unseen)
         ),
-        **_common(run, evaluation, curve),
-        confusion_sha256=confusion_sha256,
-        weights_sha256=weights_sha256,
-        clip_sha256=clip_sha256,
+        **common,
     )
 
 

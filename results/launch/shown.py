@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.catalogue import benchmark
+from results.kinds import DEFAULT, KINDS, Kind
 from results.launch.plan import is_stale, methods_named
 from results.record import RunRecord
 from results.store import CorruptRecord, Stored, find_stored, unfinished
 from results.table import Table
-from results.tables import DEFAULT, KINDS, Kind, build_tables, gather
+from results.tables import build_tables, gather
 from splits.errors import UserError
 
 

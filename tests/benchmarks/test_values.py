@@ -273,3 +273,15 @@ def test_extra_and_nested_values() -> None:
 
     assert Outer().essence() == {}
     assert Outer(inner=Augmentation(crop=3)).essence() == {"inner": {"crop": 3}}
+
+
+def test_a_known_digest_changes_nothing_else() -> None:
+    """Fails when a value that has told its digest is another value, shows it, or hands it to a changed copy."""
+    fresh, told = (TrainSpec.model_validate_json(CANONICAL["train"]) for _ in range(2))
+    assert told.digest() == told.digest() == fresh.model_copy().digest()
+    assert told == fresh
+    assert (repr(told), told.model_dump(), dict(told)) == (repr(fresh), fresh.model_dump(), dict(fresh))
+    for deep in (False, True):
+        changed = told.model_copy(update={"seed": 7}, deep=deep)
+        assert changed.digest() != told.digest()
+        assert changed.digest() == TrainSpec.model_validate(changed.model_dump()).digest()

@@ -55,8 +55,9 @@ def _sides(fold: int, **evaluation: Any) -> tuple[TrainSide, EvalSide]:
 def specs(
     method: str = "alpha", *, fold: int = 0, seed: int = 0, benchmark: str = "toy-2i", **changes: Any
 ) -> tuple[TrainSpec, EvalSpec]:
-    """Both specs. changes: `background` of the evaluation, its `part`, `limit`, and fields of TrainSpec."""
+    """Both specs. changes: `background` and `kind` of the evaluation, its `part`, `limit`, and fields of TrainSpec."""
     sides = {"background": changes.pop("background"), "background_below": 0.5} if "background" in changes else {}
+    sides |= {"kind": changes.pop("kind")} if "kind" in changes else {}
     part, limit = changes.pop("part", "val"), changes.pop("limit", None)
     train_side, eval_side = _sides(fold, **sides)
     fields: dict[str, Any] = {"clip": TINY, "recipe": PAPER, "limit": limit, **changes}
@@ -137,6 +138,7 @@ def counts(train: TrainSpec, images: int = 4) -> dict[str, Any]:
         "own_index": 1,
         "matrices": np.stack([total + 5, total, total + 9]),
         "per_image": np.stack([image, truth, predicted, own[image, truth, predicted]], axis=1),
+        "boundary": total // 3,
     }
 
 

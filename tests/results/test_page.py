@@ -15,9 +15,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from results import figures
-from results.curves import ERRORS, Sweep, mean_sweep, read
+from results.anatomy import NEAR, RATES, error_table
+from results.confusion import packed
+from results.curves import ERRORS, Reading, Sweep, mean_sweep, read
 from results.page import render
 from results.store import find_stored
+from results.table import UNDEFINED
 from tests.results import factory
 from tests.results.factory import SHAPES, specs, store
 
@@ -132,6 +135,44 @@ def test_readings_by_hand(tmp_path):
     assert dict(zip(ERRORS, 60 * found.errors, strict=True)) == pytest.approx(
         {"seen taken for unseen": 8, "unseen taken for seen": 5, "seen for another seen": 2, ERRORS[3]: 0}
     )
+
+    assert found.near is None
+
+
+def read_by_hand(tmp_path: Path, boundary: Any) -> Reading:
+    """Classes 0 and 1 seen, 2 not: 100 pixels, 30 of them wrong."""
+    own = np.array([[20, 4, 6], [0, 30, 5], [10, 5, 20]])
+    (tmp_path / "confusion.npz").write_bytes(
+        packed({"shifts": [0.0], "own_index": 0, "matrices": own[None], "per_image": None, "boundary": boundary})
+    )
+    made = factory.record()
+    side = made.result.evaluation.side.model_copy(update={"classes": ("a", "b", "c"), "seen": ("a", "b")})
+    evaluation = made.result.evaluation.model_copy(update={"side": side})
+    record = made.model_copy(update={"result": made.result.model_copy(update={"evaluation": evaluation})})
+    return read(record, tmp_path / "confusion.npz")
+
+
+def test_errors_near_boundaries_by_hand(tmp_path):
+    """Fails if a share or a rate near boundaries is another than the matrices say."""
+    found = read_by_hand(tmp_path, np.array([[5, 1, 4], [0, 10, 2], [5, 3, 10]]))
+    assert found.near is not None
+    assert found.near.pixels == pytest.approx(0.4)
+    assert list(100 * found.near.errors) == pytest.approx([6, 8, 1, 0])
+    made = factory.record()
+    (row,) = error_table({"alpha": [made]}, {id(made): found}, "toy").rows()
+    assert (row[NEAR], *(row[rate] for rate in RATES)) == pytest.approx((0.15, 0.15 / 0.4, 0.15 / 0.6))
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    """Fails if a run without counts near boundaries is taken for one without errors there."""
+    with_it, without = read_by_hand(tmp_path, np.eye(3, dtype=np.int64)), read_by_hand(tmp_path, None)
+    records = [factory.record(), factory.record()]
+    readings = {id(records[0]): with_it, id(records[1]): without}
+    table = error_table({"alpha": records, "beta": records[:1]}, readings, "toy")
+    place = [column.header for column in table.columns].index(NEAR)
+    assert [cells[place] for cells in table.cells()] == [UNDEFINED, "0.0"]
+    assert "Not measured in all runs of alpha:" in table.notes[1]
+    assert "Near boundaries lie 3.0 % of the labelled pixels." in table.notes[1]
 
 
 def test_the_area_by_hand():
