@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+SPARE = 1024  # rows beyond the classes that are counted without asking whether a pixel is ignored
+
 
 def count(truth: Tensor, prediction: Tensor, classes: int, ignore: int = 255) -> Tensor:
     """`(classes, classes)` int64 [truth, prediction] of two integer maps of equal shape, on their device.
@@ -19,14 +21,29 @@ def count(truth: Tensor, prediction: Tensor, classes: int, ignore: int = 255) ->
         )
     if not truth.numel():
         return torch.zeros(classes, classes, dtype=torch.int64, device=truth.device)
-    rows, columns = truth.flatten().long(), prediction.flatten().long()
-    rows = torch.where(rows == ignore, classes, rows)  # the extra row
-    allowed = (rows >= 0) & (rows <= classes) & (columns >= 0) & (columns < classes)
-    allowed &= (rows < classes) | (truth.flatten() == ignore)
+    rows, columns = truth.flatten(), prediction.flatten()
+    lowest, highest = (int(end) for end in rows.aminmax())
+    first, last = (int(end) for end in columns.aminmax())
+    if lowest < 0 or highest >= classes + SPARE or first < 0 or last >= classes:
+        return _count_with_care(rows.long(), columns.long(), classes, ignore)
+    bins = torch.add(columns, rows.long(), alpha=classes).long()
+    counts = torch.bincount(bins, minlength=max(highest + 1, classes) * classes).view(-1, classes)
+    if 0 <= ignore < len(counts):
+        counts[ignore] = 0
+    if counts[classes:].any():
+        return _count_with_care(rows.long(), columns.long(), classes, ignore)
+    return counts[:classes]
+
+
+def _count_with_care(rows: Tensor, columns: Tensor, classes: int, ignore: int) -> Tensor:
+    """The same pixel by pixel: an ignored truth may be any number, and what is wrong is named."""
+    ignored = rows == ignore
+    rows = torch.where(ignored, classes, rows)  # the extra row
+    allowed = (rows >= 0) & ((rows < classes) | ignored) & (columns >= 0) & (columns < classes)
     if not allowed.all():
         wrong = int((~allowed).nonzero()[0])
         raise ValueError(
-            f"truth {int(truth.flatten()[wrong])} with prediction {int(columns[wrong])}: expected truths in "
+            f"truth {int(rows[wrong])} with prediction {int(columns[wrong])}: expected truths in "
             f"0..{classes - 1} or {ignore}, predictions in 0..{classes - 1}"
         )
     counts = torch.bincount(rows * classes + columns, minlength=(classes + 1) * classes)

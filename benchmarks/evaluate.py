@@ -11,26 +11,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
+from benchmarks import bands
+from benchmarks.bands import Best
 from benchmarks.boundary import BoundaryCount
 from benchmarks.confusion import count
 from benchmarks.data.reader import Reader
-from benchmarks.geometry import Window, resized, windows
 from benchmarks.labels import apply
+from benchmarks.planes import Views, score_chunks, views
 from benchmarks.protocol import Inference
 from benchmarks.shifts import ShiftSweep, shift_grid
-from methods.method import FIRST_CODE, Images, Method, Vocabulary
+from methods.method import FIRST_CODE, Method, Vocabulary
 from splits.errors import UserError
-
-CHUNK = 16
-Best = tuple[Tensor, Tensor]  # score and class of the best class so far, (H, W) each
 
 
 @dataclass(frozen=True)
@@ -71,13 +69,11 @@ def evaluate(
     near = BoundaryCount(classes)
     per_image: list[np.ndarray] = []
     ignored, start, warm = 0, time.perf_counter(), 0.0
-    for index in range(len(reader)):
-        sample = reader.read(index)
-        labels = apply(table, sample.mask)
+    for index, (image, labels) in enumerate(_ahead(reader, table)):
         truth = torch.from_numpy(labels).to(device)
-        labelled = truth < FIRST_CODE
-        seen, unseen = best_classes(method, sample.image, vocabulary, inference, tuple(truth.shape), device)
-        there = truth[labelled].long()
+        labelled = (truth.flatten() < FIRST_CODE).nonzero()[:, 0]
+        seen, unseen = best_classes(method, image, vocabulary, inference, tuple(truth.shape), device)
+        there = truth.flatten()[labelled].long()
         rival = unseen if background_below is None else _or_background(unseen, truth, background_below, classes - 1)
         prediction = sweep.add(there, _at(seen, labelled), _at(rival, labelled))
         per_image.append(_pairs(index, there, prediction, classes))
@@ -90,6 +86,22 @@ def evaluate(
     counts = np.concatenate(per_image) if per_image else np.zeros((0, 4), np.int64)
     matrices = (sweep.shifts, sweep.own_index, sweep.matrices(), counts)
     return Evaluation(*matrices, len(reader), ignored, end - start, rate, near.matrix)
+
+
+def _ahead(reader: Reader, table: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each picture with its truth, in order; the next one is read while this one is scored."""
+
+    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
+        sample = reader.read(index)
+        return sample.image, apply(table, sample.mask)
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        coming = pool.submit(read, 0) if len(reader) else None
+        for index in range(len(reader)):
+            assert coming is not None
+            now = coming.result()
+            coming = pool.submit(read, index + 1) if index + 1 < len(reader) else None
+            yield now
 
 
 def best_classes(
@@ -105,15 +117,15 @@ def best_classes(
     image: `(H, W, 3)` uint8. None where the vocabulary has no such class. Raises UserError for scores of NaN, among
     which nothing is best.
     """
+    scored = views(method, image, vocabulary, inference, device)
     best: dict[bool, Best] = {}
-    for classes, scores in score_chunks(method, image, vocabulary, inference, size, device):
-        values, where = scores.max(dim=0)  # the first of equal maxima, or NaN if there is one
+    for classes, (values, where) in _chunks(scored, (size[0], size[1])):
         if values.isnan().any():
             raise UserError(
                 f"{type(method).__name__}: scores among {', '.join(vocabulary.names[c] for c in classes)} are NaN; "
                 "the weights are broken: train anew with a lower learning rate or 32-true precision"
             )
-        chunk = (values, torch.tensor(classes, device=values.device)[where])
+        chunk = (values, where)
         kind = vocabulary.seen[classes[0]]
         if kind in best:
             better = chunk[0] > best[kind][0]  # strictly: an earlier class keeps a tie
@@ -122,66 +134,16 @@ def best_classes(
     return best.get(True), best.get(False)
 
 
-def score_chunks(
-    method: Method,
-    image: np.ndarray,
-    vocabulary: Vocabulary,
-    inference: Inference,
-    size: tuple[int, ...],
-    device: torch.device | str = "cpu",
-    chunk: int = CHUNK,
-) -> Iterator[tuple[list[int], Tensor]]:
-    """Classes and their activated scores `(c, H, W)` at the truth's size; a chunk is all seen or all unseen."""
-    height, width = resized(image.shape[0], image.shape[1], inference.short_side)
-    if (height, width) != image.shape[:2]:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)
-    boxes = windows(height, width, inference.window, inference.stride)
-    passes = [pixels, pixels.flip(-1)] if inference.flips else [pixels]
-    grids = [_window_scores(method, picture, vocabulary, boxes) for picture in passes]
-    seen = vocabulary.seen_mask(device)
-    for kind in (True, False):
-        members = [index for index, flag in enumerate(vocabulary.seen) if flag is kind]
-        for first in range(0, len(members), chunk):
-            classes = members[first : first + chunk]
-            canvases = [_canvas(method, grid[:, classes], seen[classes], boxes, (height, width)) for grid in grids]
-            if inference.flips:  # as mmsegmentation: the mirrored picture is scored whole, then turned back
-                canvases = [(canvases[0] + canvases[1].flip(-1)) / 2]
-            yield classes, _resize(canvases[0], size)[0]
-
-
-def _window_scores(method: Method, pixels: Tensor, vocabulary: Vocabulary, boxes: tuple[Window, ...]) -> Tensor:
-    """`(W, C, h, w)`; every window has the same size, so they go through the method as one batch."""
-    return method.scores(Images(torch.stack([pixels[:, y1:y2, x1:x2] for y1, x1, y2, x2 in boxes])), vocabulary)
-
-
-def _canvas(method: Method, grid: Tensor, seen: Tensor, boxes: tuple[Window, ...], size: tuple[int, int]) -> Tensor:
-    """`(1, c, H, W)`: activated window scores, averaged where windows overlap."""
-    window = (boxes[0][2] - boxes[0][0], boxes[0][3] - boxes[0][1])
-    activated = _activated(method, _resize(grid, window), seen)  # (W, c, h, w)
-    if len(boxes) == 1:
-        return activated
-    total = activated.new_zeros(1, activated.shape[1], *size)
-    count = activated.new_zeros(1, 1, *size)
-    for scored, (y1, x1, y2, x2) in zip(activated, boxes, strict=True):
-        total[0, :, y1:y2, x1:x2] += scored
-        count[0, :, y1:y2, x1:x2] += 1
-    return total / count
-
-
-def _activated(method: Method, scores: Tensor, seen: Tensor) -> Tensor:
-    """The method's activation, class by class: vectorised functions round the last elements of a tensor in another way,
-    so that a class's last bits would depend on the others in its chunk.
+def _chunks(scored: Views, size: tuple[int, int]) -> Iterator[tuple[list[int], Best]]:
+    """Classes, all seen or all unseen, in order, with each pixel's best: the fast way where that is exact, else the
+    plain one.
     """
-    one_by_one = [method.activate(scores[:, [c]], seen[[c]]) for c in range(len(seen))]
-    return torch.cat(one_by_one, dim=1)
-
-
-def _resize(scores: Tensor, size: tuple[int, ...]) -> Tensor:
-    if tuple(scores.shape[-2:]) == tuple(size):
-        return scores
-    planes = scores.flatten(0, 1)[:, None]  # (W c, 1, h, w): beside others, a plane would be rounded by its place
-    return interpolate(planes, size=tuple(size), mode="bilinear", align_corners=False).view(*scores.shape[:2], *size)
+    if bands.fits(scored, size):
+        yield from bands.chunks(scored, size)
+        return
+    for classes, scores in score_chunks(scored, size):
+        values, where = scores.max(dim=0)  # the first of equal maxima, or NaN if there is one
+        yield classes, (values, torch.tensor(classes, device=values.device)[where])
 
 
 def _or_background(unseen: Best | None, like: Tensor, threshold: float, background: int) -> Best:
@@ -202,7 +164,7 @@ def _or_background(unseen: Best | None, like: Tensor, threshold: float, backgrou
 
 
 def _at(best: Best | None, labelled: Tensor) -> Best | None:
-    return None if best is None else (best[0][labelled], best[1][labelled])
+    return None if best is None else (best[0].flatten()[labelled], best[1].flatten()[labelled])
 
 
 def _pairs(image: int, truth: Tensor, prediction: Tensor, classes: int) -> np.ndarray:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 SWEEP = 41
+CELLS = 1024  # of the table that says about where a margin stands among the shifts
+PENDING = 1 << 21  # pixels noted before they are counted: a pass over all bins costs more than an image's pixels
 
 
 def shift_grid(own: float, span: float) -> np.ndarray:
@@ -28,9 +30,11 @@ class ShiftSweep:
         # scores come with the method's own shift already taken off, so the own shift compares against exactly 0
         self._offsets = torch.tensor(shifts - own, dtype=torch.float64, device=device)
         self._bins = len(shifts) + 1
+        self._ranks = _Ranks(self._offsets)
         size = classes * classes * self._bins
         self._seen = torch.zeros(size, dtype=torch.int64, device=device)
         self._unseen = torch.zeros(size, dtype=torch.int64, device=device)
+        self._pending: list[tuple[Tensor, Tensor]] = []  # (counted into, bins)
 
     @property
     def own_index(self) -> int:
@@ -50,15 +54,16 @@ class ShiftSweep:
             return winner
         margin = seen[0].double() - unseen[0].double()
         # a tie goes to the lower class index, as argmax does
-        first = torch.searchsorted(self._offsets, margin, right=False)
-        after_ties = torch.searchsorted(self._offsets, margin, right=True)
-        wins = torch.where(seen[1] < unseen[1], after_ties, first)  # the seen class wins at this many first shifts
+        first = self._ranks(margin)
+        tied = self._offsets.index_select(0, first.clamp(max=len(self.shifts) - 1)) == margin  # no two shifts are equal
+        wins = first + (tied & (seen[1] < unseen[1]))  # the seen class wins at this many first shifts
         self._count(self._seen, truth, seen[1], wins)
         self._count(self._unseen, truth, unseen[1], wins)
         return torch.where(wins > self.own_index, seen[1], unseen[1])
 
     def matrices(self) -> np.ndarray:
         """`(S, C, C)` int64."""
+        self._settle()
         shape = (self.classes, self.classes, self._bins)
         seen = self._seen.view(shape).cpu().numpy()
         unseen = self._unseen.view(shape).cpu().numpy()
@@ -68,5 +73,40 @@ class ShiftSweep:
         return np.ascontiguousarray(np.moveaxis(above + below, 2, 0))
 
     def _count(self, into: Tensor, truth: Tensor, prediction: Tensor, bins: Tensor) -> None:
-        index = (truth * self.classes + prediction) * self._bins + bins
-        into += torch.bincount(index, minlength=len(into))
+        index = torch.add(bins, truth, alpha=self.classes * self._bins).add_(prediction, alpha=self._bins)
+        self._pending.append((into, index))
+        if sum(len(bins) for _, bins in self._pending) > PENDING:
+            self._settle()
+
+    def _settle(self) -> None:
+        for into in (self._seen, self._unseen):
+            if mine := [bins for target, bins in self._pending if target is into]:
+                into += torch.bincount(torch.cat(mine), minlength=len(into))
+        self._pending = []
+
+
+class _Ranks:
+    """How many offsets lie below each margin: `torch.searchsorted`, with a table to start from."""
+
+    def __init__(self, offsets: Tensor):
+        """offsets: `(S,)` float64, sorted, no two equal."""
+        self._offsets = offsets
+        self._padded = torch.cat([offsets, offsets.new_full((1,), torch.inf)])
+        self._even = len(offsets) > 1
+        if self._even:
+            cells = self._cells(offsets)  # rises with the offset: what stands in a lower cell is smaller
+            self._base = torch.searchsorted(cells, torch.arange(CELLS, device=offsets.device))  # offsets in lower cells
+            self._most = int(cells.unique(return_counts=True)[1].max())  # offsets of one cell
+
+    def __call__(self, margins: Tensor) -> Tensor:
+        """`(P,)` int64."""
+        if not self._even or margins.isnan().any():
+            return torch.searchsorted(self._offsets, margins)
+        ranks = self._base.index_select(0, self._cells(margins))
+        for _ in range(self._most):
+            ranks += self._padded.index_select(0, ranks) < margins
+        return ranks
+
+    def _cells(self, values: Tensor) -> Tensor:
+        low, high = float(self._offsets[0]), float(self._offsets[-1])
+        return ((values - low) * (CELLS / (high - low))).clamp_(0, CELLS - 1).long()

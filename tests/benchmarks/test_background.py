@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from benchmarks.evaluate import evaluate, score_chunks  # noqa: E402
+from benchmarks.evaluate import evaluate  # noqa: E402
+from benchmarks.planes import score_chunks, views  # noqa: E402
 from benchmarks.protocol import Inference  # noqa: E402
 from methods.method import Images, Method, Vocabulary  # noqa: E402
 
@@ -52,7 +53,7 @@ def slow(method: Colours, reader, vocabulary: Vocabulary, shift: float, threshol
     for image, mask in reader.pairs:
         scores = np.zeros((classes, *mask.shape))
         plain = Colours(0.0)
-        for members, part in score_chunks(plain, image, vocabulary, INFERENCE, mask.shape):
+        for members, part in score_chunks(views(plain, image, vocabulary, INFERENCE), mask.shape):
             scores[members] = part.numpy()
         scores -= shift * np.array(vocabulary.seen)[:, None, None]
         said = np.where(scores.max(axis=0) >= threshold, scores.argmax(axis=0), classes)

@@ -12,7 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
-from benchmarks.evaluate import best_classes, evaluate, score_chunks  # noqa: E402
+from benchmarks.evaluate import best_classes, evaluate  # noqa: E402
+from benchmarks.planes import score_chunks, views  # noqa: E402
 from benchmarks.protocol import Inference  # noqa: E402
 from benchmarks.shifts import ShiftSweep, shift_grid  # noqa: E402
 from methods.method import Images, Method, Vocabulary  # noqa: E402
@@ -163,7 +164,7 @@ def test_equal_to_the_slow_one(
     """Fails when any step differs from the protocol: sizes, windows, order of resizes, averaging, flips, argmax."""
     method, vocabulary, image = Fake(shift=shift), words(seen), picture(height, width, seed)
     expected = reference(method, image, vocabulary, inference)
-    for classes, scores in score_chunks(method, image, vocabulary, inference, (height, width)):
+    for classes, scores in score_chunks(views(method, image, vocabulary, inference), (height, width)):
         np.testing.assert_allclose(scores.numpy(), expected[classes], rtol=0, atol=1e-12)
     assume(clear(expected))
     np.testing.assert_array_equal(predicted(method, image, vocabulary, inference), expected.argmax(axis=0))
@@ -344,7 +345,7 @@ def test_size_of_chunks_does_not_matter(inference: Inference, dtype: torch.dtype
     for chunk in (37, 1, 2, 5, 16):
         parts = {
             c: scores[i]
-            for classes, scores in score_chunks(method, image, vocabulary, inference, (21, 33), chunk=chunk)
+            for classes, scores in score_chunks(views(method, image, vocabulary, inference), (21, 33), chunk)
             for i, c in enumerate(classes)
         }
         assert sorted(parts) == list(range(37))
@@ -355,7 +356,7 @@ def test_size_of_chunks_does_not_matter(inference: Inference, dtype: torch.dtype
 def test_chunks_are_all_seen_or_all_unseen() -> None:
     """Fails when seen and unseen classes share a chunk, whose best class would hide one of the two."""
     vocabulary = words([True, False] * 10)
-    for classes, _ in score_chunks(Fake(), picture(5, 5), vocabulary, WHOLE, (5, 5), chunk=3):
+    for classes, _ in score_chunks(views(Fake(), picture(5, 5), vocabulary, WHOLE), (5, 5), 3):
         assert len({vocabulary.seen[c] for c in classes}) == 1
 
 
@@ -382,7 +383,7 @@ def test_methods_see_the_windows_of_mmsegmentation(case: dict) -> None:
     image = np.stack([rows % 256, columns % 256, rows // 256 * 16 + columns // 256], axis=-1).astype(np.uint8)
     method = Watching()
     inference = Inference(short_side=min(h, w), window=case["crop"][0], stride=case["stride"][0])
-    ((_, scores),) = score_chunks(method, image, words([True]), inference, (h, w))
+    ((_, scores),) = score_chunks(views(method, image, words([True]), inference), (h, w))
     assert method.seen_windows == case["windows_y1_x1_y2_x2"]
     assert (scores == 0).all()  # covered: an average over no window would be NaN
 
