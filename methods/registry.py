@@ -73,6 +73,21 @@ def _clipteacher(
     return _distilled(title, group=group, fidelity=fidelity, local_loss=False, candidates="bank+batch", **switches)
 
 
+_CHIMERA = "from the abstract alone: our reading"
+
+
+def _chimera(title: str, *, group: str = "ablation:chimera-seg", **switches: Any) -> Entry:
+    return Entry(
+        title=title,
+        config="methods.configs.chimera:ChimeraConfig",
+        builder="methods.chimera:build",
+        fidelity=_CHIMERA,
+        needs="blocks",
+        fixed=switches,
+        group=group,
+    )
+
+
 METHODS: dict[str, Entry] = {
     "constant": Entry(
         title="always the seen class with the most labelled pixels",
@@ -144,6 +159,24 @@ METHODS: dict[str, Entry] = {
         latent="off",
         per_pixel="ce",
     ),
+    "chimera-seg": _chimera(
+        "Chimera-Seg (our reading): a body under CLIP's last blocks, selective distillation, alignment",
+        group="comparison",
+    ),
+    "chimera-seg-conv-head": _chimera("Chimera-Seg with a plain 1x1 convolution as head", head="conv"),
+    "chimera-seg-global": _chimera("Chimera-Seg with plain global distillation", distillation="global"),
+    "chimera-seg-without-sgd": _chimera("Chimera-Seg without distillation", distillation="off"),
+    "chimera-seg-without-sam": _chimera("Chimera-Seg without alignment module", alignment="off"),
+    "chimera-seg-descriptor": _chimera("Chimera-Seg aligned by the relationship descriptor", alignment="descriptor"),
+    "chimera-seg-blocks-0": _chimera("Chimera-Seg with CLIP's norms and projection alone", blocks=0),
+    "chimera-seg-blocks-1": _chimera("Chimera-Seg with CLIP's last block", blocks=1),
+    "chimera-seg-blocks-4": _chimera("Chimera-Seg with CLIP's last four blocks", blocks=4),
+    "chimera-seg-ln-pre": _chimera("Chimera-Seg, tokens through CLIP's first norm to its last blocks", entry="ln_pre"),
+    "chimera-seg-value": _chimera("Chimera-Seg with value-path attention in the last block", last_attention="value"),
+    "chimera-seg-fusion": _chimera("Chimera-Seg with the body's finer grid added", fusion=True),
+    "chimera-seg-cosine-loss": _chimera("Chimera-Seg, distillation by 1 - cos", sgd_loss="cosine"),
+    "chimera-seg-cosine-schedule": _chimera("Chimera-Seg, fewer features by a cosine", schedule="cosine"),
+    "chimera-seg-step-schedule": _chimera("Chimera-Seg, fewer features in steps", schedule="step"),
 }
 
 

@@ -93,7 +93,7 @@ def mean_losses(runs: Sequence[RunRecord]) -> tuple[list[int], list[float]]:
     found: dict[int, list[float]] = {}
     for run in runs:
         for point in run.result.losses:
-            found.setdefault(point.step, []).append(math.fsum(point.losses.values()))
+            found.setdefault(point.step, []).append(point.total)
     steps = sorted(found)
     return steps, [math.fsum(found[step]) / len(found[step]) for step in steps]
 

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from benchmarks.spec import EvalSpec, TrainSpec
@@ -37,10 +39,15 @@ class ClassCounts(Value):
 
 
 class LossPoint(Value):
-    """Mean of each loss over the steps since the last point."""
+    """Mean of each loss over the steps since the last point; "watched ..." are figures that are no losses."""
 
     step: int
     losses: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        """What was minimised: the sum of the losses, without what was only watched."""
+        return math.fsum(value for name, value in self.losses.items() if not name.startswith("watched "))
 
 
 class Result(Value):

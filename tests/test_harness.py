@@ -21,7 +21,7 @@ from results.store import find_records
 PROJECT = Path(__file__).resolve().parent.parent
 PHOTOS = PROJECT.parent / "shared" / "data" / "voc-mini"
 COCO = PROJECT.parent / "shared" / "data" / "coco-mini"
-ALL = ("constant", "random", "clip", "zegclip-baseline", "zegclip", "clipteacher", "clip-to-seg")
+ALL = ("constant", "random", "clip", "zegclip-baseline", "zegclip", "clipteacher", "clip-to-seg", "chimera-seg")
 SMALL = ("--limit", "12", "--folds", "0")
 
 
@@ -80,7 +80,7 @@ def test_all_methods_reach_the_table(finished: tuple[Path, str]) -> None:
     assert {r.result.train.method for r in records(root).values()} == set(ALL)
     table = [line for line in printed.splitlines() if line.startswith("| ")]
     assert all(any(name in line and "†" in line for line in table) for name in ALL)
-    assert "7 runs: 7 done" in printed
+    assert "8 runs: 8 done" in printed
 
 
 def test_a_finished_grid_is_only_printed(finished: tuple[Path, str]) -> None:
@@ -107,7 +107,7 @@ def test_status_and_tables_of_what_is_there(finished: tuple[Path, str]) -> None:
     """Fails when stored runs are not found again by the commands that only look."""
     root, _ = finished
     status = harness("status", *SMALL, "--runs", root)
-    assert "7 runs: 7 done" in status.stdout
+    assert "8 runs: 8 done" in status.stdout
     tables = harness("tables", "--from", root, "--by", "fold", "--methods", "zegclip")
     assert "zegclip" in tables.stdout
     assert "constant" not in tables.stdout

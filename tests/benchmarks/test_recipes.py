@@ -78,7 +78,7 @@ def test_config_given_out_is_a_copy() -> None:
 
 def test_compared_methods_share_their_recipe() -> None:
     """Fails when a method is trained longer or otherwise than its own ablations."""
-    for family in (["zegclip"], ["clip-to-seg", "clipteacher"]):
+    for family in (["zegclip"], ["clip-to-seg", "clipteacher"], ["chimera-seg"]):
         members = [method for method in TRAINED if method.startswith(tuple(family))]
         for bench, scale in PLACES:
             recipes = [recipe_for(method, bench, scale)[0].model_copy(update={"name": ""}) for method in members]
@@ -98,7 +98,7 @@ def test_students_elsewhere() -> None:
     """Fails when COCO or Context is trained as long as VOC, or a training nobody published is called the paper's."""
     found = {
         (method, bench): (recipe.name, recipe.iterations)
-        for method in ("clip-to-seg", "clipteacher")
+        for method in ("clip-to-seg", "chimera-seg")
         for bench in ("coco-stuff-156-15", "coco-20i", "context-49-10")
         for recipe, _ in [recipe_for(method, bench, "native")]
     }
@@ -106,9 +106,9 @@ def test_students_elsewhere() -> None:
         ("clip-to-seg", "coco-stuff-156-15"): ("paper", 80_000),
         ("clip-to-seg", "coco-20i"): ("clip-to-seg's", 80_000),
         ("clip-to-seg", "context-49-10"): ("paper", 40_000),
-        ("clipteacher", "coco-stuff-156-15"): ("clip-to-seg's", 80_000),
-        ("clipteacher", "coco-20i"): ("clip-to-seg's", 80_000),
-        ("clipteacher", "context-49-10"): ("clip-to-seg's", 40_000),
+        ("chimera-seg", "coco-stuff-156-15"): ("clip-to-seg's", 80_000),
+        ("chimera-seg", "coco-20i"): ("clip-to-seg's", 80_000),
+        ("chimera-seg", "context-49-10"): ("clip-to-seg's", 40_000),
     }
 
 

@@ -20,7 +20,7 @@ from splits.errors import UserError
 PROJECT = Path(__file__).resolve().parents[3]
 CLIP = ClipId(model="ViT-B-16", pretrained="openai")
 BUILTIN = ClipId(model="tiny-shapes", pretrained="builtin", sha256="0" * 64)
-COMPARED = ("constant", "random", "clip", "zegclip-baseline", "zegclip", "clipteacher", "clip-to-seg")
+COMPARED = ("constant", "random", "clip", "zegclip-baseline", "zegclip", "clipteacher", "clip-to-seg", "chimera-seg")
 builtin = pytest.mark.skipif(not (SHAPES_CLIP / "weights.json").exists(), reason="the built-in CLIP is not trained yet")
 
 
@@ -103,7 +103,7 @@ def test_unknown_method(name: str) -> None:
     """Fails when a typing error is not answered, in one line, with what there is."""
     with pytest.raises(
         UserError,
-        match=r"no method is called .*; there are: constant.* all, ablation:clip-to-seg, .*, ablation:zegclip$",
+        match=r"no method is called .*; there are: constant.* all, ablation:chimera-seg, .*, ablation:zegclip$",
     ):
         methods_named([name])
 
@@ -129,7 +129,7 @@ def test_variants_carry_what_makes_them() -> None:
             continue
         run = only(name)
         # the method whose config at its defaults is the whole
-        family = "zegclip" if name.startswith("zegclip") else "clip-to-seg"
+        family = next((m for m in ("zegclip", "chimera-seg") if name.startswith(m)), "clip-to-seg")
         full = config_of(only(family).train)
         assert {field: run.train.config[field] for field in entry.fixed} == entry.fixed
         changed = {f for f, v in config_of(run.train).model_dump().items() if v != full.model_dump()[f]}
