@@ -35,6 +35,7 @@ def test_zegclip_on_voc_is_the_released_one() -> None:
         "decay": "overlaid",
         "restart_at": None,
         "precision": "32-true",
+        "ranks": 1,
     }
 
 
