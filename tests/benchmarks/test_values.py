@@ -52,6 +52,7 @@ DEFAULTS = {
         "recipe.min_lr": 0.0,
         "recipe.poly_power": 0.9,
         "recipe.precision": "32-true",
+        "recipe.ranks": 1,
         "recipe.restart_at": None,
         "recipe.warmup_iterations": 0,
         "recipe.warmup_ratio": 1e-6,
