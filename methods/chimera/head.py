@@ -44,7 +44,7 @@ class ConvHead(nn.Module):
 
 
 class ClipSemanticHead(nn.Module):
-    """1x1 adapter, CLIP's class token and positions, `ln_pre`, its last blocks, `ln_post` and projection.
+    """1x1 adapter, CLIP's class token and positions, an entry, its last blocks, `ln_post` and projection.
 
     Everything of CLIP is frozen; gradients pass through it to the body. Without blocks there is neither a class token
     nor a position: norms and projection act on each feature alone.
@@ -65,7 +65,7 @@ class ClipSemanticHead(nn.Module):
     ) -> None:
         """blocks: how many of the last ones. rank: of a residual adapter beside each of them, 0 for none.
 
-        calibrated: an `Entry` in place of `ln_pre`.
+        calibrated: the entry is an `Entry`; otherwise it is CLIP's `ln_pre`.
         """
         super().__init__()
         if blocks > len(vit.blocks):
