@@ -14,7 +14,7 @@ Kind = tuple[str, str, str, int | None]  # what makes two runs take about the sa
 
 
 def expected(runs: Sequence[Run], root: Path) -> str:
-    """A line: hours of all runs together, where rates have been measured below `root`."""
+    """A line: hours of all runs and all their ranks together, where rates have been measured below `root`."""
     measured: dict[Kind, list[tuple[float, str]]] = {}
     for record in find_records(root):
         if isinstance(record, RunRecord):

@@ -86,7 +86,8 @@ def fabric_of(device: Device, precision: str, ranks: Ranks) -> Fabric:
         devices=1 if device == "cpu" else [torch.cuda.current_device()],
         num_nodes=ranks.count,
         precision=precision,  # type: ignore[arg-type]
-        # a parameter may get no gradient in a step, on one rank or on all (no latent class in a batch)
+        # A parameter may get no gradient in a step, on one rank or on all (no latent class in a batch). Nor are buckets
+        # laid out anew after the first step then: more than two ranks would round their sums otherwise after a restart.
         strategy=DDPStrategy(find_unused_parameters=True),
         plugins=[_Member(ranks)],
     )
