@@ -111,7 +111,8 @@ def settle(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[Conflict
     kept: list[RunRecord] = []
     conflicts: list[Conflict] = []
     for _, same in sorted(groups.items(), key=lambda item: item[0]):
-        same.sort(key=lambda r: canonical_json(r.provenance.model_dump(mode="json")))
+        if len(same) > 1:
+            same.sort(key=lambda r: canonical_json(r.provenance.model_dump(mode="json")))
         if all(same[0].same_result(other) for other in same[1:]):
             kept.append(same[0])
         else:

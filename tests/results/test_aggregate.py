@@ -164,6 +164,12 @@ def test_copies_count_once_and_conflicts_not_at_all():
     )
 
 
+def test_another_file_of_the_same_counts_is_no_conflict():
+    """Fails if weights scored again, with one array more beside the record, conflict with their first scoring."""
+    kept, conflicts = settle([record(), record(confusion_sha256="1" * 64)])
+    assert (len(kept), conflicts) == (1, [])
+
+
 def test_two_runs_of_one_fold_and_seed_are_a_conflict():
     """Fails if runs that only their folders tell apart (other imported weights) are averaged, or one is chosen."""
     made = [record(weights=letter * 64) for letter in "ab"]

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from results.html import html
+from results.kinds import KINDS
 from results.latex import escaped, latex
 from results.table import Table
-from results.tables import KINDS, build_tables
+from results.tables import build_tables
 from tests.results import factory
 from tests.results.factory import SHAPES, record
 from tests.results.test_tables import CASES, grid
