@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from benchmarks.protocol import Protocol
+from benchmarks.recipes import IMPORTED
 from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.registry import METHODS
@@ -93,6 +94,7 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
         yield _ignored(runs)
         yield from _made_with(frame)
     yield from _marks(runs, frame)
+    yield from _of_others(content)
     yield from _incomplete(content, frame, by)
     yield from (f"Conflict: {conflict.words()}." for conflict in content.conflicts)
     yield from _missing(content)
@@ -205,6 +207,8 @@ def _recipes(recipes: Iterable[str]) -> list[str]:
 
 
 def _recipe_words(recipe: Recipe) -> str:
+    if recipe.name == IMPORTED:
+        return "trained elsewhere, not known how"
     if recipe.iterations == 0:
         return UNTRAINED
     size = f"{recipe.iterations} iterations of batch {recipe.batch}, lr {recipe.lr:g}"
@@ -235,6 +239,17 @@ def _marks(runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
         yield f"{STALE} stale: the method's sources have changed since (runs of {which})."
     if len(frame) and frame[frame["seeds"] > 0][["pacc", "miou_seen", "miou_unseen", "hiou"]].isna().any(axis=None):
         yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
+
+
+def _of_others(content: Content) -> Iterator[str]:
+    """What was not made here."""
+    imported = sorted({r.result.label for r in content.records if r.result.train.predictions})
+    if imported:
+        yield (
+            f"Imported, predictions of other systems scored here: {', '.join(imported)}. What they were trained on, "
+            "unseen classes included, is not known: the training side is what was said when they were imported. Where "
+            "they came without scores, the columns of other shifts repeat hIoU."
+        )
 
 
 def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:

@@ -67,6 +67,8 @@ class Result(Value):
     def label(self) -> str:
         """The method as tables name it; a recipe that is not the paper's shows."""
         recipe = self.train.recipe
+        if self.train.predictions:
+            return f"{self.train.method} (imported)"
         if self.train.weights:
             return f"{self.train.method} (imported weights)"
         return self.train.method if recipe.name in ("paper", "none") else f"{self.train.method} ({recipe.name} recipe)"

@@ -133,7 +133,7 @@ def _check_cluster(options: argparse.Namespace) -> None:
 
 def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
     """The request of a command line, and the CLIP's file where one was given."""
-    clip, clip_file = _clip(options.clip)
+    clip, clip_file = clip_asked(options.clip)
     known = bool(data_roots(options.data_root))
     scoring = (
         "kind",
@@ -159,8 +159,8 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         templates=options.templates,
         overrides=tuple(options.set),
         names=options.class_names,
-        training=_given(options, training),
-        inference=_given(options, scoring),
+        training=given(options, training),
+        inference=given(options, scoring),
         limit=options.limit,
         weights=_weights(options),
         data=Data(root=options.data_root, subset=options.subset, year=options.year or ""),
@@ -168,11 +168,13 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
     return request, clip_file
 
 
-def _given(options: argparse.Namespace, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+def given(options: argparse.Namespace, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """The options of these names that were given, with their values."""
     return tuple((name, getattr(options, name)) for name in names if getattr(options, name) is not None)
 
 
-def _clip(text: str | None) -> tuple[ClipId | None, Path | None]:
+def clip_asked(text: str | None) -> tuple[ClipId | None, Path | None]:
+    """What `--clip` names, and the file where it is one; raises UserError for what it cannot be."""
     if text is None:
         return None, None
     model, slash, weights = text.partition("/")
@@ -206,15 +208,24 @@ def _wanted(seen: Status, options: argparse.Namespace) -> bool:
 
 def _device(options: argparse.Namespace) -> tuple[Device, int]:
     """Where runs are made, and how many at once by default."""
-    if options.device == "cpu":
+    if device_asked(options.device) == "cpu":
         return "cpu", max(1, cores() // options.threads)
     import torch
 
+    return "cuda", torch.cuda.device_count()
+
+
+def device_asked(asked: Device | None) -> Device:
+    """The device of a command line: a GPU where there is one, unless the CPU is asked for."""
+    if asked == "cpu":
+        return "cpu"
+    import torch
+
     if torch.cuda.is_available():
-        return "cuda", torch.cuda.device_count()
-    if options.device == "cuda":
+        return "cuda"
+    if asked == "cuda":
         raise UserError("--device cuda: torch sees no GPU here; leave --device out to run on the CPU")
-    return "cpu", max(1, cores() // options.threads)
+    return "cpu"
 
 
 def _execute(jobs: Sequence[Job], options: argparse.Namespace, count: int) -> bool:

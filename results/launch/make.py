@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
@@ -33,10 +31,10 @@ from results.claim import Claim
 from results.files import write_atomically
 from results.launch.build import build, clip_of, vocabulary_of
 from results.launch.job import Job, Teller
-from results.launch.scores import result_of
+from results.launch.scores import packed, result_of
 from results.launch.weights import Weights, export, import_weights, restore
 from results.record import Costs, Provenance, RunRecord
-from results.store import CONFUSION, LOG, RECORD, SPEC, RunFolder
+from results.store import CARD, CONFUSION, LOG, RECORD, SPEC, WEIGHTS, RunFolder
 from splits.errors import UserError
 from splits.pairs import read_pairs
 
@@ -82,7 +80,7 @@ class _Maker:
     def _weights(self, method: Method) -> Weights:
         """Trained weights, now or from before, in the method."""
         if self.folder.trained():
-            return restore(self.folder, self.spec, method)
+            return restore(self.folder.path / WEIGHTS, self.folder.path / CARD, self.spec, method)
         if self.job.weights_file is not None:
             return import_weights(self.folder, self.spec, method, self.job.weights_file, self.sources, self._write)
         if not self.job.train:
@@ -185,15 +183,7 @@ class _Maker:
         """The confusion matrices first, the record last."""
         run = self.job.run
         target = self.folder.evaluation(run.evaluation)
-        matrices = io.BytesIO()
-        np.savez_compressed(
-            matrices,
-            shifts=evaluation.shifts,
-            own_index=evaluation.own_index,
-            matrices=evaluation.matrices,
-            per_image=evaluation.per_image,
-        )
-        content = matrices.getvalue()
+        content = packed(evaluation)
         record = RunRecord(
             result=result_of(
                 run,

@@ -124,7 +124,7 @@ def plan(request: Request) -> list[Run]:
             tune = f"; to tune on, give --benchmarks {name}-tune" if f"{name}-tune" in BENCHMARKS else ""
             raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
         check_scoring(bench, dict(request.inference))
-        scale = request.scale or _default_scale(bench, request.clip)
+        scale = request.scale or default_scale(bench, request.clip)
         train_data, eval_data = source(bench, "train", request.data), source(bench, request.part, request.data)
         evaluated = _inference(bench.inference_at(scale), request)
         folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
@@ -285,7 +285,8 @@ def _clip(method: str, asked: ClipId | None) -> ClipId | None:
     return None if entry(method).needs == "nothing" else asked or builtin_clip()
 
 
-def _default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
+def default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
+    """Photos under the built-in CLIP are run at a size that it can see."""
     builtin = clip is None or clip.pretrained == BUILTIN
     return "trial" if bench.photos and builtin and bench.trial is not None else "native"
 

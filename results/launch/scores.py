@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import Any
 
@@ -49,6 +50,19 @@ def result_of(
         weights_sha256=weights_sha256,
         clip_sha256=clip_sha256,
     )
+
+
+def packed(evaluation: Evaluation) -> bytes:
+    """What lies beside a record as `confusion.npz`: matrices at every shift, counts of each image."""
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        shifts=evaluation.shifts,
+        own_index=evaluation.own_index,
+        matrices=evaluation.matrices,
+        per_image=evaluation.per_image,
+    )
+    return content.getvalue()
 
 
 def _common(run: Run, evaluation: Evaluation, curve: Curve) -> dict[str, Any]:

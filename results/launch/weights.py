@@ -16,8 +16,6 @@ from benchmarks.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
 from results.files import sha256_of
-from results.launch.build import build, clip_of
-from results.launch.plan import Run
 from results.store import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
 from splits.errors import UserError
 
@@ -45,6 +43,7 @@ def export(
     digest = hashlib.sha256(content).hexdigest()
     card = {
         "spec": spec.digest(),
+        "train": spec.model_dump(mode="json"),
         "weights_sha256": digest,
         "method": spec.method,
         "sources_sha256": sources,
@@ -60,10 +59,9 @@ def export(
     return Weights(digest, trained, sources)
 
 
-def restore(folder: RunFolder, spec: TrainSpec, method: Method) -> Weights:
+def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
     """Load finished weights into a method; raises CorruptRecord where they are not what their card says."""
-    path = folder.path / WEIGHTS
-    card, content = read_json(folder.path / CARD), path.read_bytes()
+    card, content = read_json(card_path), path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if not isinstance(card, dict) or card.get("spec") != spec.digest() or card.get("weights_sha256") != digest:
         raise CorruptRecord(f"{path}: is not what its card says; run with --force to train it anew")
@@ -91,13 +89,3 @@ def import_weights(
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from None
     return export(folder, spec, method, Trained(), sources, write)
-
-
-def finished_method(run: Run, root: Path, clip_file: Path | None = None) -> Method:
-    """A run's method with its finished weights, ready to be asked; raises UserError where there are none."""
-    folder = run.folder(root)
-    if not folder.trained():
-        raise UserError(f"{run.name}: no finished weights in {root}; train it first (the same arguments with `run`)")
-    method = build(run.train, clip_of(run.train.clip, clip_file))
-    restore(folder, run.train, method)
-    return method.eval()
