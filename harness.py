@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.insert(0, "run")
     options = _parser().parse_args(arguments)
     try:
+        own.bring(options)
         return options.command(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

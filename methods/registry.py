@@ -6,6 +6,7 @@ only when a method is really built.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,7 +28,10 @@ class Entry:
     needs: Literal["nothing", "tokens", "blocks"]  # of CLIP; text comes with tokens
     fixed: dict[str, Any] = field(default_factory=dict)  # config fields that make the variant
     trained: bool = True  # False: a recipe has nothing to say to it
-    group: str = "comparison"  # "comparison" (run by --methods all) or "ablation:<method>"
+    group: str = "comparison"  # "comparison" (run by --methods all), "ablation:<method>", or a name to run it by
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # of methods brought along: fields of a Recipe that differ
+    source: str = ""  # the text of the file that brought it
+    own: bool = False  # brought along: no recipe of the harness was made for it
 
 
 _SWITCHED = "ZegCLIP's switches; the paper's ablations are published without code"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageOps
@@ -52,6 +51,8 @@ def picture_files(place: Path) -> dict[str, Path]:
 
 
 def _frames(path: Path, limit: int | None, every: int) -> Iterator[Photo]:
+    import cv2  # only videos need it
+
     video = cv2.VideoCapture(str(path))
     try:
         number = given = 0

@@ -12,6 +12,7 @@ from benchmarks.catalogue import BUILTIN, Data, benchmark
 from benchmarks.data.catalogue import data_roots
 from benchmarks.spec import ClipId
 from results.files import sha256_of
+from results.launch.brought import everything, keep
 from results.launch.follow import counted, print_states, watched
 from results.launch.job import Device, Job
 from results.launch.plan import Request, Run, Status, methods_named, plan
@@ -27,6 +28,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
     request, clip_file = request_of(options)
     runs = plan(request)
+    keep(options.runs)
     _warn(request)
     _check_cluster(options)
     if options.cluster == "slurm":
@@ -113,6 +115,7 @@ def _jobs(
             workers=options.workers,
             device=device,
             clip_file=clip_file,
+            brought=everything(),
             weights_file=options.weights.resolve() if options.weights else None,
         )
         for run, seen in rows

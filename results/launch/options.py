@@ -19,9 +19,15 @@ TABLES = ("main", "ablations", "classes", "costs", "published")
 def what_to_run(parser: argparse.ArgumentParser) -> None:
     """Methods, benchmarks, folds, seeds, and what makes a run another one."""
     group = parser.add_argument_group("what to run")
-    group.add_argument("--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD")
     group.add_argument(
-        "--benchmarks", nargs="+", metavar="B", help="default: shapes-5i, or pascal-5i where a data root is known"
+        "--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD, training-free"
+    )
+    group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="files with methods of your own")
+    group.add_argument(
+        "--benchmarks",
+        nargs="+",
+        metavar="B",
+        help="names, or the TOML of your own data set; default: shapes-5i, or pascal-5i where a data root is known",
     )
     group.add_argument("--folds", nargs="+", type=natural, metavar="K", help="default: all")
     group.add_argument("--seeds", nargs="+", type=natural, default=[0], metavar="S", help="default: 0")

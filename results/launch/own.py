@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from results.launch import options as add
@@ -16,6 +17,18 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """A parser for each of these commands."""
     _predict(commands.add_parser("predict", help="what finished weights say about your own pictures, or a benchmark's"))
     _score(commands.add_parser("score", help="score the stored predictions of any other system"))
+
+
+def bring(options: argparse.Namespace) -> None:
+    """Make known what the command line names by file, what packages bring, and what lies beside the runs looked at."""
+    told = [text for value in vars(options).values() for text in (value if isinstance(value, list) else [value])]
+    files = getattr(options, "method_file", None) or any(isinstance(t, str) and t.endswith(".toml") for t in told)
+    roots = [r for r in (getattr(options, "runs", None), *(getattr(options, "roots", None) or ())) if r is not None]
+    stored = any(next(root.glob("*/benchmark.json"), None) for root in roots)
+    if files or stored or entry_points(group="zss_harness.methods"):
+        from results.launch.brought import resolve
+
+        resolve(options)
 
 
 def _lazily(name: str) -> Callable[[argparse.Namespace], int]:

@@ -25,7 +25,7 @@ from benchmarks.catalogue import (
     train_side,
 )
 from benchmarks.protocol import EvalSide, Inference, Setting
-from benchmarks.recipes import NOTHING, imported, recipe_for
+from benchmarks.recipes import NOTHING, PAPER, imported, recipe_for
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from benchmarks.values import explain
 from methods.configs.base import MethodConfig
@@ -38,6 +38,7 @@ from results.store import CorruptRecord, RunFolder, State
 from splits.errors import UserError
 
 RECIPE_NAMESPACE = "recipe"
+OTHERS = "brought"  # no method is called so: what is trained as ZegCLIP for want of a recipe of its own
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,7 @@ def config_of(spec: TrainSpec) -> MethodConfig:
 
 def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[dict[str, Any], Recipe]:
     """Config values that differ from the method's defaults, and the recipe, overrides applied."""
-    recipe, values = recipe_for(method, bench, scale)
+    recipe, values = _recipe(method, bench, scale)
     known = config_class(method).model_fields
     values = {name: value for name, value in values.items() if name in known}
     values |= entry(method).fixed
@@ -234,6 +235,20 @@ def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[di
         # released ZegCLIP: the first half of the schedule, then half as many iterations with a fresh one
         recipe = recipe.model_copy(update={"restart_at": math.ceil(share * recipe.iterations)})
     return config, recipe
+
+
+def _recipe(method: str, bench: str, scale: str) -> tuple[Recipe, dict[str, Any]]:
+    """The recipe of a method on a benchmark and the config values it sets; "paper" is only what a paper did."""
+    known = entry(method)
+    recipe, values = recipe_for(OTHERS if known.own else method, bench, scale, trained=known.trained)
+    if benchmark(bench).own and recipe.name == PAPER:
+        recipe = recipe.model_copy(update={"name": "pascal"})
+    if not known.own or recipe.name == NOTHING:
+        return recipe, values
+    if known.recipe:
+        fields = recipe.model_dump(mode="json") | dict(known.recipe)
+        recipe = Recipe.parse(fields | {"name": "own"}, source=f"the recipe of {method}")
+    return recipe, {}
 
 
 def _validated(method: str, values: dict[str, Any]) -> MethodConfig:

@@ -7,6 +7,7 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from benchmarks.catalogue import Data, benchmark
 from benchmarks.data.limited import Limited
@@ -20,6 +21,7 @@ from benchmarks.values import canonical_json
 from methods.registry import METHODS
 from results import provenance
 from results.files import write_atomically
+from results.launch.brought import keep
 from results.launch.grid import given
 from results.launch.plan import Request, Run, plan
 from results.launch.predict import CLASSES, INDEX
@@ -46,10 +48,11 @@ def main(options: argparse.Namespace) -> int:
     run = _imported(options.name, planned, found.sha256(reader.ids))
     started = _now()
     evaluation = _score(run, found, reader)
+    keep(options.runs)
     _write(run, options.runs, evaluation, started)
     record = run.folder(options.runs).read_record(run.evaluation)
     assert record is not None, "it was just written"
-    for table in build_tables([record], by="fold", show=("main",)):
+    for table in build_tables([record], by="fold", show=["main"]):
         print(table.markdown())
     print(run.folder(options.runs).path)
     return 0
@@ -85,7 +88,7 @@ def _planned(options: argparse.Namespace, data: Data) -> Run:
 
 def _imported(name: str, planned: Run, sha256: str) -> Run:
     """The run of these predictions: nothing of the stand-in that planned it stays."""
-    changes = {
+    changes: dict[str, Any] = {
         "method": name,
         "config": {},
         "clip": None,
