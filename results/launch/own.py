@@ -1,4 +1,4 @@
-"""The commands for what people bring, as `harness.py` parses them: own pictures, own predictions. No torch here."""
+"""The commands for what people bring, as `harness.py` parses them: pictures, predictions, methods. No torch here."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 
 from results.launch import options as add
 
-COMMANDS = ("predict", "score")
+COMMANDS = ("predict", "score", "check")
 
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """A parser for each of these commands."""
     _predict(commands.add_parser("predict", help="what finished weights say about your own pictures, or a benchmark's"))
     _score(commands.add_parser("score", help="score the stored predictions of any other system"))
+    _check(commands.add_parser("check", help="does a method of your own keep what the harness takes for granted?"))
 
 
 def bring(options: argparse.Namespace) -> None:
@@ -50,6 +51,7 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--methods", nargs=1, metavar="M", help="of weights without a card, or a method that trains nothing (clip)"
     )
+    group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="as for `run`")
     group.add_argument("--clip", metavar="MODEL/TAG", help="as for `run`; with --run and a card only for a local file")
     group.add_argument("--runs", type=Path, default=add.RUNS, metavar="DIR", help="default: results/runs")
     group = parser.add_argument_group("which pictures")
@@ -112,3 +114,17 @@ def _score(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--background", choices=["ignored", "class"])
     group.add_argument("--background-below", type=float, metavar="T")
     parser.set_defaults(command=_lazily("score"))
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="files with methods of your own")
+    parser.add_argument("--methods", nargs="+", metavar="M", help="default: those of the files")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="M.FIELD=VALUE",
+        help="other settings than the defaults",
+    )
+    parser.set_defaults(command=_lazily("check"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,13 @@ def is_stale(record: RunRecord) -> bool:
     """Was it made with other sources of its method than those here?"""
     method = record.result.train.method
     return method in METHODS and record.provenance.sources_sha256 != sources_sha256(method)
+
+
+def config_for(method: str, overrides: Sequence[str], values: Mapping[str, Any]) -> MethodConfig:
+    """A method's full config: these values, and what `--set` says of it. Raises UserError for what is not there."""
+    _check_overrides(Request(methods=(method,), benchmarks=(), overrides=tuple(overrides)))
+    said = {field: _plain(text) for owner, field, text in map(_split, overrides) if owner == method}
+    return _validated(method, {**values, **said})
 
 
 def config_of(spec: TrainSpec) -> MethodConfig:
