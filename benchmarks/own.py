@@ -177,9 +177,10 @@ def mask_rule(data: OwnDataSet) -> str:
 
 def register(data: OwnDataSet) -> None:
     """Make a data set known by its name, as if it were shipped; raises UserError where a shipped one has its name."""
+    sizes = {"short_side": data.short_side, "window": data.window, "stride": data.stride}
+    inference = Inference.parse(sizes, source=f"the data set {data.name}")
     loader.register(data.split)
     catalogue.register(data.dataset, data.open, mask_rule(data))
-    inference = Inference(short_side=data.short_side, window=data.window, stride=data.stride)
     BENCHMARKS[data.name] = Benchmark(
         name=data.name, templates=data.templates, inference=inference, trial=PHOTO_TRIAL, own=True
     )

@@ -37,6 +37,7 @@ class Entry:
 _SWITCHED = "ZegCLIP's switches; the paper's ablations are published without code"
 _BASELINE = "from notes on the paper; no code is public"
 _FLOOR = "ours"
+TRAINING_FREE = "training-free"  # run by this name, or one by one
 
 
 def _zegclip(title: str, *, group: str = "ablation:zegclip", fidelity: str = _SWITCHED, **fixed: str) -> Entry:
@@ -75,6 +76,22 @@ def _clipteacher(
     title: str, *, group: str = "ablation:clipteacher", fidelity: str = _TEACHER, **switches: Any
 ) -> Entry:
     return _distilled(title, group=group, fidelity=fidelity, local_loss=False, candidates="bank+batch", **switches)
+
+
+_UNREFINED = "without its refinements after the scores; text and windows are the harness's"
+
+
+def _readout(title: str, fidelity: str, **fixed: Any) -> Entry:
+    return Entry(
+        title=title,
+        config="methods.configs.readouts:ReadoutConfig",
+        builder="methods.readouts:build",
+        fidelity=f"{fidelity}, {_UNREFINED}",
+        needs="blocks",
+        fixed=fixed,
+        trained=False,
+        group=TRAINING_FREE,
+    )
 
 
 METHODS: dict[str, Entry] = {
@@ -147,6 +164,34 @@ METHODS: dict[str, Entry] = {
         local_loss=False,
         latent="off",
         per_pixel="ce",
+    ),
+    "maskclip": Entry(
+        title="training-free: the last block by its value path alone",
+        config="methods.configs.clip:ClipConfig",
+        builder="methods.training_free:build",
+        fidelity=f"MaskCLIP's released code, {_UNREFINED}",
+        needs="tokens",
+        fixed={"readout": "value"},
+        trained=False,
+        group=TRAINING_FREE,
+    ),
+    "sclip": _readout(
+        "training-free: the last block's attention by equal queries plus by equal keys",
+        "SCLIP's formula and what it keeps of the block",
+        attention="qq+kk",
+        residual=True,
+    ),
+    "naclip": _readout(
+        "training-free: attention by equal keys and nearness, without residual and MLP",
+        "NACLIP's formula and its released spread of 5 patches",
+        attention="kk-near",
+        residual=False,
+    ),
+    "clearclip": _readout(
+        "training-free: attention by equal queries, without residual and MLP",
+        "ClearCLIP's formula",
+        attention="qq",
+        residual=False,
     ),
 }
 

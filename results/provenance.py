@@ -22,6 +22,7 @@ from typing import Any
 from methods.registry import entry
 
 PROJECT = Path(__file__).resolve().parent.parent
+OURS = {"methods": PROJECT}  # top-level package -> the folder it lies in
 BROUGHT = "method file"  # stands for the module of a method that came in a file
 FROZEN = "frozen.json"  # in a copy of the project's code: what it is a copy of
 PACKAGES = (
@@ -68,9 +69,7 @@ def sources_sha256(method: str) -> str:
     """
     known = entry(method)
     waiting = [target.split(":")[0] for target in (known.builder, known.config)]
-    places = {"methods": PROJECT} | {
-        root: place for name in waiting if (place := _place_of(root := name.split(".")[0]))
-    }
+    places = {**OURS} | {root: place for name in waiting if (place := _place_of(root := name.split(".")[0]))}
     found: dict[str, str] = {}
     if known.source:  # a file of one's own: it counts wherever it lies
         found[BROUGHT], waiting = known.source, _imports(known.source)
@@ -144,7 +143,7 @@ def _place_of(root: str) -> Path | None:
     return None if origin is None else origin.parent.parent if origin.name == "__init__.py" else origin.parent
 
 
-def _source_of(module: str, places: Mapping[str, Path]) -> Path | None:
+def _source_of(module: str, places: Mapping[str, Path] = OURS) -> Path | None:
     place = places.get(module.split(".")[0])
     if place is None:
         return None
