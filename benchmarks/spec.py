@@ -78,6 +78,7 @@ class EvalSpec(Value):
     part: str = "val"
     side: EvalSide
     limit: int | None = Field(default=None, ge=1)
+    tuned_on_test: bool = False  # settings were compared on these very images: no result
 
 
 def protocol_of(train: TrainSpec, evaluation: EvalSpec) -> Protocol:

@@ -20,8 +20,6 @@ from methods.method import UNLABELLED, VOID, Images, Method, Vocabulary
 from methods.registry import METHODS, build_method, config_class, entry
 from splits.errors import UserError
 
-CLOSE: Final = {"rtol": 1e-4, "atol": 1e-5}  # for sums in another order
-
 
 class Failed(UserError):
     """A method breaks what the harness takes for granted."""
@@ -81,7 +79,7 @@ def _shapes(subject: Subject) -> Iterator[str]:
     whole = method.activate(scores, seen)
     if whole.shape != scores.shape:
         yield f"activate makes {tuple(whole.shape)} of {tuple(scores.shape)}; expected the same shape"
-    elif not torch.allclose(method.activate(scores[:, 1:3, :1], seen[1:3]), whole[:, 1:3, :1], **CLOSE):
+    elif not _close(method.activate(scores[:, 1:3, :1], seen[1:3]), whole[:, 1:3, :1]):
         yield "activate is not pointwise: a part of the classes or positions gets other values alone than among all"
 
 
@@ -93,9 +91,9 @@ def _vocabulary(subject: Subject) -> Iterator[str]:
         scores = method.scores(pictures, words(names))
         turned = method.scores(pictures, words(names[::-1])).flip(1)
         fewer = method.scores(pictures, words(names[1:3]))
-    if not torch.allclose(scores, turned, **CLOSE):
+    if not _close(scores, turned):
         yield "scores depend on the order in which classes are asked about"
-    if method.vocabulary_chunkable and not torch.allclose(scores[:, 1:3], fewer, **CLOSE):
+    if method.vocabulary_chunkable and not _close(scores[:, 1:3], fewer):
         yield "scores of a class depend on the other classes asked: set `vocabulary_chunkable = False`"
 
 
@@ -105,16 +103,16 @@ def _batches(subject: Subject) -> Iterator[str]:
     with torch.inference_mode():
         scores = method.scores(pictures, words(SEEN))
         alone = method.scores(Images(pictures.pixels[1:2]), words(SEEN))
-    if not torch.allclose(scores[1:2], alone, **CLOSE):
+    if not _close(scores[1:2], alone):
         yield "scores of a picture depend on the others in its batch"
 
 
 def _losses(subject: Subject) -> Iterator[str]:
     """Named finite scalars, also where nothing is labelled; what trains is in `parameter_groups`, once."""
     method, pictures = subject.build().train(), subject.pictures()
-    kinds = {"labelled": labels_of(subject.masks()), "unlabelled": UNLABELLED, "void": VOID}
+    labelled = labels_of(subject.masks())
+    kinds = {"labelled": labelled, "unlabelled": labelled * 0 + UNLABELLED, "void": labelled * 0 + VOID}
     for kind, labels in kinds.items():
-        labels = labels if isinstance(labels, Tensor) else torch.full((2, 64, 64), labels, dtype=torch.uint8)
         for name, value in method.losses(pictures, labels, progress=0.0).items():
             if not isinstance(value, Tensor) or value.ndim != 0 or not value.isfinite():
                 yield f"loss {name} of {kind} pixels is {value!r}, expected a finite scalar tensor"
@@ -205,6 +203,11 @@ CHECKS: Final[dict[str, Callable[[Subject], Iterator[str]]]] = {
     "resume": _resume,
     "weights": _weights,
 }
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    """Equal but for sums in another order."""
+    return torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
 def _optimiser(method: Method) -> torch.optim.Optimizer | None:

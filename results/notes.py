@@ -95,6 +95,9 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
         yield from _made_with(frame)
     yield from _marks(runs, frame)
     yield from _of_others(content)
+    yield from _trained_elsewhere(content)
+    if tuned := sorted({r.result.label for r in content.records if r.result.evaluation.tuned_on_test}):
+        yield f"Settings were compared on the scored images themselves (--tune-on-test), no result: {', '.join(tuned)}."
     yield from _incomplete(content, frame, by)
     yield from (f"Conflict: {conflict.words()}." for conflict in content.conflicts)
     yield from _missing(content)
@@ -250,6 +253,20 @@ def _of_others(content: Content) -> Iterator[str]:
             "unseen classes included, is not known: the training side is what was said when they were imported. Where "
             "they came without scores, the columns of other shifts repeat hIoU."
         )
+
+
+def _trained_elsewhere(content: Content) -> Iterator[str]:
+    """What is known of the training of imported weights, where it is not that nothing is wrong with it."""
+    told: dict[str, list[str]] = {}
+    for record in content.records:
+        result = record.result
+        if result.contamination not in ("", "none"):
+            told.setdefault(result.contamination, []).append(f"{result.label} fold {result.train.fold}")
+    for words, runs in sorted(told.items()):
+        if words == "unknown":
+            yield f"Weights without a card, what they were trained on is unknown: {', '.join(sorted(set(runs)))}."
+        else:
+            yield f"Contaminated, no zero-shot result: {', '.join(sorted(set(runs)))}: {words}."
 
 
 def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:

@@ -12,7 +12,7 @@ from methods.registry import entry
 from results.files import sha256_of
 from results.launch.build import build, clip_of
 from results.launch.plan import Run
-from results.launch.weights import restore
+from results.launch.weights import card_of, restore, spec_on
 from results.store import CARD, SPEC, WEIGHTS, RunFolder, read_json
 from splits.errors import UserError
 
@@ -26,7 +26,6 @@ class Finished:
     method: Method
     spec: TrainSpec
     weights_sha256: str  # empty where nothing was trained
-    carded: bool = True  # is it known what the weights were trained on?
 
 
 def run_folder(text: str, root: Path) -> Path:
@@ -50,22 +49,6 @@ def of_run(path: Path, clip_file: Path | None) -> Finished:
     return _restored(path / WEIGHTS, path / CARD, spec, clip_file)
 
 
-def card_of(file: Path) -> Path | None:
-    """The card beside a file of weights (`model.json` beside `model.safetensors`), if there is one."""
-    card = file.with_suffix(".json")
-    return card if file.suffix == ".safetensors" and card.is_file() else None
-
-
-def spec_on(card: Path) -> TrainSpec:
-    """The training that a card tells; older cards leave it to the `spec.json` beside them."""
-    told = read_json(card)
-    if isinstance(told, dict) and "train" in told:
-        return TrainSpec.parse(told["train"], source=str(card))
-    if (card.parent / SPEC).is_file():
-        return TrainSpec.parse(read_json(card.parent / SPEC), source=str(card.parent / SPEC))
-    raise UserError(f"{card}: does not say how its weights were trained; name the method with --methods")
-
-
 def of_card(file: Path, clip_file: Path | None) -> Finished:
     """The weights of a file that has its card beside it."""
     card = card_of(file)
@@ -83,7 +66,7 @@ def of_plan(run: Run, root: Path, clip_file: Path | None, weights: Path | None =
             method.import_weights(weights)
         except (OSError, ValueError) as error:
             raise UserError(str(error)) from None
-        return Finished(method.eval(), spec, sha256_of(weights), carded=False)
+        return Finished(method.eval(), spec, sha256_of(weights))
     folder = run.folder(root)
     if folder.trained():
         return _restored(folder.path / WEIGHTS, folder.path / CARD, spec, clip_file)

@@ -18,6 +18,7 @@ from results.launch.job import Device, Job
 from results.launch.plan import Request, Run, Status, methods_named, plan
 from results.launch.resources import Resources
 from results.launch.submission import statuses
+from results.launch.sweep import settings_of
 from results.provenance import threads as cores
 from splits.errors import UserError
 
@@ -166,6 +167,8 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         inference=given(options, scoring),
         limit=options.limit,
         weights=_weights(options),
+        sweep=settings_of(options),
+        tune_on_test=options.tune_on_test,
         data=Data(root=options.data_root, subset=options.subset, year=options.year or ""),
     )
     return request, clip_file

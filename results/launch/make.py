@@ -30,6 +30,7 @@ from results import provenance
 from results.claim import Claim
 from results.files import write_atomically
 from results.launch.build import build, clip_of, vocabulary_of
+from results.launch.contamination import contamination
 from results.launch.job import Job, Teller
 from results.launch.scores import packed, result_of
 from results.launch.weights import Weights, export, import_weights, restore
@@ -192,6 +193,7 @@ class _Maker:
                 confusion_sha256=hashlib.sha256(content).hexdigest(),
                 weights_sha256=weights.sha256,
                 clip_sha256=(clip.weights_sha256 or "") if clip else "",
+                contamination=contamination(self.spec, weights.origin, run.evaluation),
             ),
             costs=self._costs(method, weights.trained, evaluation),
             provenance=self._provenance(weights),

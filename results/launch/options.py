@@ -65,6 +65,16 @@ def what_to_run(parser: argparse.ArgumentParser) -> None:
         help="a method's or the recipe's setting, e.g. zegclip.prompt_tokens=100 recipe.iterations=600",
     )
     group.add_argument(
+        "--sweep",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="M.FIELD=A,B,C",
+        help="each combination of these values; scored on what is no test: --part tune, or a -tune benchmark",
+    )
+    group.add_argument("--sweep-file", type=Path, metavar="FILE", help="a grid, or n random settings, in TOML")
+    group.add_argument("--tune-on-test", action="store_true", help="let a sweep see val; every record and row says so")
+    group.add_argument(
         "--weights", type=Path, metavar="FILE", help="score these weights of one method instead of training it"
     )
     group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")

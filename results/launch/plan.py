@@ -25,20 +25,21 @@ from benchmarks.catalogue import (
     train_side,
 )
 from benchmarks.protocol import EvalSide, Inference, Setting
-from benchmarks.recipes import NOTHING, PAPER, imported, recipe_for
+from benchmarks.recipes import NOTHING, imported
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from benchmarks.values import explain
 from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
 from results.claim import Claims
-from results.launch.choices import check_scoring, check_year
+from results.launch.choices import check_scoring, check_year, is_test
+from results.launch.recipes import recipe_of
+from results.launch.sweep import expanded
 from results.provenance import sources_sha256
 from results.record import RunRecord
 from results.store import CorruptRecord, RunFolder, State
 from splits.errors import UserError
 
 RECIPE_NAMESPACE = "recipe"
-OTHERS = "brought"  # no method is called so: what is trained as ZegCLIP for want of a recipe of its own
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Request:
     inference: tuple[tuple[str, Any], ...] = ()  # fields of the evaluation side asked to differ
     limit: int | None = None
     weights: str = ""  # sha256 of a file of weights to score instead of training
+    sweep: tuple[tuple[str, ...], ...] = ()  # further overrides, each a setting of its own
+    tune_on_test: bool = False  # a sweep may be scored on the val part; every record says so
     data: Data = field(default_factory=Data)
 
 
@@ -115,7 +118,10 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def plan(request: Request) -> list[Run]:
-    """Every run asked for, in a stable order: benchmark, seed, fold, method."""
+    """Every run asked for, in a stable order: benchmark, seed, fold, method; of a sweep, setting by setting."""
+    if request.sweep:
+        every = (run for one in expanded(request) for run in plan(one))
+        return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
     _check_overrides(request)
     check_year(request.benchmarks, request.data.year)
     runs = []
@@ -135,7 +141,14 @@ def plan(request: Request) -> list[Run]:
                 side = train_side(bench, fold, train_data, request.setting, words, names=request.names, choices=choices)
                 scored = eval_side(bench, fold, eval_data, evaluated, words, names=request.names)
                 asked = _evaluation(scored, request)
-                evaluation = EvalSpec(benchmark=name, fold=fold, part=request.part, side=asked, limit=request.limit)
+                evaluation = EvalSpec(
+                    benchmark=name,
+                    fold=fold,
+                    part=request.part,
+                    side=asked,
+                    limit=request.limit,
+                    tuned_on_test=request.tune_on_test and is_test(bench, request.part),
+                )
                 for method in request.methods:
                     config, recipe = _settings(method, name, scale, request)
                     train = TrainSpec(
@@ -214,7 +227,7 @@ def config_of(spec: TrainSpec) -> MethodConfig:
 
 def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[dict[str, Any], Recipe]:
     """Config values that differ from the method's defaults, and the recipe, overrides applied."""
-    recipe, values = _recipe(method, bench, scale)
+    recipe, values = recipe_of(method, bench, scale)
     known = config_class(method).model_fields
     values = {name: value for name, value in values.items() if name in known}
     values |= entry(method).fixed
@@ -242,20 +255,6 @@ def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[di
         # released ZegCLIP: the first half of the schedule, then half as many iterations with a fresh one
         recipe = recipe.model_copy(update={"restart_at": math.ceil(share * recipe.iterations)})
     return config, recipe
-
-
-def _recipe(method: str, bench: str, scale: str) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe of a method on a benchmark and the config values it sets; "paper" is only what a paper did."""
-    known = entry(method)
-    recipe, values = recipe_for(OTHERS if known.own else method, bench, scale, trained=known.trained)
-    if benchmark(bench).own and recipe.name == PAPER:
-        recipe = recipe.model_copy(update={"name": "pascal"})
-    if not known.own or recipe.name == NOTHING:
-        return recipe, values
-    if known.recipe:
-        fields = recipe.model_dump(mode="json") | dict(known.recipe)
-        recipe = Recipe.parse(fields | {"name": "own"}, source=f"the recipe of {method}")
-    return recipe, {}
 
 
 def _validated(method: str, values: dict[str, Any]) -> MethodConfig:

@@ -18,12 +18,20 @@ from results.record import ClassCounts, LossPoint, Result, Scores
 
 
 def result_of(
-    run: Run, evaluation: Evaluation, *, curve: Curve, confusion_sha256: str, weights_sha256: str, clip_sha256: str
+    run: Run,
+    evaluation: Evaluation,
+    *,
+    curve: Curve,
+    confusion_sha256: str,
+    weights_sha256: str,
+    clip_sha256: str,
+    contamination: str = "",
 ) -> Result:
     """Metrics at the method's own shift, without, and at the best; counts per class; what identifies the run."""
     side = run.evaluation.side
     if side.kind == "episodic-binary":
-        return _of_items(run, evaluation, curve, confusion_sha256, weights_sha256, clip_sha256)
+        found = _of_items(run, evaluation, curve, confusion_sha256, weights_sha256, clip_sha256)
+        return found.model_copy(update={"contamination": contamination})
     seen = [name in {*side.seen, BACKGROUND} for name in side.scored]
     metrics = [summary(matrix, seen, side.absent_class) for matrix in evaluation.matrices]
     scores = [
@@ -49,6 +57,7 @@ def result_of(
         confusion_sha256=confusion_sha256,
         weights_sha256=weights_sha256,
         clip_sha256=clip_sha256,
+        contamination=contamination,
     )
 
 

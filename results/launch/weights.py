@@ -16,7 +16,7 @@ from benchmarks.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
 from results.files import sha256_of
-from results.store import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
+from results.store import CARD, SPEC, WEIGHTS, CorruptRecord, RunFolder, read_json
 from splits.errors import UserError
 
 
@@ -27,6 +27,7 @@ class Weights:
     sha256: str
     trained: Trained
     sources: str  # digest of the method's code that trained them
+    origin: TrainSpec | None = None  # of imported weights: the training that their own card tells
 
 
 def export(
@@ -36,6 +37,7 @@ def export(
     trained: Trained,
     sources: str,
     write: Callable[[Path, bytes], None],
+    origin: TrainSpec | None = None,
 ) -> Weights:
     """Write the trained tensors, then their card: a card there means that the weights are whole."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
@@ -53,10 +55,11 @@ def export(
         "curve": trained.curve,
         "seconds": trained.seconds,
         "images_per_second": trained.images_per_second,
+        "origin": origin.model_dump(mode="json") if origin else None,
     }
     write(folder.path / WEIGHTS, content)
     write(folder.path / CARD, canonical_json(card).encode())
-    return Weights(digest, trained, sources)
+    return Weights(digest, trained, sources, origin)
 
 
 def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
@@ -70,7 +73,9 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
     except (SafetensorError, ValueError) as error:
         raise CorruptRecord(f"{path}: {error}") from None
     curve = [(step, losses) for step, losses in card["curve"]]
-    return Weights(digest, Trained(curve, card["seconds"], card["images_per_second"]), card["sources_sha256"])
+    told = card.get("origin")
+    origin = TrainSpec.parse(told, source=str(card_path)) if told else None
+    return Weights(digest, Trained(curve, card["seconds"], card["images_per_second"]), card["sources_sha256"], origin)
 
 
 def import_weights(
@@ -88,4 +93,26 @@ def import_weights(
         method.import_weights(file)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from None
-    return export(folder, spec, method, Trained(), sources, write)
+    card = card_of(file)
+    return export(folder, spec, method, Trained(), sources, write, spec_on(card) if card else None)
+
+
+def card_of(file: Path) -> Path | None:
+    """The card beside a file of weights (`model.json` beside `model.safetensors`), if there is one."""
+    card = file.with_suffix(".json")
+    return card if file.suffix == ".safetensors" and card.is_file() else None
+
+
+def spec_on(card: Path) -> TrainSpec:
+    """The training that a card tells; older cards leave it to the `spec.json` beside them.
+
+    Of weights that were imported themselves it is the training they came from, where that is known.
+    """
+    told = read_json(card)
+    if isinstance(told, dict) and told.get("origin"):
+        return TrainSpec.parse(told["origin"], source=str(card))
+    if isinstance(told, dict) and "train" in told:
+        return TrainSpec.parse(told["train"], source=str(card))
+    if (card.parent / SPEC).is_file():
+        return TrainSpec.parse(read_json(card.parent / SPEC), source=str(card.parent / SPEC))
+    raise UserError(f"{card}: does not say how its weights were trained; name the method with --methods")

@@ -66,6 +66,7 @@ DEFAULTS = {
     },
     "evaluation": {
         "limit": None,
+        "tuned_on_test": False,
         "part": "val",
         "side.absent_class": "skip",
         "side.background": "ignored",
