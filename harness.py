@@ -4,6 +4,7 @@
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
     python harness.py run --methods zegclip --cluster slurm --gpus 1 --time 24:00:00    as a batch; then status, collect
     python harness.py data verify pascal-5i --data-root DIR
+    python harness.py predict --run KEY --images DIR --classes "a,b,c" --out DIR
     python harness.py eval | status | collect | cancel | prefetch | tables | compare | report | export | picture |
                       list | data --help
 
@@ -20,10 +21,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from results.launch import options as add
+from results.launch import own
 from splits.errors import UserError
 
 LOOKING = ("tables", "compare", "report", "export", "picture", "list", "data")
-COMMANDS = ("run", "eval", "status", "collect", "cancel", "prefetch", *LOOKING)
+COMMANDS = ("run", "eval", "status", "collect", "cancel", "prefetch", *LOOKING, *own.COMMANDS)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.insert(0, "run")
     options = _parser().parse_args(arguments)
     try:
+        own.bring(options)
         return options.command(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -177,6 +180,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     seen.set_defaults(command=status)
     _cluster_commands(commands)
+    own.add_commands(commands)
     shown = commands.add_parser("tables", help="tables of stored records; needs no data and no torch")
     add.which_records(shown)
     add.which_tables(shown)

@@ -37,6 +37,7 @@ class Benchmark:
     trial: Inference | None = None  # at a scale that the built-in CLIP can see; for photos only
     parts: tuple[str, ...] = ("val",)
     photos: bool = True
+    own: bool = False  # brought by a person: no paper trained on it
 
     @property
     def split(self) -> Split:

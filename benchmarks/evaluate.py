@@ -76,7 +76,7 @@ def evaluate(
         there = truth.flatten()[labelled].long()
         rival = unseen if background_below is None else _or_background(unseen, truth, background_below, classes - 1)
         prediction = sweep.add(there, _at(seen, labelled), _at(rival, labelled))
-        per_image.append(_pairs(index, there, prediction, classes))
+        per_image.append(image_pairs(index, there, prediction, classes))
         near.add(labels, there, prediction)
         ignored += truth.numel() - len(there)
         warm = warm or time.perf_counter()
@@ -167,7 +167,7 @@ def _at(best: Best | None, labelled: Tensor) -> Best | None:
     return None if best is None else (best[0].flatten()[labelled], best[1].flatten()[labelled])
 
 
-def _pairs(image: int, truth: Tensor, prediction: Tensor, classes: int) -> np.ndarray:
+def image_pairs(image: int, truth: Tensor, prediction: Tensor, classes: int) -> np.ndarray:
     """`(n, 4)`: image, truth, prediction, pixels, for the pairs that occur."""
     counts = count(truth, prediction, classes, ignore=-1)  # what is ignored is gone already
     pairs = counts.nonzero()  # (n, 2)

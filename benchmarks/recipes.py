@@ -17,6 +17,7 @@ SHAPES_AUGMENTATION = Augmentation()  # scenes as they are
 
 
 IMPORTED = "imported"
+PAPER = "paper"
 NOTHING = "none"  # the recipe of methods that train nothing
 
 # zegclip.md section 4: AdamW, effective rate 2e-4 and decay 0.01 on everything, poly 0.9 to 1e-6, warm-up 1,500
@@ -137,14 +138,14 @@ CHIMERA_SHAPES_CONFIG: dict[str, Any] = {
 }
 
 
-def recipe_for(method: str, benchmark: str, scale: str) -> tuple[Recipe, dict[str, Any]]:
+def recipe_for(method: str, benchmark: str, scale: str, *, trained: bool = True) -> tuple[Recipe, dict[str, Any]]:
     """The recipe and the config values it sets, for a method on a benchmark at a scale."""
     augmentation, kind = _setting(benchmark, scale)
-    if method in ("random", "clip"):
-        # plain tokens are the built-in CLIP's better read-out, the value path is that of OpenAI's
-        return _untrained(augmentation, 0), {} if kind == "paper" else {"readout": "plain"}
     if method == "constant":
         return _untrained(augmentation, 100), {}  # it counts labels over this many batches
+    if method in ("random", "clip") or not trained:
+        # plain tokens are the built-in CLIP's better read-out, the value path is that of OpenAI's
+        return _untrained(augmentation, 0), {} if kind == "paper" else {"readout": "plain"}
     if method.startswith(("clip-to-seg", "clipteacher", "chimera-seg")):
         return _student(method, benchmark, kind)
     if kind == "paper":

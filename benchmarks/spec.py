@@ -72,6 +72,7 @@ class TrainSpec(Value):
     recipe: Recipe
     limit: int | None = Field(default=None, ge=1)  # a trial run: this many images and iterations at most
     weights: str = ""  # sha256 of the file whose weights are scored instead of training
+    predictions: str = ""  # sha256 over the stored predictions of another system that are scored; `method` names it
 
     @property
     def folder(self) -> str:
@@ -87,6 +88,7 @@ class EvalSpec(Value):
     part: str = "val"
     side: EvalSide
     limit: int | None = Field(default=None, ge=1)
+    tuned_on_test: bool = False  # settings were compared on these very images: no result
 
 
 def protocol_of(train: TrainSpec, evaluation: EvalSpec) -> Protocol:

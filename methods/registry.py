@@ -6,6 +6,7 @@ only when a method is really built.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,12 +28,16 @@ class Entry:
     needs: Literal["nothing", "tokens", "blocks"]  # of CLIP; text comes with tokens
     fixed: dict[str, Any] = field(default_factory=dict)  # config fields that make the variant
     trained: bool = True  # False: a recipe has nothing to say to it
-    group: str = "comparison"  # "comparison" (run by --methods all) or "ablation:<method>"
+    group: str = "comparison"  # "comparison" (run by --methods all), "ablation:<method>", or a name to run it by
+    recipe: Mapping[str, Any] = field(default_factory=dict)  # of methods brought along: fields of a Recipe that differ
+    source: str = ""  # the text of the file that brought it
+    own: bool = False  # brought along: no recipe of the harness was made for it
 
 
 _SWITCHED = "ZegCLIP's switches; the paper's ablations are published without code"
 _BASELINE = "from notes on the paper; no code is public"
 _FLOOR = "ours"
+TRAINING_FREE = "training-free"  # run by this name, or one by one
 
 
 def _zegclip(title: str, *, group: str = "ablation:zegclip", fidelity: str = _SWITCHED, **fixed: str) -> Entry:
@@ -85,6 +90,22 @@ def _chimera(title: str, *, group: str = "ablation:chimera-seg", **switches: Any
         needs="blocks",
         fixed=switches,
         group=group,
+    )
+
+
+_UNREFINED = "without its refinements after the scores; text and windows are the harness's"
+
+
+def _readout(title: str, fidelity: str, **fixed: Any) -> Entry:
+    return Entry(
+        title=title,
+        config="methods.configs.readouts:ReadoutConfig",
+        builder="methods.readouts:build",
+        fidelity=f"{fidelity}, {_UNREFINED}",
+        needs="blocks",
+        fixed=fixed,
+        trained=False,
+        group=TRAINING_FREE,
     )
 
 
@@ -177,6 +198,34 @@ METHODS: dict[str, Entry] = {
     "chimera-seg-cosine-loss": _chimera("Chimera-Seg, distillation by 1 - cos", sgd_loss="cosine"),
     "chimera-seg-cosine-schedule": _chimera("Chimera-Seg, fewer features by a cosine", schedule="cosine"),
     "chimera-seg-step-schedule": _chimera("Chimera-Seg, fewer features in steps", schedule="step"),
+    "maskclip": Entry(
+        title="training-free: the last block by its value path alone",
+        config="methods.configs.clip:ClipConfig",
+        builder="methods.training_free:build",
+        fidelity=f"MaskCLIP's released code, {_UNREFINED}",
+        needs="tokens",
+        fixed={"readout": "value"},
+        trained=False,
+        group=TRAINING_FREE,
+    ),
+    "sclip": _readout(
+        "training-free: the last block's attention by equal queries plus by equal keys",
+        "SCLIP's formula and what it keeps of the block",
+        attention="qq+kk",
+        residual=True,
+    ),
+    "naclip": _readout(
+        "training-free: attention by equal keys and nearness, without residual and MLP",
+        "NACLIP's formula and its released spread of 5 patches",
+        attention="kk-near",
+        residual=False,
+    ),
+    "clearclip": _readout(
+        "training-free: attention by equal queries, without residual and MLP",
+        "ClearCLIP's formula",
+        attention="qq",
+        residual=False,
+    ),
 }
 
 

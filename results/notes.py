@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from benchmarks.protocol import Protocol
+from benchmarks.recipes import IMPORTED
 from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.registry import METHODS
@@ -98,6 +99,10 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
         yield _ignored(runs)
         yield from _made_with(content, frame)
     yield from _marks(content, runs, frame)
+    yield from _of_others(content)
+    yield from _trained_elsewhere(content)
+    if tuned := sorted({r.result.label for r in content.records if r.result.evaluation.tuned_on_test}):
+        yield f"Settings were compared on the scored images themselves (--tune-on-test), no result: {', '.join(tuned)}."
     yield from _incomplete(content, frame, by)
     yield from (f"Conflict: {conflict.words()}." for conflict in content.conflicts)
     yield from _missing(content)
@@ -206,6 +211,8 @@ def _recipes(recipes: Iterable[str]) -> list[str]:
 
 
 def _recipe_words(recipe: Recipe) -> str:
+    if recipe.name == IMPORTED:
+        return "trained elsewhere, not known how"
     if recipe.iterations == 0:
         return UNTRAINED
     shared = f" shared by {recipe.ranks} ranks" if recipe.ranks > 1 else ""
@@ -238,6 +245,31 @@ def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterato
     scored = ["miou_unseen"] if content.episodic else ["pacc", "miou_seen", "miou_unseen", "hiou"]
     if len(frame) and frame[frame["seeds"] > 0][scored].isna().any(axis=None):
         yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
+
+
+def _of_others(content: Content) -> Iterator[str]:
+    """What was not made here."""
+    imported = sorted({r.result.label for r in content.records if r.result.train.predictions})
+    if imported:
+        yield (
+            f"Imported, predictions of other systems scored here: {', '.join(imported)}. What they were trained on, "
+            "unseen classes included, is not known: the training side is what was said when they were imported. Where "
+            "they came without scores, the columns of other shifts repeat hIoU."
+        )
+
+
+def _trained_elsewhere(content: Content) -> Iterator[str]:
+    """What is known of the training of imported weights, where it is not that nothing is wrong with it."""
+    told: dict[str, list[str]] = {}
+    for record in content.records:
+        result = record.result
+        if result.contamination not in ("", "none"):
+            told.setdefault(result.contamination, []).append(f"{result.label} fold {result.train.fold}")
+    for words, runs in sorted(told.items()):
+        if words == "unknown":
+            yield f"Weights without a card, what they were trained on is unknown: {', '.join(sorted(set(runs)))}."
+        else:
+            yield f"Contaminated, no zero-shot result: {', '.join(sorted(set(runs)))}: {words}."
 
 
 def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:

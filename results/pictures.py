@@ -38,7 +38,7 @@ def _outline(axis: Axes, truth: NDArray[np.uint8], seen: Sequence[bool]) -> None
 
 
 def contact_sheet(
-    rows: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.uint8], Sequence[NDArray[np.int64]]]],
+    rows: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.uint8], Sequence[NDArray[np.uint8]]]],
     columns: Sequence[str],
     classes: Sequence[str],
     seen: Sequence[bool],

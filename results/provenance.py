@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tokenize
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +22,8 @@ from typing import Any
 from methods.registry import entry
 
 PROJECT = Path(__file__).resolve().parent.parent
+OURS = {"methods": PROJECT}  # top-level package -> the folder it lies in
+BROUGHT = "method file"  # stands for the module of a method that came in a file
 FROZEN = "frozen.json"  # in a copy of the project's code: what it is a copy of
 PACKAGES = (
     "torch",
@@ -63,18 +67,22 @@ def sources_sha256(method: str) -> str:
 
     Comments and docstrings are left out, so that explaining a method better does not make its runs stale.
     """
-    found: dict[str, Path] = {}
-    waiting = [target.split(":")[0] for target in (entry(method).builder, entry(method).config)]
+    known = entry(method)
+    waiting = [target.split(":")[0] for target in (known.builder, known.config)]
+    places = {**OURS} | {root: place for name in waiting if (place := _place_of(root := name.split(".")[0]))}
+    found: dict[str, str] = {}
+    if known.source:  # a file of one's own: it counts wherever it lies
+        found[BROUGHT], waiting = bare_code(known.source), _imports(known.source)
     while waiting:
         module = waiting.pop()
-        path = _source_of(module)
+        path = _source_of(module, places)
         if path is None or module in found:
             continue
-        found[module] = path
-        waiting += _code_and_imports(path)[1]
+        found[module], imports = _code_and_imports(path)
+        waiting += imports
     content = hashlib.sha256()
     for module in sorted(found):
-        content.update(f"{module}\0{_code_and_imports(found[module])[0]}\0".encode())
+        content.update(f"{module}\0{found[module]}\0".encode())
     return content.hexdigest()
 
 
@@ -135,10 +143,23 @@ def _frozen() -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _source_of(module: str) -> Path | None:
-    if module.split(".")[0] != "methods":
+def _place_of(root: str) -> Path | None:
+    """The folder that a top-level package or module of somebody else's lies in; None where it is none of a file."""
+    if root in ("methods", "") or root in sys.builtin_module_names:
         return None
-    path = PROJECT.joinpath(*module.split("."))  # find_spec would import the packages above, and torch with them
+    try:
+        spec = importlib.util.find_spec(root)
+    except (ImportError, ValueError):
+        return None
+    origin = Path(spec.origin) if spec and spec.origin else None
+    return None if origin is None else origin.parent.parent if origin.name == "__init__.py" else origin.parent
+
+
+def _source_of(module: str, places: Mapping[str, Path] = OURS) -> Path | None:
+    place = places.get(module.split(".")[0])
+    if place is None:
+        return None
+    path = place.joinpath(*module.split("."))  # find_spec would import the packages above, and torch with them
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 

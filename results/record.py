@@ -70,13 +70,22 @@ class Result(Value):
     clip_sha256: str = ""  # of the CLIP weights actually loaded
     body_sha256: str = ""  # of the file of ImageNet weights that its body began with; empty where they were drawn
     partial: bool = False  # part of the data, or a trial run
+    # of imported weights: which unseen classes or scored images they were trained on; "none", or "unknown"
+    contamination: str = ""
 
     @property
     def label(self) -> str:
         """The method as tables name it; a recipe that is not the paper's shows."""
+        return f"{self._made} (tuned on test)" if self.evaluation.tuned_on_test else self._made
+
+    @property
+    def _made(self) -> str:
         recipe = self.train.recipe
+        if self.train.predictions:
+            return f"{self.train.method} (imported)"
         if self.train.weights:
-            return f"{self.train.method} (imported weights)"
+            mark = {"": "", "none": "", "unknown": ", training unknown"}.get(self.contamination, ", contaminated")
+            return f"{self.train.method} (imported weights{mark})"
         return self.train.method if recipe.name in ("paper", "none") else f"{self.train.method} ({recipe.name} recipe)"
 
 

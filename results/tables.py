@@ -130,7 +130,8 @@ def parts_of(content: Content) -> dict[str, Content]:
 
 
 def _group(method: str) -> str:
-    return METHODS[method].group if method in METHODS else COMPARISON
+    group = METHODS[method].group if method in METHODS else COMPARISON
+    return group if group.startswith(ABLATION) else COMPARISON
 
 
 def _part(content: Content, group: str) -> Content:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import lzma
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Final, Literal
@@ -68,6 +68,7 @@ class Split:
     train_without: str | None = None  # a list whose images are taken out of the train part
     val_from: Literal["val", "train"] = "val"  # the official part that the val images lie in
     years: tuple[str, ...] = ()  # editions of the data set, the default first
+    own_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)  # ids by part, if not shipped
 
     def __post_init__(self) -> None:
         values = [*self.ids, *(v for v in (self.background_id, self.ignore_id) if v is not None)]
@@ -93,6 +94,8 @@ class Split:
 
     def listed(self, part: str) -> tuple[str, ...] | None:
         """The image ids of "train" or "val" in order; None where no list ships and the data set itself has it."""
+        if self.own_lists:
+            return self.own_lists.get(part)
         name = {"train": self.train_list, "val": self.val_list}.get(part)
         if name is None:
             return None
@@ -183,8 +186,20 @@ def _definitions() -> dict[str, dict[str, Any]]:
 BENCHMARKS: Final[tuple[str, ...]] = tuple(_definitions())
 
 
+OWN: Final[dict[str, Split]] = {}  # what people brought, by name
+
+
+def register(split: Split) -> None:
+    """Make a person's own split known to `load_split`; raises UserError where a shipped one has its name."""
+    if split.name in BENCHMARKS:
+        raise UserError(f"{split.name!r} is a benchmark of this harness; call your own something else")
+    OWN[split.name] = split
+
+
 def load_split(benchmark: str) -> Split:
     """The split of a benchmark. Raises UserError for an unknown name, DataError for a changed or inconsistent file."""
+    if benchmark in OWN:
+        return OWN[benchmark]
     definition = _definitions().get(benchmark)
     if definition is None:
         raise UserError(f"unknown benchmark {benchmark!r}; there are: {', '.join(_definitions())}")

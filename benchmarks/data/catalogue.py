@@ -51,6 +51,7 @@ SOURCES: Final = {  # what has to be put below a data root
     "cocostuff": coco.STUFF_SOURCE,
     "context": context.SOURCE,
 }
+_ROOTLESS: Final[set[str]] = set()  # data sets that say themselves where they lie
 MASK_RULES: Final = {
     "shapes": ShapesReader.mask_rule,
     "voc2012": voc.MASK_RULE,
@@ -58,6 +59,12 @@ MASK_RULES: Final = {
     "cocostuff": coco.STUFF_RULE,
     "context": context.MASK_RULE,
 }
+
+
+def register(dataset: str, opener: Opener, mask_rule: str) -> None:
+    """Make the reader of a person's own data set known; it needs no data root."""
+    _OPENERS[dataset], MASK_RULES[dataset] = opener, mask_rule
+    _ROOTLESS.add(dataset)
 
 
 def expected_images(split: Split, part: str, year: str = "") -> int:
@@ -86,8 +93,8 @@ def open_reader(
         return ShapesReader(split, part)
     if split.dataset not in _OPENERS:
         raise DataError(f"{split.name}: no reader for {split.dataset}; there are: shapes, {', '.join(_OPENERS)}")
-    roots = data_roots(data_root)
-    if not roots:
+    roots = () if split.dataset in _ROOTLESS else data_roots(data_root)
+    if not roots and split.dataset not in _ROOTLESS:
         raise DataError(
             f"{split.name} needs the data set {split.dataset} and no data root was given: "
             f"use --data-root DIR or set {VARIABLE}; below it belongs {SOURCES[split.dataset]}"

@@ -58,6 +58,15 @@ class FolderReader(Reader):
         self.part, self.legal_ids, self.mask_rule, self.year = part, legal_ids, mask_rule, year
         self.ids, self.partial = present, len(present) < part.count
 
+    @property
+    def file_ids(self) -> frozenset[int]:
+        """Every value that a mask's file may hold."""
+        return self.legal_ids
+
+    def counted(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Pixels `(256,)` of each value in files as pixels of each of the split's ids."""
+        return pixels
+
     def image_path(self, index: int) -> Path:
         """Where the image `ids[index]` lies."""
         return self.part.images[self.ids[index]]

@@ -100,15 +100,16 @@ def verify_part(
     reader.prepare(watch, jobs=jobs)
     report = Report(part, reader.part.count, len(reader), missing=list(reader.part.missing()))
     looks = mapped(
-        partial(look, legal=split.legal_ids, colours=tuple(voc.palette()) if split.dataset == "voc2012" else None),
+        partial(look, legal=reader.file_ids, colours=tuple(voc.palette()) if split.dataset == "voc2012" else None),
         list(_files(split, part, reader)),
         jobs=jobs,
     )
     for done, found in enumerate(looks, 1):
         report.problems += found.problems
         if found.pixels is not None:
-            report.pixels += found.pixels
-            report.images += found.pixels > 0
+            pixels = reader.counted(found.pixels)
+            report.pixels += pixels
+            report.images += pixels > 0
         watch(done, len(reader))
     if not reader.partial:
         report.problems += _against_records(split, part, report)

@@ -22,3 +22,8 @@ def check_year(names: Sequence[str], year: str) -> None:
     """Raises UserError where an edition is asked for and no benchmark has several."""
     if year and not any(benchmark(name).split.years for name in names):
         raise UserError(f"--year {year}: {', '.join(dict.fromkeys(names))} have one edition only; leave --year out")
+
+
+def is_test(bench: Benchmark, part: str) -> bool:
+    """Are results reported on this part? Nothing may be chosen on it unsaid."""
+    return part == "val" and not bench.split.tuning

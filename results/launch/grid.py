@@ -12,11 +12,13 @@ from benchmarks.catalogue import BUILTIN, Data, benchmark
 from benchmarks.data.catalogue import data_roots
 from benchmarks.spec import ClipId
 from results.files import sha256_of
+from results.launch.brought import everything, keep
 from results.launch.follow import counted, print_states, watched
 from results.launch.job import Device, Job
 from results.launch.plan import Request, Run, Status, methods_named, plan
 from results.launch.resources import Resources
 from results.launch.submission import statuses
+from results.launch.sweep import settings_of
 from results.provenance import threads as cores
 from splits.errors import UserError
 
@@ -27,6 +29,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
     request, clip_file = request_of(options)
     runs = plan(request)
+    keep(options.runs)
     _warn(request)
     _check_cluster(options)
     if options.cluster == "slurm":
@@ -113,6 +116,7 @@ def _jobs(
             workers=options.workers,
             device=device,
             clip_file=clip_file,
+            brought=everything(),
             weights_file=options.weights.resolve() if options.weights else None,
         )
         for run, seen in rows
@@ -133,7 +137,7 @@ def _check_cluster(options: argparse.Namespace) -> None:
 
 def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
     """The request of a command line, and the CLIP's file where one was given."""
-    clip, clip_file = _clip(options.clip)
+    clip, clip_file = clip_asked(options.clip)
     known = bool(data_roots(options.data_root))
     scoring = (
         "kind",
@@ -159,21 +163,25 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         templates=options.templates,
         overrides=tuple(options.set),
         names=options.class_names,
-        training=_given(options, training),
-        inference=_given(options, scoring),
+        training=given(options, training),
+        inference=given(options, scoring),
         limit=options.limit,
         ranks=options.ranks,
         weights=_weights(options),
+        sweep=settings_of(options),
+        tune_on_test=options.tune_on_test,
         data=Data(root=options.data_root, subset=options.subset, year=options.year or ""),
     )
     return request, clip_file
 
 
-def _given(options: argparse.Namespace, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+def given(options: argparse.Namespace, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:
+    """The options of these names that were given, with their values."""
     return tuple((name, getattr(options, name)) for name in names if getattr(options, name) is not None)
 
 
-def _clip(text: str | None) -> tuple[ClipId | None, Path | None]:
+def clip_asked(text: str | None) -> tuple[ClipId | None, Path | None]:
+    """What `--clip` names, and the file where it is one; raises UserError for what it cannot be."""
     if text is None:
         return None, None
     model, slash, weights = text.partition("/")
@@ -207,18 +215,26 @@ def _wanted(seen: Status, options: argparse.Namespace) -> bool:
 
 def _device(options: argparse.Namespace) -> tuple[Device, int]:
     """Where runs are made, and how many at once by default."""
-    on_cpu = max(1, cores() // (options.threads * options.ranks))
-    if options.device == "cpu":
-        return "cpu", on_cpu
+    if device_asked(options.device) == "cpu":
+        return "cpu", max(1, cores() // (options.threads * options.ranks))
+    import torch
+
+    if (count := torch.cuda.device_count()) < options.ranks:
+        raise UserError(f"--ranks {options.ranks}: each takes a GPU, and torch sees {count} here; or --device cpu")
+    return "cuda", count // options.ranks
+
+
+def device_asked(asked: Device | None) -> Device:
+    """The device of a command line: a GPU where there is one, unless the CPU is asked for."""
+    if asked == "cpu":
+        return "cpu"
     import torch
 
     if torch.cuda.is_available():
-        if (count := torch.cuda.device_count()) < options.ranks:
-            raise UserError(f"--ranks {options.ranks}: each takes a GPU, and torch sees {count} here; or --device cpu")
-        return "cuda", count // options.ranks
-    if options.device == "cuda":
+        return "cuda"
+    if asked == "cuda":
         raise UserError("--device cuda: torch sees no GPU here; leave --device out to run on the CPU")
-    return "cpu", on_cpu
+    return "cpu"
 
 
 def _execute(jobs: Sequence[Job], options: argparse.Namespace, count: int) -> bool:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from benchmarks.catalogue import Data
 from results.claim import Claim
+from results.launch.brought import Brought
 from results.launch.plan import Run
 from results.store import RunFolder
 
@@ -33,6 +34,7 @@ class Job:
     device: Device = "cpu"
     weights_file: Path | None = None  # weights to score instead of training
     clip_file: Path | None = None  # where the CLIP is a local file
+    brought: Brought = field(default_factory=Brought)  # data sets and methods that are not shipped
     scratch: str = ""  # a folder of the node's own to read the data from, after copying it there
     nodes: int = 1  # of a cluster, over which its ranks are spread
 

@@ -21,17 +21,17 @@ from methods.clip import Clip
 from methods.method import Method
 from results import provenance
 from results.claim import Claim
-from results.confusion import ARRAYS, packed
 from results.files import write_atomically
 from results.launch.bodies import loaded_sha256
 from results.launch.build import vocabulary_of
+from results.launch.contamination import contamination
 from results.launch.job import Job, Teller
 from results.launch.ranks import Others
-from results.launch.scores import result_of
+from results.launch.scores import counts_of, result_of
 from results.launch.training import built, device_name, fabric_of, opened, set_up, trained
 from results.launch.weights import Weights, export, import_weights, restore
 from results.record import Costs, Provenance, RunRecord
-from results.store import CONFUSION, LOG, RECORD, SPEC, RunFolder
+from results.store import CARD, CONFUSION, LOG, RECORD, SPEC, WEIGHTS, RunFolder
 from splits.errors import UserError
 from splits.pairs import read_pairs
 
@@ -74,7 +74,7 @@ class _Maker:
     def _weights(self, method: Method) -> Weights:
         """Trained weights, now or from before, in the method."""
         if self.folder.trained():
-            return restore(self.folder, self.spec, method)
+            return restore(self.folder.path / WEIGHTS, self.folder.path / CARD, self.spec, method)
         if self.job.weights_file is not None:
             return import_weights(self.folder, self.spec, method, self.job.weights_file, self.sources, self._write)
         if not self.job.train:
@@ -144,7 +144,7 @@ class _Maker:
         """The confusion matrices first, the record last."""
         run = self.job.run
         target = self.folder.evaluation(run.evaluation)
-        content = packed({name: getattr(evaluation, name) for name in ARRAYS})
+        content = counts_of(evaluation)
         result = result_of(
             run,
             evaluation,
@@ -153,6 +153,7 @@ class _Maker:
             weights_sha256=weights.sha256,
             clip_sha256=(clip.weights_sha256 or "") if clip else "",
             body_sha256=loaded_sha256(method),
+            contamination=contamination(self.spec, weights.origin, run.evaluation),
         )
         record = RunRecord(
             result=result,

@@ -20,9 +20,15 @@ FORMATS = ("markdown", "latex", "csv", "html")
 def what_to_run(parser: argparse.ArgumentParser) -> None:
     """Methods, benchmarks, folds, seeds, and what makes a run another one."""
     group = parser.add_argument_group("what to run")
-    group.add_argument("--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD")
     group.add_argument(
-        "--benchmarks", nargs="+", metavar="B", help="default: shapes-5i, or pascal-5i where a data root is known"
+        "--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD, training-free"
+    )
+    group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="files with methods of your own")
+    group.add_argument(
+        "--benchmarks",
+        nargs="+",
+        metavar="B",
+        help="names, or the TOML of your own data set; default: shapes-5i, or pascal-5i where a data root is known",
     )
     group.add_argument("--folds", nargs="+", type=natural, metavar="K", help="default: all")
     group.add_argument("--seeds", nargs="+", type=natural, default=[0], metavar="S", help="default: 0")
@@ -59,6 +65,16 @@ def what_to_run(parser: argparse.ArgumentParser) -> None:
         metavar="M.FIELD=VALUE",
         help="a method's or the recipe's setting, e.g. zegclip.prompt_tokens=100 recipe.iterations=600",
     )
+    group.add_argument(
+        "--sweep",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="M.FIELD=A,B,C",
+        help="each combination of these values; scored on what is no test: --part tune, or a -tune benchmark",
+    )
+    group.add_argument("--sweep-file", type=Path, metavar="FILE", help="a grid, or n random settings, in TOML")
+    group.add_argument("--tune-on-test", action="store_true", help="let a sweep see val; every record and row says so")
     group.add_argument(
         "--weights", type=Path, metavar="FILE", help="score these weights of one method instead of training it"
     )

@@ -8,21 +8,20 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from benchmarks.catalogue import benchmark
 from benchmarks.data.reader import Reader
-from benchmarks.evaluate import Best, best_classes
 from benchmarks.labels import apply, evaluation_table
+from benchmarks.predict import predicted
 from methods.method import Method
 from results.bootstrap import counts_of
 from results.confusion import counted
 from results.files import write_atomically
 from results.launch.build import vocabulary_of
+from results.launch.finished import of_plan
 from results.launch.grid import request_of
 from results.launch.plan import Run, plan
-from results.launch.weights import finished_method
 from results.pictures import contact_sheet
 from results.store import CONFUSION
 from splits.errors import UserError
@@ -33,7 +32,7 @@ def print_pictures(options: argparse.Namespace) -> int:
     request, clip_file = request_of(options)
     for (name, fold, seed), group in groupby(sorted(plan(request), key=_place), key=_place):
         runs = list(group)
-        methods = [finished_method(run, options.runs, clip_file) for run in runs]
+        methods = [of_plan(run, options.runs, clip_file).method for run in runs]
         reader = request.data.open(benchmark(name), request.part)
         path = options.out / f"{name}-fold{fold}-seed{seed}.png"
         if options.choose == "first":
@@ -76,7 +75,6 @@ def spread(shares: NDArray[np.float64], count: int) -> list[int]:
     return [order[int(rank)] for rank in ranks]
 
 
-@torch.inference_mode()
 def save_sheet(
     runs: Sequence[Run], methods: Sequence[Method], reader: Reader, images: Sequence[int], path: Path
 ) -> None:
@@ -90,20 +88,10 @@ def save_sheet(
     for index in images:
         sample = reader.read(index)
         truth = apply(table, sample.mask)
-        said = [best_classes(m, sample.image, vocabulary, side.inference, truth.shape) for m in methods]
-        rows.append((sample.id, sample.image, truth, [_winner(seen, unseen) for seen, unseen in said]))
+        said = [predicted(m, sample.image, vocabulary, side.inference, truth.shape) for m in methods]
+        rows.append((sample.id, sample.image, truth, said))
     contact_sheet(rows, [run.train.method for run in runs], vocabulary.names, vocabulary.seen, path)
 
 
 def _place(run: Run) -> tuple[str, int, int]:
     return run.train.benchmark, run.train.fold, run.train.seed
-
-
-def _winner(seen: Best | None, unseen: Best | None) -> NDArray[np.int64]:
-    """The class of every pixel, ties to the lower index."""
-    if seen is None or unseen is None:
-        only = seen or unseen
-        assert only is not None, "a vocabulary has at least one class"
-        return only[1].numpy()
-    first = (seen[0] > unseen[0]) | ((seen[0] == unseen[0]) & (seen[1] < unseen[1]))
-    return torch.where(first, seen[1], unseen[1]).numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,16 @@ from benchmarks.catalogue import (
     train_side,
 )
 from benchmarks.protocol import EvalSide, Inference, Setting
-from benchmarks.recipes import NOTHING, imported, recipe_for
+from benchmarks.recipes import NOTHING, imported
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from benchmarks.values import explain
 from methods.configs.base import MethodConfig
 from methods.registry import METHODS, config_class, entry
 from results.claim import Claims
 from results.launch import bodies
-from results.launch.choices import check_scoring, check_year
+from results.launch.choices import check_scoring, check_year, is_test
+from results.launch.recipes import recipe_of
+from results.launch.sweep import expanded
 from results.provenance import sources_sha256
 from results.record import RunRecord
 from results.store import CorruptRecord, RunFolder, State
@@ -61,6 +63,8 @@ class Request:
     limit: int | None = None
     ranks: int = 1  # processes that train each run together
     weights: str = ""  # sha256 of a file of weights to score instead of training
+    sweep: tuple[tuple[str, ...], ...] = ()  # further overrides, each a setting of its own
+    tune_on_test: bool = False  # a sweep may be scored on the val part; every record says so
     data: Data = field(default_factory=Data)
 
 
@@ -116,7 +120,10 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def plan(request: Request) -> list[Run]:
-    """Every run asked for, in a stable order: benchmark, seed, fold, method."""
+    """Every run asked for, in a stable order: benchmark, seed, fold, method; of a sweep, setting by setting."""
+    if request.sweep:
+        every = (run for one in expanded(request) for run in plan(one))
+        return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
     _check_overrides(request)
     _check_ranks(request)
     check_year(request.benchmarks, request.data.year)
@@ -127,7 +134,7 @@ def plan(request: Request) -> list[Run]:
             tune = f"; to tune on, give --benchmarks {name}-tune" if f"{name}-tune" in BENCHMARKS else ""
             raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
         check_scoring(bench, dict(request.inference))
-        scale = request.scale or _default_scale(bench, request.clip)
+        scale = request.scale or default_scale(bench, request.clip)
         train_data, eval_data = source(bench, "train", request.data), source(bench, request.part, request.data)
         evaluated = _inference(bench.inference_at(scale), request)
         folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
@@ -137,7 +144,14 @@ def plan(request: Request) -> list[Run]:
                 side = train_side(bench, fold, train_data, request.setting, words, names=request.names, choices=choices)
                 scored = eval_side(bench, fold, eval_data, evaluated, words, names=request.names)
                 asked = _evaluation(scored, request)
-                evaluation = EvalSpec(benchmark=name, fold=fold, part=request.part, side=asked, limit=request.limit)
+                evaluation = EvalSpec(
+                    benchmark=name,
+                    fold=fold,
+                    part=request.part,
+                    side=asked,
+                    limit=request.limit,
+                    tuned_on_test=request.tune_on_test and is_test(bench, request.part),
+                )
                 for method in request.methods:
                     config, recipe = _settings(method, name, scale, request)
                     train = TrainSpec(
@@ -202,6 +216,13 @@ def is_stale(record: RunRecord) -> bool:
     return method in METHODS and record.provenance.sources_sha256 != sources_sha256(method)
 
 
+def config_for(method: str, overrides: Sequence[str], values: Mapping[str, Any]) -> MethodConfig:
+    """A method's full config: these values, and what `--set` says of it. Raises UserError for what is not there."""
+    _check_overrides(Request(methods=(method,), benchmarks=(), overrides=tuple(overrides)))
+    said = {field: _plain(text) for owner, field, text in map(_split, overrides) if owner == method}
+    return _validated(method, {**values, **said})
+
+
 def config_of(spec: TrainSpec) -> MethodConfig:
     """The method's full config of a spec."""
     return _validated(spec.method, dict(spec.config))
@@ -209,7 +230,7 @@ def config_of(spec: TrainSpec) -> MethodConfig:
 
 def _settings(method: str, bench: str, scale: str, request: Request) -> tuple[dict[str, Any], Recipe]:
     """Config values that differ from the method's defaults, and the recipe, overrides applied."""
-    recipe, values = recipe_for(method, bench, scale)
+    recipe, values = recipe_of(method, bench, scale)
     known = config_class(method).model_fields
     values = {name: value for name, value in values.items() if name in known}
     values |= entry(method).fixed
@@ -303,7 +324,8 @@ def _clip(method: str, asked: ClipId | None) -> ClipId | None:
     return None if entry(method).needs == "nothing" else asked or builtin_clip()
 
 
-def _default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
+def default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
+    """Photos under the built-in CLIP are run at a size that it can see."""
     builtin = clip is None or clip.pretrained == BUILTIN
     return "trial" if bench.photos and builtin and bench.trial is not None else "native"
 

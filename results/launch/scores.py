@@ -12,16 +12,17 @@ from benchmarks.metrics import fb_iou, iou_per_class, mean, pixel_accuracy, summ
 from benchmarks.protocol import BACKGROUND
 from benchmarks.spec import protocol_of
 from benchmarks.train import Curve
+from results.confusion import ARRAYS, packed
 from results.launch.plan import Run
 from results.record import ClassCounts, LossPoint, Result, Scores
 
 
-def result_of(run: Run, evaluation: Evaluation, *, curve: Curve, **digests: str) -> Result:
+def result_of(run: Run, evaluation: Evaluation, *, curve: Curve, contamination: str = "", **digests: str) -> Result:
     """Metrics at the method's own shift, without, and at the best; counts per class; what identifies the run.
 
     digests: the fields of a Result that end in `_sha256`, of what was stored and what was loaded.
     """
-    side, common = run.evaluation.side, _common(run, evaluation, curve) | digests
+    side, common = run.evaluation.side, _common(run, evaluation, curve) | digests | {"contamination": contamination}
     if side.kind == "episodic-binary":
         return _of_items(run, evaluation, common)
     seen = [name in {*side.seen, BACKGROUND} for name in side.scored]
@@ -47,6 +48,11 @@ def result_of(run: Run, evaluation: Evaluation, *, curve: Curve, **digests: str)
         ),
         **common,
     )
+
+
+def counts_of(evaluation: Evaluation) -> bytes:
+    """What lies beside a record as `confusion.npz`."""
+    return packed({name: getattr(evaluation, name) for name in ARRAYS})
 
 
 def _common(run: Run, evaluation: Evaluation, curve: Curve) -> dict[str, Any]:

@@ -16,9 +16,7 @@ from benchmarks.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
 from results.files import sha256_of
-from results.launch.build import build, clip_of
-from results.launch.plan import Run
-from results.store import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
+from results.store import CARD, SPEC, WEIGHTS, CorruptRecord, RunFolder, read_json
 from splits.errors import UserError
 
 
@@ -29,6 +27,7 @@ class Weights:
     sha256: str
     trained: Trained
     sources: str  # digest of the method's code that trained them
+    origin: TrainSpec | None = None  # of imported weights: the training that their own card tells
 
 
 def export(
@@ -38,6 +37,7 @@ def export(
     trained: Trained,
     sources: str,
     write: Callable[[Path, bytes], None],
+    origin: TrainSpec | None = None,
 ) -> Weights:
     """Write the trained tensors, then their card: a card there means that the weights are whole."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
@@ -45,6 +45,7 @@ def export(
     digest = hashlib.sha256(content).hexdigest()
     card = {
         "spec": spec.digest(),
+        "train": spec.model_dump(mode="json"),
         "weights_sha256": digest,
         "method": spec.method,
         "sources_sha256": sources,
@@ -54,16 +55,16 @@ def export(
         "curve": trained.curve,
         "seconds": trained.seconds,
         "images_per_second": trained.images_per_second,
+        "origin": origin.model_dump(mode="json") if origin else None,
     } | ({"ranks": trained.members} if trained.members else {})
     write(folder.path / WEIGHTS, content)
     write(folder.path / CARD, canonical_json(card).encode())
-    return Weights(digest, trained, sources)
+    return Weights(digest, trained, sources, origin)
 
 
-def restore(folder: RunFolder, spec: TrainSpec, method: Method) -> Weights:
+def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
     """Load finished weights into a method; raises CorruptRecord where they are not what their card says."""
-    path = folder.path / WEIGHTS
-    card, content = read_json(folder.path / CARD), path.read_bytes()
+    card, content = read_json(card_path), path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if not isinstance(card, dict) or card.get("spec") != spec.digest() or card.get("weights_sha256") != digest:
         raise CorruptRecord(f"{path}: is not what its card says; run with --force to train it anew")
@@ -73,7 +74,9 @@ def restore(folder: RunFolder, spec: TrainSpec, method: Method) -> Weights:
         raise CorruptRecord(f"{path}: {error}") from None
     curve = [(step, losses) for step, losses in card["curve"]]
     trained = Trained(curve, card["seconds"], card["images_per_second"], members=tuple(card.get("ranks", ())))
-    return Weights(digest, trained, card["sources_sha256"])
+    told = card.get("origin")
+    origin = TrainSpec.parse(told, source=str(card_path)) if told else None
+    return Weights(digest, trained, card["sources_sha256"], origin)
 
 
 def import_weights(
@@ -91,14 +94,26 @@ def import_weights(
         method.import_weights(file)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from None
-    return export(folder, spec, method, Trained(), sources, write)
+    card = card_of(file)
+    return export(folder, spec, method, Trained(), sources, write, spec_on(card) if card else None)
 
 
-def finished_method(run: Run, root: Path, clip_file: Path | None = None) -> Method:
-    """A run's method with its finished weights, ready to be asked; raises UserError where there are none."""
-    folder = run.folder(root)
-    if not folder.trained():
-        raise UserError(f"{run.name}: no finished weights in {root}; train it first (the same arguments with `run`)")
-    method = build(run.train, clip_of(run.train.clip, clip_file))
-    restore(folder, run.train, method)
-    return method.eval()
+def card_of(file: Path) -> Path | None:
+    """The card beside a file of weights (`model.json` beside `model.safetensors`), if there is one."""
+    card = file.with_suffix(".json")
+    return card if file.suffix == ".safetensors" and card.is_file() else None
+
+
+def spec_on(card: Path) -> TrainSpec:
+    """The training that a card tells; older cards leave it to the `spec.json` beside them.
+
+    Of weights that were imported themselves it is the training they came from, where that is known.
+    """
+    told = read_json(card)
+    if isinstance(told, dict) and told.get("origin"):
+        return TrainSpec.parse(told["origin"], source=str(card))
+    if isinstance(told, dict) and "train" in told:
+        return TrainSpec.parse(told["train"], source=str(card))
+    if (card.parent / SPEC).is_file():
+        return TrainSpec.parse(read_json(card.parent / SPEC), source=str(card.parent / SPEC))
+    raise UserError(f"{card}: does not say how its weights were trained; name the method with --methods")

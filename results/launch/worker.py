@@ -49,6 +49,7 @@ def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], ot
 def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> str:
     from results.launch.make import make_record  # torch comes in here
 
+    job.brought.register()
     if job.force:
         _clear(_made_by(job), claim)
     folder.write_spec(job.run.train, claim)

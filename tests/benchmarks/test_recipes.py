@@ -5,7 +5,7 @@ import pytest
 from benchmarks.recipes import NOTHING, recipe_for
 from methods.registry import METHODS, config_class
 
-TRAINED = [name for name in METHODS if name not in ("constant", "random", "clip")]
+TRAINED = [name for name, e in METHODS.items() if e.trained]
 PLACES = [("pascal-5i", "native"), ("pascal-5i", "trial"), ("voc-15-5", "native"), ("shapes-5i", "native")]
 
 

@@ -62,11 +62,13 @@ DEFAULTS = {
         "side.data.partial": False,
         "side.data.year": "",
         "side.setting": "inductive",
+        "predictions": "",
         "side.training_images": "keep",
         "weights": "",
     },
     "evaluation": {
         "limit": None,
+        "tuned_on_test": False,
         "part": "val",
         "side.absent_class": "skip",
         "side.background": "ignored",
@@ -105,7 +107,7 @@ def test_defaults_are_pinned(example, kind: str) -> None:
     left_out = {name: item for name, item in whole.items() if name not in written}
     assert left_out == {name: item for name, item in DEFAULTS[kind].items() if name != "config"}
     bare = {name: field.default for name, field in TrainSpec.model_fields.items() if not field.is_required()}
-    assert bare == {"config": {}, "clip": None, "limit": None, "weights": ""}
+    assert bare == {"config": {}, "clip": None, "limit": None, "weights": "", "predictions": ""}
 
 
 def test_new_field_at_its_default_keeps_the_key(example) -> None:

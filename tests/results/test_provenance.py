@@ -52,7 +52,9 @@ def test_sources_of_a_method_follow_its_imports(tmp_path: Path, monkeypatch: pyt
     changed = tmp_path / "losses.py"
     changed.write_text(losses.read_text() + "\nEXTRA = 1\n")
     real = provenance._source_of
-    monkeypatch.setattr(provenance, "_source_of", lambda m: changed if m == "methods.losses" else real(m))
+    monkeypatch.setattr(
+        provenance, "_source_of", lambda m, places: changed if m == "methods.losses" else real(m, places)
+    )
     after = {name: provenance.sources_sha256.__wrapped__(name) for name in METHODS}
     assert after["zegclip"] != before["zegclip"]
     assert after["constant"] == before["constant"]

@@ -103,7 +103,7 @@ def test_unknown_method(name: str) -> None:
     """Fails when a typing error is not answered, in one line, with what there is."""
     with pytest.raises(
         UserError,
-        match=r"no method is called .*; there are: constant.* all, ablation:chimera-seg, .*, ablation:zegclip$",
+        match=r"no method is called .*; there are: constant.* all, ablation:chimera-seg, .*, training-free$",
     ):
         methods_named([name])
 
@@ -128,6 +128,9 @@ def test_variants_carry_what_makes_them() -> None:
         if not entry.fixed:
             continue
         run = only(name)
+        assert config_of(run.train).model_dump() | entry.fixed == config_of(run.train).model_dump()
+        if entry.group == "training-free":
+            continue
         # the method whose config at its defaults is the whole
         family = next((m for m in ("zegclip", "chimera-seg") if name.startswith(m)), "clip-to-seg")
         full = config_of(only(family).train)

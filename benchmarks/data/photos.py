@@ -1,0 +1,70 @@
+"""Pictures without masks: a folder of a person's own, one file, or the frames of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageOps
+
+from benchmarks.data.reader import opened
+from splits.errors import DataError
+
+PICTURES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+VIDEOS: Final = (".mp4", ".avi", ".mov", ".mkv", ".webm")
+Photo = tuple[str, NDArray[np.uint8]]  # id, and (H, W, 3) RGB
+
+
+def photos(place: Path, *, limit: int | None = None, every: int = 1) -> Iterator[Photo]:
+    """Ids and pictures, in the order of names or of time; an id is a file's name without its ending.
+
+    limit: at most so many. every: of a video, each `every`-th frame, named `frame-000000` and so on. Raises DataError
+    where there is no picture, where one is broken, or where two would have the same id.
+    """
+    if place.is_file() and place.suffix.lower() in VIDEOS:
+        yield from _frames(place, limit, every)
+        return
+    for id_, path in list(picture_files(place).items())[:limit]:
+        picture = ImageOps.exif_transpose(opened(path, "image"))  # as a camera was held
+        yield id_, np.array(picture.convert("RGB"))
+
+
+def picture_files(place: Path) -> dict[str, Path]:
+    """Id to file, sorted by name. Raises DataError as `photos`."""
+    if not place.exists():
+        raise DataError(f"{place}: there is no such file or folder of pictures")
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    found: dict[str, Path] = {}
+    for path in files:
+        if path.suffix.lower() not in PICTURES or not path.is_file():
+            continue
+        if path.stem in found:
+            raise DataError(f"{path} and {found[path.stem]} would both be called {path.stem}; rename one of the two")
+        found[path.stem] = path
+    if not found:
+        kinds = ", ".join((*PICTURES, *(VIDEOS if place.is_file() else ())))
+        raise DataError(f"{place}: no picture in it; expected files ending in {kinds}")
+    return found
+
+
+def _frames(path: Path, limit: int | None, every: int) -> Iterator[Photo]:
+    import cv2  # only videos need it
+
+    video = cv2.VideoCapture(str(path))
+    try:
+        number = given = 0
+        while limit is None or given < limit:
+            there, frame = video.read()  # (H, W, 3) BGR
+            if not there:
+                break
+            if number % every == 0:
+                yield f"frame-{number:06d}", np.ascontiguousarray(frame[:, :, ::-1])
+                given += 1
+            number += 1
+        if number == 0:
+            raise DataError(f"video {path} cannot be decoded; is it whole, and of a kind that OpenCV reads?")
+    finally:
+        video.release()

@@ -1,0 +1,110 @@
+"""Methods that people bring: from a file of theirs, or from an installed package. No torch until such a file asks.
+
+A file holds a `METHODS` dict as `methods.registry` does, its builders and configs named with `f"{__name__}:..."`. A
+package names such a dict by an entry point of the group `zss_harness.methods`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from methods.registry import METHODS, Entry
+from splits.errors import UserError
+
+GROUP: Final = "zss_harness.methods"
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+@dataclass(frozen=True)
+class MethodFile:
+    """A file of methods by its content: it travels with the jobs that need it, whatever becomes of the file."""
+
+    path: str  # where it lay, for messages and tracebacks
+    source: str
+
+    @property
+    def module(self) -> str:
+        """The name it is imported by."""
+        return "brought_" + re.sub(r"\W", "_", Path(self.path).stem)
+
+
+LOADED: Final[dict[str, MethodFile]] = {}  # by module
+
+
+def read_file(path: Path) -> MethodFile:
+    """Raises UserError where it cannot be read."""
+    try:
+        return MethodFile(str(path.resolve()), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--method-file {path}: cannot be read ({error})") from None
+
+
+def load(file: MethodFile) -> tuple[str, ...]:
+    """Put a file's methods into the registry and return their names; once for each file.
+
+    Raises UserError, one line with the place, where the file cannot be run or its methods are none.
+    """
+    known = LOADED.get(file.module)
+    if known is not None and known.source != file.source:
+        raise UserError(f"{file.path} and {known.path} have one name; call one of the two something else")
+    if known is None:
+        content = _run(file)
+        _register(getattr(content, "METHODS", None), file.path, source=file.source)
+        LOADED[file.module] = file
+    return tuple(getattr(sys.modules[file.module], "METHODS"))  # noqa: B009
+
+
+def load_installed() -> None:
+    """Put the methods of installed packages into the registry; raises UserError naming a package that cannot be."""
+    for point in entry_points(group=GROUP):
+        where = f"the installed package's entry point {point.name} = {point.value}"
+        try:
+            told = point.load()
+        except Exception as error:
+            raise UserError(f"{where} cannot be loaded: {_in_a_line(error)}") from None
+        if not isinstance(told, Mapping) or not told.keys() <= METHODS.keys():
+            _register(told, where)
+
+
+def _run(file: MethodFile) -> ModuleType:
+    module = ModuleType(file.module)
+    module.__file__ = file.path
+    sys.modules[file.module] = module  # pickle and the registry find its classes by this name
+    try:
+        exec(compile(file.source, file.path, "exec"), module.__dict__)
+    except Exception as error:
+        del sys.modules[file.module]
+        raise UserError(f"{file.path}: {_in_a_line(error)}{_place(error, file.path)}") from None
+    return module
+
+
+def _register(told: Any, where: str, source: str = "") -> None:
+    if not isinstance(told, Mapping) or not told or not all(isinstance(e, Entry) for e in told.values()):
+        raise UserError(f"{where}: expected a dict METHODS of names and methods.registry.Entry values")
+    for name, entry in told.items():
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise UserError(f"{where}: method {name!r}: expected letters, digits and . _ + - (it names a folder)")
+        if name in METHODS:
+            raise UserError(f"{where}: {name!r} is a method already; call yours something else")
+        METHODS[name] = replace(entry, own=True, source=source)
+
+
+def _in_a_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _place(error: BaseException, path: str) -> str:
+    """The last line of the file that the error went through."""
+    line, trace = getattr(error, "lineno", None), error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f" (line {line})" if line else ""

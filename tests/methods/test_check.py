@@ -1,0 +1,179 @@
+"""`check` lets sound methods through and names what is wrong with each of many broken ones."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+from methods.check import CHECKS, Failed, check
+from methods.method import Vocabulary
+from splits.errors import UserError
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "adapter.py"
+
+
+def _example():
+    spec = importlib.util.spec_from_file_location("example_adapter", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+EXAMPLE_MODULE = _example()
+CONFIG = EXAMPLE_MODULE.AdapterConfig()
+
+
+class Adapter(EXAMPLE_MODULE.Adapter):
+    """The example, to be broken."""
+
+
+class WrongShape(Adapter):
+    def scores(self, images, vocabulary):
+        return super().scores(images, vocabulary)[:, :2]
+
+
+class NotPointwise(Adapter):
+    def activate(self, scores, seen):
+        return scores.softmax(dim=1)
+
+
+class ByPlace(Adapter):
+    def scores(self, images, vocabulary):
+        return super().scores(images, vocabulary) + torch.arange(len(vocabulary))[:, None, None]
+
+
+class ByOthers(Adapter):
+    def scores(self, images, vocabulary):
+        return super().scores(images, vocabulary).log_softmax(dim=1)
+
+
+class ByBatch(Adapter):
+    def scores(self, images, vocabulary):
+        scores = super().scores(images, vocabulary)
+        return scores - scores.mean(dim=0, keepdim=True)
+
+
+class NanWithoutLabels(Adapter):
+    def losses(self, images, labels, *, progress):
+        losses = super().losses(images, labels, progress=progress)
+        return {"ce": losses["ce"] / (labels < 253).sum()}
+
+
+class ForgottenParameter(Adapter):
+    def parameter_groups(self):
+        return []
+
+
+class ReadsPadding(Adapter):
+    def losses(self, images, labels, *, progress):
+        losses = super().losses(images, labels, progress=progress)
+        return {"ce": losses["ce"] * images.pixels.float().mean()}
+
+
+class Remembers(Adapter):
+    """Keeps what it was last asked about."""
+
+    def scores(self, images, vocabulary):
+        self.asked = len(vocabulary)
+        return super().scores(images, vocabulary)
+
+    def losses(self, images, labels, *, progress):
+        asked = getattr(self, "asked", 3)
+        return {"ce": super().losses(images, labels, progress=progress)["ce"] * asked}
+
+
+class KnowsNames(Adapter):
+    def losses(self, images, labels, *, progress):
+        self.hints = {"zebra": 0.5}
+        return super().losses(images, labels, progress=progress)
+
+
+class CountsInAttribute(Adapter):
+    """What training needs is in no parameter or buffer, so a checkpoint loses it."""
+
+    steps = 0
+
+    def losses(self, images, labels, *, progress):
+        self.steps += 1
+        return {"ce": super().losses(images, labels, progress=progress)["ce"] * self.steps}
+
+
+class Unseeded(Adapter):
+    def __init__(self, **given):
+        super().__init__(**given)
+        with torch.random.fork_rng():
+            torch.seed()
+            torch.nn.init.normal_(self.adapter.weight)
+
+
+class ScaleLearntOutside(Adapter):
+    def losses(self, images, labels, *, progress):
+        self.scale = self.scale * 1.5
+        return super().losses(images, labels, progress=progress)
+
+
+@pytest.fixture(scope="module")
+def tower(small_clip):
+    return small_clip
+
+
+def test_the_example_is_sound(tower):
+    """Fails when README's example breaks what the harness takes for granted, or is longer than 60 lines."""
+    assert check(Adapter, clip=tower, config=CONFIG) == tuple(CHECKS)
+    assert len(EXAMPLE.read_text().splitlines()) <= 60
+
+
+@pytest.mark.parametrize(("name", "config"), [("clip", {}), ("random", {}), ("constant", {})])
+def test_methods_of_the_harness_are_sound(tower, name, config):
+    """Fails when a sound method is refused."""
+    assert check(name, clip=tower, config=config) == tuple(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (WrongShape, "shapes: scores of 2 pictures"),
+        (NotPointwise, "shapes: activate is not pointwise"),
+        (ByPlace, "vocabulary: scores depend on the order"),
+        (ByOthers, "vocabulary: scores of a class depend on the other classes"),
+        (ByBatch, "batches: scores of a picture depend"),
+        (NanWithoutLabels, "losses: loss ce of unlabelled pixels"),
+        (ForgottenParameter, "losses: parameter_groups holds 0"),
+        (ReadsPadding, "padding: losses depend"),
+        (Remembers, "leakage: asking `scores` about unseen classes"),
+        (KnowsNames, "leakage: after training the method holds the unseen names zebra"),
+        (CountsInAttribute, "resume: training that stopped"),
+        (Unseeded, "weights: two builds with one seed differ"),
+        (ScaleLearntOutside, "weights: weights stored and loaded"),
+    ],
+)
+def test_what_is_broken_is_named(tower, broken, reason):
+    """Fails when a method that would give meaningless numbers passes, or the wrong thing is said of it."""
+    with pytest.raises(Failed) as caught:
+        check(broken, clip=tower, config=CONFIG)
+    assert reason in str(caught.value)
+
+
+def test_methods_that_depend_on_the_others_may_say_so(tower):
+    """Fails when `vocabulary_chunkable = False` is not honoured."""
+    honest = type("Honest", (ByOthers,), {"vocabulary_chunkable": False})
+    assert check(honest, clip=tower, config=CONFIG)
+
+
+def test_training_free_builders_and_unknown_names(tower):
+    """Fails when a method that trains nothing is refused for it, or an unknown name ends in a stack trace."""
+
+    def build(*, clip, vocabulary, config):
+        assert isinstance(vocabulary, Vocabulary)
+        method = Adapter(clip=clip, vocabulary=vocabulary, config=config).requires_grad_(False)
+        method.losses = lambda images, labels, *, progress: {}
+        return method
+
+    with pytest.raises(Failed, match="no loss has a gradient"):
+        check(build, clip=tower, config=CONFIG)
+    assert check(build, clip=tower, config=CONFIG, trained=False)
+    with pytest.raises(UserError, match="no method is called"):
+        check("nothing")
