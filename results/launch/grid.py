@@ -204,6 +204,11 @@ def _wanted(seen: Status, options: argparse.Namespace) -> bool:
     return {"failed": options.retry, "stale": options.stale}.get(seen.state, True)
 
 
+def chosen_device(options: argparse.Namespace) -> Device:
+    """Where runs are made; raises UserError for a GPU that is not there."""
+    return _device(options)[0]
+
+
 def _device(options: argparse.Namespace) -> tuple[Device, int]:
     """Where runs are made, and how many at once by default."""
     if options.device == "cpu":

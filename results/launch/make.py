@@ -56,7 +56,7 @@ class _Maker:
         self.sources = provenance.sources_sha256(self.spec.method)
         self.started = _now()
         self.teller = Teller(folder, claim, self.recipe.iterations)
-        self.log = _Log(folder.path / LOG)
+        self.log = _Log(folder.path / LOG, claim)
 
     def make(self) -> bool:
         """Everything, in order."""
@@ -248,8 +248,8 @@ class _Maker:
 class _Log:
     """`log.jsonl`: each point of the loss curve as it came, for people and plots; the record has its own copy."""
 
-    def __init__(self, path: Path):
-        self._path, self._written = path, -1
+    def __init__(self, path: Path, claim: Claim):
+        self._path, self._claim, self._written = path, claim, -1
 
     def update(self, progress: Progress) -> None:
         if not progress.curve or progress.curve[-1][0] <= self._written:
@@ -260,6 +260,7 @@ class _Log:
             "losses": losses,
             "images_per_second": progress.images_per_second,
         }
+        self._claim.check()
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(canonical_json(line) + "\n")
 
