@@ -20,7 +20,6 @@ from pathlib import Path
 
 from results.files import write_atomically
 from results.provenance import git_state
-from tests.torture.trials import Row
 
 SCRIPTS = ("kill", "concurrent", "disk", "signals", "memory", "fuzz")
 STORED = Path(__file__).resolve().parents[2] / "results" / "reliability" / "trials.json"
@@ -62,12 +61,13 @@ def main() -> int:
     stored = json.loads(STORED.read_text())["trials"] if STORED.exists() and not options.short else {}
     failed = False
     for name in options.scripts or SCRIPTS:
-        rows: list[Row] = import_module(f"tests.torture.{name}").main(options.short)
-        stored[name] = [{**asdict(row), "seconds": round(row.seconds)} for row in rows]
-        failed |= any(row.survived < row.trials or not row.trials for row in rows)
-        if not options.short:
-            content = {"machine": machine(), "trials": {n: stored[n] for n in SCRIPTS if n in stored}}
-            write_atomically(STORED, (json.dumps(content, indent=1) + "\n").encode())
+        stored[name] = []
+        for row in import_module(f"tests.torture.{name}").main(options.short):
+            stored[name].append({**asdict(row), "seconds": round(row.seconds)})
+            failed |= row.survived < row.trials or not row.trials
+            if not options.short:
+                content = {"machine": machine(), "trials": {n: stored[n] for n in SCRIPTS if n in stored}}
+                write_atomically(STORED, (json.dumps(content, indent=1) + "\n").encode())
     print("\n" + table(stored))
     return 1 if failed else 0
 

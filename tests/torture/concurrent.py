@@ -1,7 +1,7 @@
 """Several owners of one folder: two harnesses at once, owners that die or sleep, clocks that differ, no `fcntl`.
 
-    python -m tests.torture.concurrent            20 trials of 16 runs, 20 paused owners, 10 dead ones
-    python -m tests.torture.concurrent --short
+python -m tests.torture.concurrent            20 trials of 16 runs, 20 paused owners, 10 dead ones
+python -m tests.torture.concurrent --short
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from results import claim as claims
@@ -139,7 +140,9 @@ def paused_owners(folder: Path, count: int) -> Row:
             before = _everything(root)
             os.kill(pid, signal.SIGCONT)
             woken = ended(pid)
-            problem = "" if (code, woken) == (0, 4) else f"follower {code}, woken owner {woken}: {log.read_text()[-300:]}"
+            problem = (
+                "" if (code, woken) == (0, 4) else f"follower {code}, woken owner {woken}: {log.read_text()[-300:]}"
+            )
             problem = problem or differences(before, _everything(root)) or differences(whole.files, essence(root))
             row.add(problem or readable(root))
     return row
@@ -177,15 +180,18 @@ def dead_owners(folder: Path, count: int) -> Row:
     return row
 
 
-def main(short: bool) -> list[Row]:
+def main(short: bool) -> Iterator[Row]:
     """All of it."""
     warm()
     with tempfile.TemporaryDirectory(prefix="zss-concurrent-") as name:
         folder = Path(name)
         if short:
-            return [two_harnesses(folder, 1, seeds=1), paused_owners(folder, 1)]
-        return [two_harnesses(folder, 20), paused_owners(folder, 20), dead_owners(folder, 10)]
+            yield two_harnesses(folder, 1, seeds=1)
+            return
+        yield two_harnesses(folder, 20)
+        yield paused_owners(folder, 20)
+        yield dead_owners(folder, 10)
 
 
 if __name__ == "__main__":
-    sys.exit(any(row.failures for row in main("--short" in sys.argv)))
+    sys.exit(any([row.failures for row in main("--short" in sys.argv)]))

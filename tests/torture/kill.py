@@ -1,7 +1,7 @@
 """kill -9 at random moments and at every write, then the same again: the records must be those of no kill at all.
 
-    python -m tests.torture.kill            100 trials at random moments, every write of three methods, 12 grids
-    python -m tests.torture.kill --short
+python -m tests.torture.kill            100 trials at random moments, every write of three methods, 12 grids
+python -m tests.torture.kill --short
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from tests.torture.forks import fork_executor
@@ -169,10 +170,8 @@ def kill_tree(pid: int, whom: str) -> None:
     children = [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     chosen = {"harness": [pid], "job": children[:1] or [pid], "all": [pid, *children]}[whom]
     for victim in chosen:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
 
 def grids(folder: Path, count: int) -> Row:
@@ -190,10 +189,8 @@ def grids(folder: Path, count: int) -> Row:
             trial += 1
             pid = in_fork(command(root), log)
             time.sleep(moment)
-            try:
+            with suppress(FileNotFoundError):
                 kill_tree(pid, whom)
-            except FileNotFoundError:
-                pass
             first = ended(pid)
             if first == 0:
                 continue  # nothing was hit
@@ -204,19 +201,18 @@ def grids(folder: Path, count: int) -> Row:
     return row
 
 
-def main(short: bool) -> list[Row]:
+def main(short: bool) -> Iterator[Row]:
     """All of it."""
     warm()
     with tempfile.TemporaryDirectory(prefix="zss-kill-") as name:
         folder = Path(name)
         if short:
-            return [at_random_moments(folder, 3, ("constant", "zegclip")), at_every_write(folder, ("zegclip",), 12)]
-        return [
-            at_random_moments(folder, 100),
-            at_every_write(folder, METHODS),
-            grids(folder, 12),
-        ]
+            yield at_random_moments(folder, 3, ("constant", "zegclip"))
+            return
+        yield at_random_moments(folder, 100)
+        yield at_every_write(folder, METHODS)
+        yield grids(folder, 12)
 
 
 if __name__ == "__main__":
-    sys.exit(any(row.failures for row in main("--short" in sys.argv)))
+    sys.exit(any([row.failures for row in main("--short" in sys.argv)]))
