@@ -8,8 +8,8 @@
     python harness.py eval | status | collect | cancel | prefetch | tables | compare | report | export | picture |
                       check-determinism | list | data --help
 
-Only run, eval, picture, prefetch and check-determinism load torch. Exit codes: 0 all done, 1 some runs failed or a gate was not passed,
-2 bad arguments.
+Only run, eval, picture, prefetch and check-determinism load torch. Exit codes: 0 all done, 1 some runs failed, a gate
+was not passed or a check found something, 2 bad arguments.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.registry import METHODS
 from results.aggregate import VARIANT, By, Conflict
+from results.floor import warnings_of
 from results.record import RunRecord
 from results.table import UNDEFINED
 from splits.loader import Split
@@ -93,6 +94,7 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
         yield _ignored(runs)
         yield from _made_with(frame)
     yield from _marks(runs, frame)
+    yield from warnings_of(content.records)
     yield from _incomplete(content, frame, by)
     yield from (f"Conflict: {conflict.words()}." for conflict in content.conflicts)
     yield from _missing(content)

@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict  # pydantic wants this one before Python 3.12
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from benchmarks.data.cache import cache_folder, only_one
 from benchmarks.data.parallel import mapped
@@ -131,7 +131,7 @@ def prepared(source: Path) -> Prepared:
     return Prepared(source, folder, tuple(Picture(*row) for row in pictures))
 
 
-def draw(annotations: Sequence[dict[str, Any]], height: int, width: int) -> NDArray[np.uint8]:
+def draw(annotations: Sequence[Annotation], height: int, width: int) -> NDArray[np.uint8]:
     """`(height, width)` index mask of one image: 0 background, 1..80 the classes in COCO's order, by RULE.
 
     Raises DataError for a category that is none of the 80, or a segmentation that cannot be decoded.
@@ -215,11 +215,11 @@ def _write_index(index: Path, data: File) -> None:
     os.replace(temporary, index)
 
 
-Task = tuple[Picture, list[dict[str, Any]]]
+Task = tuple[Picture, list[Annotation]]
 
 
 def _tasks(made: Prepared) -> list[Task]:
-    of_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    of_image: dict[str, list[Annotation]] = defaultdict(list)
     for annotation in _read(made.source)["annotations"]:
         of_image[ID.format(annotation["image_id"])].append(annotation)
     return [(picture, of_image[picture.id]) for picture in made.pictures]

@@ -17,7 +17,6 @@ from PIL import Image
 from splits.errors import DataError
 from splits.loader import ids_sha256
 
-
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")  # not all of Pillow's: it hands some to other programs
 
 

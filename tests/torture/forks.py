@@ -55,7 +55,7 @@ class Forks:
     def submit(self, work: Callable[..., Any], *arguments: Any) -> _Handle:
         self.count += 1
         log = self.folder / f"fork-{os.getpid()}-{self.count}.txt"
-        return _Handle(forked(lambda: 0 if work(*arguments) else 0, log), log)
+        return _Handle(forked(lambda: work(*arguments), log), log)
 
 
 @contextmanager
