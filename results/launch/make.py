@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from results.claim import Claim
 from results.files import write_atomically
 from results.launch.build import build, clip_of, train_set, vocabulary_of
 from results.launch.job import Job, Teller
+from results.launch.nondeterminism import named
 from results.launch.scores import result_of
 from results.launch.weights import Weights, export, import_weights, restore
 from results.record import Costs, Provenance, RunRecord
@@ -43,13 +44,17 @@ from splits.pairs import read_pairs
 
 def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]) -> bool:
     """Train (unless that is done) and score; False where the run was asked to stop, its checkpoint on disk."""
-    return _Maker(job, folder, claim, stop).make()
+    with named() as nondeterministic:
+        return _Maker(job, folder, claim, stop, nondeterministic).make()
 
 
 class _Maker:
     """One job at work."""
 
-    def __init__(self, job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool]):
+    def __init__(
+        self, job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], nondeterministic: Collection[str]
+    ):
+        self.nondeterministic = nondeterministic  # grows while it works
         self.job, self.folder, self.claim, self.stop = job, folder, claim, stop
         self.spec = job.run.train
         self.recipe = self.spec.recipe.shortened(self.spec.limit)
@@ -234,6 +239,7 @@ class _Maker:
             device=torch.cuda.get_device_name(self.fabric.device) if on_gpu else "cpu",
             threads=self.job.threads,
             deterministic=not on_gpu,
+            nondeterministic=tuple(sorted(self.nondeterministic)),
             started=self.started,
             ended=_now(),
             attempts=self.claim.number,
