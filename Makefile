@@ -1,14 +1,16 @@
 # make run: install, run every method on the built-in benchmark, print the table. make test: install, check everything.
+# make torture: faults and broken input, for hours.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean
+.PHONY: help run test torture lint clean
 
 help:
 	@echo "make run    install into $(VENV), run all methods on shapes-5i, print the table"
 	@echo "make test   install into $(VENV), run linter, type checker and tests"
+	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; takes hours"
 	@echo "make clean  delete $(VENV) and caches (stored runs stay)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -27,6 +29,9 @@ lint: $(STAMP)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
+
+torture: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -5,11 +5,12 @@
     python harness.py run --methods zegclip --cluster slurm --gpus 1 --time 24:00:00    as a batch; then status, collect
     python harness.py data verify pascal-5i --data-root DIR
     python harness.py predict --run KEY --images DIR --classes "a,b,c" --out DIR
+    python harness.py results verify                     recompute the numbers of every stored record
     python harness.py eval | status | collect | cancel | prefetch | tables | compare | report | export | picture |
-                      list | data --help
+                      check-determinism | list | data --help
 
-Only run, eval, picture and prefetch load torch. Exit codes: 0 all done, 1 some runs failed or a gate was not passed,
-2 bad arguments.
+Only run, eval, picture, prefetch and check-determinism load torch. Exit codes: 0 all done, 1 some runs failed, a gate
+was not passed or a check found something, 2 bad arguments.
 """
 
 from __future__ import annotations
@@ -20,12 +21,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from results.files import disk_words
 from results.launch import options as add
 from results.launch import own
 from splits.errors import UserError
 
-LOOKING = ("tables", "compare", "report", "export", "picture", "list", "data")
-COMMANDS = ("run", "eval", "status", "collect", "cancel", "prefetch", *LOOKING, *own.COMMANDS)
+LOOKING = ("tables", "compare", "report", "export", "picture", "results", "list", "data")
+COMMANDS = (
+    *("run", "eval", "status", "collect", "cancel", "prefetch", "check-determinism"),
+    *LOOKING,
+    *own.COMMANDS,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,6 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away (| head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if not (words := disk_words(error)):
+            raise
+        print(f"error: {words}", file=sys.stderr)
+        return 2
 
 
 def run(options: argparse.Namespace) -> int:
@@ -129,6 +140,20 @@ def picture(options: argparse.Namespace) -> int:
     return print_pictures(options)
 
 
+def verify_results(options: argparse.Namespace) -> int:
+    """Look at every stored record; recompute its numbers."""
+    from results.verify import main
+
+    return main(options)
+
+
+def check_determinism(options: argparse.Namespace) -> int:
+    """Run methods several ways and compare bit for bit."""
+    from results.launch.determinism import main
+
+    return main(options)
+
+
 def list_things(options: argparse.Namespace) -> int:
     """Print the methods or the benchmarks there are."""
     from results.launch.listing import list_benchmarks, list_methods
@@ -203,6 +228,15 @@ def _parser() -> argparse.ArgumentParser:
         "--pseudo-masks", action="store_true", help="instead: what a method's mining makes of training images"
     )
     drawn.set_defaults(command=picture)
+    stored = commands.add_parser("results", help="look after stored records")
+    looked = stored.add_subparsers(required=True, metavar="verify").add_parser(
+        "verify", help="recompute every record's numbers; a line for each problem; exit code 1 if there is one"
+    )
+    looked.add_argument("--from", dest="roots", nargs="+", type=Path, default=[add.RUNS], metavar="DIR")
+    looked.set_defaults(command=verify_results)
+    repeated = commands.add_parser("check-determinism", help="train and score several ways, compare bit for bit")
+    add.what_to_repeat(repeated)
+    repeated.set_defaults(command=check_determinism)
     listed = commands.add_parser("list", help="the methods and benchmarks there are")
     listed.add_argument("what", nargs="?", choices=["methods", "benchmarks"])
     listed.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")

@@ -45,10 +45,10 @@ class Checkpoints:
         buffer = io.BytesIO()
         torch.save({"schema": SCHEMA, "spec": self.spec_digest, "sources": self.sources, "step": step, **state}, buffer)
         payload = buffer.getvalue()
+        before = self._steps()  # what comes after the write is of whoever took the folder over: not ours to delete
         self.write(self._path(step), hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
-        steps = self._steps()
-        kept = [number for number in steps if number <= step][-KEPT:]
-        for other in set(steps) - set(kept):
+        kept = sorted({step, *(number for number in before if number <= step)})[-KEPT:]
+        for other in set(before) - set(kept):
             self._path(other).unlink(missing_ok=True)
 
     def latest(self) -> tuple[dict[str, Any] | None, list[str]]:

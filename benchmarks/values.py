@@ -75,10 +75,10 @@ class Value(BaseModel):
             raise UserError(f"{source}: not a valid {cls.__name__}: {explain(error)}") from None
 
 
-def explain(error: ValidationError) -> str:
-    """A validation error in one line: `field: what is wrong (got value)`."""
+def explain(error: ValidationError, shown: int | None = None) -> str:
+    """A validation error in one line: `field: what is wrong (got value)`, of all fields or the first few."""
     parts = []
-    for item in error.errors():
+    for item in error.errors()[:shown]:
         where = ".".join(str(part) for part in item["loc"]) or "value"
         got = repr(item.get("input"))
         parts.append(f"{where}: {item['msg']} (got {got if len(got) <= 80 else got[:77] + '...'})")

@@ -24,6 +24,7 @@ from results.files import write_atomically
 
 BEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 60.0
+CLAIMS = "claims"  # the folder of claims in a run's folder
 UNREADABLE = "unreadable"  # stands for the token of a claim file that cannot be read
 
 
@@ -67,7 +68,7 @@ class Claims:
     """The claims on one folder. `job`: the cluster job that looks at them, where it is one."""
 
     def __init__(self, folder: Path, job: str = ""):
-        self.folder, self.job = folder / "claims", job
+        self.folder, self.job = folder / CLAIMS, job
         self._unchanged: tuple[tuple[int, Owner], float] | None = None  # last seen, and since when by our own clock
 
     def current(self) -> tuple[int, Owner] | None:

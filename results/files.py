@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+DRAFT = ".*.tmp"
+REMEDIES = {  # what a person can do about the disk; any other error may be a fault of ours
+    errno.ENOSPC: "free space there",
+    errno.EDQUOT: "free some of your quota there",
+    errno.EROFS: "name a folder that can be written to",
+    errno.EACCES: "name a folder that can be written to",
+    errno.EPERM: "name a folder that can be written to",
+    errno.ENOENT: "put the folder back (was it moved, deleted or unmounted?)",
+    errno.ENOTDIR: "name a folder, not a file",
+    errno.EIO: "look after that disk",
+    errno.ESTALE: "mount the file system again",
+    errno.ENOTCONN: "mount the file system again",
+}
 
 
 def write_atomically(
     path: Path, data: bytes, *, durable: bool = True, before_rename: Callable[[], None] = lambda: None
 ) -> None:
-    """Write to a temporary name beside `path`, sync, rename. `before_rename` may raise to call the write off."""
+    """Write to a temporary name beside `path`, sync, rename. `before_rename` may raise to call the write off.
+
+    It is asked again where the draft is gone (`sweep`): who paused between the question and the rename lost it there.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
@@ -22,11 +41,39 @@ def write_atomically(
             if durable:
                 os.fsync(file.fileno())
         before_rename()
-        os.replace(draft, path)
+        try:
+            os.replace(draft, path)
+        except FileNotFoundError:
+            before_rename()
+            raise
         if durable:
             _sync_folder(path.parent)
+    except OSError as error:
+        if error.filename is None:  # as `write` and `fsync` leave it
+            error.filename = str(path)
+        raise
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def disk_words(error: OSError) -> str:
+    """What the disk refused, where, and what to do, in one line; "" for an error that no disk explains."""
+    if error.errno not in REMEDIES:
+        return ""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{os.strerror(error.errno or 0)}; {REMEDIES[error.errno]}, then run the same again"
+
+
+def sweep(folder: Path, *, besides: str = "") -> None:
+    """Delete the drafts below a folder, of writers that died or lost it; not those in folders named `besides`.
+
+    A new owner calls it after its claim and before its first write. That closes the gap between an old owner's last
+    look at the claims and its rename: a draft made before the claim is gone, one made after it is never renamed.
+    """
+    for draft in folder.rglob(DRAFT):
+        if besides not in draft.relative_to(folder).parts:
+            draft.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

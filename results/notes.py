@@ -16,6 +16,7 @@ from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.registry import METHODS
 from results.aggregate import VARIANT, By, Conflict
+from results.floor import warnings_of
 from results.record import RunRecord
 from results.table import UNDEFINED
 from splits.loader import Split
@@ -99,6 +100,7 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
         yield _ignored(runs)
         yield from _made_with(content, frame)
     yield from _marks(content, runs, frame)
+    yield from warnings_of(content.records)
     yield from _of_others(content)
     yield from _trained_elsewhere(content)
     if tuned := sorted({r.result.label for r in content.records if r.result.evaluation.tuned_on_test}):

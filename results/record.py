@@ -118,6 +118,7 @@ class Provenance(Value):
     device: str
     threads: int
     deterministic: bool
+    nondeterministic: tuple[str, ...] = ()  # operations that torch warned of while the record was made
     started: str
     ended: str
     attempts: int

@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from benchmarks.protocol import EvalSide, Protocol, TrainSide
 from benchmarks.spec import EvalSpec, TrainSpec
-from benchmarks.values import canonical_json
+from benchmarks.values import Value, canonical_json
 from results.claim import Claim, Claims
 from results.files import sha256_of, write_atomically
 from results.migrate import CorruptRecord, migrated
@@ -36,6 +36,18 @@ State = Literal["planned", "queued", "running", "done", "failed", "interrupted",
 
 SPEC, STATE, LOG, WEIGHTS, CARD = "spec.json", "state.json", "log.jsonl", "model.safetensors", "model.json"
 RECORD, CONFUSION, ERROR = "record.json", "confusion.npz", "error.txt"
+
+
+class _Word(Value):
+    """What an owner says; every field may be missing, none may be of another kind."""
+
+    state: State
+    claim: int = 0
+    reason: str = ""
+    step: int = 0
+    iterations: int = 0
+    rate: float | None = None
+    doing: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class RunFolder:
     def read_state(self) -> dict[str, Any]:
         """The owner's last word; {} where there is none or it cannot be read (the files beside it decide then)."""
         try:
-            return read_json(self.path / STATE)
+            return _Word.parse(read_json(self.path / STATE), source=STATE).model_dump(exclude_unset=True)
         except (UserError, FileNotFoundError):
             return {}
 
@@ -105,7 +117,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CorruptRecord(f"{path}: cannot be read as JSON ({error}); delete it to have it made again") from None
 
 
@@ -116,12 +128,14 @@ def load_record(path: Path) -> RunRecord:
     hashes = _protocol_hashes(*(side.model_dump_json() for side in sides))
     if hashes != (record.result.protocol_hash, record.result.family_hash):
         raise CorruptRecord(f"{path}: its protocol hashes are not those of its specs; delete it to score again")
-    matrix = path.with_name(CONFUSION)
-    if not matrix.exists() or sha256_of(matrix) != record.result.confusion_sha256:
-        raise CorruptRecord(
-            f"{matrix}: {'missing' if not matrix.exists() else 'its sha256 is not the one in the record'}; "
-            f"delete {path.name} to have the run scored again"
-        )
+    matrix, wrong = path.with_name(CONFUSION), ""
+    try:
+        if sha256_of(matrix) != record.result.confusion_sha256:
+            wrong = "its sha256 is not the one in the record"
+    except OSError as error:
+        wrong = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+    if wrong:
+        raise CorruptRecord(f"{matrix}: {wrong}; delete {path.name} to have the run scored again")
     return record
 
 

@@ -16,14 +16,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, NotRequired
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import Field, TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
 from benchmarks.data.cache import cache_folder, only_one
 from benchmarks.data.parallel import mapped
+from benchmarks.values import explain
 from splits.errors import DataError
 from splits.loader import read_facts
 
@@ -31,7 +34,46 @@ RULE: Final = "instances in file order, later over earlier, all polygons, crowds
 VERSION: Final = 1  # raised whenever the same rule comes to draw other masks
 ID: Final = "{:012d}"  # an image id as COCO's file names have it; the same in every edition
 
+FARTHEST: Final = 2**16  # pixels outside of which no corner of a polygon lies; drawing takes memory by its length
+
 Watch = Callable[[int, int], None]
+
+
+class Entry(TypedDict):
+    """An image of an instances file."""
+
+    id: Annotated[int, Field(ge=0, lt=10**12)]
+    file_name: Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]  # a name, not a way out of the folder
+    height: Annotated[int, Field(ge=1, le=2**14)]
+    width: Annotated[int, Field(ge=1, le=2**14)]
+
+
+class Annotation(TypedDict):
+    """An object of an image."""
+
+    id: NotRequired[int]
+    image_id: int
+    category_id: int
+    segmentation: Any  # checked where it is drawn
+    iscrowd: NotRequired[int]
+
+
+class Category(TypedDict):
+    """A class of COCO's."""
+
+    id: int
+    name: str
+
+
+class File(TypedDict):
+    """What of an instances file is used."""
+
+    images: list[Entry]
+    annotations: list[Annotation]
+    categories: list[Category]
+
+
+_FILE: Final = TypeAdapter(File)
 
 
 @dataclass(frozen=True)
@@ -89,13 +131,11 @@ def prepared(source: Path) -> Prepared:
     return Prepared(source, folder, tuple(Picture(*row) for row in pictures))
 
 
-def draw(annotations: Sequence[dict[str, Any]], height: int, width: int) -> NDArray[np.uint8]:
+def draw(annotations: Sequence[Annotation], height: int, width: int) -> NDArray[np.uint8]:
     """`(height, width)` index mask of one image: 0 background, 1..80 the classes in COCO's order, by RULE.
 
     Raises DataError for a category that is none of the 80, or a segmentation that cannot be decoded.
     """
-    from pycocotools import mask as rle
-
     class_of = _class_of()
     mask = np.zeros((height, width), dtype=np.uint8)
     for annotation in annotations:
@@ -106,16 +146,31 @@ def draw(annotations: Sequence[dict[str, Any]], height: int, width: int) -> NDAr
                 f"annotation {annotation.get('id')} is of category {annotation['category_id']}, expected one of "
                 "COCO's 80; is this another data set's file?"
             )
-        shape = annotation["segmentation"]
         try:
-            runs = shape if isinstance(shape, dict) and isinstance(shape["counts"], str | bytes) else None
-            runs = runs or rle.frPyObjects(shape, height, width)
-            mask[rle.decode(rle.merge(runs) if isinstance(runs, list) else runs) > 0] = class_of[
-                annotation["category_id"]
-            ]
+            mask[_decoded(annotation["segmentation"], height, width) > 0] = class_of[annotation["category_id"]]
         except Exception as error:  # pycocotools raises bare ones
             raise DataError(f"annotation {annotation.get('id')} cannot be drawn ({error})") from None
     return mask
+
+
+def _decoded(shape: Any, height: int, width: int) -> NDArray[np.uint8]:
+    """`(height, width)` of 0 and 1. pycocotools trusts what it is given, its C code with memory: so it is looked at."""
+    from pycocotools import mask as rle
+
+    if isinstance(shape, dict):
+        counts = shape["counts"]
+        if list(shape["size"]) != [height, width]:
+            raise ValueError(f"runs of size {shape['size']} in an image of {[height, width]}")
+        if isinstance(counts, str | bytes):
+            return rle.decode(shape)
+        if not all(type(run) is int and 0 <= run <= height * width for run in counts):
+            raise ValueError("runs must be counts of pixels")
+        return rle.decode(rle.frPyObjects(shape, height, width))
+    for polygon in shape:
+        corners = np.asarray(polygon, dtype=np.float64)
+        if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2 or not (abs(corners) <= FARTHEST).all():
+            raise ValueError("a polygon is x, y of at least three corners near the image")
+    return rle.decode(rle.merge(rle.frPyObjects(shape, height, width)))
 
 
 @cache
@@ -125,15 +180,20 @@ def _class_of() -> dict[int, int]:
     return {id_: facts["class_ids_1based"][name] for name, id_ in facts["coco_category_ids"].items()}
 
 
-def _read(source: Path) -> dict[str, Any]:
+def _read(source: Path) -> File:
     try:
         data = json.loads(source.read_bytes())
     except FileNotFoundError:
         raise DataError(f"{source} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{source} cannot be read ({error}); the file is broken: copy it again") from None
-    if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= data.keys():
-        raise DataError(f"{source} is no instances file: expected images, annotations and categories in it")
+    try:
+        data = _FILE.validate_python(data, strict=True)
+    except ValidationError as error:
+        raise DataError(
+            f"{source} is no instances file as COCO has them ({explain(error, shown=2)}); use the official file as "
+            "downloaded"
+        ) from None
     there = {(category["id"], category["name"]) for category in data["categories"]}
     wanted = [(id_, name) for name, id_ in read_facts("coco_20i")["coco_category_ids"].items()]
     if lacking := [f"{name} ({id_})" for id_, name in wanted if (id_, name) not in there]:
@@ -144,7 +204,7 @@ def _read(source: Path) -> dict[str, Any]:
     return data
 
 
-def _write_index(index: Path, data: dict[str, Any]) -> None:
+def _write_index(index: Path, data: File) -> None:
     annotated = {annotation["image_id"] for annotation in data["annotations"]}
     rows = sorted(
         (ID.format(i["id"]), i["file_name"], i["height"], i["width"], i["id"] in annotated) for i in data["images"]
@@ -155,11 +215,11 @@ def _write_index(index: Path, data: dict[str, Any]) -> None:
     os.replace(temporary, index)
 
 
-Task = tuple[Picture, list[dict[str, Any]]]
+Task = tuple[Picture, list[Annotation]]
 
 
 def _tasks(made: Prepared) -> list[Task]:
-    of_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    of_image: dict[str, list[Annotation]] = defaultdict(list)
     for annotation in _read(made.source)["annotations"]:
         of_image[ID.format(annotation["image_id"])].append(annotation)
     return [(picture, of_image[picture.id]) for picture in made.pictures]

@@ -17,6 +17,8 @@ from PIL import Image
 from splits.errors import DataError
 from splits.loader import ids_sha256
 
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")  # not all of Pillow's: it hands some to other programs
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -57,12 +59,12 @@ class Reader(ABC):
 def opened(path: Path, what: str) -> Image.Image:
     """The decoded file; raises DataError where it is missing, truncated or no picture."""
     try:
-        image = Image.open(path)
+        image = Image.open(path, formats=FORMATS)
         image.load()
     except FileNotFoundError:
         raise DataError(f"{what} {path} is missing") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # Pillow's decoders let through whatever a broken file makes them raise
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{what} {path} cannot be decoded ({reason}); the file is broken: copy it again") from None
     return image
 

@@ -12,6 +12,7 @@ from benchmarks.catalogue import BUILTIN, Data, benchmark
 from benchmarks.data.catalogue import data_roots
 from benchmarks.spec import ClipId
 from results.files import sha256_of
+from results.floor import warnings_of
 from results.launch.brought import everything, keep
 from results.launch.follow import counted, print_states, watched
 from results.launch.job import Device, Job
@@ -213,6 +214,11 @@ def _wanted(seen: Status, options: argparse.Namespace) -> bool:
     return {"failed": options.retry, "stale": options.stale}.get(seen.state, True)
 
 
+def chosen_device(options: argparse.Namespace) -> Device:
+    """Where runs are made; raises UserError for a GPU that is not there."""
+    return _device(options)[0]
+
+
 def _device(options: argparse.Namespace) -> tuple[Device, int]:
     """Where runs are made, and how many at once by default."""
     if device_asked(options.device) == "cpu":
@@ -281,6 +287,8 @@ def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], ro
     # a mean over some of the folds is no result: what was asked for is shown fold by fold
     for table in build_tables(records, by="method" if whole else "fold", states=states, stale=stale):
         print("\n" + table.markdown())
+    for line in warnings_of(records):
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def _summary(rows: Sequence[tuple[Run, Status]]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from results.launch.bodies import loaded_sha256
 from results.launch.build import vocabulary_of
 from results.launch.contamination import contamination
 from results.launch.job import Job, Teller
+from results.launch.nondeterminism import named
 from results.launch.ranks import Others
 from results.launch.scores import counts_of, result_of
 from results.launch.training import built, device_name, fabric_of, opened, set_up, trained
@@ -41,20 +42,30 @@ def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bo
 
     others: the ranks that train with this one; what comes after the training this one does alone.
     """
-    return _Maker(job, folder, claim, stop, others).make()
+    with named() as nondeterministic:
+        return _Maker(job, folder, claim, stop, others, nondeterministic).make()
 
 
 class _Maker:
     """One job at work."""
 
-    def __init__(self, job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others):
+    def __init__(
+        self,
+        job: Job,
+        folder: RunFolder,
+        claim: Claim,
+        stop: Callable[[], bool],
+        others: Others,
+        nondeterministic: Collection[str],
+    ):
+        self.nondeterministic = nondeterministic  # grows while it works
         self.job, self.folder, self.claim, self.stop, self.others = job, folder, claim, stop, others
         self.spec = job.run.train
         self.recipe = self.spec.recipe.shortened(self.spec.limit)
         self.sources = provenance.sources_sha256(self.spec.method)
         self.started = _now()
         self.teller = Teller(folder, claim, self.recipe.iterations)
-        self.log = _Log(folder.path / LOG)
+        self.log = _Log(folder.path / LOG, claim)
 
     def make(self) -> bool:
         """Everything, in order."""
@@ -196,6 +207,7 @@ class _Maker:
             device=device_name(self.job.device),
             threads=self.job.threads,
             deterministic=not on_gpu,
+            nondeterministic=tuple(sorted(self.nondeterministic)),
             started=self.started,
             ended=_now(),
             attempts=self.claim.number,
@@ -211,8 +223,8 @@ class _Maker:
 class _Log:
     """`log.jsonl`: each point of the loss curve as it came, for people and plots; the record has its own copy."""
 
-    def __init__(self, path: Path):
-        self._path, self._written = path, -1
+    def __init__(self, path: Path, claim: Claim):
+        self._path, self._claim, self._written = path, claim, -1
 
     def update(self, progress: Progress) -> None:
         if not progress.curve or progress.curve[-1][0] <= self._written:
@@ -223,6 +235,7 @@ class _Log:
             "losses": losses,
             "images_per_second": progress.images_per_second,
         }
+        self._claim.check()
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(canonical_json(line) + "\n")
 

@@ -203,6 +203,23 @@ def which_tables(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", default="markdown", choices=FORMATS)
 
 
+def what_to_repeat(parser: argparse.ArgumentParser) -> None:
+    """Runs to make several times; short ones, unless asked otherwise."""
+    what_to_run(parser)
+    how_to_score(parser)
+    parser.set_defaults(folds=[0], limit=12)
+    group = parser.add_argument_group("how to repeat")
+    group.add_argument("--method", dest="methods", nargs="+", metavar="M", help="the same as --methods")
+    group.add_argument(
+        "--worker-counts", nargs="*", type=positive, default=[2], metavar="N", help="loader processes; default: 2"
+    )
+    group.add_argument(
+        "--resume-every", type=positive, default=5, metavar="K", help="stop and go on at every K-th step; default: 5"
+    )
+    group.add_argument("--threads", type=positive, default=1, metavar="N", help="CPU threads of a run; default: 1")
+    group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+
+
 def which_records(parser: argparse.ArgumentParser) -> None:
     """The stored records to look at."""
     group = parser.add_argument_group("which records")

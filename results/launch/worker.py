@@ -6,16 +6,18 @@ Torch is imported only when work really begins.
 from __future__ import annotations
 
 import signal
+import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from results.claim import Claim, LostClaim
-from results.files import write_atomically
+from results.claim import CLAIMS, Claim, LostClaim
+from results.files import disk_words, sweep, write_atomically
 from results.launch.job import Job
+from results.launch.plan import status
 from results.launch.ranks import Children, Others
 from results.launch.stage import staged
 from results.store import ERROR, RunFolder
@@ -25,7 +27,11 @@ from splits.errors import UserError
 def run_job(job: Job) -> str:
     """Make the run exist, unless somebody else is at it. Never raises for what can be told by a state."""
     folder = job.run.folder(job.root)
-    claim = folder.claims.claim()
+    try:
+        claim = folder.claims.claim()
+    except OSError as error:
+        print(f"{folder.path}: cannot be claimed: {disk_words(error) or error}", file=sys.stderr)
+        return "failed"
     if claim is None:
         return "running"
     with _stop_signals() as stop, Children(job) as others:
@@ -40,16 +46,21 @@ def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], ot
         except LostClaim:
             return "running"
         except KeyboardInterrupt:  # asked twice: it goes on from the checkpoint before
-            folder.write_state("interrupted", claim, reason="stopped at once", **_reached(folder))
+            with suppress(OSError, LostClaim):
+                folder.write_state("interrupted", claim, reason="stopped at once", **_reached(folder))
             return "interrupted"
         except BaseException as error:
             return _failed(folder, claim, error)
 
 
 def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> str:
+    job.brought.register()
+    sweep(folder.path, besides=CLAIMS)
+    if not job.force and _made(job):  # by another harness, since this one looked
+        folder.write_state("done", claim)
+        return "done"
     from results.launch.make import make_record  # torch comes in here
 
-    job.brought.register()
     if job.force:
         _clear(_made_by(job), claim)
     folder.write_spec(job.run.train, claim)
@@ -61,6 +72,14 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], o
         return "done"
     folder.write_state("interrupted", claim, reason="asked to stop", **_reached(folder))
     return "interrupted"
+
+
+def _made(job: Job) -> bool:
+    """Is its record there, and sound? One that is not is made again."""
+    try:
+        return status(job.run, job.root).state == "done"
+    except OSError:
+        return False
 
 
 def clear(job: Job) -> None:
@@ -79,15 +98,15 @@ def _made_by(job: Job) -> Path:
 
 def _failed(folder: RunFolder, claim: Claim, error: BaseException) -> str:
     text = str(error).strip() or "no message"
-    reason = (
-        " ".join(text.split()) if isinstance(error, UserError) else f"{type(error).__name__}: {text.splitlines()[0]}"
-    )
+    disk = disk_words(error) if isinstance(error, OSError) else ""
+    told = isinstance(error, UserError) or disk  # the person's to mend: no stack trace
+    reason = " ".join((disk or text).split()) if told else f"{type(error).__name__}: {text.splitlines()[0]}"
     try:
-        if not isinstance(error, UserError):
+        if not told:
             write_atomically(folder.path / ERROR, traceback.format_exc().encode(), before_rename=claim.check)
         folder.write_state("failed", claim, reason=reason, **_reached(folder))
     except (OSError, LostClaim) as second:
-        print(f"{folder.path}: {reason}; and the state could not be written: {second}")
+        print(f"{folder.path}: {reason}; and the state could not be written: {second}", file=sys.stderr)
     return "failed"
 
 
@@ -99,7 +118,7 @@ def _clear(folder: Path, claim: Claim) -> None:
     """Delete everything in a run's folder, or in that of one scoring, but the claims."""
     claim.check()
     for path in sorted(folder.rglob("*"), reverse=True):
-        if "claims" in path.relative_to(folder).parts:
+        if CLAIMS in path.relative_to(folder).parts:
             continue
         if path.is_dir():
             path.rmdir()

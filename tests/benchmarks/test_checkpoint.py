@@ -220,3 +220,15 @@ def test_a_copied_folder_of_another_run(two: Checkpoints, tmp_path_factory) -> N
     shutil.copytree(two.folder, other)
     with pytest.raises(BadCheckpoint, match="belongs to another spec"):
         store(other, spec="xyz").latest()
+
+
+def test_who_lost_the_folder_deletes_nothing_of_the_next_owner(two: Checkpoints) -> None:
+    """Fails when an owner that slept after its write deletes what was saved since by whoever took over."""
+
+    def write_and_sleep(path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        for step in (40, 50):  # the next owner goes on from 30
+            two.save(step, state(step))
+
+    Checkpoints(two.folder, "abc", write_and_sleep).save(30, state(30))
+    assert {"checkpoint-40.pt", "checkpoint-50.pt"} <= set(names(two.folder))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from results.files import sha256_of, write_atomically
+from results.files import disk_words, sha256_of, sweep, write_atomically
 
 
 def listing(folder: Path) -> list[str]:
@@ -121,3 +121,50 @@ def test_sha256(tmp_path):
     """Fails if the digest is not that of the bytes."""
     (tmp_path / "file").write_bytes(b"abc" * 1000)
     assert sha256_of(tmp_path / "file") == hashlib.sha256(b"abc" * 1000).hexdigest()
+
+
+def test_a_sweep_takes_drafts_alone(tmp_path):
+    """Fails if a sweep leaves a dead writer's draft, or takes a file of anybody else or of the claims."""
+    kept = ["record.json", "notes.tmp", "claims/.000001.json.0a1b2c3d4e5f.tmp"]
+    swept = [".record.json.0a1b2c3d4e5f.tmp", "evals/abc/.confusion.npz.0a1b2c3d4e5f.tmp"]
+    for name in kept + swept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    sweep(tmp_path, besides="claims")
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)
+
+
+def test_an_owner_that_slept_before_its_rename_learns_of_it(tmp_path):
+    """Fails if a writer that was replaced between its check and its rename still renames, or ends in another error."""
+    asked = []
+
+    def check() -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            sweep(tmp_path)  # it sleeps here; the next owner claims and sweeps
+        else:
+            raise RuntimeError("lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        write_atomically(tmp_path / "record.json", b"late", before_rename=check)
+    assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(errno.ENOSPC, "free space there"), (errno.EROFS, "can be written"), (errno.EINVAL, "")]
+)
+def test_what_is_said_of_a_disk(tmp_path, monkeypatch, code, words):
+    """Fails if a disk's refusal does not name the file and what to do, or another error passes for one."""
+
+    def fail(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=os.strerror(code)) as error:
+        write_atomically(tmp_path / "file", b"new")
+    said = disk_words(error.value)
+    assert words in said
+    assert bool(said) is bool(words)
+    if said:
+        assert str(tmp_path / "file") in said
+        assert "\n" not in said

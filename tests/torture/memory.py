@@ -1,0 +1,136 @@
+"""Memory over a long training and a long evaluation: what is resident late must be what was resident early.
+
+python -m tests.torture.memory            steps 200 and 2,000
+python -m tests.torture.memory --short    steps 20 and 120
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.torture.trials import Row, ended, forked, timed, warm
+
+GROWTH = 0.02
+METHOD = "zegclip"
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def training(early: int, late: int) -> Row:
+    """RSS after `late` steps against that after `early` ones."""
+    with timed(Row(f"memory in training: resident after {late:,} steps within 2 % of that after {early:,}")) as row:
+        row.add(_measured(row, lambda folder, marks: _train(folder, late, marks), early, late))
+    return row
+
+
+def evaluation(early: int, late: int) -> Row:
+    """The same over scored images."""
+    with timed(Row(f"memory in evaluation: resident after {late:,} images within 2 % of that after {early:,}")) as row:
+        row.add(_measured(row, lambda folder, marks: _score(folder, late, marks), early, late))
+    return row
+
+
+Marks = Callable[[int], None]
+
+
+def _measured(row: Row, work: Callable[[Path, Marks], None], early: int, late: int) -> str:
+    with tempfile.TemporaryDirectory(prefix="zss-memory-") as name:
+        folder = Path(name)
+
+        def mark(step: int) -> None:
+            if step in (early, late):
+                (folder / str(step)).write_text(str(resident()))
+
+        code = ended(forked(lambda: work(folder, mark), folder / "log.txt"), seconds=3 * 3600)
+        if code != 0:
+            return f"ended with {code}: {(folder / 'log.txt').read_text()[-500:]}"
+        before, after = (int((folder / str(step)).read_text()) for step in (early, late))
+    growth = after / before - 1
+    row.note = f"{before / 2**20:.0f} MiB, then {100 * growth:+.2f} %"
+    return "" if growth <= GROWTH else f"grew by {100 * growth:.1f} %"
+
+
+def _train(folder: Path, steps: int, mark: Marks) -> None:
+    from benchmarks import train as module
+    from results.launch import make
+    from results.launch.job import Job
+    from results.launch.plan import Request, plan
+    from results.launch.worker import run_job
+
+    class Enough(Exception):
+        """Scoring is not what is measured here."""
+
+    def watching(*arguments, watch, **options):
+        def both(progress) -> None:
+            watch(progress)
+            mark(progress.step)
+
+        module.train(*arguments, watch=both, **options)
+        raise Enough
+
+    make.train = watching
+    small = ("recipe.batch=1", f"recipe.iterations={steps}")
+    (run,) = plan(Request(methods=(METHOD,), benchmarks=("shapes-5i",), folds=(0,), overrides=small))
+    _keep_few_scenes()
+    run_job(Job(run, folder / "runs"))
+
+
+def _score(folder: Path, images: int, mark: Marks) -> None:
+    from benchmarks.catalogue import Data, benchmark
+    from benchmarks.data.limited import Limited
+    from benchmarks.evaluate import evaluate
+    from benchmarks.labels import evaluation_table
+    from results.launch.build import build, clip_of, vocabulary_of
+    from tests.torture.trials import job_of
+
+    job = job_of("clip", folder / "runs")
+    bench, side = benchmark("shapes-5i"), job.run.evaluation.side
+    reader = _Again(Limited(Data().open(bench, "val"), 10), images)
+    evaluate(
+        build(job.run.train, clip_of(job.run.train.clip, None)),
+        reader,
+        vocabulary_of(side, side.classes),
+        side.inference,
+        evaluation_table(bench.split, bench.split.fold(0)),
+        watch=lambda done, total: mark(done),
+    )
+
+
+class _Again:
+    """The pictures of a reader over and over: the built-in world keeps every picture that it drew."""
+
+    def __init__(self, reader, count: int):
+        self.reader, self.count = reader, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, index: int):
+        return self.reader.read(index % len(self.reader))
+
+
+def _keep_few_scenes() -> None:
+    """The built-in world keeps what it drew, by design; it shall not pass for growth."""
+    from benchmarks.data.shapes import ShapesReader
+
+    read = ShapesReader.read
+    ShapesReader.read = lambda self, index: read(self, index % 10)  # type: ignore[method-assign]
+
+
+def main(short: bool) -> Iterator[Row]:
+    """All of it."""
+    warm()
+    early, late = (20, 120) if short else (200, 2000)
+    yield training(early, late)
+    yield evaluation(early, late)
+
+
+if __name__ == "__main__":
+    sys.exit(any([row.failures for row in main("--short" in sys.argv)]))
