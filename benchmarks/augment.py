@@ -24,7 +24,7 @@ class Crop(RandomCrop):
         box = self._drawn(height, width)
         if self.cat_max_ratio < 1:
             for _ in range(10):
-                counts = np.bincount(self.crop(results["gt_seg_map"], box).ravel(), minlength=256)
+                counts = _histogram(self.crop(results["gt_seg_map"], box))
                 counts[self.ignore_index] = 0
                 if np.count_nonzero(counts) > 1 and counts.max() / counts.sum() < self.cat_max_ratio:
                     break
@@ -35,6 +35,13 @@ class Crop(RandomCrop):
         top = np.random.randint(0, max(height - self.crop_size[0], 0) + 1)
         left = np.random.randint(0, max(width - self.crop_size[1], 0) + 1)
         return top, top + self.crop_size[0], left, left + self.crop_size[1]
+
+
+def _histogram(labels: UInt8) -> NDArray[np.int64]:
+    """How often each of the 256 labels stands in a map."""
+    if labels.size >= 1 << 24:  # OpenCV counts in float32
+        return np.bincount(labels.ravel(), minlength=256)
+    return cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
 
 
 class Distortion(PhotoMetricDistortion):
