@@ -57,26 +57,22 @@ def _seeded(seed: int) -> Iterator[None]:
         random.setstate(state_of_random)
 
 
-def _to_bgr(results: dict[str, Any]) -> dict[str, Any]:
-    """Channels reversed: mmsegmentation's colour transforms expect blue first."""
-    results["img"] = np.ascontiguousarray(results["img"][:, :, ::-1])
-    return results
-
-
 def _transforms(config: Augmentation) -> list[Callable[[dict[str, Any]], dict[str, Any] | None]]:
     """mmsegmentation's transforms for this configuration, imported here because that takes seconds and torch."""
     with contextlib.redirect_stdout(io.StringIO()):  # mmseg's import prints a line about an optional extra
         from mmcv.transforms import RandomResize
-        from mmseg.datasets.transforms import PhotoMetricDistortion, RandomCrop, RandomFlip, Resize
+        from mmseg.datasets.transforms import RandomFlip, Resize
+
+        from benchmarks.augment import Crop, Distortion, to_bgr
     steps: list[Callable[[dict[str, Any]], dict[str, Any] | None]] = []
     if config.resize is not None:  # mmcv's own Resize would leave all label maps but one as they are
         steps.append(RandomResize(config.resize, config.resize_ratio, resize_type=Resize, keep_ratio=True))
     if config.crop is not None:
-        steps.append(RandomCrop(config.crop, config.cat_max_ratio, ignore_index=UNLABELLED))
+        steps.append(Crop(config.crop, config.cat_max_ratio, ignore_index=UNLABELLED))
     if config.flip > 0:
         steps.append(RandomFlip(prob=config.flip))
     if config.photometric:
-        steps += [_to_bgr, PhotoMetricDistortion(), _to_bgr]
+        steps += [to_bgr, Distortion(), to_bgr]
     return steps
 
 

@@ -1,0 +1,75 @@
+"""Ours beside a peer: in alternation, in one process, medians of wall and processor time."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one call."""
+
+    wall: float  # median
+    wall_low: float  # quartiles
+    wall_high: float
+    processor: float  # median, of all threads: what a busy machine does not stretch
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. A ratio above 1 means that ours is faster."""
+
+    what: str
+    peer: str
+    ours: Timing
+    theirs: Timing
+    target: float | None = None  # the ratio to reach, of processor times
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Of processor times."""
+        return self.theirs.processor / self.ours.processor
+
+    @property
+    def wall_ratio(self) -> float:
+        """Of wall times."""
+        return self.theirs.wall / self.ours.wall
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"ratio": self.ratio, "wall_ratio": self.wall_ratio}
+
+
+def alternate(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[Timing, Timing]:
+    """Both called once to warm up, then in turns, so that whatever else the machine does meets both."""
+    ours(), theirs()
+    samples: tuple[list[tuple[float, float]], ...] = ([], [])
+    for _ in range(repeats):
+        for call, into in zip((ours, theirs), samples, strict=True):
+            into.append(_timed(call))
+    return _summary(samples[0]), _summary(samples[1])
+
+
+def once(call: Callable[[], object], repeats: int) -> Timing:
+    """One thing alone."""
+    call()
+    return _summary([_timed(call) for _ in range(repeats)])
+
+
+def _timed(call: Callable[[], object]) -> tuple[float, float]:
+    wall, processor = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def _summary(samples: list[tuple[float, float]]) -> Timing:
+    wall = sorted(sample[0] for sample in samples)
+    quarter = len(wall) // 4
+    return Timing(
+        statistics.median(wall), wall[quarter], wall[-1 - quarter], statistics.median(sample[1] for sample in samples)
+    )
