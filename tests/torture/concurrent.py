@@ -100,7 +100,8 @@ def _as_machine(name: str) -> None:
 
 
 def _owner(job, machine: str) -> int:
-    from results.launch.worker import run_job
+    from results.launch.ranks import Children
+from results.launch.worker import run_job
 
     _as_machine(machine)
     return {"done": 0, "running": 4}.get(run_job(job), 3)
@@ -117,7 +118,8 @@ def _follower(job) -> int:
         return 5
     if claim.number > 1 and time.monotonic() - start < DEAD_AFTER:
         return 6  # before its heartbeat could be known to have ended
-    return {"done": 0}.get(work(job, folder, claim, lambda: False), 3)
+    with Children(job) as others:
+        return {"done": 0}.get(work(job, folder, claim, lambda: False, others), 3)
 
 
 def paused_owners(folder: Path, count: int) -> Row:
