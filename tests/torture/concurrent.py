@@ -100,8 +100,7 @@ def _as_machine(name: str) -> None:
 
 
 def _owner(job, machine: str) -> int:
-    from results.launch.ranks import Children
-from results.launch.worker import run_job
+    from results.launch.worker import run_job
 
     _as_machine(machine)
     return {"done": 0, "running": 4}.get(run_job(job), 3)
@@ -109,6 +108,7 @@ from results.launch.worker import run_job
 
 def _follower(job) -> int:
     """Waits until the owner is dead by its beat, then makes the run."""
+    from results.launch.ranks import Children
     from results.launch.worker import work
 
     _as_machine("second")
