@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help run test lint clean
+.PHONY: help run test lint bench clean
 
 help:
 	@echo "make run    install into $(VENV), run all methods on shapes-5i, print the table"
 	@echo "make test   install into $(VENV), run linter, type checker and tests"
+	@echo "make bench  time this beside other implementations (minutes; nothing fails on a time)"
 	@echo "make clean  delete $(VENV) and caches (stored runs stay)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -27,6 +28,9 @@ lint: $(STAMP)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.speed
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
