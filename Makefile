@@ -5,11 +5,12 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help run test torture lint clean
+.PHONY: help run test bench torture lint clean
 
 help:
 	@echo "make run    install into $(VENV), run all methods on shapes-5i, print the table"
 	@echo "make test   install into $(VENV), run linter, type checker and tests"
+	@echo "make bench  time this beside other implementations (minutes; nothing fails on a time)"
 	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; takes hours"
 	@echo "make clean  delete $(VENV) and caches (stored runs stay)"
 
@@ -29,6 +30,9 @@ lint: $(STAMP)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.speed
 
 torture: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture

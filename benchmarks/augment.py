@@ -54,10 +54,10 @@ class Distortion(PhotoMetricDistortion):
     def hue(self, img: UInt8) -> UInt8:
         """The hue moved round its circle of 180, for every other picture."""
         if np.random.randint(2):
-            img = cv2.cvtColor(img, cv2.COLOR_BGR2HSV)
+            hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV)
             moved = (np.arange(256) + np.random.randint(-self.hue_delta, self.hue_delta)) % 180
-            img[:, :, 0] = _looked_up(img[:, :, 0], moved.astype(np.uint8))
-            img = cv2.cvtColor(img, cv2.COLOR_HSV2BGR)
+            hsv[:, :, 0] = _looked_up(hsv[:, :, 0].astype(np.uint8), moved.astype(np.uint8))
+            return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), dtype=np.uint8)
         return img
 
 

@@ -51,23 +51,25 @@ def alternate(ours: Callable[[], object], theirs: Callable[[], object], repeats:
     samples: tuple[list[tuple[float, float]], ...] = ([], [])
     for _ in range(repeats):
         for call, into in zip((ours, theirs), samples, strict=True):
-            into.append(_timed(call))
-    return _summary(samples[0]), _summary(samples[1])
+            into.append(timed(call))
+    return summary(samples[0]), summary(samples[1])
 
 
 def once(call: Callable[[], object], repeats: int) -> Timing:
     """One thing alone."""
     call()
-    return _summary([_timed(call) for _ in range(repeats)])
+    return summary([timed(call) for _ in range(repeats)])
 
 
-def _timed(call: Callable[[], object]) -> tuple[float, float]:
+def timed(call: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor seconds."""
     wall, processor = time.perf_counter(), time.process_time()
     call()
     return time.perf_counter() - wall, time.process_time() - processor
 
 
-def _summary(samples: list[tuple[float, float]]) -> Timing:
+def summary(samples: list[tuple[float, float]]) -> Timing:
+    """Medians of wall and processor seconds, and the quartiles of the former."""
     wall = sorted(sample[0] for sample in samples)
     quarter = len(wall) // 4
     return Timing(

@@ -1,0 +1,134 @@
+"""Ours beside its peers, in one process: equal outputs first, then medians over turns. Fails on no time.
+
+    python -m benchmarks.speed [--parts scoring pipeline step commands growth] [--repeats 9] [--data-root DIR]
+
+Ratios are of processor time: other work on the machine stretches wall time. Both are stored, with machine, versions
+and commit, as JSON in benchmarks/speed/results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+
+from benchmarks.speed import commands, pipeline, scoring, step
+from benchmarks.speed.compare import Row
+from results import provenance
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("scoring", "pipeline", "step", "commands", "growth")
+
+
+def main() -> None:
+    """Measure, print, store."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--data-root", type=Path, help="a folder with VOC in it (a subset will do), for the pipeline")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(options.threads)
+    stored: dict[str, Any] = {"machine": _machine(options.threads)}
+    for part in options.parts:
+        stored[part] = _part(part, options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    for part in options.parts:
+        path = options.out / f"{part}.json"
+        path.write_text(json.dumps({"machine": stored["machine"], part: stored[part]}, indent=1) + "\n")
+        print(f"stored {path}")
+
+
+def _part(part: str, options: argparse.Namespace) -> Any:
+    if part == "commands":
+        return _commands(options.repeats)
+    if part == "growth":
+        return _growth(options.repeats)
+    if part == "pipeline" and options.data_root is None:
+        print("pipeline: left out, no --data-root")
+        return []
+    few = max(2, options.repeats // 3)  # of what takes seconds
+    rows = {
+        "scoring": lambda: scoring.rows(options.repeats),
+        "pipeline": lambda: pipeline.rows(options.repeats, options.data_root),
+        "step": lambda: step.rows(few),
+    }[part]()
+    return [_shown(row) for row in rows]
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    reached = "" if row.target is None else f" (to reach: {row.target:g}x)"
+    print(
+        f"{row.what} | {row.peer} | ours {_ms(row.ours.processor)}, theirs {_ms(row.theirs.processor)} | "
+        f"{row.ratio:.2f}x{reached}, wall {row.wall_ratio:.2f}x | {row.note}",
+        flush=True,
+    )
+    return row.as_dict()
+
+
+def _commands(repeats: int) -> list[dict[str, Any]]:
+    found = []
+    for what, timing, target in commands.timings(max(3, repeats // 3)):
+        print(f"{what} | {timing.processor:.2f} s of a processor, {timing.wall:.2f} s | below {target:g} s", flush=True)
+        found.append({"what": what, "processor": timing.processor, "wall": timing.wall, "target": target})
+    return found
+
+
+def _growth(repeats: int) -> dict[str, Any]:
+    few = max(2, repeats // 3)
+    found = {}
+    for measured in (scoring.growth(few), commands.growth(), step.growth(2)):
+        for what, seconds in measured.items():
+            found[what] = {"seconds": seconds, "exponent": _exponent(seconds)}
+            points = ", ".join(f"{size}: {_ms(value)}" for size, value in seconds.items())
+            print(f"{what}: exponent {found[what]['exponent']:.2f} ({points})", flush=True)
+    return found
+
+
+def _exponent(seconds: dict[int, float]) -> float:
+    """The slope of log time against log size, from the middle of the sizes to the largest."""
+    sizes = sorted(seconds)
+    small, large = sizes[(len(sizes) - 1) // 2], sizes[-1]
+    return math.log(seconds[large] / seconds[small]) / math.log(large / small)
+
+
+def _machine(threads: int) -> dict[str, Any]:
+    commit, dirty = provenance.git_state()
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "threads": threads,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "python": platform.python_version(),
+        "packages": provenance.package_versions(),
+        "commit": commit,
+        "dirty": dirty,
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f} ms"
+
+
+if __name__ == "__main__":
+    main()
