@@ -58,9 +58,8 @@ class Meeting:
         self._write(f"rank{rank}", {"rank": rank, "reason": reason, "own_fault": own_fault})
 
     def blame(self) -> str:
-        """What has happened to the other ranks, by their notes; empty where there is none."""
-        notes = self._notes()
-        guilty = [note for note in notes if note["own_fault"]] or notes
+        """Which of the other ranks has failed by itself, and how; empty where no note says so."""
+        guilty = [note for note in self._notes() if note["own_fault"]]
         return f"rank {guilty[0]['rank']}: {guilty[0]['reason']}" if guilty else ""
 
     def wait_for_notes(self) -> None:

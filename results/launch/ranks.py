@@ -70,6 +70,8 @@ class Others:
         except (UserError, Stopped, LostClaim):
             raise
         except Exception as error:
+            if not _lost_contact(error):
+                raise  # our own
             self._meeting.wait_for_notes()
             if trouble := self._trouble():
                 raise UserError(trouble) from error
@@ -233,7 +235,7 @@ def _lost_contact(error: Exception) -> bool:
     from torch.distributed import DistError
 
     words = ("gloo", "NCCL", "onnection", "Socket Timeout")
-    return isinstance(error, DistError) or (
+    return isinstance(error, DistError | ConnectionError) or (
         isinstance(error, RuntimeError) and any(word in str(error) for word in words)
     )
 

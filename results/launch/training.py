@@ -22,6 +22,7 @@ from methods.clip import Clip
 from methods.method import Images, Method
 from results.launch.build import build, clip_of, train_set
 from results.launch.job import Device, Job
+from results.launch.local import environment
 from results.provenance import node
 from splits.errors import UserError
 
@@ -91,7 +92,9 @@ def fabric_of(device: Device, precision: str, ranks: Ranks) -> Fabric:
         strategy=DDPStrategy(find_unused_parameters=True),
         plugins=[_Member(ranks)],
     )
-    fabric.launch()
+    # else Fabric takes all cores, but only where the variable is not set: results would depend on who started the run
+    with environment(OMP_NUM_THREADS=str(torch.get_num_threads())):
+        fabric.launch()
     return fabric
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -125,6 +126,26 @@ def test_stopped_and_gone_on_with(both, tmp_path: Path) -> None:
     assert record_of(job).result.digest() == record_of(both[2][0]).result.digest()
 
 
+def test_fabric_leaves_the_threads_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a rank computes with as many threads as the machine has cores because nobody set a variable: sums
+    are rounded otherwise then, and a run that is gone on with elsewhere comes to another result.
+    """
+    from benchmarks.ranks import Ranks
+    from results.launch.training import fabric_of
+
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    try:
+        fabric = fabric_of("cpu", "32-true", Ranks(0, 2))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert "OMP_NUM_THREADS" not in os.environ
+    assert (fabric.global_rank, fabric.world_size) == (0, 2)
+
+
 def test_a_rank_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when rank 0 waits for one that is gone, or does not say what became of it."""
     monkeypatch.setattr(ranks, "CHILD", "results.launch.no_such_module")
@@ -157,9 +178,10 @@ def test_a_rank_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ranks, "_first", lambda *_: broken())
     with pytest.raises(ranks.UserError, match="rank 2: --stage-data"), others.gathered():
         pass
-    monkeypatch.setattr(ranks, "_first", lambda *_: broken(LostClaim("taken over")))
-    with pytest.raises(LostClaim), others.gathered():
-        pass
+    for own in (LostClaim("taken over"), RuntimeError("out of memory")):  # the others' notes come of that
+        monkeypatch.setattr(ranks, "_first", lambda *_, own=own: broken(own))
+        with pytest.raises(type(own), match=str(own)), others.gathered():
+            pass
 
 
 def broken(error: Exception | None = None) -> Any:
