@@ -55,10 +55,10 @@ class Range(Value):
         """One value; a whole number where both ends are."""
         whole = isinstance(self.low, int) and isinstance(self.high, int)
         if whole and not self.log:
-            return int(rng.integers(self.low, self.high, endpoint=True))
-        ends = [math.log(end) if self.log else float(end) for end in (self.low, self.high)]
-        value = float(rng.uniform(*ends))
-        value = math.exp(value) if self.log else value
+            return int(rng.integers(int(self.low), int(self.high), endpoint=True))
+        if not self.log:
+            return float(rng.uniform(self.low, self.high))
+        value = math.exp(float(rng.uniform(math.log(self.low), math.log(self.high))))
         return round(value) if whole else value
 
 
