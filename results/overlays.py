@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from results.pictures import palette
 
@@ -60,8 +60,7 @@ class ContactSheet:
         if len(self._cells) == self._most:
             return
         both = [Image.fromarray(image), coloured(image, prediction, len(self._classes))]
-        for picture in both:
-            picture.thumbnail((self._side, self._side))
+        both = [ImageOps.contain(picture, (self._side, self._side)) for picture in both]
         cell = Image.new("RGB", (2 * self._side, self._side), "white")
         for place, picture in enumerate(both):
             cell.paste(picture, (place * self._side + (self._side - picture.width) // 2, 0))

@@ -56,9 +56,9 @@ class Range(Value):
         whole = isinstance(self.low, int) and isinstance(self.high, int)
         if whole and not self.log:
             return int(rng.integers(int(self.low), int(self.high), endpoint=True))
-        low, high = (math.log(end) if self.log else float(end) for end in (self.low, self.high))
-        value = rng.uniform(low, high)
-        value = math.exp(value) if self.log else value
+        if not self.log:
+            return float(rng.uniform(self.low, self.high))
+        value = math.exp(float(rng.uniform(math.log(self.low), math.log(self.high))))
         return round(value) if whole else value
 
 
