@@ -7,6 +7,7 @@ python -m tests.torture.memory --short    steps 20 and 120
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -35,6 +36,50 @@ def evaluation(early: int, late: int) -> Row:
     with timed(Row(f"memory in evaluation: resident after {late:,} images within 2 % of that after {early:,}")) as row:
         row.add(_measured(row, lambda folder, marks: _score(folder, late, marks), early, late))
     return row
+
+
+def big_image(classes: int = 64) -> Row:
+    """The most memory that an image of 20 megapixels takes: all its classes at full size at once would be more."""
+    at_once = classes * 20_000_000 * 4
+    with timed(Row(f"memory for an image of 20 megapixels and {classes} classes below that of all its scores")) as row:
+        with tempfile.TemporaryDirectory(prefix="zss-memory-") as name:
+            told = Path(name, "peak")
+            code = ended(forked(lambda: told.write_text(str(_score_big(classes))) * 0, Path(name, "log.txt")), 3600)
+            if code != 0:
+                row.add(f"ended with {code}: {Path(name, 'log.txt').read_text()[-500:]}")
+                return row
+            peak = int(told.read_text())
+        row.note = f"{peak / 2**30:.1f} GiB of {at_once / 2**30:.1f} GiB"
+        row.add("" if peak < at_once else f"took {peak / 2**30:.1f} GiB")
+    return row
+
+
+def _score_big(classes: int) -> int:
+    """Bytes that scoring took at its peak; its answer must be right too."""
+    import numpy as np
+    import torch
+
+    from benchmarks.evaluate import best_classes
+    from benchmarks.protocol import Inference
+    from methods.method import Method, Vocabulary
+
+    class Second(Method):
+        """Class 1 everywhere."""
+
+        def scores(self, images, vocabulary):
+            one = torch.nn.functional.one_hot(torch.tensor(1), len(vocabulary)).float()
+            return one[None, :, None, None].expand(-1, -1, 4, 5)
+
+        def activate(self, scores, seen):
+            return scores
+
+    names = tuple(f"c{i}" for i in range(classes))
+    vocabulary = Vocabulary(names, (True,) * classes, names, ("a {}",))
+    image, before = np.zeros((4000, 5000, 3), np.uint8), resident()
+    seen, _ = best_classes(Second(), image, vocabulary, Inference(short_side=64), (4000, 5000))
+    assert seen is not None
+    assert bool((seen[1] == 1).all())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
 
 
 Marks = Callable[[int], None]
@@ -130,6 +175,8 @@ def main(short: bool) -> Iterator[Row]:
     early, late = (20, 120) if short else (200, 2000)
     yield training(early, late)
     yield evaluation(early, late)
+    if not short:
+        yield big_image()
 
 
 if __name__ == "__main__":
