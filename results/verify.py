@@ -11,13 +11,14 @@ import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import Value
 from results.aggregate import settle
+from results.confusion import ARRAYS, counted
 from results.measured import measured
 from results.record import Result
 from results.store import CARD, SPEC, CorruptRecord, Stored, find_stored, read_json
@@ -89,7 +90,8 @@ def disagreements(stored: Stored) -> Iterator[str]:
     """Every number of the record that is not the one its matrices give."""
     result = stored.record.result
     try:
-        shifts, own, matrices, per_image = _counts(stored.confusion)
+        found = _counts(stored.confusion)
+        shifts, own, matrices = found["shifts"], int(found["own_index"]), found["matrices"]
         expected = measured(result.evaluation.side, shifts, own, matrices)
     except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -97,22 +99,23 @@ def disagreements(stored: Stored) -> Iterator[str]:
         return
     for name, value in expected.items():
         yield from _unequal(name, getattr(result, name), value)
-    if per_image is not None and int(per_image[:, 3].sum()) != result.labelled_pixels:
-        yield f"labelled_pixels is {result.labelled_pixels}, its images have {int(per_image[:, 3].sum())}"
+    if "per_image" in found and int(found["per_image"][:, 3].sum()) != result.labelled_pixels:
+        yield f"labelled_pixels is {result.labelled_pixels}, its images have {int(found['per_image'][:, 3].sum())}"
+    if "boundary" in found and (found["boundary"] > matrices[own]).any():
+        yield "more pixels are counted near boundaries than there are"
 
 
-Counts = tuple[NDArray[np.float64], int, NDArray[np.int64], NDArray[np.int64] | None]
-
-
-def _counts(path: Path) -> Counts:
-    with np.load(path, allow_pickle=False) as npz:
-        own, per_image = int(npz["own_index"]), npz["per_image"] if "per_image" in npz.files else None
-        shifts, matrices = npz["shifts"], npz["matrices"]
+def _counts(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of the file, of shapes that fit; raises ValueError or KeyError."""
+    found = counted(path, ARRAYS)
+    shifts, own, matrices = found["shifts"], int(found["own_index"]), found["matrices"]
     if matrices.ndim != 3 or len(shifts) != len(matrices) or not 0 <= own < len(shifts):
         raise ValueError(f"{len(shifts)} shifts, own {own}, matrices of shape {matrices.shape}")
-    if per_image is not None and (per_image.ndim != 2 or per_image.shape[1] != 4):
-        raise ValueError(f"counts of images of shape {per_image.shape}")
-    return shifts, own, matrices, per_image
+    if "per_image" in found and (found["per_image"].ndim != 2 or found["per_image"].shape[1] != 4):
+        raise ValueError(f"counts of images of shape {found['per_image'].shape}")
+    if "boundary" in found and found["boundary"].shape != matrices.shape[1:]:
+        raise ValueError(f"counts near boundaries of shape {found['boundary'].shape}")
+    return found
 
 
 def _unequal(name: str, stored: object, expected: object) -> Iterator[str]:
