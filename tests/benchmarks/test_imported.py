@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 torch = pytest.importorskip("torch")
-from benchmarks.evaluate import evaluate, score_chunks  # noqa: E402
+from benchmarks.evaluate import evaluate  # noqa: E402
 from benchmarks.imported import ClassOrder, find_predictions, read_order, score_predictions  # noqa: E402
+from benchmarks.planes import score_chunks, views  # noqa: E402
 from benchmarks.predict import predicted  # noqa: E402
 from benchmarks.protocol import Inference  # noqa: E402
 from methods.method import Method, Vocabulary  # noqa: E402
@@ -40,7 +41,7 @@ def save(folder, reader, method, *, order=NAMES, scores=False, dtype=np.int64):
     for index, id_ in enumerate(reader.ids):
         image = reader.read(index).image
         if scores:
-            chunks = list(score_chunks(method, image, VOCABULARY, SIZES, image.shape[:2]))
+            chunks = list(score_chunks(views(method, image, VOCABULARY, SIZES), image.shape[:2]))
             classes = [index_of[c] for members, _ in chunks for c in members]
             values = torch.cat([s for _, s in chunks]).numpy()
             said = np.broadcast_to(np.array(classes)[:, None, None], values.shape)
@@ -73,6 +74,7 @@ def test_scores_give_the_same_sweep(tmp_path, random_reader, order, dtype):
     assert np.array_equal(stored.shifts, own.shifts)
     assert np.array_equal(stored.matrices, own.matrices)
     assert np.array_equal(stored.per_image, own.per_image)
+    assert np.array_equal(stored.boundary, own.boundary)
 
 
 def test_every_wrong_file_is_named(tmp_path, random_reader):
