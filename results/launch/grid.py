@@ -26,6 +26,16 @@ from splits.errors import UserError
 INTERRUPTED = 130
 
 
+def run(options: argparse.Namespace) -> int:
+    """Train and score what is asked and not there yet; print the tables."""
+    return make_grid(options, train=True)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """Score finished weights under the evaluation asked for, without training."""
+    return make_grid(options, train=False)
+
+
 def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
     request, clip_file = request_of(options)

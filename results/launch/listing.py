@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 from tabulate import tabulate
 
 from benchmarks.catalogue import BENCHMARKS, Benchmark, Data, eval_side, source, train_side
@@ -9,6 +11,14 @@ from benchmarks.data.catalogue import data_roots, expected_images
 from benchmarks.protocol import Protocol
 from methods.registry import METHODS
 from splits.errors import UserError
+
+
+def print_list(options: argparse.Namespace) -> int:
+    """Print the methods or the benchmarks there are, or both."""
+    what = {"methods": list_methods, "benchmarks": list_benchmarks}
+    for name in [options.what] if options.what else what:
+        print(what[name](options.data_root), end="\n\n" if not options.what else "\n")
+    return 0
 
 
 def list_methods(_: str | None) -> str:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from results.kinds import DEFAULT, KINDS
@@ -15,6 +18,16 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "results" / "runs"
 SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
 FORMATS = ("markdown", "latex", "csv", "html")
+
+
+def calling(target: str) -> Callable[[argparse.Namespace], int]:
+    """A command: the function `module:name`, imported, and torch with it, only when it is really wanted."""
+    return partial(_call, target)
+
+
+def _call(target: str, options: argparse.Namespace) -> int:
+    module, name = target.split(":")
+    return getattr(import_module(module), name)(options)
 
 
 def what_to_run(parser: argparse.ArgumentParser) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -30,15 +28,6 @@ def bring(options: argparse.Namespace) -> None:
         from results.launch.brought import resolve
 
         resolve(options)
-
-
-def _lazily(name: str) -> Callable[[argparse.Namespace], int]:
-    """The `main` of a module of this package, imported (and torch with it) only when it is really wanted."""
-
-    def command(options: argparse.Namespace) -> int:
-        return import_module(f"results.launch.{name}").main(options)
-
-    return command
 
 
 def _predict(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +71,7 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--sheet", type=add.natural, default=24, metavar="N", help="pictures on the sheet; default: 24")
     group.add_argument("--force", action="store_true", help="throw away earlier predictions in --out")
-    parser.set_defaults(command=_lazily("predict"))
+    parser.set_defaults(command=add.calling("results.launch.predict:main"))
 
 
 def _score(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +102,7 @@ def _score(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
     group.add_argument("--background", choices=["ignored", "class"])
     group.add_argument("--background-below", type=float, metavar="T")
-    parser.set_defaults(command=_lazily("score"))
+    parser.set_defaults(command=add.calling("results.launch.score:main"))
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
@@ -127,4 +116,4 @@ def _check(parser: argparse.ArgumentParser) -> None:
         metavar="M.FIELD=VALUE",
         help="other settings than the defaults",
     )
-    parser.set_defaults(command=_lazily("check"))
+    parser.set_defaults(command=add.calling("results.launch.check:main"))

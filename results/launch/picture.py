@@ -22,13 +22,16 @@ from results.launch.build import vocabulary_of
 from results.launch.finished import of_plan
 from results.launch.grid import request_of
 from results.launch.plan import Run, plan
+from results.launch.pseudo import print_pseudo_masks
 from results.pictures import contact_sheet
 from results.store import CONFUSION
 from splits.errors import UserError
 
 
 def print_pictures(options: argparse.Namespace) -> int:
-    """Save one sheet for each benchmark, fold and seed asked for, and say where."""
+    """Save one sheet for each benchmark, fold and seed asked for, and say where; or those of pseudo masks."""
+    if options.pseudo_masks:
+        return print_pseudo_masks(options)
     request, clip_file = request_of(options)
     for (name, fold, seed), group in groupby(sorted(plan(request), key=_place), key=_place):
         runs = list(group)
