@@ -55,7 +55,7 @@ def check(method: str, config: MethodConfig) -> None:
 
 def needed(runs: Iterable[Run]) -> list[BodyWeights]:
     """The body weights of runs, each once."""
-    from results.launch.plan import config_of
+    from results.launch.settings import config_of
 
     found = (weights_of(config_of(run.train)) for run in runs)
     return list(dict.fromkeys(asked for asked in found if asked is not None))

@@ -16,7 +16,7 @@ from benchmarks.values import derive_seed
 from methods.clip import Clip, load_clip
 from methods.method import Method, Vocabulary
 from methods.registry import build_method
-from results.launch.plan import config_of
+from results.launch.settings import config_of
 from splits.errors import UserError
 
 

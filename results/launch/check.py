@@ -7,7 +7,8 @@ import argparse
 from methods import brought
 from methods.check import Failed, check
 from methods.registry import entry
-from results.launch.plan import config_for, methods_named
+from results.launch.plan import methods_named
+from results.launch.settings import config_for
 from splits.errors import UserError
 
 

@@ -14,7 +14,8 @@ from benchmarks.catalogue import SHAPES_CLIP, Data
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from methods.registry import METHODS, config_class
-from results.launch.plan import Request, config_of, methods_named, plan, status
+from results.launch.plan import Request, methods_named, plan, status
+from results.launch.settings import config_of
 from splits.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3]
