@@ -52,6 +52,7 @@ class Means:
 
     estimates: dict[str, Estimate]  # by metric
     complete: tuple[int, ...]  # the seeds that are averaged
+    hiou: dict[int, float]  # the fold mean of each of them
     incomplete: dict[int, tuple[int, ...]]  # seed -> the folds it has, fewer than all
 
 
@@ -230,6 +231,7 @@ def mean_over(runs: pd.DataFrame, folds: Sequence[int]) -> Means:
     return Means(
         estimates={metric: estimate([m[metric] for m in means]) for metric in METRICS},
         complete=complete,
+        hiou=dict(zip(complete, (m["hiou"] for m in means), strict=True)),
         incomplete={s: tuple(sorted(r)) for s, r in by_seed.items() if s not in complete},
     )
 
@@ -274,13 +276,14 @@ def aggregate(runs: pd.DataFrame, folds: Callable[[str], Sequence[int]], *, by: 
     return pd.DataFrame(rows, columns=[*IDENTITY, *(["fold"] if by == "fold" else []), *estimates, *_ACCOMPANYING])
 
 
-_ACCOMPANYING = ("seeds", "seed_list", "runs", "own_shift", "stale", "incomplete")
+_ACCOMPANYING = ("seeds", "seed_list", "hiou_of_seed", "runs", "own_shift", "stale", "incomplete")
 
 
 def _accompanying(runs: pd.DataFrame, means: Means) -> dict[str, Any]:
     return {
         "seeds": len(means.complete),
         "seed_list": " ".join(map(str, means.complete)),
+        "hiou_of_seed": means.hiou,
         "runs": len(runs),
         "own_shift": " / ".join(f"{shift:g}" for shift in sorted(set(runs["own_shift"]))),
         "stale": bool(runs["stale"].any()),

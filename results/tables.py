@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -194,7 +195,7 @@ def _table(content: Content, group: str, by: By, stale: frozenset[str]) -> Table
     mean = f"mean over folds {fold_range(folds)}" if len(folds) > 1 else f"fold {folds[0]}"
     return Table(
         title=f"{title_of(content, group)}: {'each fold' if by == 'fold' else mean}, in percent",
-        frame=frame.drop(columns="incomplete"),
+        frame=frame.drop(columns=["incomplete", "hiou_of_seed"]),
         columns=(Column("method", _name_cell, numeric=False), *shown),
         notes=tuple(lines),
         protocol=content.protocol,
@@ -204,7 +205,8 @@ def _table(content: Content, group: str, by: By, stale: frozenset[str]) -> Table
 
 
 _DELTA = (
-    "Δ hIoU: points above {} with the same CLIP and recipe; `compare` tells which differences are more than chance."
+    "Δ hIoU: points above {} with the same CLIP and recipe, over the seeds that both have; `compare` tells which "
+    "differences are more than chance."
 )
 
 
@@ -222,14 +224,18 @@ def _in_order(frame: pd.DataFrame, first: str = "") -> pd.DataFrame:
 
 
 def _deltas(frame: pd.DataFrame, whole: str) -> list[float]:
-    """hIoU above that of the whole method, made alike and in the same fold; NaN where there is no such row, or two."""
+    """hIoU above that of the whole method, made alike and in the same fold, over the seeds that both rows have.
+
+    NaN where there is no such row, or two, or no seed in common.
+    """
     same = [*_SAME_BUT_METHOD, *(["fold"] if "fold" in frame else [])]
     rows = frame.to_dict("records")
     deltas = []
     for row in rows:
-        bases = [r["hiou"] for r in rows if r["method"] == whole and all(r[name] == row[name] for name in same)]
-        other = row["method"] != whole and len(bases) == 1
-        deltas.append(row["hiou"] - bases[0] if other else math.nan)
+        bases = [r["hiou_of_seed"] for r in rows if r["method"] == whole and all(r[n] == row[n] for n in same)]
+        own, base = row["hiou_of_seed"], bases[0] if len(bases) == 1 and row["method"] != whole else {}
+        differences = [own[seed] - base[seed] for seed in sorted(own.keys() & base.keys())]
+        deltas.append(fmean(differences) if differences else math.nan)
     return deltas
 
 
