@@ -13,18 +13,21 @@ import pytest
 import harness
 
 PROJECT = Path(__file__).resolve().parent.parent
-README = (PROJECT / "README.md").read_text(encoding="utf-8")
-PAGES = {PROJECT / name: (PROJECT / name).read_text(encoding="utf-8") for name in ("README.md", "methods/README.md")}
+NAMES = ("README.md", "methods/README.md", "results/reference/README.md")
+PAGES = {PROJECT / name: (PROJECT / name).read_text(encoding="utf-8") for name in NAMES}
 EVERYTHING = "\n".join(PAGES.values())
 JOINED = EVERYTHING.replace("\\\n", " ")  # a command over several lines is one
 COMMANDS = sorted({line.split("#")[0].strip() for line in re.findall(r"^python harness\.py.*$", JOINED, re.MULTILINE)})
 NAMED = re.findall(r"`python (harness\.py [^`]+)`", EVERYTHING)
 
 
-def test_the_table_is_what_the_command_prints() -> None:
-    """Fails when README shows a table that the stored records do not give, letter by letter."""
-    shown = README.split("<!-- table:begin -->\n\n")[1].split("\n<!-- table:end -->")[0]
-    command = [sys.executable, "harness.py", "tables", "--from", "results/reference"]
+@pytest.mark.parametrize(
+    ("page", "options"), [("README.md", ["--show", "main"]), ("results/reference/README.md", [])], ids=["main", "all"]
+)
+def test_the_table_is_what_the_command_prints(page: str, options: list[str]) -> None:
+    """Fails when a page shows a table that the stored records do not give, letter by letter."""
+    shown = PAGES[PROJECT / page].split("<!-- table:begin -->\n\n")[1].split("\n<!-- table:end -->")[0]
+    command = [sys.executable, "harness.py", "tables", "--from", "results/reference", *options]
     printed = [subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout for _ in "ab"]
     assert printed[0] == printed[1]
     assert shown == printed[0]
@@ -43,7 +46,7 @@ def test_every_file_it_names_is_there() -> None:
     """Fails when a file or folder moved and README still names its old place."""
     linked = [page.parent / name for page, text in PAGES.items() for name in re.findall(r"\]\(([^)#:]+)\)", text)]
     named = re.findall(r"`((?:benchmarks|methods|splits|results|tests)/[\w./-]+)`", EVERYTHING)
-    made = {"results/runs", "methods/configs/mine.py"}  # by running, and by whoever follows README
+    made = {"results/runs", "results/reliability/trials.json"}  # by running
     missing = [name for name in named if not (PROJECT / name).exists() and name.rstrip("/") not in made]
     missing += [str(path) for path in linked if not path.exists()]
     assert linked

@@ -17,4 +17,5 @@ README = (HERE.parent / "README.md").read_text(encoding="utf-8")
 def test_an_example_shown_is_the_tested_file(language: str, sign: str, file: str) -> None:
     """Fails when README shows another text than the one that is run by the tests."""
     shown = [block for block in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if sign in block]
+    assert shown
     assert all(block == (HERE / "examples" / file).read_text(encoding="utf-8") for block in shown)
