@@ -428,7 +428,7 @@ def test_debug_runs_in_this_process_without_a_debugger(tmp_path: Path) -> None:
         ("--detach",),
         ("--cluster", "slurm", "--jobs", "2"),
         ("--cluster", "debug", "--gpus", "1"),
-        ("--ranks", "2", "--nodes", "2"),
+        ("--methods", "zegclip", "--ranks", "2", "--nodes", "2"),
     ],
 )
 def test_options_of_another_executor_are_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,12 +59,12 @@ def resolve(options: argparse.Namespace) -> None:
             _know(data)
 
 
-def keep(root: Path) -> None:
-    """Store the data sets beside their runs, so that tables need no TOML.
+def keep(root: Path, names: Iterable[str], *, look_only: bool = False) -> None:
+    """Store those of these data sets that were brought beside their runs, so that tables need no TOML.
 
     Raises UserError where runs of another data set of the same name lie there.
     """
-    for data in KNOWN.values():
+    for data in (KNOWN[name] for name in names if name in KNOWN):
         path = root / data.name / FILE
         if path.is_file():
             there = OwnDataSet.parse(read_json(path), source=str(path))
@@ -73,7 +74,8 @@ def keep(root: Path) -> None:
                 )
             if there == data:
                 continue
-        write_atomically(path, canonical_json(data.model_dump(mode="json")).encode())
+        if not look_only:
+            write_atomically(path, canonical_json(data.model_dump(mode="json")).encode())
 
 
 def _named(text: str) -> str:

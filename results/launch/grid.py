@@ -40,7 +40,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
     request, clip_file = request_of(options)
     runs = plan(request)
-    keep(options.runs)
+    keep(options.runs, request.benchmarks, look_only=options.dry_run)
     _warn(request)
     _check_cluster(options)
     if options.cluster == "slurm":

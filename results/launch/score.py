@@ -48,7 +48,7 @@ def main(options: argparse.Namespace) -> int:
     run = _imported(options.name, planned, found.sha256(reader.ids))
     started = _now()
     evaluation = _score(run, found, reader)
-    keep(options.runs)
+    keep(options.runs, options.benchmarks)
     _write(run, options.runs, evaluation, started)
     record = run.folder(options.runs).read_record(run.evaluation)
     assert record is not None, "it was just written"

@@ -183,12 +183,14 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, capsys, text, reason):
 
 
 def test_another_data_set_of_the_same_name_is_refused(tmp_path, capsys):
-    """Fails when runs of two data sets with one name are mixed in one folder."""
+    """Fails when runs of two data sets with one name are mixed in one folder, or a look leaves something behind."""
     farm = _shapes_farm(tmp_path)
-    words = ["run", "--methods", "random", "--dry-run", "--runs", str(tmp_path / "runs"), "--benchmarks", str(farm)]
-    assert harness.main(words) == 0
+    words = ["run", "--methods", "random", "--runs", str(tmp_path / "runs"), "--benchmarks", str(farm)]
+    assert harness.main([*words, "--dry-run"]) == 0
+    assert not (tmp_path / "runs").exists()
+    assert harness.main([*words, "--limit", "1", "--folds", "0"]) == 0
     text = farm.read_text()
     farm.write_text(text.replace('unseen = ["arrow", ', "unseen = ["))
     capsys.readouterr()
-    assert harness.main(words) == 2
+    assert harness.main([*words, "--dry-run"]) == 2
     assert "is another data set called little" in capsys.readouterr().err
