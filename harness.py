@@ -74,12 +74,14 @@ def _parser() -> argparse.ArgumentParser:
     made.set_defaults(command=add.calling("results.launch.grid:run"))
     scored = commands.add_parser("eval", help="score finished weights under another evaluation, without training")
     add.what_to_run(scored)
+    add.where_to_score(scored)
     add.how_to_score(scored)
     add.how_to_execute(scored)
     add.on_a_cluster(scored)
     scored.set_defaults(command=add.calling("results.launch.grid:evaluate"))
     seen = commands.add_parser("status", help="the state of every run asked for")
     add.what_to_run(seen)
+    add.where_to_score(seen)
     add.how_to_score(seen)
     seen.add_argument(
         "--watch", nargs="?", type=add.positive, const=10, metavar="SECONDS", help="look again until no run is at work"
@@ -179,11 +181,13 @@ def _data(parser: argparse.ArgumentParser) -> None:
 def _cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     gathered = commands.add_parser("collect", help="wait for submitted runs, then print the tables")
     add.what_to_run(gathered)
+    add.where_to_score(gathered)
     add.how_to_score(gathered)
     add.interval(gathered)
     gathered.set_defaults(command=add.calling("results.launch.grid:collect"))
     stopped = commands.add_parser("cancel", help="cancel submitted runs that have not ended")
     add.what_to_run(stopped)
+    add.where_to_score(stopped)
     add.how_to_score(stopped)
     stopped.set_defaults(command=add.calling("results.launch.grid:cancel"))
     fetched = commands.add_parser(

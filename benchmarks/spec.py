@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from benchmarks.protocol import EvalSide, Protocol, TrainSide
 from benchmarks.transforms import Augmentation
@@ -89,6 +89,26 @@ class EvalSpec(Value):
     side: EvalSide
     limit: int | None = Field(default=None, ge=1)
     tuned_on_test: bool = False  # settings were compared on these very images: no result
+    # of weights that were trained on another benchmark or fold: those of the classes that were labelled there, by
+    # whatever name; a method takes its shift off these. None: scored where they were trained, the seen ones are
+    labelled: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _labelled_classes(self) -> Self:
+        if self.labelled is not None and (strange := set(self.labelled) - set(self.side.classes)):
+            raise ValueError(f"labelled classes that are not asked: {sorted(strange)}")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What is scored where it was trained is stored as it was before there were transfers."""
+        told = handler(self)
+        return {name: value for name, value in told.items() if name != "labelled" or value is not None}
+
+    @property
+    def transferred(self) -> bool:
+        """Are weights scored elsewhere than they were trained?"""
+        return self.labelled is not None
 
 
 def protocol_of(train: TrainSpec, evaluation: EvalSpec) -> Protocol:

@@ -26,9 +26,21 @@ from splits.errors import UserError
 By = Literal["method", "fold"]
 
 # One table: numbers that may stand beside one another.
-TABLE = ("benchmark", "kind", "part", "family_hash")
+TABLE = ("benchmark", "kind", "part", "family_hash", "source")
 # One row of it: runs that differ in fold and seed alone.
-VARIANT = ("method", "label", "config", "clip", "clip_sha256", "recipe", "train_limit", "eval_limit", "partial")
+VARIANT = (
+    "method",
+    "label",
+    "trained",
+    "config",
+    "clip",
+    "clip_sha256",
+    "recipe",
+    "train_limit",
+    "eval_limit",
+    "partial",
+)
+TRANSFER = ("source", "trained")  # the benchmark, and the fold, of weights that are scored elsewhere; else empty
 IDENTITY = (*TABLE, *VARIANT)
 MEASURED = ("pacc", "miou_seen", "miou_unseen", "hiou", "hiou_unshifted", "hiou_best")
 METRICS = (*MEASURED, "hiou_of_means")
@@ -88,8 +100,10 @@ def identity(record: RunRecord) -> dict[str, Any]:
         "kind": evaluation.side.kind,
         "part": evaluation.part,
         "family_hash": result.family_hash,
+        "source": train.benchmark if evaluation.transferred else "",
         "method": train.method,
         "label": result.label,
+        "trained": result.trained_on,
         "config": canonical_json(train.config),
         "clip": clip_words(train.clip),
         "clip_sha256": result.clip_sha256,
@@ -107,8 +121,8 @@ def settle(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[Conflict
     """
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
-        train = record.result.train
-        groups.setdefault((*identity(record).values(), train.fold, train.seed), []).append(record)
+        train, asked = record.result.train, record.result.evaluation
+        groups.setdefault((*identity(record).values(), asked.fold, train.seed), []).append(record)
     kept: list[RunRecord] = []
     conflicts: list[Conflict] = []
     for _, same in sorted(groups.items(), key=lambda item: item[0]):
@@ -163,7 +177,7 @@ def _row(record: RunRecord) -> dict[str, Any]:
     own: Scores = result.own
     return {
         **identity(record),
-        "fold": train.fold,
+        "fold": evaluation.fold,
         "seed": train.seed,
         "run": train.folder,
         "evaluation": evaluation.key,

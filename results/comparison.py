@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from results.aggregate import IDENTITY
 from results.bootstrap import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
 from results.confusion import counted
-from results.notes import Content, measured
+from results.notes import Content, elsewhere, measured
 from results.record import RunRecord
 from results.supplements import by_variant
 from results.table import UNDEFINED, Column, Row, Table
@@ -52,8 +54,10 @@ def has(content: Content, methods: Sequence[str]) -> bool:
     """Does this content have generalised runs of all of them, by method or by the name of a row?"""
     if content.episodic:
         return False
-    names = names_of(content).values()
-    there = {record.result.train.method for record in content.records} | set(names)
+    names = names_of(content)
+    rows = Counter(dict(zip(IDENTITY, key, strict=True))["method"] for key in names)
+    # of weights trained elsewhere a method has a row for each training, and its name alone may mean none of them
+    there = {method for method, count in rows.items() if count == 1 or not content.source} | {*names.values()}
     return set(methods) <= there
 
 
@@ -78,7 +82,7 @@ def tables_of_pairs(content: Content, pairs: Sequence[Pair]) -> list[Table]:
         Column.text("verdict", "verdict"),
     ]
     whole = Table(
-        title=f"{content.split.name}: paired differences, in points",
+        title=f"{content.split.name}{elsewhere(content)}: paired differences, in points",
         frame=pd.DataFrame(rows),
         columns=tuple(columns),
         notes=(*_explained(content, pairs), *(line for pair in pairs for line in _classes(content, pair))),
@@ -118,7 +122,7 @@ def _counts(runs: Sequence[RunRecord], locate: Locate) -> dict[tuple[int, int], 
         seen = side.scored_as_seen
         listed = f"{side.data.ids_sha256} {run.result.evaluation.limit}"
         counts = counts_of(per_image, run.result.images, seen, side.absent_class, listed)
-        found[run.result.train.fold, run.result.train.seed] = counts
+        found[run.result.evaluation.fold, run.result.train.seed] = counts
     return found
 
 

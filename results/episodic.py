@@ -108,7 +108,7 @@ def _fold(fold: int) -> str:
 
 def _of_variant(runs: Sequence[RunRecord], complete: set[int], folds: Sequence[int]) -> dict[str, float]:
     """mIoU by fold over the seeds that have it, FB-IoU as the mean over folds of the seeds that have all."""
-    own = {(run.result.train.seed, run.result.train.fold): run.result.own for run in runs}
+    own = {(run.result.train.seed, run.result.evaluation.fold): run.result.own for run in runs}
     row: dict[str, float] = {}
     for fold in folds:
         found = estimate([_known(scores.miou_unseen) for (_, of), scores in sorted(own.items()) if of == fold])

@@ -33,13 +33,20 @@ def constant_miou(result: Result) -> float | None:
 def below_floor(result: Result) -> bool:
     """Is this a whole training, or weights brought in, that scores worse on seen classes than the constant?
 
-    Trial runs (`limit`) are passed over: some steps of training need not have reached the floor.
+    Trial runs (`limit`) are passed over: some steps of training need not have reached the floor. So are weights scored
+    elsewhere, which were not trained on the classes that are seen there.
     """
     train, floor = result.train, constant_miou(result)
     trained = (train.recipe.iterations > 0 or bool(train.weights)) and (
         train.method not in METHODS or METHODS[train.method].trained
     )
-    if not trained or train.limit is not None or floor is None or result.own.miou_seen is None:
+    if (
+        not trained
+        or train.limit is not None
+        or result.evaluation.transferred
+        or floor is None
+        or result.own.miou_seen is None
+    ):
         return False
     return result.own.miou_seen < floor
 

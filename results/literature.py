@@ -107,7 +107,7 @@ def _differences(content: Content, protocol: Protocol) -> list[str]:
 
 def _ours(content: Content, fold: int, stale: frozenset[str]) -> tuple[dict[str, dict[Any, Any]], list[str]]:
     """Our row for each of our methods that reproduces a published one, and a line for each that does not."""
-    runs = tidy([r for r in content.records if r.result.train.fold == fold], stale=stale)
+    runs = tidy([r for r in content.records if r.result.evaluation.fold == fold], stale=stale)
     frame = aggregate(runs, lambda _: (fold,))
     frame.insert(0, "name", row_names(frame))
     rows: dict[str, dict[Any, Any]] = {}

@@ -19,6 +19,7 @@ from results.aggregate import VARIANT, By, Conflict
 from results.floor import warnings_of
 from results.record import RunRecord
 from results.table import UNDEFINED
+from results.transfers import transferred
 from splits.loader import Split
 
 PARTIAL, STALE = "†", "‡"
@@ -44,6 +45,7 @@ class Content:
 
     split: Split
     part: str = ""
+    source: str = ""  # the benchmark that the weights were trained on, where that is told apart from the one scored
     protocol: Protocol | None = None
     records: list[RunRecord] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
@@ -54,6 +56,11 @@ class Content:
     def episodic(self) -> bool:
         """Is the class of each item given?"""
         return self.protocol is not None and self.protocol.evaluation.kind == "episodic-binary"
+
+
+def elsewhere(content: Content) -> str:
+    """What a title says of weights that were not trained for what is scored."""
+    return f", weights trained on {content.source}" if content.source else ""
 
 
 def fold_range(folds: Sequence[int]) -> str:
@@ -102,6 +109,7 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
     yield from _marks(content, runs, frame)
     yield from warnings_of(content.records)
     yield from _of_others(content)
+    yield from transferred(content.records)
     yield from _trained_elsewhere(content)
     if tuned := sorted({r.result.label for r in content.records if r.result.evaluation.tuned_on_test}):
         yield f"Settings were compared on the scored images themselves (--tune-on-test), no result: {', '.join(tuned)}."
@@ -266,7 +274,7 @@ def _trained_elsewhere(content: Content) -> Iterator[str]:
     for record in content.records:
         result = record.result
         if result.contamination not in ("", "none"):
-            told.setdefault(result.contamination, []).append(f"{result.label} fold {result.train.fold}")
+            told.setdefault(result.contamination, []).append(f"{result.label} fold {result.evaluation.fold}")
     for words, runs in sorted(told.items()):
         if words == "unknown":
             yield f"Weights without a card, what they were trained on is unknown: {', '.join(sorted(set(runs)))}."

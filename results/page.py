@@ -22,7 +22,7 @@ from results.anatomy import error_table
 from results.curves import Reading, mean_losses, mean_near, mean_sweep, read
 from results.html import environment, fragment, source
 from results.notes import Content, short_names
-from results.record import RunRecord
+from results.record import Result, RunRecord
 from results.supplements import Variants, by_variant, class_table, cost_table
 from results.table import Column, Table
 from results.tables import COMPARISON, gather, names_of, parts_of, published_of, tables_of, title_of
@@ -116,7 +116,7 @@ def _run(record: RunRecord, stale: frozenset[str]) -> dict[str, Any]:
     marks = ["partial"] * result.partial + ["stale"] * (result.train.folder in stale)
     own = {name: getattr(result.own, name) for name in ("hiou", "miou_seen", "miou_unseen")}
     return {
-        "run": result.train.folder,
+        "run": f"{result.train.folder}{_elsewhere(result)}",
         "state": " ".join(["done", *marks]),
         **{name: math.nan if value is None else 100 * value for name, value in own.items()},
         "train_seconds": record.costs.train_seconds,
@@ -131,6 +131,11 @@ def _run(record: RunRecord, stale: frozenset[str]) -> dict[str, Any]:
         "sources": origin.sources_sha256[:8],
         "started": origin.started,
     }
+
+
+def _elsewhere(result: Result) -> str:
+    asked = result.evaluation
+    return f" on {asked.benchmark} fold {asked.fold}" if asked.transferred else ""
 
 
 def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]) -> None:

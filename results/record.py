@@ -75,8 +75,26 @@ class Result(Value):
 
     @property
     def label(self) -> str:
-        """The method as tables name it; a recipe that is not the paper's shows."""
+        """The method as tables name it; a recipe that is not the paper's shows, and a training elsewhere."""
+        if self.evaluation.transferred:
+            return f"{self.train.method} ({'; '.join(self._transfer)})"
         return f"{self._made} (tuned on test)" if self.evaluation.tuned_on_test else self._made
+
+    @property
+    def trained_on(self) -> str:
+        """Benchmark and fold of the training where weights are scored elsewhere, else empty."""
+        return f"{self.train.benchmark} fold {self.train.fold}" if self.evaluation.transferred else ""
+
+    @property
+    def _transfer(self) -> list[str]:
+        recipe, unknown = self.train.recipe.name, self.contamination == "unknown"
+        if self.train.weights:
+            parts = ["imported weights"]
+        else:
+            parts = [] if recipe in ("paper", "none") else [f"{recipe} recipe"]
+        parts.append(f"{'said to be ' if unknown else ''}trained on {self.trained_on}")
+        mark = {"none": "", "unknown": "training unknown"}.get(self.contamination, "contaminated")
+        return [*parts, mark] if mark else parts
 
     @property
     def _made(self) -> str:

@@ -48,6 +48,7 @@ class _Word(Value):
     iterations: int = 0
     rate: float | None = None
     doing: str = ""
+    evaluation: str = ""  # the key of a scoring that failed without having trained
 
 
 @dataclass(frozen=True)

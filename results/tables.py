@@ -18,14 +18,15 @@ import pandas as pd
 
 from benchmarks.spec import protocol_of
 from methods.registry import METHODS
-from results.aggregate import IDENTITY, TABLE, By, Conflict, aggregate, settle, tidy
+from results.aggregate import IDENTITY, TABLE, TRANSFER, By, Conflict, aggregate, settle, tidy
 from results.episodic import columns, published_items, with_folds
 from results.kinds import DEFAULT, Kind
 from results.literature import published_table
-from results.notes import PARTIAL, STALE, Content, RunName, fold_range, notes, row_names
+from results.notes import PARTIAL, STALE, Content, RunName, elsewhere, fold_range, notes, row_names
 from results.record import RunRecord
 from results.supplements import Variants, by_variant, class_table, cost_table
 from results.table import UNDEFINED, Column, Row, Table, mean_and_sd
+from results.transfers import group_columns, with_groups
 from splits.errors import UserError
 from splits.loader import load_split
 
@@ -45,7 +46,7 @@ _SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants], list[Table]]] = {
 }
 COMPARISON, ABLATION = "comparison", "ablation:"
 # An ablation is held against the run of the whole method that differs in nothing but the method.
-_SAME_BUT_METHOD = ("clip", "clip_sha256", "recipe", "train_limit", "eval_limit", "partial")
+_SAME_BUT_METHOD = ("trained", "clip", "clip_sha256", "recipe", "train_limit", "eval_limit", "partial")
 
 
 def build_tables(
@@ -83,7 +84,9 @@ def tables_of(
 
 
 def published_of(content: Content, stale: frozenset[str]) -> list[Table]:
-    """What was published of this content's kind."""
+    """What was published of this content's kind; nothing is held against weights that were trained elsewhere."""
+    if content.source:
+        return []
     return published_items(content) if content.episodic else published_table(content, stale)
 
 
@@ -95,10 +98,11 @@ def gather(records: Iterable[RunRecord], states: Mapping[str, str]) -> list[Cont
 
     def content(record: RunRecord) -> Content:
         train, evaluation = record.result.train, record.result.evaluation
-        key = (evaluation.benchmark, evaluation.side.kind, evaluation.part, record.result.family_hash)
+        source = train.benchmark if evaluation.transferred else ""
+        key = (evaluation.benchmark, evaluation.side.kind, evaluation.part, record.result.family_hash, source)
         if key not in contents:
-            split = load_split(evaluation.benchmark)
-            contents[key] = Content(split, part=evaluation.part, protocol=protocol_of(train, evaluation))
+            split, protocol = load_split(evaluation.benchmark), protocol_of(train, evaluation)
+            contents[key] = Content(split, part=evaluation.part, source=source, protocol=protocol)
         return contents[key]
 
     for record in every:
@@ -158,9 +162,9 @@ def _place_missing(contents: dict[tuple[str, ...], Content], states: Mapping[str
     """Name each run that is not there under every table of its benchmark, or under an empty one."""
     for folder in sorted(states.keys() - there):
         run = _run_name(folder)
-        tables = [content for key, content in contents.items() if key[0] == run.benchmark]
+        tables = [content for key, content in contents.items() if key[0] == run.benchmark and not content.source]
         if not tables:
-            tables = [contents.setdefault((run.benchmark, "", "", ""), Content(load_split(run.benchmark)))]
+            tables = [contents.setdefault((run.benchmark, "", "", "", ""), Content(load_split(run.benchmark)))]
         for content in tables:
             content.missing[run] = states[folder]
 
@@ -191,11 +195,13 @@ def _table(content: Content, group: str, by: By, stale: frozenset[str]) -> Table
         if ablation:
             frame["hiou_delta"] = _deltas(frame, whole)
             lines.append(_DELTA.format(whole))
+        if content.source:
+            frame = with_groups(frame, content.records, folds)
         shown = _columns(frame, by, single=len(folds) == 1)
     mean = f"mean over folds {fold_range(folds)}" if len(folds) > 1 else f"fold {folds[0]}"
     return Table(
         title=f"{title_of(content, group)}: {'each fold' if by == 'fold' else mean}, in percent",
-        frame=frame.drop(columns=["incomplete", "hiou_of_seed"]),
+        frame=frame.drop(columns=["incomplete", "hiou_of_seed", *(() if content.source else TRANSFER)]),
         columns=(Column("method", _name_cell, numeric=False), *shown),
         notes=tuple(lines),
         protocol=content.protocol,
@@ -214,6 +220,7 @@ def title_of(content: Content, group: str) -> str:
     """Benchmark, part and, where it is one, ablation."""
     part = f", {content.part} part" if content.part not in ("", "val") else ""
     part += ", episodic-binary" if content.episodic else ""
+    part += elsewhere(content)
     return f"{content.split.name}{part}{'' if group == COMPARISON else f', ablations of {group[len(ABLATION) :]}'}"
 
 
@@ -253,6 +260,8 @@ def _columns(frame: pd.DataFrame, by: By, *, single: bool) -> tuple[Column, ...]
             columns.append(Column("95 %", _interval))
         if metric == "hiou" and "hiou_delta" in frame:
             columns.append(Column.figure("Δ hIoU", "hiou_delta", "+.1f", scale=100))
+    if "miou_new" in frame:
+        columns += group_columns()
     columns.append(Column.figure("seeds", "seeds", ".0f"))
     return tuple(columns)
 

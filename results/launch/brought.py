@@ -43,7 +43,7 @@ def everything() -> Brought:
 
 def resolve(options: argparse.Namespace) -> None:
     """Register what a command line brings, and put names where it has files; then what its folders of runs hold."""
-    for field in ("benchmarks", "name"):
+    for field in ("benchmarks", "on", "name"):
         given = getattr(options, field, None)
         if isinstance(given, list):
             setattr(options, field, [_named(text) for text in given])

@@ -11,7 +11,7 @@ from benchmarks.catalogue import BUILTIN, SHAPES_CLIP, benchmark
 from benchmarks.data.reader import Reader
 from benchmarks.labels import evaluation_table, training_table
 from benchmarks.protocol import EvalSide, TrainSide
-from benchmarks.spec import ClipId, TrainSpec
+from benchmarks.spec import ClipId, EvalSpec, TrainSpec
 from benchmarks.values import derive_seed
 from methods.clip import Clip, load_clip
 from methods.method import Method, Vocabulary
@@ -30,6 +30,17 @@ def vocabulary_of(side: TrainSide | EvalSide, names: tuple[str, ...]) -> Vocabul
         texts=tuple(texts[name] for name in names),
         templates=side.queries.templates,
     )
+
+
+def asked_vocabulary(asked: EvalSpec) -> Vocabulary:
+    """All classes of a scoring. Where weights are scored elsewhere, those that they were trained on count as seen:
+    a method's shift is about its training, not about the fold.
+    """
+    vocabulary = vocabulary_of(asked.side, asked.side.classes)
+    if asked.labelled is None:
+        return vocabulary
+    known = tuple(name in set(asked.labelled) for name in vocabulary.names)
+    return Vocabulary(vocabulary.names, known, vocabulary.texts, vocabulary.templates)
 
 
 def training_vocabulary(side: TrainSide) -> Vocabulary:

@@ -83,11 +83,15 @@ def cancel_grid(runs: Sequence[Run], root: Path) -> int:
 def _free(jobs: list[Job], root: Path) -> list[Job]:
     """Jobs of whose folder no other job is: one that is trained cannot be scored in another way at the same time."""
     queue, free = Queue(root), []
+    taken: set[str] = set()
     for job in jobs:
         if busy := queue.busy(job.run):
             print(f"{job.run.name}: left out, job {busy.job_id} is at its folder ({busy.state})", file=sys.stderr)
+        elif job.run.train.folder in taken:
+            print(f"{job.run.name}: left out, these weights are scored elsewhere first; submit again", file=sys.stderr)
         else:
             free.append(job)
+            taken.add(job.run.train.folder)
     if queue.silence:
         raise UserError(f"SLURM does not answer, nothing was submitted: {queue.silence}")
     return free

@@ -61,7 +61,7 @@ def state_lines(rows: Sequence[tuple[Run, Status]]) -> list[str]:
     """A line for each run, for `status` and `--dry-run`."""
     lines = []
     for run, status in rows:
-        parts = [f"{run.train.folder:<60}", status.state]
+        parts = [f"{run.place:<60}", status.state]
         if status.state in ("running", "interrupted") and status.iterations:
             parts.append(f"step {status.step}/{status.iterations}")
             if status.rate:

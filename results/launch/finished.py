@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +10,11 @@ from methods.method import Method
 from methods.registry import entry
 from results.files import sha256_of
 from results.launch.build import build, clip_of
+from results.launch.cards import card_of, check_clip, spec_on
 from results.launch.plan import Run
-from results.launch.weights import card_of, restore, spec_on
+from results.launch.weights import restore
 from results.store import CARD, SPEC, WEIGHTS, RunFolder, read_json
 from splits.errors import UserError
-
-KEY = re.compile(r"[0-9a-f]{4,8}")
 
 
 @dataclass(frozen=True)
@@ -26,19 +24,6 @@ class Finished:
     method: Method
     spec: TrainSpec
     weights_sha256: str  # empty where nothing was trained
-
-
-def run_folder(text: str, root: Path) -> Path:
-    """The folder of a run, given as such or by the (start of the) key that its name ends in; UserError without one."""
-    if (Path(text) / SPEC).is_file():
-        return Path(text)
-    if not KEY.fullmatch(text):
-        raise UserError(f"--run {text}: neither a run's folder nor its key (4 to 8 of 0-9a-f, the end of its name)")
-    found = sorted(p for p in root.glob("*/*/fold*-seed*-*") if p.name.rpartition("-")[2].startswith(text))
-    if len(found) != 1:
-        which = ", ".join(p.relative_to(root).as_posix() for p in found[:5])
-        raise UserError(f"--run {text}: {f'several runs: {which}' if found else f'no such run in {root}'}")
-    return found[0]
 
 
 def of_run(path: Path, clip_file: Path | None) -> Finished:
@@ -76,7 +61,6 @@ def of_plan(run: Run, root: Path, clip_file: Path | None, weights: Path | None =
 
 
 def _restored(file: Path, card: Path, spec: TrainSpec, clip_file: Path | None) -> Finished:
-    if spec.clip is not None and spec.clip.pretrained == "file" and clip_file is None:
-        raise UserError(f"{file}: its CLIP was a local file; give it too: --clip {spec.clip.model}/path/to/file")
+    check_clip(spec, clip_file, file)
     method = build(spec, clip_of(spec.clip, clip_file))
     return Finished(method.eval(), spec, restore(file, card, spec, method).sha256)

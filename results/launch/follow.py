@@ -64,6 +64,6 @@ def follow(look: Callable[[], Rows], *, interval: float) -> Rows:
 def _tell_changes(rows: Rows, told: dict[str, str]) -> None:
     for run, seen in rows:
         words = seen.words if seen.state != "running" else "running"
-        if told.get(run.train.folder) != words:
-            told[run.train.folder] = words
+        if told.get(run.place) != words:
+            told[run.place] = words
             print(f"{run.name}: {words}", flush=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.catalogue import BUILTIN, Data, benchmark
+from benchmarks.catalogue import BUILTIN, Data, benchmark, builtin_clip
 from benchmarks.data.catalogue import data_roots
 from benchmarks.spec import ClipId
 from results.files import sha256_of
@@ -16,10 +16,11 @@ from results.floor import warnings_of
 from results.launch.brought import everything, keep
 from results.launch.follow import counted, print_states, watched
 from results.launch.job import Device, Job
-from results.launch.plan import Request, Run, Status, methods_named, plan
+from results.launch.plan import Request, Run, Status, methods_named
 from results.launch.resources import Resources
 from results.launch.submission import statuses
 from results.launch.sweep import settings_of
+from results.launch.transfer import asked
 from results.provenance import threads as cores
 from splits.errors import UserError
 
@@ -40,9 +41,9 @@ def evaluate(options: argparse.Namespace) -> int:
 def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
     request, clip_file = request_of(options)
-    runs = plan(request)
-    keep(options.runs, request.benchmarks, look_only=options.dry_run)
-    _warn(request)
+    runs = asked(options, request, clip_file)
+    keep(options.runs, dict.fromkeys(name for run in runs for name in run.benchmarks), look_only=options.dry_run)
+    _warn(request, runs)
     _check_cluster(options)
     if options.cluster == "slurm":
         return _submit(options, request, runs, clip_file, train=train)
@@ -59,8 +60,8 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
 
 def print_status(options: argparse.Namespace) -> int:
     """A line for each run asked for; with `--watch` again and again until none is at work."""
-    request, _ = request_of(options)
-    runs = plan(request)
+    request, clip_file = request_of(options)
+    runs = asked(options, request, clip_file)
     if options.watch is None:
         return print_states(statuses(runs, options.runs))
     return print_states(watched(runs, options.runs, options.watch))
@@ -70,8 +71,8 @@ def collect(options: argparse.Namespace) -> int:
     """Wait for what was submitted, then print the tables; returns the exit code."""
     from results.launch.cluster import wait_for
 
-    request, _ = request_of(options)
-    runs = plan(request)
+    request, clip_file = request_of(options)
+    runs = asked(options, request, clip_file)
     wait_for(runs, options.runs, options.interval)
     return gather(runs, options.runs)
 
@@ -80,8 +81,8 @@ def cancel(options: argparse.Namespace) -> int:
     """Cancel the living cluster jobs of the runs asked for."""
     from results.launch.cluster import cancel_grid
 
-    request, _ = request_of(options)
-    return cancel_grid(plan(request), options.runs)
+    request, clip_file = request_of(options)
+    return cancel_grid(asked(options, request, clip_file), options.runs)
 
 
 def gather(runs: Sequence[Run], root: Path) -> int:
@@ -207,7 +208,7 @@ def _weights(options: argparse.Namespace) -> str:
         return ""
     if not options.weights.is_file():
         raise UserError(f"--weights {options.weights}: there is no such file")
-    if len(methods_named(options.methods)) != 1:
+    if len(methods_named(options.methods)) != 1 and not getattr(options, "on", None):  # a card may name the method
         raise UserError("--weights: these are the weights of one method; name it with --methods")
     return sha256_of(options.weights)
 
@@ -283,12 +284,14 @@ def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], ro
 
     readable = [run for run, seen in rows if seen.state in ("done", "stale")]
     records = [record for run in readable if (record := run.folder(root).read_record(run.evaluation))]
-    states = {run.train.folder: seen.words for run, seen in rows if seen.state not in ("done", "stale")}
+    lacking = [(run, seen) for run, seen in rows if seen.state not in ("done", "stale")]
+    # a transfer that is not there is told below; its training may well be, and its folder is the training's
+    states = {run.train.folder: seen.words for run, seen in lacking if not run.evaluation.transferred}
     stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale")
     whole = all(
-        {run.train.fold for run in runs if run.train.benchmark == name}
+        {run.evaluation.fold for run in runs if run.evaluation.benchmark == name}
         == {f.index for f in benchmark(name).split.folds}
-        for name in {run.train.benchmark for run in runs}
+        for name in {run.evaluation.benchmark for run in runs}
     )
     # a mean over some of the folds is no result: what was asked for is shown fold by fold
     for table in build_tables(records, by="method" if whole else "fold", states=states, stale=stale):
@@ -307,9 +310,10 @@ def _summary(rows: Sequence[tuple[Run, Status]]) -> int:
     return 1 if missing else 0
 
 
-def _warn(request: Request) -> None:
-    photos = [name for name in request.benchmarks if benchmark(name).photos]
-    if photos and (request.clip is None or request.clip.pretrained == BUILTIN):
+def _warn(request: Request, runs: Sequence[Run]) -> None:
+    scored = {r.evaluation.benchmark: r.train.clip or request.clip or builtin_clip() for r in runs}
+    photos = [name for name, clip in scored.items() if benchmark(name).photos and clip.pretrained == BUILTIN]
+    if photos:
         print(
             f"note: {', '.join(photos)} under the built-in CLIP, which was trained on drawn shapes: this shows that "
             "the data is wired right, its numbers mean nothing on photos. Use --clip ViT-B-16/openai for real ones.",

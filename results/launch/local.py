@@ -56,9 +56,9 @@ def run_jobs(
     ended: list[Outcome] = []
     try:
         while waiting or working:
-            while waiting and len(working) < at_once:
+            while len(working) < at_once and (job := _next(waiting, working)):
+                waiting.remove(job)
                 slot = min(set(range(at_once)) - {p.slot for p in working})
-                job = waiting.pop(0)
                 own = [gpus[(slot * ranks + i) % len(gpus)] for i in range(job.ranks)] if job.device == "cuda" else []
                 working.append(_start(executor, job, slot, own))
             time.sleep(POLL_SECONDS)
@@ -96,6 +96,12 @@ class _Process:
         state = "failed" if reached.state == "planned" else reached.state
         reason = f"{reached.reason or 'its process ended without a word'}; log: {self.handle.paths.stderr}"
         return replace(reached, state=state, reason=reason)
+
+
+def _next(waiting: Sequence[Job], working: Sequence[_Process]) -> Job | None:
+    """The first job of whose folder none is at work: weights are scored in one way after another."""
+    busy = {process.job.run.train.folder for process in working}
+    return next((job for job in waiting if job.run.train.folder not in busy), None)
 
 
 def _executor(folder: Path) -> submitit.LocalExecutor:

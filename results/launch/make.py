@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks import costs
 from benchmarks.catalogue import benchmark
 from benchmarks.checkpoint import Checkpoints
+from benchmarks.data.reader import Reader
 from benchmarks.episodic import chosen, evaluate_items
 from benchmarks.evaluate import Evaluation, evaluate
 from benchmarks.labels import evaluation_table
@@ -21,7 +22,7 @@ from results import provenance
 from results.claim import Claim
 from results.files import write_atomically
 from results.launch.bodies import loaded_sha256
-from results.launch.build import vocabulary_of
+from results.launch.build import asked_vocabulary, vocabulary_of
 from results.launch.contamination import contamination
 from results.launch.job import Job, Teller
 from results.launch.nondeterminism import named
@@ -123,8 +124,8 @@ class _Maker:
             return self._evaluate_items(method, watch)
         return evaluate(
             method.to(self.device),
-            opened(self.job, asked.part, asked.limit, asked.side.data.ids_sha256, self._prepared),
-            vocabulary_of(asked.side, asked.side.classes),
+            self._opened(asked.limit),
+            asked_vocabulary(asked),
             asked.side.inference,
             evaluation_table(bench.split, bench.split.fold(asked.fold), background=asked.side.background),
             background_below=asked.side.background_below,
@@ -132,11 +133,15 @@ class _Maker:
             watch=watch,
         )
 
+    def _opened(self, limit: int | None) -> Reader:
+        asked = self.job.run.evaluation
+        return opened(self.job, asked.benchmark, asked.part, limit, asked.side.data.ids_sha256, self._prepared)
+
     def _evaluate_items(self, method: Method, watch: Callable[[int, int], None]) -> Evaluation:
         """The items of the fold; a limit counts items."""
         asked = self.job.run.evaluation
         split, side = benchmark(asked.benchmark).split, asked.side
-        reader = opened(self.job, asked.part, None, side.data.ids_sha256, self._prepared)
+        reader = self._opened(None)
         pairs = read_pairs(split, asked.fold)
         return evaluate_items(
             method.to(self.device),
@@ -162,7 +167,7 @@ class _Maker:
             weights_sha256=weights.sha256,
             clip_sha256=(clip.weights_sha256 or "") if clip else "",
             body_sha256=loaded_sha256(method),
-            contamination=contamination(self.spec, weights.origin, run.evaluation),
+            contamination=contamination(self.spec, weights.origin, run.evaluation, self.job.data),
         )
 
     def _costs(self, method: Method, trained: Trained, evaluation: Evaluation) -> Costs:

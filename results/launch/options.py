@@ -155,6 +155,18 @@ def sizes(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def where_to_score(parser: argparse.ArgumentParser) -> None:
+    """Finished weights, by name, and other places to score them than the one they were trained for."""
+    group = parser.add_argument_group("transfer: finished weights scored on another benchmark or fold")
+    group.add_argument(
+        "--run", nargs="+", metavar="KEY", help="finished runs: folders, or the keys that end their names"
+    )
+    group.add_argument(
+        "--on", nargs="+", metavar="B", help="the benchmarks to score on; --benchmarks and --folds name the training"
+    )
+    group.add_argument("--on-folds", nargs="+", type=natural, metavar="K", help="the folds of --on; default: all")
+
+
 def how_to_execute(parser: argparse.ArgumentParser) -> None:
     """What changes no number."""
     group = parser.add_argument_group("how to execute (changes no number)")

@@ -67,9 +67,24 @@ class Run:
 
     @property
     def name(self) -> str:
-        """For people: method, benchmark, fold, seed."""
+        """For people: method, benchmark, fold, seed, and where it is scored if that is elsewhere."""
         t = self.train
-        return f"{t.method} {t.benchmark} fold {t.fold} seed {t.seed}"
+        return f"{t.method} {t.benchmark} fold {t.fold} seed {t.seed}{self._elsewhere}"
+
+    @property
+    def place(self) -> str:
+        """Its folder, and where it is scored if that is elsewhere."""
+        return f"{self.train.folder}{self._elsewhere}"
+
+    @property
+    def benchmarks(self) -> tuple[str, ...]:
+        """Where it is trained, and where it is scored if that is elsewhere."""
+        return tuple(dict.fromkeys((self.train.benchmark, self.evaluation.benchmark)))
+
+    @property
+    def _elsewhere(self) -> str:
+        asked = self.evaluation
+        return f" on {asked.benchmark} fold {asked.fold}" if asked.transferred else ""
 
     def folder(self, root: Path) -> RunFolder:
         """Where it is stored."""
@@ -120,28 +135,15 @@ def plan(request: Request) -> list[Run]:
     runs = []
     for name in dict.fromkeys(request.benchmarks):
         bench = benchmark(name)
-        if request.part not in bench.parts:
-            tune = f"; to tune on, give --benchmarks {name}-tune" if f"{name}-tune" in BENCHMARKS else ""
-            raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
-        check_scoring(bench, dict(request.inference))
         scale = request.scale or default_scale(bench, request.clip)
-        train_data, eval_data = source(bench, "train", request.data), source(bench, request.part, request.data)
-        evaluated = _inference(bench.inference_at(scale), request)
         folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
+        evaluations = {e.fold: e for e in evaluations_of(bench, folds, scale, request)}
+        train_data = source(bench, "train", request.data)
         for seed in request.seeds:
             for fold in folds:
                 choices, words = dict(request.training), request.templates
                 side = train_side(bench, fold, train_data, request.setting, words, names=request.names, choices=choices)
-                scored = eval_side(bench, fold, eval_data, evaluated, words, names=request.names)
-                asked = _evaluation(scored, request)
-                evaluation = EvalSpec(
-                    benchmark=name,
-                    fold=fold,
-                    part=request.part,
-                    side=asked,
-                    limit=request.limit,
-                    tuned_on_test=request.tune_on_test and is_test(bench, request.part),
-                )
+                evaluation = evaluations[fold]
                 for method in request.methods:
                     config, recipe = settings_for(method, name, scale, request)
                     train = TrainSpec(
@@ -161,6 +163,26 @@ def plan(request: Request) -> list[Run]:
     return runs
 
 
+def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request: Request) -> list[EvalSpec]:
+    """How each fold is scored as asked. Raises UserError for a part or a choice that the benchmark has not."""
+    if request.part not in bench.parts:
+        tune = f"; to tune on, give --benchmarks {bench.name}-tune" if f"{bench.name}-tune" in BENCHMARKS else ""
+        raise UserError(f"{bench.name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
+    check_scoring(bench, dict(request.inference))
+    data, sizes = source(bench, request.part, request.data), _inference(bench.inference_at(scale), request)
+    return [
+        EvalSpec(
+            benchmark=bench.name,
+            fold=fold,
+            part=request.part,
+            side=_evaluation(eval_side(bench, fold, data, sizes, request.templates, names=request.names), request),
+            limit=request.limit,
+            tuned_on_test=request.tune_on_test and is_test(bench, request.part),
+        )
+        for fold in folds
+    ]
+
+
 def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
     """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it.
 
@@ -168,6 +190,8 @@ def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
     """
     folder = run.folder(root)
     word = folder.read_state()
+    if word.get("evaluation", run.evaluation.key) != run.evaluation.key:
+        word = {}  # how another scoring of the same weights ended
     steps = {
         "step": word.get("step", 0),
         "iterations": word.get("iterations", run.train.recipe.shortened(run.train.limit).iterations),

@@ -20,6 +20,7 @@ from methods.method import Vocabulary
 from results.files import sha256_of, write_atomically
 from results.launch import finished
 from results.launch.build import vocabulary_of
+from results.launch.cards import run_folder
 from results.launch.finished import Finished
 from results.launch.grid import SIZES, clip_asked, data_asked, device_asked, given
 from results.launch.plan import Request, Run, default_scale, methods_named, plan
@@ -69,7 +70,7 @@ def _check(options: argparse.Namespace) -> None:
 def _finished(options: argparse.Namespace) -> Finished:
     clip, clip_file = clip_asked(options.clip)
     if options.run:
-        return finished.of_run(finished.run_folder(options.run, options.runs), clip_file)
+        return finished.of_run(run_folder(options.run, options.runs), clip_file)
     if options.weights and not options.methods:
         return finished.of_card(options.weights, clip_file)
     weights = sha256_of(options.weights) if options.weights else ""

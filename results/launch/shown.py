@@ -87,9 +87,9 @@ def find(options: argparse.Namespace) -> Found:
 
 
 def _wanted(record: RunRecord, options: argparse.Namespace) -> bool:
-    train = record.result.train
+    train, scored = record.result.train, record.result.evaluation.benchmark
     settings = options.settings or [train.side.setting]
-    return _wanted_place(train.benchmark, train.method, options) and train.side.setting in settings
+    return _wanted_place(scored, train.method, options) and train.side.setting in settings
 
 
 def _wanted_folder(folder: str, options: argparse.Namespace) -> bool:

@@ -98,9 +98,9 @@ def fabric_of(device: Device, precision: str, ranks: Ranks) -> Fabric:
     return fabric
 
 
-def opened(job: Job, part: str, limit: int | None, expected: str, prepared: Watch) -> Reader:
-    """A part of the job's benchmark, ready to be read. Raises UserError where it is not that of the plan."""
-    reader = job.data.open(benchmark(job.run.train.benchmark), part)
+def opened(job: Job, name: str, part: str, limit: int | None, expected: str, prepared: Watch) -> Reader:
+    """A part of a benchmark of the job, ready to be read. Raises UserError where it is not that of the plan."""
+    reader = job.data.open(benchmark(name), part)
     if reader.partial and reader.content_sha256() != expected:
         raise UserError(
             f"{job.run.name}: the {part} images that are present are not those of the plan; plan the run again"
@@ -117,7 +117,7 @@ def _batches(job: Job, start: int, ranks: Ranks, prepared: Watch) -> Iterator[tu
     bench, side = benchmark(spec.benchmark), spec.side
     split, fold = bench.split, bench.split.fold(spec.fold)
     drop = side.training_images == "drop"
-    reader = opened(job, "train", None if drop else spec.limit, side.data.ids_sha256, prepared)
+    reader = opened(job, spec.benchmark, "train", None if drop else spec.limit, side.data.ids_sha256, prepared)
     if drop:
         unlearned = [id_ for name, id_ in zip(split.classes, split.ids, strict=True) if name not in fold.seen]
         reader = Without(reader, unlearned, limit=spec.limit)

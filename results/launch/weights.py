@@ -16,7 +16,8 @@ from benchmarks.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
 from results.files import sha256_of
-from results.store import CARD, SPEC, WEIGHTS, CorruptRecord, RunFolder, read_json
+from results.launch.cards import card_of, spec_on
+from results.store import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
 from splits.errors import UserError
 
 
@@ -96,24 +97,3 @@ def import_weights(
         raise UserError(str(error)) from None
     card = card_of(file)
     return export(folder, spec, method, Trained(), sources, write, spec_on(card) if card else None)
-
-
-def card_of(file: Path) -> Path | None:
-    """The card beside a file of weights (`model.json` beside `model.safetensors`), if there is one."""
-    card = file.with_suffix(".json")
-    return card if file.suffix == ".safetensors" and card.is_file() else None
-
-
-def spec_on(card: Path) -> TrainSpec:
-    """The training that a card tells; older cards leave it to the `spec.json` beside them.
-
-    Of weights that were imported themselves it is the training they came from, where that is known.
-    """
-    told = read_json(card)
-    if isinstance(told, dict) and told.get("origin"):
-        return TrainSpec.parse(told["origin"], source=str(card))
-    if isinstance(told, dict) and "train" in told:
-        return TrainSpec.parse(told["train"], source=str(card))
-    if (card.parent / SPEC).is_file():
-        return TrainSpec.parse(read_json(card.parent / SPEC), source=str(card.parent / SPEC))
-    raise UserError(f"{card}: does not say how its weights were trained; name the method with --methods")

@@ -50,7 +50,7 @@ def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], ot
                 folder.write_state("interrupted", claim, reason="stopped at once", **_reached(folder))
             return "interrupted"
         except BaseException as error:
-            return _failed(folder, claim, error)
+            return _failed(job, folder, claim, error)
 
 
 def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> str:
@@ -96,7 +96,7 @@ def _made_by(job: Job) -> Path:
     return folder.path if job.train else folder.evaluation(job.run.evaluation)
 
 
-def _failed(folder: RunFolder, claim: Claim, error: BaseException) -> str:
+def _failed(job: Job, folder: RunFolder, claim: Claim, error: BaseException) -> str:
     text = str(error).strip() or "no message"
     disk = disk_words(error) if isinstance(error, OSError) else ""
     told = isinstance(error, UserError) or disk  # the person's to mend: no stack trace
@@ -104,7 +104,8 @@ def _failed(folder: RunFolder, claim: Claim, error: BaseException) -> str:
     try:
         if not told:
             write_atomically(folder.path / ERROR, traceback.format_exc().encode(), before_rename=claim.check)
-        folder.write_state("failed", claim, reason=reason, **_reached(folder))
+        details = _reached(folder) | ({} if job.train else {"evaluation": job.run.evaluation.key})
+        folder.write_state("failed", claim, reason=reason, **details)
     except (OSError, LostClaim) as second:
         print(f"{folder.path}: {reason}; and the state could not be written: {second}", file=sys.stderr)
     return "failed"

@@ -1,0 +1,80 @@
+"""When do class names of different data sets mean the same? Names as their sets have them, and what is written here.
+
+A name matches, at the first of three steps that finds any class:
+
+1. the same letters and digits ("tv monitor", "TV/Monitor", "tvmonitor");
+2. `SYNONYMS`: VOC's and PASCAL-Context's words against COCO's;
+3. a class that is a kind of the other, as COCO-Stuff writes kinds ("wall-brick" of "wall", "sky-other" of "sky").
+
+Classes of one list never match one another: a name that is in the list itself ends the search at step 1, so that
+COCO-Stuff's "wall-brick" and "wall-concrete" stay two classes. "table" is no "dining table": COCO-Stuff has both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+# Step 2. The VOC classes that COCO calls otherwise; all of VOC's are in COCO (Lin et al. 2014, section 3.1), each pair
+# is ours to read off the two lists. PASCAL-Context has VOC's words. The last two: Context's word, COCO-Stuff's word.
+SYNONYMS: Final = (
+    ("aeroplane", "airplane"),
+    ("motorbike", "motorcycle"),
+    ("pottedplant", "potted plant"),
+    ("diningtable", "dining table"),
+    ("sofa", "couch"),
+    ("tvmonitor", "tv", "television", "monitor"),
+    ("sidewalk", "pavement"),
+    ("shelves", "shelf"),
+)
+
+
+def plain(name: str) -> str:
+    """A name's letters and digits, small.
+
+    >>> plain("TV/Monitor")
+    'tvmonitor'
+    """
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
+_FIRST: Final = {plain(word): plain(group[0]) for group in SYNONYMS for word in group}
+
+
+def canonical(name: str) -> str:
+    """The first of its synonyms, plain.
+
+    >>> canonical("Airplane"), canonical("dog")
+    ('aeroplane', 'dog')
+    """
+    return _FIRST.get(plain(name), plain(name))
+
+
+def meant(words: Iterable[str], classes: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
+    """Those of `classes` (name -> every word for it) that mean what `words` say, in order.
+
+    >>> meant(["couch"], {"sofa": ["sofa"], "chair": ["chair"]})
+    ('sofa',)
+    """
+    asked = tuple(words)
+    for same in (_same_letters, _synonyms, _kind):
+        found = [name for name, terms in classes.items() if any(same(a, t) for a in asked for t in terms)]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _same_letters(a: str, b: str) -> bool:
+    return plain(a) == plain(b)
+
+
+def _synonyms(a: str, b: str) -> bool:
+    return canonical(a) == canonical(b)
+
+
+def _kind(a: str, b: str) -> bool:
+    """Is one of them a kind of the other?"""
+    return any(
+        "-" in kind and canonical(kind.partition("-")[0]) == canonical(whole) for kind, whole in ((a, b), (b, a))
+    )
