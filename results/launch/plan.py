@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmarks.catalogue import (
     source,
     train_side,
 )
-from benchmarks.protocol import EvalSide, Inference, Setting
+from benchmarks.protocol import EvalSide, Inference, Setting, TrainSide
 from benchmarks.spec import ClipId, EvalSpec, TrainSpec, protocol_of
 from methods.registry import METHODS, entry
 from results.claim import Claims
@@ -117,48 +118,60 @@ def plan(request: Request) -> list[Run]:
     check_overrides(request.overrides, request.methods)
     check_ranks(request)
     check_year(request.benchmarks, request.data.year)
+    return [run for name in dict.fromkeys(request.benchmarks) for run in _plan_of(benchmark(name), request)]
+
+
+def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
+    """The runs of one benchmark. What all seeds share is worked out once: grids have thousands of runs."""
+    if request.part not in bench.parts:
+        tune = f"; to tune on, give --benchmarks {bench.name}-tune" if f"{bench.name}-tune" in BENCHMARKS else ""
+        raise UserError(f"{bench.name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
+    check_scoring(bench, dict(request.inference))
+    scale = request.scale or default_scale(bench, request.clip)
+    folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
+    asked = _asked_of(bench, folds, scale, request)
+    settings = {method: settings_for(method, bench.name, scale, request) for method in request.methods}
     runs = []
-    for name in dict.fromkeys(request.benchmarks):
-        bench = benchmark(name)
-        if request.part not in bench.parts:
-            tune = f"; to tune on, give --benchmarks {name}-tune" if f"{name}-tune" in BENCHMARKS else ""
-            raise UserError(f"{name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
-        check_scoring(bench, dict(request.inference))
-        scale = request.scale or default_scale(bench, request.clip)
-        train_data, eval_data = source(bench, "train", request.data), source(bench, request.part, request.data)
-        evaluated = _inference(bench.inference_at(scale), request)
-        folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
-        for seed in request.seeds:
-            for fold in folds:
-                choices, words = dict(request.training), request.templates
-                side = train_side(bench, fold, train_data, request.setting, words, names=request.names, choices=choices)
-                scored = eval_side(bench, fold, eval_data, evaluated, words, names=request.names)
-                asked = _evaluation(scored, request)
-                evaluation = EvalSpec(
-                    benchmark=name,
-                    fold=fold,
-                    part=request.part,
-                    side=asked,
-                    limit=request.limit,
-                    tuned_on_test=request.tune_on_test and is_test(bench, request.part),
-                )
-                for method in request.methods:
-                    config, recipe = settings_for(method, name, scale, request)
-                    train = TrainSpec(
-                        method=method,
-                        config=config,
-                        benchmark=name,
-                        fold=fold,
-                        seed=seed,
-                        side=side,
-                        clip=_clip(method, request.clip),
-                        recipe=recipe,
-                        weights=request.weights,
-                        limit=request.limit,
-                    )
-                    protocol_of(train, evaluation)  # refuses what cannot be measured before anything is trained
-                    runs.append(Run(train, evaluation))
+    for seed, fold, method in product(request.seeds, folds, request.methods):
+        (side, evaluation), (config, recipe) = asked[fold], settings[method]
+        train = TrainSpec(
+            method=method,
+            config=config,
+            benchmark=bench.name,
+            fold=fold,
+            seed=seed,
+            side=side,
+            clip=_clip(method, request.clip),
+            recipe=recipe,
+            weights=request.weights,
+            limit=request.limit,
+        )
+        runs.append(Run(train, evaluation))
+    for run in {run.train.fold: run for run in runs}.values():
+        protocol_of(run.train, run.evaluation)  # refuses what cannot be measured before anything is trained
     return runs
+
+
+def _asked_of(
+    bench: Benchmark, folds: Sequence[int], scale: Scale, request: Request
+) -> dict[int, tuple[TrainSide, EvalSpec]]:
+    """What is trained on in each fold, and how it is scored."""
+    train_data, eval_data = source(bench, "train", request.data), source(bench, request.part, request.data)
+    evaluated = _inference(bench.inference_at(scale), request)
+    choices, words = dict(request.training), request.templates
+    found = {}
+    for fold in folds:
+        side = train_side(bench, fold, train_data, request.setting, words, names=request.names, choices=choices)
+        scored = eval_side(bench, fold, eval_data, evaluated, words, names=request.names)
+        found[fold] = side, EvalSpec(
+            benchmark=bench.name,
+            fold=fold,
+            part=request.part,
+            side=_evaluation(scored, request),
+            limit=request.limit,
+            tuned_on_test=request.tune_on_test and is_test(bench, request.part),
+        )
+    return found
 
 
 def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
