@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import costs
+from benchmarks.acceleration import placed
 from benchmarks.catalogue import benchmark
 from benchmarks.checkpoint import Checkpoints
 from benchmarks.episodic import chosen, evaluate_items
@@ -73,7 +74,7 @@ class _Maker:
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         self.teller.say(0, None, "loading", now=True)
         clip, method = built(self.job)
-        method.to(self.device)
+        placed(method, self.device, self.recipe)
         try:
             weights = self._weights(method)
             evaluation = self._evaluate(method)
@@ -124,7 +125,7 @@ class _Maker:
         if asked.side.kind == "episodic-binary":
             return self._evaluate_items(method, watch)
         return evaluate(
-            method.to(self.device),
+            method,
             opened(self.job, asked.part, asked.limit, asked.side.data.ids_sha256, self._prepared),
             vocabulary_of(asked.side, asked.side.classes),
             asked.side.inference,
@@ -141,7 +142,7 @@ class _Maker:
         reader = opened(self.job, asked.part, None, side.data.ids_sha256, self._prepared)
         pairs = read_pairs(split, asked.fold)
         return evaluate_items(
-            method.to(self.device),
+            method,
             reader,
             split,
             chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=asked.limit),

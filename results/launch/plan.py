@@ -163,13 +163,16 @@ def _asked_of(
     for fold in folds:
         side = train_side(bench, fold, train_data, request.setting, words, names=request.names, choices=choices)
         scored = eval_side(bench, fold, eval_data, evaluated, words, names=request.names)
-        found[fold] = side, EvalSpec(
-            benchmark=bench.name,
-            fold=fold,
-            part=request.part,
-            side=_evaluation(scored, request),
-            limit=request.limit,
-            tuned_on_test=request.tune_on_test and is_test(bench, request.part),
+        found[fold] = (
+            side,
+            EvalSpec(
+                benchmark=bench.name,
+                fold=fold,
+                part=request.part,
+                side=_evaluation(scored, request),
+                limit=request.limit,
+                tuned_on_test=request.tune_on_test and is_test(bench, request.part),
+            ),
         )
     return found
 
