@@ -72,11 +72,21 @@ class TrainSet(Dataset):
 
 
 def batches(
-    dataset: TrainSet, count: int, *, seed: int, batch: int, start: int, workers: int, rank: int = 0, ranks: int = 1
+    dataset: TrainSet,
+    count: int,
+    *,
+    seed: int,
+    batch: int,
+    start: int,
+    workers: int,
+    rank: int = 0,
+    ranks: int = 1,
+    pinned: bool = False,
 ) -> Iterator[tuple[Images, Tensor]]:
     """Endless `(Images, labels (B, H, W) uint8)` from step `start` on. Raises UserError where a sample is broken.
 
-    batch: of all ranks together, a multiple of `ranks`; B is one rank's share of it.
+    batch: of all ranks together, a multiple of `ranks`; B is one rank's share of it. pinned: in memory from which a
+    GPU copies by itself (needs one).
     """
     drawn = (share_of(draws, rank, ranks) for draws in order(count, seed=seed, batch=batch, start=start))
     loader: DataLoader[Any] = DataLoader(
@@ -85,20 +95,23 @@ def batches(
         num_workers=workers,
         persistent_workers=workers > 0,
         collate_fn=_collate,
+        pin_memory=pinned,
         generator=torch.Generator(),  # otherwise the loader draws from the global one and shifts every later draw
         worker_init_fn=_one_thread,
     )
     for batch_or_error in loader:
         if isinstance(batch_or_error, UserError):
             raise batch_or_error
-        yield batch_or_error
+        pixels, sizes, labels = batch_or_error
+        yield Images(pixels, sizes), labels
 
 
 def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(derive_seed("order", seed, epoch))).permutation(count)
 
 
-def _collate(drawn: list[Item | UserError]) -> tuple[Images, Tensor] | UserError:
+def _collate(drawn: list[Item | UserError]) -> tuple[Tensor, Tensor | None, Tensor] | UserError:
+    """Pixels, sizes and labels: of a plain tuple the loader pins each tensor."""
     items: list[Item] = []
     for item in drawn:
         if isinstance(item, UserError):
@@ -108,7 +121,7 @@ def _collate(drawn: list[Item | UserError]) -> tuple[Images, Tensor] | UserError
     labels = torch.from_numpy(np.stack([labels for _, labels, _ in items]))  # (B, H, W)
     sizes = torch.tensor([size for _, _, size in items], dtype=torch.int64)
     padded = bool((sizes != torch.tensor(pixels.shape[-2:])).any())
-    return Images(pixels, sizes if padded else None), labels
+    return pixels, sizes if padded else None, labels
 
 
 def _one_thread(_: int) -> None:

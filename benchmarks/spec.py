@@ -43,6 +43,7 @@ class Recipe(Value):
     decay: Literal["overlaid", "after-warmup"] = "overlaid"
     restart_at: int | None = Field(default=None, ge=1)  # self-training: fresh optimiser and schedule for the rest
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compiled: bool = False  # the losses go through torch.compile: rounded otherwise, dropout drawn otherwise
     ranks: int = Field(default=1, ge=1)  # processes that share each batch: sums are rounded, dropout is drawn otherwise
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from benchmarks import acceleration
 from benchmarks.checkpoint import Checkpoints
 from benchmarks.ranks import ALONE, Ranks
 from benchmarks.spec import Recipe
@@ -127,11 +128,9 @@ class _Loop:
         self._point_every = max(1, recipe.iterations // POINTS_PER_RUN)
         groups = method.parameter_groups()
         self._scales = [group.pop("lr_scale", 1.0) for group in groups]
-        self.optimizer = (
-            torch.optim.AdamW(groups, lr=recipe.lr, betas=recipe.betas, weight_decay=recipe.weight_decay)
-            if groups
-            else None
-        )
+        self.optimizer = acceleration.adamw(groups, recipe, fabric.device) if groups else None
+        if recipe.compiled:
+            acceleration.compile_losses(method)
         if self.optimizer is None:
             self._wrapped: Any = fabric.setup_module(method)
         else:
@@ -146,9 +145,9 @@ class _Loop:
             self.optimizer.state.clear()
         # dropout and the like draw from a stream of their own per step, so that a resumed run needs no stored state
         torch.manual_seed(derive_seed("step", self.seed, self.step, self.ranks.rank))
-        device = self.fabric.device
+        images, labels = acceleration.moved(images, labels, self.fabric.device)
         self.method.train()
-        losses = self._wrapped.losses(images.to(device), labels.to(device), progress=self.step / self.recipe.iterations)
+        losses = self._wrapped.losses(images, labels, progress=self.step / self.recipe.iterations)
         if losses and self.optimizer is not None:
             self.optimizer.zero_grad(set_to_none=True)
             self.fabric.backward(torch.stack(tuple(losses.values())).sum())

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
-from scipy.special import stdtrit
 
 from benchmarks.metrics import harmonic
 from benchmarks.spec import ClipId
@@ -220,6 +219,8 @@ def estimate(values: Sequence[float]) -> Estimate:
     sd = statistics.stdev(values)
     if n < FEWEST_FOR_INTERVAL:
         return Estimate(mean, sd)
+    from scipy.special import stdtrit  # takes longer to import than many a table takes to make
+
     half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * sd / math.sqrt(n)
     return Estimate(mean, sd, mean - half, mean + half)
 

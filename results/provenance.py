@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -73,7 +73,7 @@ def sources_sha256(method: str) -> str:
     places = {**OURS} | {root: place for name in waiting if (place := _place_of(root := name.split(".")[0]))}
     found: dict[str, str] = {}
     if known.source:  # a file of one's own: it counts wherever it lies
-        found[BROUGHT], waiting = bare_code(known.source), _imports(known.source)
+        found[BROUGHT], waiting = bare_code(known.source), _imports(_nodes(known.source))
     while waiting:
         module = waiting.pop()
         path = _source_of(module, places)
@@ -91,7 +91,8 @@ def sources_sha256(method: str) -> str:
 def _code_and_imports(path: Path) -> tuple[str, tuple[str, ...]]:
     """A file's bare code and the modules it imports; most files are shared by many methods."""
     source = path.read_text(encoding="utf-8")
-    return bare_code(source), tuple(_imports(source))
+    nodes = _nodes(source)
+    return _bare(source, nodes), tuple(_imports(nodes))
 
 
 def bare_code(source: str) -> str:
@@ -100,12 +101,27 @@ def bare_code(source: str) -> str:
     >>> bare_code('x = 1  # one\\n')
     'x = 1'
     """
+    return _bare(source, _nodes(source))
+
+
+def _nodes(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
+def _bare(source: str, nodes: Sequence[ast.AST]) -> str:
     lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(source)):
+    docstrings = _docstrings(nodes)
+    for row, column in _comments(source, lines, nodes, docstrings):
+        lines[row - 1] = lines[row - 1][:column]
+    for text in docstrings:
+        end = text.end_lineno or text.lineno
+        lines[text.lineno - 1 : end] = [""] * (end - text.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def _docstrings(nodes: Iterable[ast.AST]) -> list[ast.Expr]:
+    found = []
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
             first = node.body[0]
             if (
@@ -113,9 +129,21 @@ def bare_code(source: str) -> str:
                 and isinstance(first.value, ast.Constant)
                 and isinstance(first.value.value, str)
             ):
-                end = first.end_lineno or first.lineno
-                lines[first.lineno - 1 : end] = [""] * (end - first.lineno + 1)
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+                found.append(first)
+    return found
+
+
+def _comments(
+    source: str, lines: Iterable[str], nodes: Iterable[ast.AST], docstrings: Iterable[ast.Expr]
+) -> list[tuple[int, int]]:
+    """Line (from 1) and column of every comment; places within docstrings may be among them."""
+    explaining = {id(text.value) for text in docstrings}
+    values = (n.value for n in nodes if isinstance(n, ast.Constant) and id(n) not in explaining)
+    if any("#" in v if isinstance(v, str) else b"#" in v for v in values if isinstance(v, str | bytes)):
+        tokens = tokenize.generate_tokens(io.StringIO(source).readline)  # slow
+        return [token.start for token in tokens if token.type == tokenize.COMMENT]
+    # no string but docstrings holds the sign: the first one of a line begins a comment
+    return [(row, column) for row, line in enumerate(lines, 1) if (column := line.find("#")) >= 0]
 
 
 def here() -> dict[str, Any]:
@@ -175,16 +203,19 @@ def _place_of(root: str) -> Path | None:
 
 def _source_of(module: str, places: Mapping[str, Path] = OURS) -> Path | None:
     place = places.get(module.split(".")[0])
-    if place is None:
-        return None
+    return None if place is None else _file_of(module, place)
+
+
+@cache
+def _file_of(module: str, place: Path) -> Path | None:
     path = place.joinpath(*module.split("."))  # find_spec would import the packages above, and torch with them
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
-def _imports(source: str) -> list[str]:
+def _imports(nodes: Iterable[ast.AST]) -> list[str]:
     """Modules named by import statements, the names imported from them included (they may be modules too)."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -78,9 +78,15 @@ def _shown(row: Row) -> dict[str, Any]:
 
 def _commands(repeats: int) -> list[dict[str, Any]]:
     found = []
-    for what, timing, target in commands.timings(max(3, repeats // 3)):
-        print(f"{what} | {timing.processor:.2f} s of a processor, {timing.wall:.2f} s | below {target:g} s", flush=True)
-        found.append({"what": what, "processor": timing.processor, "wall": timing.wall, "target": target})
+    for taken in commands.timings(max(3, repeats // 3)):
+        each = "" if taken.runs is None else f", {_ms(taken.timing.processor / taken.runs)} a run"
+        below = "" if taken.target is None else f" | below {taken.target:g} s"
+        print(
+            f"{taken.what} | {taken.timing.processor:.2f} s of a processor, {taken.timing.wall:.2f} s{each}, "
+            f"{taken.peak_mib:.0f} MiB{below}",
+            flush=True,
+        )
+        found.append(taken.as_dict())
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,13 +46,20 @@ class Row:
 
 
 def alternate(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[Timing, Timing]:
-    """Both called once to warm up, then in turns, so that whatever else the machine does meets both."""
-    ours(), theirs()
-    samples: tuple[list[tuple[float, float]], ...] = ([], [])
+    """Ours and theirs, in turns."""
+    one, other = turns((ours, theirs), repeats)
+    return one, other
+
+
+def turns(calls: Sequence[Callable[[], object]], repeats: int) -> list[Timing]:
+    """All called once to warm up, then in turns, so that whatever else the machine does meets each of them."""
+    for call in calls:
+        call()
+    samples: list[list[tuple[float, float]]] = [[] for _ in calls]
     for _ in range(repeats):
-        for call, into in zip((ours, theirs), samples, strict=True):
+        for call, into in zip(calls, samples, strict=True):
             into.append(timed(call))
-    return summary(samples[0]), summary(samples[1])
+    return [summary(of_one) for of_one in samples]
 
 
 def once(call: Callable[[], object], repeats: int) -> Timing:

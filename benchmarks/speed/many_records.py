@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 from benchmarks.spec import TrainSpec
+from benchmarks.speed.process import PROJECT, called
 
-PROJECT = Path(__file__).resolve().parents[2]
 REFERENCE = PROJECT / "results" / "reference"
 
 
@@ -32,8 +28,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = options.keep or Path(temporary) / "runs"
         print(f"{copies(root, options.records)} records in {root}")
-        print(f"tables: {timed('tables', '--from', root)}")
-        print(f"report: {timed('report', '--from', root, '--out', Path(temporary) / 'report.html')}")
+        print(f"tables: {_words('tables', '--from', root)}")
+        print(f"report: {_words('report', '--from', root, '--out', Path(temporary) / 'report.html')}")
 
 
 def copies(root: Path, count: int) -> int:
@@ -53,14 +49,9 @@ def copies(root: Path, count: int) -> int:
     return count
 
 
-def timed(*arguments: str | Path) -> str:
-    """Wall and processor time of one call of the harness, its start included; they part on a machine that is busy."""
-    start, before = time.perf_counter(), os.times()
-    command = [sys.executable, str(PROJECT / "harness.py"), *map(str, arguments)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    wall, after = time.perf_counter() - start, os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return f"{wall:.1f} s, {used:.1f} s of one processor"
+def _words(*arguments: str | Path) -> str:
+    call = called(*arguments)
+    return f"{call.wall:.1f} s, {call.processor:.1f} s of one processor"
 
 
 if __name__ == "__main__":

@@ -1,108 +1,124 @@
-"""ZegCLIP's training step on ViT-B/16 at 512 pixels (random weights), beside its textbook version and a bare tower."""
+"""ZegCLIP's training step on ViT-B/16 (random weights), beside its textbook version and the bare image tower."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from benchmarks.speed.compare import Row, alternate, once
+from benchmarks.speed import textbook
+from benchmarks.speed.compare import Row, once, turns
+from benchmarks.speed.memory import peak_mib
 from methods.clip import load_clip
-from methods.method import Images, Method, Vocabulary
+from methods.method import UNLABELLED, Images, Vocabulary
 from methods.registry import build_method, config_class
+from methods.zegclip import ZegClip
+
+Step = Callable[[], Tensor]
+SIDE = 512
+SEEN = 15  # of PASCAL VOC's 15/5
 
 
-def rows(repeats: int) -> Iterator[Row]:
-    """fp32 against plain attention and against the bare tower; bf16 where the CPU has it."""
-    method = _method(15)
-    ours, tower = _step(method, 512), _bare(method, 512)
-    with _plain_attention():
-        expected = float(ours())
-    assert abs(float(ours()) - expected) < 1e-4 * abs(expected)
-
-    def textbook() -> Tensor:
-        with _plain_attention():
-            return ours()
-
-    what = "ZegCLIP training step, ViT-B/16, 512 px, batch 1, fp32"
-    yield Row(what, "the same with textbook attention", *alternate(ours, textbook, repeats), target=1.0)
-    yield Row(what, "bare tower, forward and input gradient", *alternate(ours, tower, repeats), target=0.8)
-    if _bf16():
-        half = _step(method, 512, bf16=True)
-        note = f"loss {float(half()):.4f} against {expected:.4f}"
-        times = alternate(half, textbook, repeats)
-        yield Row(what.replace("fp32", "bf16 autocast"), "textbook, fp32", *times, target=1.3, note=note)
+def rows(repeats: int, side: int = SIDE) -> Iterator[Row]:
+    """Ours in fp32, and in bf16 where the CPU multiplies it itself; the same image, labels and dropout for all."""
+    method = zegclip(SEEN)
+    ours, plain, tower = step(method, side), step(method, side, way=textbook.loss), bare(method, side)
+    expected, gradient = _outcome(method, plain)
+    _check(method, ours, expected, gradient, within=1e-4)
+    calls: list[Callable[[], object]] = [ours, plain, tower]
+    what = f"ZegCLIP training step, ViT-B/16, {side} px, batch 1, fp32"
+    note = f"peak memory {peak_mib(ours):.0f} against {peak_mib(plain):.0f} MiB"
+    if has_bf16():
+        half = step(method, side, bf16=True)
+        loss, off = _check(method, half, expected, gradient, within=0.05)
+        calls.append(half)
+    times = turns(calls, repeats)
+    yield Row(what, "textbook version", times[0], times[1], target=1.0, note=note)
+    yield Row(what, "bare tower, forward and input gradient", times[0], times[2], target=0.8)
+    if has_bf16():
+        note = f"loss {loss:.4f} against {expected:.4f}, gradient {off:.1%} off"
+        yield Row(what.replace("fp32", "bf16 autocast"), "textbook version, fp32", times[3], times[1], 1.3, note)
+        yield Row(what.replace("fp32", "bf16 autocast"), "ours in fp32", times[3], times[0])
 
 
 def growth(repeats: int) -> dict[str, dict[int, float]]:
     """Processor seconds of a step against the crop's pixels and against classes."""
-    crops = {side * side: once(_step(_method(15), side), repeats).processor for side in (128, 256, 512)}
-    classes = {count: once(_step(_method(count), 256), repeats).processor for count in (15, 60, 156)}
+    crops = {side * side: once(step(zegclip(SEEN), side), repeats).processor for side in (128, 256, 512)}
+    classes = {count: once(step(zegclip(count), 256), repeats).processor for count in (15, 60, 156)}
     return {"training step against pixels of the crop": crops, "training step against classes": classes}
 
 
-def _method(classes: int) -> Method:
+def zegclip(classes: int) -> ZegClip:
+    """ZegCLIP as it trains on so many classes, its CLIP a ViT-B/16 of random weights."""
     names = tuple(f"thing {index}" for index in range(classes))
     words = Vocabulary(names, (True,) * classes, names, ("a photo of a {}.",))
     torch.manual_seed(0)
     clip = load_clip("ViT-B-16", None)
-    return build_method("zegclip", clip=clip, vocabulary=words, config=config_class("zegclip")()).train()
+    method = build_method("zegclip", clip=clip, vocabulary=words, config=config_class("zegclip")()).train()
+    assert isinstance(method, ZegClip)
+    return method
 
 
-def _step(method: Method, side: int, *, bf16: bool = False) -> Callable[[], Tensor]:
-    """Forward and backward of one batch; returns the loss. Dropout and the like draw from the same seed each time."""
+def ours_loss(method: ZegClip, images: Images, labels: Tensor) -> Tensor:
+    """As the training loop adds them up."""
+    return torch.stack(tuple(method.losses(images, labels, progress=0.0).values())).sum()
+
+
+def step(
+    method: ZegClip,
+    side: int,
+    *,
+    way: Callable[[ZegClip, Images, Tensor], Tensor] = ours_loss,
+    bf16: bool = False,
+) -> Step:
+    """Forward and backward of one batch; returns the loss. Dropout draws from the same seed each time."""
     generator = torch.Generator().manual_seed(0)
     images = Images(torch.randint(0, 256, (1, 3, side, side), generator=generator, dtype=torch.uint8))
-    labels = torch.randint(0, 15, (1, 1, side // 32, side // 32), generator=generator).float()
-    labels = functional.interpolate(labels, size=(side, side))[:, 0].byte()
+    cells = torch.randint(0, SEEN, (side // 32, side // 32), generator=generator, dtype=torch.uint8)
+    labels = cells.repeat_interleave(32, 0).repeat_interleave(32, 1)[None]
+    labels[:, : side // 4] = UNLABELLED
 
-    def step() -> Tensor:
+    def once_through() -> Tensor:
         torch.manual_seed(0)
         method.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            loss = torch.stack(tuple(method.losses(images, labels, progress=0.0).values())).sum()
+            loss = way(method, images, labels)
         loss.backward()
         return loss.detach()
 
-    return step
+    return once_through
 
 
-def _bare(method: Method, side: int) -> Callable[[], None]:
+def bare(method: ZegClip, side: int) -> Callable[[], None]:
     """The frozen image tower alone: forward, and the gradient of its input."""
-    tower = method.clip.vit()  # type: ignore[union-attr,operator]
+    tower = method.clip.vit()
     pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
 
-    def step() -> None:
+    def once_through() -> None:
         x = pixels.clone().requires_grad_()
         tokens = tower(x)
         (tokens.cls.sum() + tokens.dense.sum()).backward()
 
-    return step
+    return once_through
 
 
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Attention as textbooks write it: all weights at once, no fused kernel."""
-
-    def attention(query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, **_):  # type: ignore[no-untyped-def]
-        scores = query @ key.transpose(-2, -1) * (scale or 1 / math.sqrt(query.shape[-1]))
-        if attn_mask is not None:
-            scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
-        return functional.dropout(scores.softmax(dim=-1), dropout_p) @ value
-
-    fused = functional.scaled_dot_product_attention
-    functional.scaled_dot_product_attention = attention  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        functional.scaled_dot_product_attention = fused  # type: ignore[assignment]
+def _outcome(method: ZegClip, one: Step) -> tuple[float, Tensor]:
+    """The loss and the gradient of everything that trains, in one row."""
+    loss = float(one())
+    return loss, torch.cat([p.grad.flatten() for p in method.parameters() if p.grad is not None])
 
 
-def _bf16() -> bool:
+def _check(method: ZegClip, one: Step, expected: float, gradient: Tensor, *, within: float) -> tuple[float, float]:
+    """Loss and the gradient's relative distance to what is expected. Raises AssertionError where they are off."""
+    loss, found = _outcome(method, one)
+    off = float((found - gradient).norm() / gradient.norm())
+    assert abs(loss - expected) <= within * abs(expected), f"loss {loss} instead of {expected}"
+    assert off <= within, f"the gradient is {off:.2%} off"
+    return loss, off
+
+
+def has_bf16() -> bool:
     """Whether the CPU multiplies bfloat16 itself; Linux says so."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:

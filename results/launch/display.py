@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from results.launch.job import Job
-from results.launch.local import Outcome
 from results.launch.plan import Run, Status
+
+if TYPE_CHECKING:
+    from results.launch.local import Outcome
 
 
 class Display:

@@ -50,11 +50,11 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     rows = statuses(runs, options.runs)
     if options.dry_run:
         return print_states(rows)
-    device, count = _device(options)
-    jobs = _jobs(rows, options, request, clip_file, device, train=train)
-    if jobs and not _execute(jobs, options, count):
-        print(f"interrupted; to go on: {_command()}", file=sys.stderr)
-        return INTERRUPTED
+    if rows := _to_make(rows, options):  # else torch, which knows the devices, need not be imported
+        device, count = _device(options)
+        if not _execute(_jobs(rows, options, request, clip_file, device, train=train), options, count):
+            print(f"interrupted; to go on: {_command()}", file=sys.stderr)
+            return INTERRUPTED
     return gather(runs, options.runs)
 
 
@@ -99,7 +99,8 @@ def _submit(
     from results.launch.cluster import submit_grid, wait_for
 
     def jobs_of(rows: Sequence[tuple[Run, Status]], device: Device) -> list[Job]:
-        return _jobs([r for r in rows if r[1].state != "running"], options, request, clip_file, device, train=train)
+        wanted = [row for row in _to_make(rows, options) if row[1].state != "running"]
+        return _jobs(wanted, options, request, clip_file, device, train=train)
 
     submit_grid(options, request.methods, runs, jobs_of)
     if options.dry_run or options.detach is not False:
@@ -117,7 +118,7 @@ def _jobs(
     *,
     train: bool,
 ) -> list[Job]:
-    """A job for each run that is to be made; one that waits in a queue belongs to its job there."""
+    """A job for each of these runs."""
     return [
         Job(
             run=run,
@@ -133,8 +134,12 @@ def _jobs(
             weights_file=options.weights.resolve() if options.weights else None,
         )
         for run, seen in rows
-        if seen.state != "queued" and _wanted(seen, options)
     ]
+
+
+def _to_make(rows: Sequence[tuple[Run, Status]], options: argparse.Namespace) -> list[tuple[Run, Status]]:
+    """The runs that are to be made; one that waits in a queue belongs to its job there."""
+    return [(run, seen) for run, seen in rows if seen.state != "queued" and _wanted(seen, options)]
 
 
 def _check_cluster(options: argparse.Namespace) -> None:

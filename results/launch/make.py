@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import costs
+from benchmarks.acceleration import placed
 from benchmarks.catalogue import benchmark
 from benchmarks.checkpoint import Checkpoints
 from benchmarks.data.reader import Reader
@@ -72,7 +73,7 @@ class _Maker:
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         self.teller.say(0, None, "loading", now=True)
         clip, method = built(self.job)
-        method.to(self.device)
+        placed(method, self.device, self.recipe)
         try:
             weights = self._weights(method)
             evaluation = self._evaluate(method)
@@ -123,7 +124,7 @@ class _Maker:
         if asked.side.kind == "episodic-binary":
             return self._evaluate_items(method, watch)
         return evaluate(
-            method.to(self.device),
+            method,
             self._opened(asked.limit),
             asked_vocabulary(asked),
             asked.side.inference,
@@ -144,7 +145,7 @@ class _Maker:
         reader = self._opened(None)
         pairs = read_pairs(split, asked.fold)
         return evaluate_items(
-            method.to(self.device),
+            method,
             reader,
             split,
             chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=asked.limit),

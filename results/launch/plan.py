@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from benchmarks.catalogue import (
     source,
     train_side,
 )
-from benchmarks.protocol import EvalSide, Inference, Setting
+from benchmarks.protocol import EvalSide, Inference, Setting, TrainSide
 from benchmarks.spec import ClipId, EvalSpec, TrainSpec, protocol_of
 from methods.registry import METHODS, entry
 from results.claim import Claims
@@ -132,35 +133,44 @@ def plan(request: Request) -> list[Run]:
     check_overrides(request.overrides, request.methods)
     check_ranks(request)
     check_year(request.benchmarks, request.data.year)
+    return [run for name in dict.fromkeys(request.benchmarks) for run in _plan_of(benchmark(name), request)]
+
+
+def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
+    """The runs of one benchmark. What all seeds share is worked out once: grids have thousands of runs."""
+    scale = request.scale or default_scale(bench, request.clip)
+    folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
+    evaluations = {e.fold: e for e in evaluations_of(bench, folds, scale, request)}
+    sides = _train_sides(bench, folds, request)
+    settings = {method: settings_for(method, bench.name, scale, request) for method in request.methods}
     runs = []
-    for name in dict.fromkeys(request.benchmarks):
-        bench = benchmark(name)
-        scale = request.scale or default_scale(bench, request.clip)
-        folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
-        evaluations = {e.fold: e for e in evaluations_of(bench, folds, scale, request)}
-        train_data = source(bench, "train", request.data)
-        for seed in request.seeds:
-            for fold in folds:
-                choices, words = dict(request.training), request.templates
-                side = train_side(bench, fold, train_data, request.setting, words, names=request.names, choices=choices)
-                evaluation = evaluations[fold]
-                for method in request.methods:
-                    config, recipe = settings_for(method, name, scale, request)
-                    train = TrainSpec(
-                        method=method,
-                        config=config,
-                        benchmark=name,
-                        fold=fold,
-                        seed=seed,
-                        side=side,
-                        clip=_clip(method, request.clip),
-                        recipe=recipe,
-                        weights=request.weights,
-                        limit=request.limit,
-                    )
-                    protocol_of(train, evaluation)  # refuses what cannot be measured before anything is trained
-                    runs.append(Run(train, evaluation))
+    for seed, fold, method in product(request.seeds, folds, request.methods):
+        config, recipe = settings[method]
+        train = TrainSpec(
+            method=method,
+            config=config,
+            benchmark=bench.name,
+            fold=fold,
+            seed=seed,
+            side=sides[fold],
+            clip=_clip(method, request.clip),
+            recipe=recipe,
+            weights=request.weights,
+            limit=request.limit,
+        )
+        runs.append(Run(train, evaluations[fold]))
+    for run in {run.train.fold: run for run in runs}.values():
+        protocol_of(run.train, run.evaluation)  # refuses what cannot be measured before anything is trained
     return runs
+
+
+def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request) -> dict[int, TrainSide]:
+    """What is trained on in each fold."""
+    data, choices = source(bench, "train", request.data), dict(request.training)
+    return {
+        fold: train_side(bench, fold, data, request.setting, request.templates, names=request.names, choices=choices)
+        for fold in folds
+    }
 
 
 def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request: Request) -> list[EvalSpec]:

@@ -157,6 +157,7 @@ def follow(job: Job, meeting: Meeting, rank: int, stop: Callable[[], bool] = lam
 
 
 def _train(job: Job, address: Address, rank: int, stop: Callable[[], bool]) -> None:
+    from benchmarks.acceleration import placed
     from benchmarks.checkpoint import Checkpoints
     from results.launch.training import built, set_up, trained
 
@@ -168,7 +169,8 @@ def _train(job: Job, address: Address, rank: int, stop: Callable[[], bool]) -> N
     folder = job.run.folder(job.root).path
     checkpoints = Checkpoints(folder, job.run.train.digest(), refuse)
     with _joined(job, address, rank, None) as ranks:
-        trained(job, method.to(_device(job.device)), checkpoints, ranks, stop=stop)
+        placed(method, _device(job.device), job.run.train.recipe)
+        trained(job, method, checkpoints, ranks, stop=stop)
 
 
 @contextmanager

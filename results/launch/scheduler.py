@@ -14,8 +14,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import submitit
-
 from splits.errors import UserError
 
 PREFIX = "zss-"  # of the names of our jobs
@@ -137,6 +135,8 @@ def submitter_environment() -> Iterator[None]:
     if "SLURM_JOB_ID" not in os.environ:
         yield
         return
+    import submitit  # only now: whoever merely looks at states waits for its import too
+
     conf = os.environ.get("SLURM_CONF")
     with submitit.helpers.clean_env():
         if conf is not None:

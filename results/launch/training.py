@@ -130,6 +130,7 @@ def _batches(job: Job, start: int, ranks: Ranks, prepared: Watch) -> Iterator[tu
         workers=job.workers,
         rank=ranks.rank,
         ranks=ranks.count,
+        pinned=job.device == "cuda",
     )
 
 
