@@ -79,7 +79,8 @@ def explain(error: ValidationError, shown: int | None = None) -> str:
     """A validation error in one line: `field: what is wrong (got value)`, of all fields or the first few."""
     parts = []
     for item in error.errors()[:shown]:
-        where = ".".join(str(part) for part in item["loc"]) or "value"
+        names = (str(part) for part in item["loc"])
+        where = ".".join(name if name.isprintable() else repr(name) for name in names) or "value"
         got = repr(item.get("input"))
         parts.append(f"{where}: {item['msg']} (got {got if len(got) <= 80 else got[:77] + '...'})")
     return "; ".join(parts)

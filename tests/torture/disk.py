@@ -117,7 +117,8 @@ def full_disks(folder: Path, count: int) -> Row:
                 done = ended(forked(lambda job=job: run_job_of(job), log)) == 0  # drafts and all did fit
                 problem = "" if done else told(disk, log, (os.strerror(errno.ENOSPC),))
                 subprocess.run(["mount", "-o", f"remount,size={64 * KIB}k", str(disk)], check=True)
-                row.add((problem or finish(job, disk / "runs", whole, log)) and f"{kib} KiB: {problem}")
+                problem = problem or finish(job, disk / "runs", whole, log)
+                row.add(problem and f"{kib} KiB: {problem}")
     return row
 
 

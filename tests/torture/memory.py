@@ -96,6 +96,8 @@ def _measured(row: Row, work: Callable[[Path, Marks], None], early: int, late: i
         code = ended(forked(lambda: work(folder, mark), folder / "log.txt"), seconds=3 * 3600)
         if code != 0:
             return f"ended with {code}: {(folder / 'log.txt').read_text()[-500:]}"
+        if missing := [step for step in (early, late) if not (folder / str(step)).exists()]:
+            return f"never came to {missing}: {(folder / 'log.txt').read_text()[-500:]}"
         before, after = (int((folder / str(step)).read_text()) for step in (early, late))
     growth = after / before - 1
     row.note = f"{before / 2**20:.0f} MiB, then {100 * growth:+.2f} %"
@@ -104,7 +106,7 @@ def _measured(row: Row, work: Callable[[Path, Marks], None], early: int, late: i
 
 def _train(folder: Path, steps: int, mark: Marks) -> None:
     from benchmarks import train as module
-    from results.launch import make
+    from results.launch import training as launched
     from results.launch.job import Job
     from results.launch.plan import Request, plan
     from results.launch.worker import run_job
@@ -120,7 +122,7 @@ def _train(folder: Path, steps: int, mark: Marks) -> None:
         module.train(*arguments, watch=both, **options)
         raise Enough
 
-    make.train = watching
+    launched.train = watching  # type: ignore[assignment]
     small = ("recipe.batch=1", f"recipe.iterations={steps}")
     (run,) = plan(Request(methods=(METHOD,), benchmarks=("shapes-5i",), folds=(0,), overrides=small))
     _keep_few_scenes()
