@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.torture.kill import finish, run_job_of
-from tests.torture.trials import Row, Undisturbed, dice, ended, forked, job_of, timed, undisturbed, warm
+from tests.torture.trials import Row, Undisturbed, dice, ended, forked, job_of, script, timed, undisturbed, warm
 
 FAULTS = {errno.ENOSPC: "full", errno.EDQUOT: "over quota", errno.EROFS: "read-only", errno.EIO: "failing"}
 METHOD = "zegclip"
@@ -185,4 +185,4 @@ def main(short: bool) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(any([row.failures for row in main("--short" in sys.argv)]))
+    sys.exit(script(main, __doc__))
