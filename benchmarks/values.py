@@ -70,7 +70,11 @@ class Value(BaseModel):
         Strictly as JSON: a number in quotes or a truth value is no number.
         """
         try:
-            return cls.model_validate_json(json.dumps(data), strict=True)
+            text = json.dumps(data)
+        except (TypeError, ValueError, RecursionError) as error:  # a date of TOML, say
+            raise UserError(f"{source}: not a valid {cls.__name__}: {error}") from None
+        try:
+            return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
             raise UserError(f"{source}: not a valid {cls.__name__}: {explain(error)}") from None
 
