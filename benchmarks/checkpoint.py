@@ -86,6 +86,9 @@ class Checkpoints:
             raise BadCheckpoint(f"{path.name} has another schema than {SCHEMA}")
         if state.get("spec") != self.spec_digest:
             raise BadCheckpoint(f"{path.name} belongs to another spec")
+        step = state.get("step")
+        if type(step) is not int or self._path(step) != path:
+            raise BadCheckpoint(f"{path.name} is not of the step in its name")
         if state.get("sources") != self.sources:
             raise BadCheckpoint(f"{path.name} was written by other sources of its method")
         return state

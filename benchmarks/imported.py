@@ -62,7 +62,7 @@ def read_order(path: Path) -> ClassOrder:
         told: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"class order {path} is missing; it is a JSON list of class names, index 0 first") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"class order {path} cannot be read as JSON ({error})") from None
     names = told.get("classes") if isinstance(told, dict) else told
     span = told.get("shift_span", SPAN) if isinstance(told, dict) else SPAN
@@ -70,8 +70,8 @@ def read_order(path: Path) -> ClassOrder:
         raise UserError(f"class order {path}: expected a list of names, or an object with such a list as `classes`")
     if len(set(names)) != len(names):
         raise UserError(f"class order {path}: names must differ from one another")
-    if isinstance(span, bool) or not isinstance(span, int | float) or not 0 < span < float("inf"):
-        raise UserError(f"class order {path}: shift_span {span!r}, expected a number above 0")
+    if isinstance(span, bool) or not isinstance(span, int | float) or not 0 < span < 1e9:
+        raise UserError(f"class order {path}: shift_span {span!r}, expected a number above 0 (and below 1e9)")
     return ClassOrder(tuple(names), float(span))
 
 

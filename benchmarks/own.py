@@ -18,7 +18,6 @@ ignored values. Further keys: `templates` (a name of `benchmarks.templates`), `s
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from benchmarks import toml
 from benchmarks.catalogue import BENCHMARKS, PHOTO, PHOTO_TRIAL, Benchmark
 from benchmarks.data import catalogue
 from benchmarks.data.folders import FolderReader, Part, read_ids
@@ -188,12 +188,7 @@ def register(data: OwnDataSet) -> None:
 
 def read_toml(path: Path) -> OwnDataSet:
     """The data set that a TOML describes; raises UserError, one line, for what cannot be."""
-    try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as TOML ({' '.join(str(error).split())})") from None
+    told = toml.read_toml(path)
     needed = ("name", "images", "masks", "train", "val", "classes", "unseen")
     if missing := [key for key in needed if key not in told]:
         raise UserError(f"{path}: lacks {', '.join(missing)}; expected {', '.join(needed)}")
@@ -213,9 +208,9 @@ def _in_full(told: dict[str, Any], path: Path) -> dict[str, Any]:
     if isinstance(told["unseen"], list) and all(isinstance(name, str) for name in told["unseen"]):
         told["unseen"] = [told["unseen"]]
     if "ids" not in told:
-        if not isinstance(told["classes"], list):
+        if not isinstance(told["classes"], list) or not all(isinstance(name, str) for name in told["classes"]):
             raise UserError(f"{path}: classes: expected a list of names")
-        taken = {*told.get("background", ()), *told.get("ignore", (255,))}
+        taken = [*told.get("background", ()), *told.get("ignore", (255,))]
         free = [value for value in range(256) if value not in taken]
         told["ids"] = dict(zip(told["classes"], ([value] for value in free), strict=False))
     elif isinstance(told["ids"], dict):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 SWEEP = 41
 CELLS = 1024  # of the table that says about where a margin stands among the shifts
-PENDING = 1 << 21  # pixels noted before they are counted: a pass over all bins costs more than an image's pixels
+PENDING = 1 << 20  # pixels noted before they are counted: a pass over all bins costs more than an image's pixels
 
 
 def shift_grid(own: float, span: float) -> np.ndarray:
@@ -32,9 +32,7 @@ class ShiftSweep:
         self._bins = len(shifts) + 1
         self._ranks = _Ranks(self._offsets)
         size = classes * classes * self._bins
-        self._seen = torch.zeros(size, dtype=torch.int64, device=device)
-        self._unseen = torch.zeros(size, dtype=torch.int64, device=device)
-        self._pending: list[tuple[Tensor, Tensor]] = []  # (counted into, bins)
+        self._seen, self._unseen = _Counts(size, device), _Counts(size, device)
 
     @property
     def own_index(self) -> int:
@@ -63,26 +61,42 @@ class ShiftSweep:
 
     def matrices(self) -> np.ndarray:
         """`(S, C, C)` int64."""
-        self._settle()
         shape = (self.classes, self.classes, self._bins)
-        seen = self._seen.view(shape).cpu().numpy()
-        unseen = self._unseen.view(shape).cpu().numpy()
+        seen = self._seen.settled().view(shape).cpu().numpy()
+        unseen = self._unseen.settled().view(shape).cpu().numpy()
         # at shift s the seen class stands where wins > s, the unseen one where wins <= s
         below = np.cumsum(unseen, axis=2)[..., :-1]
         above = seen.sum(axis=2, keepdims=True) - np.cumsum(seen, axis=2)[..., :-1]
         return np.ascontiguousarray(np.moveaxis(above + below, 2, 0))
 
-    def _count(self, into: Tensor, truth: Tensor, prediction: Tensor, bins: Tensor) -> None:
-        index = torch.add(bins, truth, alpha=self.classes * self._bins).add_(prediction, alpha=self._bins)
-        self._pending.append((into, index))
-        if sum(len(bins) for _, bins in self._pending) > PENDING:
-            self._settle()
+    def _count(self, into: _Counts, truth: Tensor, prediction: Tensor, bins: Tensor) -> None:
+        room = into.room(len(truth))
+        torch.add(bins, truth, alpha=self.classes * self._bins, out=room).add_(prediction, alpha=self._bins)
 
-    def _settle(self) -> None:
-        for into in (self._seen, self._unseen):
-            if mine := [bins for target, bins in self._pending if target is into]:
-                into += torch.bincount(torch.cat(mine), minlength=len(into))
-        self._pending = []
+
+class _Counts:
+    """How often each index came. Indices are noted in one piece of memory: kept image by image they would lie between
+    whatever else comes and goes, and the process would grow.
+    """
+
+    def __init__(self, size: int, device: torch.device | str):
+        self._counts = torch.zeros(size, dtype=torch.int64, device=device)
+        self._noted, self._filled = torch.empty(PENDING, dtype=torch.int64, device=device), 0
+
+    def room(self, count: int) -> Tensor:
+        """A place for so many more indices, `(count,)` int64, to be filled at once."""
+        if self._filled + count > len(self._noted):
+            self.settled()
+        if count > len(self._noted):
+            self._noted = self._noted.new_empty(count)
+        start, self._filled = self._filled, self._filled + count
+        return self._noted[start : self._filled]
+
+    def settled(self) -> Tensor:
+        """The counts `(size,)` of all that was noted."""
+        self._counts += torch.bincount(self._noted[: self._filled], minlength=len(self._counts))
+        self._filled = 0
+        return self._counts
 
 
 class _Ranks:

@@ -70,7 +70,11 @@ class Value(BaseModel):
         Strictly as JSON: a number in quotes or a truth value is no number.
         """
         try:
-            return cls.model_validate_json(json.dumps(data), strict=True)
+            text = json.dumps(data)
+        except (TypeError, ValueError, RecursionError) as error:  # a date of TOML, say
+            raise UserError(f"{source}: not a valid {cls.__name__}: {error}") from None
+        try:
+            return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
             raise UserError(f"{source}: not a valid {cls.__name__}: {explain(error)}") from None
 
@@ -79,7 +83,8 @@ def explain(error: ValidationError, shown: int | None = None) -> str:
     """A validation error in one line: `field: what is wrong (got value)`, of all fields or the first few."""
     parts = []
     for item in error.errors()[:shown]:
-        where = ".".join(str(part) for part in item["loc"]) or "value"
+        names = (str(part) for part in item["loc"])
+        where = ".".join(name if name.isprintable() else repr(name) for name in names) or "value"
         got = repr(item.get("input"))
         parts.append(f"{where}: {item['msg']} (got {got if len(got) <= 80 else got[:77] + '...'})")
     return "; ".join(parts)

@@ -101,8 +101,8 @@ def disagreements(stored: Stored) -> Iterator[str]:
         yield from _unequal(name, getattr(result, name), value)
     if "per_image" in found and int(found["per_image"][:, 3].sum()) != result.labelled_pixels:
         yield f"labelled_pixels is {result.labelled_pixels}, its images have {int(found['per_image'][:, 3].sum())}"
-    if "boundary" in found and (found["boundary"] > matrices[own]).any():
-        yield "more pixels are counted near boundaries than there are"
+    if "boundary" in found and ((found["boundary"] > matrices[own]) | (found["boundary"] < 0)).any():
+        yield "more pixels are counted near boundaries than there are, or fewer than none"
 
 
 def _counts(path: Path) -> dict[str, NDArray[Any]]:

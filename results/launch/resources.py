@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import argparse
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from benchmarks.toml import read_toml
 from benchmarks.values import Value
 from methods.registry import METHODS
 from splits.errors import UserError
@@ -179,11 +179,11 @@ def _file(path: Path | None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]
     """The general values of a TOML file, and those of single methods."""
     if path is None:
         return {}, {}
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"--cluster-config {path}: cannot be read as TOML ({error})") from None
+    content = read_toml(path, "--cluster-config")
     special = content.pop("methods", {})
+    for table in (content, *(special.values() if isinstance(special, dict) else ())):
+        if isinstance(table, dict) and not isinstance(table.get("slurm", {}), dict):
+            raise UserError(f'--cluster-config {path}: slurm: expected a table such as {{ exclude = "node7" }}')
     if not isinstance(special, dict) or not all(isinstance(values, dict) for values in special.values()):
         raise UserError(f"--cluster-config {path}: methods: expected tables such as [methods.zegclip]")
     if unknown := sorted(special.keys() - METHODS.keys()):

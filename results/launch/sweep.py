@@ -17,16 +17,16 @@ import argparse
 import itertools
 import json
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from benchmarks.catalogue import benchmark
+from benchmarks.toml import read_toml
 from benchmarks.values import Value, derive_seed
 from results.launch.choices import is_test
 from splits.errors import UserError
@@ -38,6 +38,10 @@ Setting = tuple[str, ...]  # overrides as of --set
 Plain = bool | int | float | str
 
 
+MOST = 100_000  # settings of one sweep
+WHOLE = 2**53  # whole numbers up to here have a float of their own
+
+
 class Range(Value):
     """Values between two ends, both included."""
 
@@ -47,6 +51,8 @@ class Range(Value):
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
+        if max(abs(self.low), abs(self.high)) > WHOLE:
+            raise ValueError(f"expected ends within +-2^53, got {self.low} and {self.high}")
         if not self.low < self.high or (self.log and self.low <= 0):
             raise ValueError(f"expected low < high, and above 0 with log; got {self.low} and {self.high}")
         return self
@@ -66,7 +72,7 @@ class Sweep(Value):
     """What a sweep file says."""
 
     draw: Literal["grid", "random"] = "grid"
-    n: int | None = Field(default=None, ge=1)
+    n: int | None = Field(default=None, ge=1, le=MOST)
     seed: int = Field(default=0, ge=0)
     values: dict[str, tuple[Plain, ...] | Range] = Field(min_length=1)
 
@@ -94,11 +100,13 @@ class Sweep(Value):
 
 
 def combinations(values: Mapping[str, tuple[Plain, ...]]) -> tuple[Setting, ...]:
-    """Every combination, the last setting varying fastest.
+    """Every combination, the last setting varying fastest; raises UserError where they are more than `MOST`.
 
     >>> combinations({"a.x": (1, 2), "b.y": ("on",)})
     (('a.x=1', 'b.y="on"'), ('a.x=2', 'b.y="on"'))
     """
+    if (many := math.prod(map(len, values.values()))) > MOST:
+        raise UserError(f"a sweep over {many:,} combinations; expected at most {MOST:,}")
     named = ([override(name, value) for value in chosen] for name, chosen in values.items())
     return tuple(itertools.product(*named))
 
@@ -122,6 +130,8 @@ def settings_of(options: argparse.Namespace) -> tuple[Setting, ...]:
     names = [text.partition("=")[0] for text in options.sweep]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"--sweep {min(twice)}: stands there twice; write all its values in one")
+    if (many := math.prod(map(len, lists))) > MOST:
+        raise UserError(f"--sweep: {many:,} combinations; expected at most {MOST:,}")
     return tuple(itertools.product(*lists)) if lists else ()
 
 
@@ -142,13 +152,7 @@ def expanded(request: Request) -> Iterator[Request]:
 
 def read_sweep(path: Path) -> Sweep:
     """A sweep file; raises UserError for what is none."""
-    try:
-        told: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"--sweep-file {path}: there is no such file") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as TOML ({' '.join(str(error).split())})") from None
-    return Sweep.parse(told, source=str(path))
+    return Sweep.parse(read_toml(path, "--sweep-file"), source=str(path))
 
 
 def _listed(text: str) -> list[str]:

@@ -108,6 +108,9 @@ DAMAGES = {
     "another schema": lambda content: sealed(saved({"schema": SCHEMA + 1, "spec": "abc", "step": 20})),
     "no schema": lambda content: sealed(saved({"spec": "abc", "step": 20})),
     "another spec": lambda content: sealed(saved({"schema": SCHEMA, "spec": "abd", "step": 20})),
+    "no step": lambda content: sealed(saved({"schema": SCHEMA, "spec": "abc"})),
+    "another step": lambda content: sealed(saved({"schema": SCHEMA, "spec": "abc", "step": 30})),
+    "a step in words": lambda content: sealed(saved({"schema": SCHEMA, "spec": "abc", "step": "20"})),
 }
 
 

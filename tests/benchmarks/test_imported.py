@@ -138,7 +138,7 @@ def test_the_digest_is_of_content_and_order(tmp_path, random_reader):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", '{"classes": []}', '["a", "a"]', "[1]", '{"classes": ["a"], "shift_span": 0}']
+    "text", ["", "{}", '{"classes": []}', '["a", "a"]', "[1]", '{"classes": ["a"], "shift_span": 0}', "[" * 100_000]
 )
 def test_a_wrong_class_order_is_refused(tmp_path, text):
     """Fails when a file that tells no order of classes is taken for one."""

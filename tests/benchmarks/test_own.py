@@ -158,6 +158,8 @@ def test_verify_looks_at_every_file(farm):
         ('name = "farm"', 'name = "farm"\ncolour = 1', "colour"),
         ('["cow", "sheep", "dog"]', '["cow", "sheep", "cow"]', "differ from one another"),
         ('["cow", "sheep", "dog"]', '"cow"', "classes"),
+        ('["cow", "sheep", "dog"]', '["cow", ["sheep"], "dog"]', "classes"),
+        ("background = 0", "background = 2026-01-02", "date"),
         ('["dog"]', '["cat"]', "expected some of the classes"),
         ('["dog"]', '["cow", "sheep", "dog"]', "expected some of the classes"),
         ("sheep = [2, 4]", "sheep = [2, 3]", "mean one thing each"),

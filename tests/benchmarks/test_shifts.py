@@ -126,6 +126,18 @@ def test_counts_are_exact_and_add_up() -> None:
     assert (np.diff(unseen_share) >= 0).all()  # the more is taken off, the more pixels go to unseen classes
 
 
+def test_it_does_not_matter_how_many_pixels_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when pixels are lost or counted twice where the notes are full, or an image alone is more than they hold."""
+    rng = np.random.default_rng(2)
+    seen, shifts = np.array([True, True, False]), shift_grid(0.2, 1.0)
+    raw, truth = rng.random((3, 1000)), rng.integers(0, 3, 1000)
+    parts = list(np.array_split(truth, 7))
+    expected = swept(raw, parts, seen, shifts, 0.2)[0].matrices()
+    for noted in (1, 100, 150, 300):
+        monkeypatch.setattr("benchmarks.shifts.PENDING", noted)
+        assert np.array_equal(swept(raw, parts, seen, shifts, 0.2)[0].matrices(), expected)
+
+
 def test_no_pixels() -> None:
     """Fails when an image without a labelled pixel breaks the sweep."""
     sweep = ShiftSweep(2, shift_grid(0.0, 1.0), 0.0)

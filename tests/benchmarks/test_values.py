@@ -6,6 +6,7 @@ import json
 import math
 import subprocess
 import sys
+from datetime import date
 
 import pytest
 from hypothesis import given, settings
@@ -201,6 +202,8 @@ def test_nan_and_infinity_are_no_values(example) -> None:
         ({"augmentation": {"crops": 3}}, "augmentation.crops"),
         ({"precision": "8-bit"}, "precision"),
         ({"betas": [0.9]}, "betas"),
+        ({"\n": 1}, "'\\n': Extra inputs"),
+        ({"lr": date(2026, 1, 2)}, "date"),
     ],
 )
 def test_errors_are_one_line(example, change: dict, told: str) -> None:

@@ -99,6 +99,26 @@ def test_matrices_that_cannot_be_read(tmp_path: Path, content: bytes) -> None:
     assert "does not hold the matrices of this record" in line
 
 
+BOUNDARIES = {
+    "more pixels are counted near boundaries than there are": lambda total: total + np.eye(4, dtype=np.int64),
+    "or fewer than none": lambda total: -total,
+    "counts near boundaries of shape (4,)": lambda total: total[0],
+    "counts near boundaries of shape (1, 4, 4)": lambda total: total[None],
+}
+
+
+@pytest.mark.parametrize("words", BOUNDARIES)
+def test_counts_near_boundaries_must_be_possible(words: str, tmp_path: Path) -> None:
+    """Fails when counts near boundaries that cannot be pass for sound, or end in a stack trace."""
+    path = lay(tmp_path)
+    counts = factory.counts(factory.specs()[0])
+    with open(path.with_name("confusion.npz"), "wb") as file:
+        np.savez(file, **counts | {"boundary": BOUNDARIES[words](counts["matrices"][1])})
+    _resealed(path, path.with_name("confusion.npz").read_bytes())
+    (line,) = said(tmp_path)
+    assert words in line
+
+
 class Trap:
     """Makes a folder when unpickled."""
 

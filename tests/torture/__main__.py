@@ -1,10 +1,11 @@
 """Every trial, and the table of what was survived.
 
-    python -m tests.torture                 all of it, in full: hours on a busy machine (`make torture`)
+    python -m tests.torture                 all of it, two scripts at a time (`make torture`)
     python -m tests.torture kill disk       some of it; their rows replace those in the stored table
     python -m tests.torture --short         a few of each, nothing stored
+    python -m tests.torture --table         print the stored table as README has it, run nothing
 
-The table is printed as Markdown and stored with machine and commit in results/reliability/trials.json.
+Rows are stored with machine and commit, script by script, in results/reliability/trials.json.
 """
 
 from __future__ import annotations
@@ -13,20 +14,25 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
-from dataclasses import asdict
-from importlib import import_module
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 from results.files import write_atomically
-from results.provenance import git_state
+from results.provenance import PROJECT, git_state
 
-SCRIPTS = ("kill", "concurrent", "disk", "signals", "memory", "fuzz")
-STORED = Path(__file__).resolve().parents[2] / "results" / "reliability" / "trials.json"
+# begun, and told, in this order
+SCRIPTS = ("kill", "commands", "checkpoints", "disk", "concurrent", "signals", "determinism", "memory", "fuzz")
+STORED = PROJECT / "results" / "reliability" / "trials.json"
+Stored = dict[str, dict[str, Any]]  # script to machine and rows
 
 
 def machine() -> dict[str, object]:
-    """Where the trials ran."""
+    """Where the trials ran, and of what code."""
     commit, dirty = git_state()
     return {
         "commit": commit,
@@ -38,16 +44,40 @@ def machine() -> dict[str, object]:
     }
 
 
-def table(stored: dict[str, list[dict]]) -> str:
-    """The rows of all scripts as Markdown."""
-    lines = ["| What | How many | Survived |", "|---|---:|---:|"]
-    for script in (name for name in SCRIPTS if name in stored):
-        lines += [f"| {_words(row)} | {row['trials']:,} | {row['survived']:,} |" for row in stored[script]]
+def stored() -> Stored:
+    """The rows of all scripts that ran, and where they did."""
+    return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
+
+
+def table(found: Stored) -> str:
+    """The rows of all scripts as Markdown, and how long they took."""
+    lines = ["| what | trials | survived | minutes |", "| --- | ---: | ---: | ---: |"]
+    for name in (known for known in SCRIPTS if known in found):
+        lines += [
+            f"| {_words(row)} | {row['trials']:,} | {row['survived']:,} | {row['seconds'] / 60:.1f} |"
+            for row in found[name]["rows"]
+        ]
     return "\n".join(lines)
 
 
-def _words(row: dict) -> str:
+def _words(row: dict[str, Any]) -> str:
     return f"{row['what']} ({row['note']})" if row["note"] else row["what"]
+
+
+def run(name: str, short: bool) -> tuple[str, int, list[dict[str, Any]]]:
+    """One script in a process of its own; its exit code, and its rows."""
+    with tempfile.TemporaryDirectory(prefix="zss-torture-") as folder:
+        rows = Path(folder, "rows.jsonl")
+        command = [sys.executable, "-m", f"tests.torture.{name}", "--rows", str(rows), *["--short"] * short]
+        code = subprocess.run(command, cwd=PROJECT, check=False).returncode
+        return name, code, [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
+
+
+def run_all(names: list[str], short: bool, at_once: int) -> Iterator[tuple[str, int, list[dict[str, Any]]]]:
+    """As they end."""
+    with ThreadPoolExecutor(at_once) as lanes:
+        for ended in as_completed([lanes.submit(run, name, short) for name in names]):
+            yield ended.result()
 
 
 def main() -> int:
@@ -55,20 +85,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scripts", nargs="*", metavar="|".join(SCRIPTS))
     parser.add_argument("--short", action="store_true")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--at-once", type=int, default=2, metavar="N", help="scripts at once; default: 2")
     options = parser.parse_args()
     if unknown := set(options.scripts) - set(SCRIPTS):
         parser.error(f"no such trials: {', '.join(sorted(unknown))}")
-    stored = json.loads(STORED.read_text())["trials"] if STORED.exists() and not options.short else {}
-    failed = False
-    for name in options.scripts or SCRIPTS:
-        stored[name] = []
-        for row in import_module(f"tests.torture.{name}").main(options.short):
-            stored[name].append({**asdict(row), "seconds": round(row.seconds)})
-            failed |= row.survived < row.trials or not row.trials
-            if not options.short:
-                content = {"machine": machine(), "trials": {n: stored[n] for n in SCRIPTS if n in stored}}
-                write_atomically(STORED, (json.dumps(content, indent=1) + "\n").encode())
-    print("\n" + table(stored))
+    if options.table:
+        print(table(stored()))
+        return 0
+    found: Stored = {}
+    failed, here = False, machine()
+    for name, code, rows in run_all(options.scripts or list(SCRIPTS), options.short, options.at_once):
+        failed |= code != 0
+        found = (found if options.short else stored()) | {name: {"machine": here, "rows": rows}}
+        if not options.short:
+            ordered = {known: found[known] for known in SCRIPTS if known in found}
+            write_atomically(STORED, (json.dumps(ordered, indent=1, ensure_ascii=False) + "\n").encode())
+    print("\n" + table(found))
     return 1 if failed else 0
 
 

@@ -28,6 +28,7 @@ from tests.torture.trials import (
     forked,
     job_of,
     readable,
+    script,
     timed,
     undisturbed,
     warm,
@@ -196,4 +197,4 @@ def main(short: bool) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(any([row.failures for row in main("--short" in sys.argv)]))
+    sys.exit(script(main, __doc__))

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.torture.kill import finish, run_job_of
-from tests.torture.trials import Row, Undisturbed, dice, ended, forked, job_of, timed, undisturbed, warm
+from tests.torture.trials import Row, Undisturbed, dice, ended, forked, job_of, script, timed, undisturbed, warm
 
 FAULTS = {errno.ENOSPC: "full", errno.EDQUOT: "over quota", errno.EROFS: "read-only", errno.EIO: "failing"}
 METHOD = "zegclip"
@@ -117,7 +117,8 @@ def full_disks(folder: Path, count: int) -> Row:
                 done = ended(forked(lambda job=job: run_job_of(job), log)) == 0  # drafts and all did fit
                 problem = "" if done else told(disk, log, (os.strerror(errno.ENOSPC),))
                 subprocess.run(["mount", "-o", f"remount,size={64 * KIB}k", str(disk)], check=True)
-                row.add((problem or finish(job, disk / "runs", whole, log)) and f"{kib} KiB: {problem}")
+                problem = problem or finish(job, disk / "runs", whole, log)
+                row.add(problem and f"{kib} KiB: {problem}")
     return row
 
 
@@ -184,4 +185,4 @@ def main(short: bool) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(any([row.failures for row in main("--short" in sys.argv)]))
+    sys.exit(script(main, __doc__))

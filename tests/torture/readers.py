@@ -20,7 +20,23 @@ from PIL import Image
 
 from tests.torture.trials import SEED
 
-HOSTILE = ("", ".", "..", "../x", "../../outside", "/tmp/outside", "a/../../x", "x\0y", "\n", "𝕏", "-", "--", "*", "%s")
+HOSTILE = (
+    "",
+    ".",
+    "..",
+    "../x",
+    "../../outside",
+    "/tmp/outside",
+    "a/../../x",
+    "x\0y",
+    "\n",
+    "\udcff",
+    "𝕏",
+    "-",
+    "--",
+    "*",
+    "%s",
+)
 Reader = Callable[[Any], object]
 
 leaf = st.one_of(
@@ -64,8 +80,9 @@ def damaged(content: bytes, changes: list[tuple[str, int, int]]) -> bytes:
 def edited(data: Any, changes: list[tuple[int, Any]]) -> Any:
     """A copy of plain data with some of its values replaced, taken away or joined by strange keys."""
     data = copy.deepcopy(data)
-    for where, value in changes:
-        places = list(_places(data))
+    for where, drawn in changes:
+        value = copy.deepcopy(drawn)  # one drawn twice and then edited would hold itself
+        places = list(_places(data)) or [({}, "")]
         holder, key = places[where % len(places)]
         if where % 7 == 0 and isinstance(holder, dict):
             holder.pop(key, None)
@@ -179,7 +196,9 @@ def lists(folder: Path) -> tuple[st.SearchStrategy, Reader]:
         (folder / "val.txt").write_bytes(content)
         assert all(isinstance(id_, str) and id_ and not id_.isspace() for id_ in read_ids(folder / "val.txt"))
 
-    hostile = st.lists(st.sampled_from(HOSTILE), max_size=4).map(lambda names: "\n".join(names).encode())
+    hostile = st.lists(st.sampled_from(HOSTILE), max_size=4).map(
+        lambda names: "\n".join(names).encode(errors="surrogateescape")
+    )
     return st.one_of(st.builds(damaged, st.just(sound), damages), st.binary(max_size=40), hostile), read
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.torture.kill import command, in_fork
-from tests.torture.trials import Row, dice, differences, ended, essence, readable, timed, warm
+from tests.torture.trials import Row, dice, differences, ended, essence, readable, script, timed, warm
 
 STOPS = {"SIGINT once": [signal.SIGINT], "SIGINT twice": [signal.SIGINT] * 2}
 BETWEEN = 0.3  # seconds between two signals of one person
@@ -84,4 +84,4 @@ def main(short: bool) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    sys.exit(any([row.failures for row in main("--short" in sys.argv)]))
+    sys.exit(script(main, __doc__))

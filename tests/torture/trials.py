@@ -6,7 +6,9 @@ ten. What is forked runs the same `run_job`, or the same command line, as a pers
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
 import os
 import random
 import signal
@@ -16,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 LIMIT = 10  # images and iterations: a checkpoint at every step
@@ -58,6 +60,21 @@ def timed(row: Row) -> Iterator[Row]:
     finally:
         row.seconds = time.monotonic() - start
         print(row.line(), flush=True)
+
+
+def script(trials: Callable[[bool], Iterator[Row]], about: str | None) -> int:
+    """The command line of one script of trials; exit code 1 where one was not survived."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="a few of each")
+    parser.add_argument("--rows", type=Path, metavar="FILE", help="gets the rows as JSON, one a line, as they come")
+    options = parser.parse_args()
+    failed = False
+    for row in trials(options.short):
+        failed |= row.survived < row.trials or not row.trials
+        if options.rows:
+            with open(options.rows, "a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(row) | {"seconds": round(row.seconds)}) + "\n")
+    return 1 if failed else 0
 
 
 def dice(*axes: object) -> random.Random:

@@ -81,7 +81,16 @@ def test_who_has_the_last_word(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["partition = gpu", "partitions = 'gpu'", "[methods.nothing]\ntime = '5:00:00'", "gpus = true", "methods = 3"],
+    [
+        "partition = gpu",
+        "partitions = 'gpu'",
+        "[methods.nothing]\ntime = '5:00:00'",
+        "gpus = true",
+        "methods = 3",
+        "slurm = 3",
+        "time = 2026-01-02",
+        "[methods.zegclip]\nslurm = []",
+    ],
 )
 def test_files_that_are_refused(tmp_path: Path, content: str) -> None:
     """Fails when a misspelt or misplaced setting is silently ignored."""

@@ -86,6 +86,15 @@ def test_random_settings_follow_from_the_seed(tmp_path):
     assert settings_of(options(file=path)) != settings
 
 
+def test_a_grid_without_end_is_one_line(tmp_path):
+    """Fails when a slip in a grid holds the machine for hours instead of being told."""
+    path = tmp_path / "s.toml"
+    path.write_text("[values]\n" + "\n".join(f'"a.x{i}" = [1, 2, 3, 4, 5, 6, 7, 8, 9]' for i in range(6)))
+    for asked in (options(file=path), options(*(f"a.x{i}=1,2,3,4,5,6,7,8,9" for i in range(6)))):
+        with pytest.raises(UserError, match="531,441 combinations"):
+            settings_of(asked)
+
+
 def test_a_grid_file_is_the_command_line(tmp_path):
     """Fails when the same grid in a file plans other runs."""
     path = tmp_path / "s.toml"
@@ -104,6 +113,10 @@ def test_a_grid_file_is_the_command_line(tmp_path):
         ('[values]\n"a.b" = []', "no value"),
         ('[values]\n"a.b" = { low = 1, high = 2 }', "a grid needs a list"),
         ('draw = "random"\nn = 1\n[values]\n"a.b" = { low = 2, high = 1 }', "expected low < high"),
+        ('draw = "random"\nn = 1\n[values]\n"a.b" = { low = 2, high = 99999999999999999 }', r"2\^53"),
+        ('draw = "random"\nn = 1000000000000\n[values]\n"a.b" = [1]', "less than or equal to 100000"),
+        ("a = 2026-01-02", "date"),
+        ("a = " + "[" * 5000, "cannot be read as TOML"),
         ('draw = "random"\nn = 1\n[values]\n"a.b" = { low = 0, high = 1, log = true }', "above 0 with log"),
     ],
 )

@@ -1,0 +1,20 @@
+"""TOML files that a person writes: read, or refused in one line. Imports no torch."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from splits.errors import UserError
+
+
+def read_toml(path: Path, option: str = "") -> dict[str, Any]:
+    """The content of a TOML file; raises UserError, one line, which names the option it was given with."""
+    where = f"{option} {path}".strip()
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{where}: there is no such file") from None
+    except (OSError, ValueError, RecursionError) as error:  # what cannot be decoded or parsed is a ValueError
+        raise UserError(f"{where}: cannot be read as TOML ({' '.join(str(error).split())})") from None
