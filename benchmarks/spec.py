@@ -89,6 +89,7 @@ class EvalSpec(Value):
     side: EvalSide
     limit: int | None = Field(default=None, ge=1)
     tuned_on_test: bool = False  # settings were compared on these very images: no result
+    drawn: bool = False  # a setting drawn to see how much our own constants matter: no row of a table
 
 
 def protocol_of(train: TrainSpec, evaluation: EvalSpec) -> Protocol:

@@ -76,7 +76,8 @@ class Result(Value):
     @property
     def label(self) -> str:
         """The method as tables name it; a recipe that is not the paper's shows."""
-        return f"{self._made} (tuned on test)" if self.evaluation.tuned_on_test else self._made
+        drawn = " (drawn setting)" if self.evaluation.drawn else ""
+        return f"{self._made}{drawn}{' (tuned on test)' if self.evaluation.tuned_on_test else ''}"
 
     @property
     def _made(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from results.provenance import threads as cores
 from splits.errors import UserError
 
 INTERRUPTED = 130
+Shown = Callable[[Sequence[Run], Path], int]  # runs and where they lie; prints, returns the exit code
 
 
 def run(options: argparse.Namespace) -> int:
@@ -36,15 +37,20 @@ def evaluate(options: argparse.Namespace) -> int:
     return make_grid(options, train=False)
 
 
-def make_grid(options: argparse.Namespace, *, train: bool) -> int:
-    """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
+def make_grid(
+    options: argparse.Namespace, *, train: bool, runs: Sequence[Run] | None = None, shown: Shown | None = None
+) -> int:
+    """Run what is asked and not there; print the tables of all that is. Returns the exit code.
+
+    runs: instead of those that the command line plans; shown: what prints what came of them, instead of `gather`.
+    """
     request, clip_file = request_of(options)
-    runs = plan(request)
+    runs, shown = plan(request) if runs is None else runs, shown or gather
     keep(options.runs, request.benchmarks, look_only=options.dry_run)
     _warn(request)
     _check_cluster(options)
     if options.cluster == "slurm":
-        return _submit(options, request, runs, clip_file, train=train)
+        return _submit(options, request, runs, clip_file, shown, train=train)
     rows = statuses(runs, options.runs)
     if options.dry_run:
         return print_states(rows)
@@ -53,7 +59,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     if jobs and not _execute(jobs, options, count):
         print(f"interrupted; to go on: {_command()}", file=sys.stderr)
         return INTERRUPTED
-    return gather(runs, options.runs)
+    return shown(runs, options.runs)
 
 
 def print_status(options: argparse.Namespace) -> int:
@@ -87,11 +93,17 @@ def gather(runs: Sequence[Run], root: Path) -> int:
     """Print the tables of what is there and how many runs are in which state; returns the exit code."""
     rows = statuses(runs, root)
     _print_tables_of(runs, rows, root)
-    return _summary(rows)
+    return summary(rows)
 
 
 def _submit(
-    options: argparse.Namespace, request: Request, runs: Sequence[Run], clip_file: Path | None, *, train: bool
+    options: argparse.Namespace,
+    request: Request,
+    runs: Sequence[Run],
+    clip_file: Path | None,
+    shown: Shown,
+    *,
+    train: bool,
 ) -> int:
     """Submit what is asked and not there to SLURM; then go, or stay until the end where asked to."""
     from results.launch.cluster import submit_grid, wait_for
@@ -103,7 +115,7 @@ def _submit(
     if options.dry_run or options.detach is not False:
         return 0
     wait_for(runs, options.runs, options.interval)
-    return gather(runs, options.runs)
+    return shown(runs, options.runs)
 
 
 def _jobs(
@@ -301,7 +313,7 @@ def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], ro
         print(f"warning: {line}", file=sys.stderr)
 
 
-def _summary(rows: Sequence[tuple[Run, Status]]) -> int:
+def summary(rows: Sequence[tuple[Run, Status]]) -> int:
     """The last line, and the exit code: 1 where a run is not done."""
     missing = [(run, seen) for run, seen in rows if seen.state not in ("done", "stale")]
     print(f"\n{counted(rows)}")
