@@ -122,7 +122,7 @@ CLIPTEACHER: Final[dict[str, Declared]] = {
     "bank_size": Around(4),
     "seen_weight": Around(3, published=True),
 }
-# Only what the abstract leaves open and no ablation takes apart.
+# What the abstract leaves open, but for the structure, which ablations take apart.
 CHIMERA: Final[dict[str, Declared]] = {
     "adapter_rank": OneOf((0, 4, 16)),
     "schedule": OneOf(("linear", "cosine", "step")),
