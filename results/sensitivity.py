@@ -21,7 +21,7 @@ from benchmarks.values import canonical_json
 from results.aggregate import clip_words, mean_over, tidy
 from results.notes import PARTIAL, STALE, Content, fold_range, measured
 from results.record import RunRecord
-from results.table import Column, Table
+from results.table import Column, Row, Table
 from splits.loader import load_split
 
 METRICS = {"miou_seen": "mIoU(S)", "miou_unseen": "mIoU(U)", "hiou": "hIoU"}
@@ -45,7 +45,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Method:
+class Varied:
     """One method on one benchmark: as it is, and with its constants drawn."""
 
     name: str
@@ -74,38 +74,41 @@ class Method:
         return [record for point in (self.default, *self.points) for record in point.records]
 
 
-def tables_of(methods: Sequence[Method]) -> list[Table]:
+def tables_of(methods: Sequence[Varied]) -> list[Table]:
     """Of one benchmark and part: the spreads, the gains beside them, and each drawn method setting by setting."""
     drawn = [method for method in methods if method.points]
     return [_summary(drawn), *([_gains(methods)] if len(methods) > 1 else []), *map(_settings, drawn)]
 
 
-def _title(method: Method) -> str:
+def _title(method: Varied) -> str:
     part = "" if method.part == "val" else f", {method.part} part"
     folds = f"mean over folds {fold_range(method.folds)}" if len(method.folds) > 1 else f"fold {method.folds[0]}"
     return f"{method.benchmark}{part}, {folds}, in percent"
 
 
-def _summary(methods: Sequence[Method]) -> Table:
+def _summary(methods: Sequence[Varied]) -> Table:
     rows = []
     for method in methods:
-        values = method.hious() or [math.nan]
+        values = method.hious()
         rows.append(
             {
                 "method": method.name,
                 "constants": len(method.ranges or {}),
-                "settings": len(method.points),
-                "failed": len(method.points) - len(method.hious()),
+                "settings": len(values),
+                "asked": len(method.points),
+                "failed": sum(any(word.startswith("failed") for word in point.wanting) for point in method.points),
                 "default": method.default.means(method.folds)["hiou"],
-                "low": min(values),
-                "median": statistics.median(values),
-                "high": max(values),
+                "low": min(values, default=math.nan),
+                "median": statistics.median(values or [math.nan]),
+                "high": max(values, default=math.nan),
                 "spread": method.spread,
             }
         )
     columns = [
         Column.text("method", "method"),
-        *(Column.figure(name, name, ".0f") for name in ("constants", "settings", "failed")),
+        Column.figure("constants", "constants", ".0f"),
+        Column("settings", _there),
+        Column.figure("failed", "failed", ".0f"),
         *(Column.figure(name, key, ".1f", 100) for name, key in _SUMMARISED.items()),
     ]
     notes = [
@@ -122,16 +125,18 @@ def _summary(methods: Sequence[Method]) -> Table:
 _SUMMARISED = {"default": "default", "min": "low", "median": "median", "max": "high", "spread": "spread"}
 
 
-def _gains(methods: Sequence[Method]) -> Table:
+def _there(row: Row) -> str:
+    return str(row["asked"]) if row["settings"] == row["asked"] else f"{row['settings']} of {row['asked']}"
+
+
+def _gains(methods: Sequence[Varied]) -> Table:
     """Every pair, the better one first, the gain at default constants beside the wider spread of the two."""
+    values = {method.name: method.default.means(method.folds)["hiou"] for method in methods}
     rows: list[dict[str, Any]] = []
     for one, other in combinations(methods, 2):
-        values = {method.name: method.default.means(method.folds)["hiou"] for method in (one, other)}
-        if any(map(math.isnan, values.values())):
-            continue
         better, worse = (one, other) if values[one.name] >= values[other.name] else (other, one)
         spreads = {method.name: method.spread for method in (one, other) if not math.isnan(method.spread)}
-        if not spreads:
+        if not spreads or math.isnan(values[one.name] - values[other.name]):
             continue
         widest = max(spreads, key=lambda name: spreads[name])
         gain = values[better.name] - values[worse.name]
@@ -142,12 +147,12 @@ def _gains(methods: Sequence[Method]) -> Table:
                 "gain": gain,
                 "spread": spreads[widest],
                 "spread_of": widest,
-                "established": gain > spreads[widest],
-                "verdict": "wider than the spread" if gain > spreads[widest] else "not established",
+                "larger": gain > spreads[widest],
+                "verdict": "larger than the spread" if gain > spreads[widest] else "not established",
             }
         )
     rows.sort(key=lambda row: (row["better"], row["worse"]))
-    fields = ["better", "worse", "gain", "spread", "spread_of", "established", "verdict"]
+    fields = ["better", "worse", "gain", "spread", "spread_of", "larger", "verdict"]
     columns = (
         Column.text("gain of", "better"),
         Column.text("over", "worse"),
@@ -157,16 +162,18 @@ def _gains(methods: Sequence[Method]) -> Table:
         Column.text("verdict", "verdict"),
     )
     notes = [
-        f"Not established: the gain of {row['better']} over {row['worse']} ({100 * row['gain']:.1f}) is smaller than "
-        f"the spread of {row['spread_of']} over our own constants ({100 * row['spread']:.1f})."
+        f"Not established: the gain of {row['better']} over {row['worse']} ({100 * row['gain']:.1f}) is no larger "
+        f"than the spread of {row['spread_of']} over our own constants ({100 * row['spread']:.1f})."
         for row in rows
-        if not row["established"]
+        if not row["larger"]
     ]
+    if unknown := [name for name, value in values.items() if math.isnan(value)]:
+        notes.append(f"Not compared, as their runs at default constants are not all there: {', '.join(unknown)}.")
     title = f"Gains in hIoU at default constants beside the spread: {_title(methods[0])}"
     return Table(title, pd.DataFrame(rows, columns=fields), columns, tuple(notes), _protocol(methods), "gains")
 
 
-def _settings(method: Method) -> Table:
+def _settings(method: Varied) -> Table:
     rows = []
     for number, point in enumerate((method.default, *method.points)):
         wanting = f"{len(point.wanting)} wanting: {'; '.join(dict.fromkeys(point.wanting))}" if point.wanting else ""
@@ -205,16 +212,16 @@ def _plain(value: Any) -> Any:
     return canonical_json(value) if isinstance(value, list | tuple) else value
 
 
-def _mark(row: Mapping[Any, Any]) -> str:
+def _mark(row: Row) -> str:
     return f"{PARTIAL if row['partial'] else ''}{STALE if row['stale'] else ''}"
 
 
-def _protocol(methods: Sequence[Method]) -> Any:
+def _protocol(methods: Sequence[Varied]) -> Any:
     records = [record for method in methods for record in method.records]
     return protocol_of(records[0].result.train, records[0].result.evaluation) if records else None
 
 
-def _measured(methods: Sequence[Method]) -> Iterator[str]:
+def _measured(methods: Sequence[Varied]) -> Iterator[str]:
     """What the numbers are of: the benchmark's note, the part, the protocol, how many folds of how many."""
     first, split = methods[0], load_split(methods[0].benchmark)
     records = [record for method in methods for record in method.records]
@@ -226,14 +233,14 @@ def _measured(methods: Sequence[Method]) -> Iterator[str]:
         yield "Settings were compared on the scored images themselves (--tune-on-test), no result."
 
 
-def _marks(methods: Sequence[Method]) -> Iterator[str]:
+def _marks(methods: Sequence[Varied]) -> Iterator[str]:
     if any(record.result.partial for method in methods for record in method.records):
         yield f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
     if any(point.stale for method in methods for point in (method.default, *method.points)):
         yield f"{STALE} stale: the method's sources have changed since."
 
 
-def _made_with(method: Method) -> Iterator[str]:
+def _made_with(method: Varied) -> Iterator[str]:
     records = method.records
     if records:
         train = records[0].result.train

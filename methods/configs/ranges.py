@@ -24,6 +24,10 @@ class Between:
     log: bool = False  # even in the logarithm
     published: bool = False  # the field's default is an author's: drawn only where a recipe sets another value
 
+    def __post_init__(self) -> None:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError(f"expected low < high, and above 0 with log; got {self.low} and {self.high}")
+
     def words(self) -> str:
         """For the lines under a table."""
         return f"{self.low:.3g} to {self.high:.3g}{' (log)' if self.log else ''}"
@@ -39,8 +43,19 @@ class Around:
     factor: float
     published: bool = False
 
-    def at(self, value: float) -> Between | None:
-        """The values around this one, whole where it is; None around 0, which is off."""
+    def __post_init__(self) -> None:
+        if not self.factor > 1:
+            raise ValueError(f"expected a factor above 1, got {self.factor}")
+
+    def at(self, value: Any) -> Between | None:
+        """The values around this one, whole where it is; None around 0 or None: what is off stays off.
+
+        Raises ValueError around what has no multiples, or is negative.
+        """
+        if value is None or value == 0:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise ValueError(f"Around needs a positive number, this run has {value!r}")
         low, high = value / self.factor, value * self.factor
         if isinstance(value, int):
             low, high = max(1, math.ceil(low)), math.floor(high)
@@ -53,6 +68,10 @@ class OneOf:
 
     values: tuple[Any, ...]
     published: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.values, tuple) or len(self.values) < 2:
+            raise ValueError(f"expected a tuple of two values or more, got {self.values!r}")
 
     def words(self) -> str:
         """For the lines under a table."""
@@ -68,11 +87,18 @@ def to_draw(
 ) -> dict[str, Resolved]:
     """Field -> its values, for a run that would have this config. chosen: fields that somebody set: they stay.
 
-    >>> to_draw({"cell": Around(2)}, RandomConfig(cell=8))  # doctest: +SKIP
-    {'cell': Between(low=4, high=16, log=True)}
+    Raises ValueError, one line, for a range that is none, or does not fit the config.
+
+    >>> from methods.configs.floors import RandomConfig
+    >>> to_draw({"cell": Around(2)}, RandomConfig(cell=8))
+    {'cell': Between(low=4, high=16, log=True, published=False)}
     """
     found: dict[str, Resolved] = {}
     for name, declared in ranges.items():
+        if name not in type(config).model_fields:
+            raise ValueError(f"its ranges name {name!r}, which is no field of its config")
+        if not isinstance(declared, Declared):
+            raise ValueError(f"its range of {name!r} is no Between, Around or OneOf: {declared!r}")
         value = getattr(config, name)
         if name in chosen or (declared.published and value == type(config).model_fields[name].default):
             continue

@@ -16,14 +16,14 @@ from typing import Any
 
 from benchmarks.catalogue import benchmark
 from methods.configs.ranges import Between, Resolved, to_draw
-from methods.registry import METHODS, config_class, entry
+from methods.registry import METHODS, entry
 from results.launch.grid import make_grid, request_of, summary
 from results.launch.plan import Request, Run, Status, methods_named, plan
 from results.launch.settings import RECIPE_NAMESPACE, check_overrides, config_of
 from results.launch.shown import rendered
 from results.launch.submission import statuses
 from results.launch.sweep import Range, Sweep, refuse_test
-from results.sensitivity import Method, Point, tables_of
+from results.sensitivity import Point, Varied, tables_of
 from splits.errors import UserError
 
 
@@ -89,13 +89,14 @@ def ask(request: Request, drawn: Sequence[str], n: int, seed: int) -> Iterator[A
 def ranges_of(method: str, run: Run, overrides: Sequence[str] = ()) -> dict[str, Resolved]:
     """What is drawn of a method in place of this run's values; a field set by hand stays. Raises UserError for none."""
     known = entry(method)
-    if strange := sorted(known.ranges.keys() - config_class(method).model_fields.keys()):
-        raise UserError(f"{method}: its ranges name {strange[0]!r}, which is no field of its config")
     if not known.ranges:
         others = ", ".join(name for name, e in METHODS.items() if e.ranges and e.group == "comparison")
         raise UserError(f"sensitivity {method}: no constant of it has a registered range; those of {others} have")
     chosen = {override.partition("=")[0].partition(".")[2] for override in overrides}
-    found = to_draw(known.ranges, config_of(run.train), chosen | known.fixed.keys())
+    try:
+        found = to_draw(known.ranges, config_of(run.train), chosen | known.fixed.keys())
+    except ValueError as error:
+        raise UserError(f"sensitivity {method}: {error}") from None
     if not found:
         raise UserError(
             f"sensitivity {method}: on {run.train.benchmark} each of its constants is an author's or was set by --set: "
@@ -145,14 +146,14 @@ def _print(asked: Sequence[Asked], runs: Sequence[Run], root: Path, options: arg
     return summary(rows)
 
 
-def _read(one: Asked, root: Path, seen: dict[Run, Status], options: argparse.Namespace) -> Method:
+def _read(one: Asked, root: Path, seen: dict[Run, Status], options: argparse.Namespace) -> Varied:
     def point(values: dict[str, Any], runs: Sequence[Run]) -> Point:
         there = [run for run in runs if seen[run].state in ("done", "stale")]
         records = [record for run in there if (record := run.folder(root).read_record(run.evaluation))]
         wanting = tuple(seen[run].words for run in runs if run not in there)
         return Point(values, tuple(records), wanting, any(seen[run].state == "stale" for run in runs))
 
-    return Method(
+    return Varied(
         name=one.method,
         benchmark=one.benchmark,
         part=one.part,
