@@ -5,6 +5,7 @@
     python harness.py run --methods zegclip --cluster slurm --gpus 1 --time 24:00:00    as a batch; then status, collect
     python harness.py data verify pascal-5i --data-root DIR
     python harness.py predict --run KEY --images DIR --classes "a,b,c" --out DIR
+    python harness.py sensitivity chimera-seg            how much do the constants that are ours move its numbers?
     python harness.py results verify                     recompute the numbers of every stored record
     python harness.py eval | status | collect | cancel | prefetch | tables | compare | report | export | picture |
                       check-determinism | list | data --help
@@ -28,7 +29,7 @@ from splits.errors import UserError
 
 LOOKING = ("tables", "compare", "report", "export", "picture", "results", "list", "data")
 COMMANDS = (
-    *("run", "eval", "status", "collect", "cancel", "prefetch", "check-determinism"),
+    *("run", "sensitivity", "eval", "status", "collect", "cancel", "prefetch", "check-determinism"),
     *LOOKING,
     *own.COMMANDS,
 )
@@ -72,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     add.how_to_execute(made)
     add.on_a_cluster(made)
     made.set_defaults(command=add.calling("results.launch.grid:run"))
+    varied = commands.add_parser("sensitivity", help="how much do the constants that are ours move a method's hIoU?")
+    add.what_to_draw(varied)
+    varied.set_defaults(command=add.calling("results.launch.sensitivity:main"))
     scored = commands.add_parser("eval", help="score finished weights under another evaluation, without training")
     add.what_to_run(scored)
     add.where_to_score(scored)

@@ -90,6 +90,7 @@ class EvalSpec(Value):
     side: EvalSide
     limit: int | None = Field(default=None, ge=1)
     tuned_on_test: bool = False  # settings were compared on these very images: no result
+    drawn: bool = False  # a setting drawn to see how much our own constants matter: no row of a table
     # of weights that were trained on another benchmark or fold: those of the classes that were labelled there, by
     # whatever name; a method takes its shift off these. None: scored where they were trained, the seen ones are
     labelled: tuple[str, ...] | None = None
@@ -102,9 +103,9 @@ class EvalSpec(Value):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What is scored where it was trained is stored as it was before there were transfers."""
-        told = handler(self)
-        return {name: value for name, value in told.items() if name != "labelled" or value is not None}
+        """What is no transfer and no draw is stored as it was before there were any."""
+        told, later = handler(self), {"labelled": None, "drawn": False}
+        return {name: value for name, value in told.items() if name not in later or value != later[name]}
 
     @property
     def transferred(self) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
+from methods.configs.ranges import CHIMERA, CLIP_TO_SEG, CLIPTEACHER, FINE_TUNED, ZEGCLIP, Declared
+
 if TYPE_CHECKING:
     from methods.clip import Clip
     from methods.configs.base import MethodConfig
@@ -32,6 +34,8 @@ class Entry:
     recipe: Mapping[str, Any] = field(default_factory=dict)  # of methods brought along: fields of a Recipe that differ
     source: str = ""  # the text of the file that brought it
     own: bool = False  # brought along: no recipe of the harness was made for it
+    # of the constants that are not an author's, by config field: what `sensitivity` draws from
+    ranges: Mapping[str, Declared] = field(default_factory=dict)
 
 
 _SWITCHED = "ZegCLIP's switches; the paper's ablations are published without code"
@@ -49,6 +53,7 @@ def _zegclip(title: str, *, group: str = "ablation:zegclip", fidelity: str = _SW
         needs="blocks",
         fixed=fixed,
         group=group,
+        ranges=FINE_TUNED if fixed.get("encoder") == "finetuned" else ZEGCLIP,
     )
 
 
@@ -56,7 +61,7 @@ _C2S = "method text public (ICLR 2025 submission), constants our reading"
 _TEACHER = "formulas from a third party's notes on v2, constants our reading"
 
 
-def _distilled(title: str, *, group: str, fidelity: str, **fixed: Any) -> Entry:
+def _distilled(title: str, *, group: str, fidelity: str, ranges: Mapping[str, Declared], **fixed: Any) -> Entry:
     return Entry(
         title=title,
         config="methods.configs.distillation:DistillationConfig",
@@ -65,17 +70,19 @@ def _distilled(title: str, *, group: str, fidelity: str, **fixed: Any) -> Entry:
         needs="tokens",
         fixed=fixed,
         group=group,
+        ranges=ranges,
     )
 
 
 def _c2s(title: str, *, group: str = "ablation:clip-to-seg", **switches: Any) -> Entry:
-    return _distilled(title, group=group, fidelity=_C2S, **switches)
+    return _distilled(title, group=group, fidelity=_C2S, ranges=CLIP_TO_SEG, **switches)
 
 
 def _clipteacher(
     title: str, *, group: str = "ablation:clipteacher", fidelity: str = _TEACHER, **switches: Any
 ) -> Entry:
-    return _distilled(title, group=group, fidelity=fidelity, local_loss=False, candidates="bank+batch", **switches)
+    fixed = {"local_loss": False, "candidates": "bank+batch", **switches}
+    return _distilled(title, group=group, fidelity=fidelity, ranges=CLIPTEACHER, **fixed)
 
 
 _CHIMERA = "from the abstract alone: our reading"
@@ -90,6 +97,7 @@ def _chimera(title: str, *, group: str = "ablation:chimera-seg", **switches: Any
         needs="blocks",
         fixed=switches,
         group=group,
+        ranges=CHIMERA,
     )
 
 

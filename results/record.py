@@ -78,7 +78,8 @@ class Result(Value):
         """The method as tables name it; a recipe that is not the paper's shows, and a training elsewhere."""
         if self.evaluation.transferred:
             return f"{self.train.method} ({'; '.join(self._transfer)})"
-        return f"{self._made} (tuned on test)" if self.evaluation.tuned_on_test else self._made
+        drawn = " (drawn setting)" if self.evaluation.drawn else ""
+        return f"{self._made}{drawn}{' (tuned on test)' if self.evaluation.tuned_on_test else ''}"
 
     @property
     def trained_on(self) -> str:

@@ -91,8 +91,11 @@ def published_of(content: Content, stale: frozenset[str]) -> list[Table]:
 
 
 def gather(records: Iterable[RunRecord], states: Mapping[str, str]) -> list[Content]:
-    """What each table is made from: every run once, conflicts apart, runs that are not there by name."""
-    every = list(records)
+    """What each table is made from: every run once, conflicts apart, runs that are not there by name.
+
+    Drawn settings are left out: they are no choice of anybody's, and `results.sensitivity` has tables of them.
+    """
+    every = [record for record in records if not record.result.evaluation.drawn]
     kept, conflicts = settle(every)
     contents: dict[tuple[str, ...], Content] = {}
 

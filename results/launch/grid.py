@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from splits.errors import UserError
 
 INTERRUPTED = 130
 SIZES = ("short_side", "window", "stride", "flips")  # how an image is cut up to be asked about
+Shown = Callable[[Sequence[Run], Path], int]  # runs and where they lie; prints, returns the exit code
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,15 +39,20 @@ def evaluate(options: argparse.Namespace) -> int:
     return make_grid(options, train=False)
 
 
-def make_grid(options: argparse.Namespace, *, train: bool) -> int:
-    """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
+def make_grid(
+    options: argparse.Namespace, *, train: bool, runs: Sequence[Run] | None = None, shown: Shown | None = None
+) -> int:
+    """Run what is asked and not there; print the tables of all that is. Returns the exit code.
+
+    runs: instead of those that the command line plans; shown: what prints what came of them, instead of `gather`.
+    """
     request, clip_file = request_of(options)
-    runs = asked(options, request, clip_file)
+    runs, shown = asked(options, request, clip_file) if runs is None else runs, shown or gather
     keep(options.runs, dict.fromkeys(name for run in runs for name in run.benchmarks), look_only=options.dry_run)
     _warn(request, runs)
     _check_cluster(options)
     if options.cluster == "slurm":
-        return _submit(options, request, runs, clip_file, train=train)
+        return _submit(options, request, runs, clip_file, shown, train=train)
     rows = statuses(runs, options.runs)
     if options.dry_run:
         return print_states(rows)
@@ -55,7 +61,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
         if not _execute(_jobs(rows, options, request, clip_file, device, train=train), options, count):
             print(f"interrupted; to go on: {_command()}", file=sys.stderr)
             return INTERRUPTED
-    return gather(runs, options.runs)
+    return shown(runs, options.runs)
 
 
 def print_status(options: argparse.Namespace) -> int:
@@ -89,11 +95,17 @@ def gather(runs: Sequence[Run], root: Path) -> int:
     """Print the tables of what is there and how many runs are in which state; returns the exit code."""
     rows = statuses(runs, root)
     _print_tables_of(runs, rows, root)
-    return _summary(rows)
+    return summary(rows)
 
 
 def _submit(
-    options: argparse.Namespace, request: Request, runs: Sequence[Run], clip_file: Path | None, *, train: bool
+    options: argparse.Namespace,
+    request: Request,
+    runs: Sequence[Run],
+    clip_file: Path | None,
+    shown: Shown,
+    *,
+    train: bool,
 ) -> int:
     """Submit what is asked and not there to SLURM; then go, or stay until the end where asked to."""
     from results.launch.cluster import submit_grid, wait_for
@@ -106,7 +118,7 @@ def _submit(
     if options.dry_run or options.detach is not False:
         return 0
     wait_for(runs, options.runs, options.interval)
-    return gather(runs, options.runs)
+    return shown(runs, options.runs)
 
 
 def _jobs(
@@ -305,7 +317,7 @@ def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], ro
         print(f"warning: {line}", file=sys.stderr)
 
 
-def _summary(rows: Sequence[tuple[Run, Status]]) -> int:
+def summary(rows: Sequence[tuple[Run, Status]]) -> int:
     """The last line, and the exit code: 1 where a run is not done."""
     missing = [(run, seen) for run, seen in rows if seen.state not in ("done", "stale")]
     print(f"\n{counted(rows)}")

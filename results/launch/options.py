@@ -30,12 +30,13 @@ def _call(target: str, options: argparse.Namespace) -> int:
     return getattr(import_module(module), name)(options)
 
 
-def what_to_run(parser: argparse.ArgumentParser) -> None:
-    """Methods, benchmarks, folds, seeds, and what makes a run another one."""
+def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> None:
+    """Methods (unless a command has its own way to name them), benchmarks, folds, seeds, what makes a run another."""
     group = parser.add_argument_group("what to run")
-    group.add_argument(
-        "--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD, training-free"
-    )
+    if methods:
+        group.add_argument(
+            "--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD, training-free"
+        )
     group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="files with methods of your own")
     group.add_argument(
         "--benchmarks",
@@ -255,6 +256,28 @@ def what_to_repeat(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--threads", type=positive, default=1, metavar="N", help="CPU threads of a run; default: 1")
     group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+
+
+def what_to_draw(parser: argparse.ArgumentParser) -> None:
+    """Methods whose constants are drawn, and all that a run may be told, on the tune part where there is one."""
+    parser.add_argument("drawn", nargs="+", metavar="METHOD", help="whose constants to draw")
+    group = parser.add_argument_group("what to draw")
+    group.add_argument("--n", type=positive, default=8, metavar="N", help="settings of each method; default: 8")
+    group.add_argument(
+        "--draw-seed", type=natural, default=0, metavar="S", help="of the draws; with a larger --n the first stay"
+    )
+    group.add_argument(
+        "--against", nargs="+", default=[], metavar="M", help="methods to hold them against, as they are, not drawn"
+    )
+    group.add_argument(
+        "--from", dest="roots", nargs=1, type=Path, metavar="DIR", help="only read the records there: start nothing"
+    )
+    group.add_argument("--format", default="markdown", choices=FORMATS)
+    what_to_run(parser, methods=False)
+    how_to_score(parser)
+    how_to_execute(parser)
+    on_a_cluster(parser)
+    parser.set_defaults(methods=[], part="")
 
 
 def which_records(parser: argparse.ArgumentParser) -> None:

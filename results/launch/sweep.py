@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from results.launch.plan import Request
 
 Setting = tuple[str, ...]  # overrides as of --set
-Plain = bool | int | float | str
+Plain = bool | int | float | str | tuple[float, ...]
 
 
 MOST = 100_000  # settings of one sweep
@@ -120,7 +120,7 @@ def settings_of(options: argparse.Namespace) -> tuple[Setting, ...]:
     """The settings that a command line sweeps over; empty without a sweep. Raises UserError, one line."""
     if options.sweep and options.sweep_file:
         raise UserError("give --sweep or --sweep-file, not both")
-    if options.tune_on_test and not (options.sweep or options.sweep_file):
+    if options.tune_on_test and not (options.sweep or options.sweep_file or getattr(options, "drawn", None)):
         raise UserError("--tune-on-test belongs to a sweep; nothing else is compared on what it is scored on")
     if (options.sweep or options.sweep_file) and options.weights:
         raise UserError("--sweep changes training, --weights brings finished weights; leave one out")
@@ -140,14 +140,19 @@ def expanded(request: Request) -> Iterator[Request]:
 
     Raises UserError where settings would be compared on test images without anything saying so.
     """
+    refuse_test(request)
+    for drawn in request.sweep:
+        yield replace(request, overrides=(*request.overrides, *drawn), sweep=())
+
+
+def refuse_test(request: Request) -> None:
+    """Raise UserError where settings would be compared on test images without anything saying so."""
     on_test = [name for name in request.benchmarks if is_test(benchmark(name), request.part)]
     if on_test and not request.tune_on_test:
         raise UserError(
-            f"a sweep compares settings on what it is scored on, which must not be {on_test[0]}'s val part: give "
+            f"settings would be compared on what they are scored on, which must not be {on_test[0]}'s val part: give "
             "--part tune (shapes-5i), a benchmark that ends in -tune, or --tune-on-test, which marks every record"
         )
-    for drawn in request.sweep:
-        yield replace(request, overrides=(*request.overrides, *drawn), sweep=())
 
 
 def read_sweep(path: Path) -> Sweep:
