@@ -178,6 +178,7 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         inference=given(options, scoring),
         limit=options.limit,
         ranks=options.ranks,
+        accumulate=options.accumulate,
         weights=_weights(options),
         sweep=settings_of(options),
         tune_on_test=options.tune_on_test,
