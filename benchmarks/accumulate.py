@@ -31,7 +31,7 @@ def parts(images: Images, labels: Tensor, count: int) -> list[Part]:
 def weights_of(labels: Sequence[Tensor], over: Iterable[str], ranks: Ranks) -> dict[str, list[float]]:
     """The weights of the micro-batches with these labels, each `(b, H, W)` uint8, for what losses are averaged over.
 
-    over: "images", "masks" (labelled (image, class) pairs, averaged over ranks) or "pixels" (labelled ones of the rank).
+    over: "images", "masks" (labelled (image, class) pairs, averaged over ranks), "pixels" (labelled, of the rank).
     A method divides by its count or by 1, whichever is more, and so do the weights: they add up to 1 but where a
     micro-batch has nothing labelled. Every rank calls this at the same step.
     """

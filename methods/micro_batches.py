@@ -34,12 +34,12 @@ class Averaging:
 
 def averaging(method: str, config: MethodConfig) -> Averaging:
     """What is known of a method with this config; of one that was brought along, nothing is."""
-    match None if entry(method).own else config:
-        case ZegClipConfig():
+    if not entry(method).own:
+        if isinstance(config, ZegClipConfig):
             return _zegclip(config)
-        case DistillationConfig():
+        if isinstance(config, DistillationConfig):
             return _distilled(config)
-        case ChimeraConfig():
+        if isinstance(config, ChimeraConfig):
             return _chimera(config)
     return Averaging(apart=("whatever its losses make of a batch that is no mean over images",))
 

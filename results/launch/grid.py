@@ -14,6 +14,7 @@ from benchmarks.spec import ClipId
 from results.files import sha256_of
 from results.floor import warnings_of
 from results.launch.brought import everything, keep
+from results.launch.departures import departures
 from results.launch.follow import counted, print_states, watched
 from results.launch.job import Device, Job
 from results.launch.plan import Request, Run, Status, methods_named, plan
@@ -41,7 +42,7 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     request, clip_file = request_of(options)
     runs = plan(request)
     keep(options.runs, request.benchmarks, look_only=options.dry_run)
-    _warn(request)
+    _warn(request, runs if train else ())
     _check_cluster(options)
     if options.cluster == "slurm":
         return _submit(options, request, runs, clip_file, train=train)
@@ -312,7 +313,9 @@ def _summary(rows: Sequence[tuple[Run, Status]]) -> int:
     return 1 if missing else 0
 
 
-def _warn(request: Request) -> None:
+def _warn(request: Request, trained: Sequence[Run]) -> None:
+    for line in departures(request, trained):
+        print(f"warning: {line}", file=sys.stderr)
     photos = [name for name in request.benchmarks if benchmark(name).photos]
     if photos and (request.clip is None or request.clip.pretrained == BUILTIN):
         print(

@@ -40,14 +40,18 @@ def test_tables_tell_of_micro_batches() -> None:
         ("clip-to-seg", {}, ("BatchNorm", "bank", "mined")),
         ("clip-to-seg", {"local_reduction": "mean"}, ("BatchNorm", "bank", "regions", "mined")),
         ("clip-to-seg-ce", {"global_loss": False, "local_loss": False, "latent": "off"}, ("BatchNorm",)),
-        ("clipteacher", {"candidates": "bank+batch", "local_loss": False, "seen_loss": True}, ("BatchNorm", "batch and bank", "prototypes", "mined")),
+        (
+            "clipteacher",
+            {"candidates": "bank+batch", "local_loss": False, "seen_loss": True},
+            ("BatchNorm", "batch and bank", "prototypes", "mined"),
+        ),
         ("chimera-seg", {}, ("BatchNorm", "bank", "calibrated")),
         ("chimera-seg", {"distillation": "off", "entry": "ln_pre"}, ("BatchNorm",)),
         ("chimera-seg", {"sgd_loss": "cosine", "head": "conv"}, ("BatchNorm",)),
         ("gone", {}, ("not known",)),
         ("zegclip", {"no_such_setting": 1}, ("not known",)),
     ],
-)  # fmt: skip
+)
 def test_what_is_of_a_micro_batch_alone(method: str, settings: dict, told: tuple[str, ...]) -> None:
     """Fails when a part that depends on the rest of its batch goes untold, or one is told of that is not there."""
     found = apart_of(method, settings)
