@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 T = TypeVar("T")
 
@@ -45,6 +46,14 @@ class Ranks:
         values: list[Any] = [None] * self.count
         dist.all_gather_object(values, value, group=self.group)
         return values
+
+    def mean(self, values: Tensor) -> Tensor:
+        """The mean over the ranks of a tensor on the CPU."""
+        if self.count == 1:
+            return values
+        total = values.clone()
+        dist.all_reduce(total, group=self.group)
+        return total / self.count
 
     def from_first(self, make: Callable[[], T]) -> T:
         """What rank 0 makes, on all ranks; what it raises is raised on all."""

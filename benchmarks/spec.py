@@ -45,12 +45,21 @@ class Recipe(Value):
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     compiled: bool = False  # the losses go through torch.compile: rounded otherwise, dropout drawn otherwise
     ranks: int = Field(default=1, ge=1)  # processes that share each batch: sums are rounded, dropout is drawn otherwise
+    accumulate: int = Field(default=1, ge=1)  # micro-batches that each rank's share is cut into, gradients added up
 
     @model_validator(mode="after")
     def _equal_shares(self) -> Self:
         if self.batch % self.ranks:
             raise ValueError(f"a batch of {self.batch} cannot be shared equally by {self.ranks} ranks")
+        if self.batch % (self.ranks * self.accumulate):
+            share = self.batch // self.ranks
+            raise ValueError(f"a rank's {share} images of a batch cannot be cut into {self.accumulate} micro-batches")
         return self
+
+    @property
+    def micro_batch(self) -> int:
+        """Images that a rank has in hand at once."""
+        return self.batch // (self.ranks * self.accumulate)
 
     def shortened(self, iterations: int | None) -> Recipe:
         """The recipe cut to at most so many iterations, a restart at the same share of them."""

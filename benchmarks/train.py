@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from benchmarks import acceleration
+from benchmarks import acceleration, accumulate
 from benchmarks.checkpoint import Checkpoints
 from benchmarks.ranks import ALONE, Ranks
 from benchmarks.spec import Recipe
@@ -23,8 +23,10 @@ from splits.errors import UserError
 CHECKPOINTS_PER_RUN = 10
 POINTS_PER_RUN = 100
 WARMUP_STEPS = 5  # left out of the rate
+WATCHED = "watched "  # before the names of figures that are no losses
 
 Batches = Callable[[int], Iterator[tuple[Images, Tensor]]]  # from a step on
+Figures = dict[str, Tensor]
 Pending = list[tuple[tuple[str, ...], Tensor]]  # names and values of the losses of each step
 Curve = list[tuple[int, dict[str, float]]]  # (step, mean of each loss over its steps since the last point)
 
@@ -87,15 +89,17 @@ def train(
     watch: Callable[[Progress], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
     ranks: Ranks = ALONE,
+    over: Mapping[str, str] | None = None,
 ) -> Trained:
     """Train from the newest checkpoint, or from the start. Raises Stopped after saving, UserError at a loss of NaN.
 
     ranks: where several processes train together, each calls this with its own share of the batches. The first alone
-    reads and writes checkpoints; one that is asked to stop stops all of them after the same step.
+    reads and writes checkpoints; one that is asked to stop stops all of them after the same step. over: what losses are
+    averaged over that are no mean over images, by name (`benchmarks.accumulate`); of use where gradients are added up.
     """
     if recipe.iterations == 0:
         return Trained()
-    loop = _Loop(method, recipe, seed, fabric, checkpoints, ranks)
+    loop = _Loop(method, recipe, seed, fabric, checkpoints, ranks, over or {})
     loop.resume()
     clock = _Clock(recipe.batch)
     source = batches(loop.step)
@@ -117,9 +121,16 @@ class _Loop:
     """The state of a training: the method, its optimiser, the step, the loss curve."""
 
     def __init__(
-        self, method: Method, recipe: Recipe, seed: int, fabric: Fabric, checkpoints: Checkpoints, ranks: Ranks
+        self,
+        method: Method,
+        recipe: Recipe,
+        seed: int,
+        fabric: Fabric,
+        checkpoints: Checkpoints,
+        ranks: Ranks,
+        over: Mapping[str, str],
     ):
-        self.method, self.recipe, self.seed = method, recipe, seed
+        self.method, self.recipe, self.seed, self.over = method, recipe, seed, over
         self.fabric, self.checkpoints, self.ranks = fabric, checkpoints, ranks
         self.step = 0
         self.curve: Curve = []
@@ -145,19 +156,45 @@ class _Loop:
             self.optimizer.state.clear()
         # dropout and the like draw from a stream of their own per step, so that a resumed run needs no stored state
         torch.manual_seed(derive_seed("step", self.seed, self.step, self.ranks.rank))
-        images, labels = acceleration.moved(images, labels, self.fabric.device)
         self.method.train()
-        losses = self._wrapped.losses(images, labels, progress=self.step / self.recipe.iterations)
-        if losses and self.optimizer is not None:
+        if self.optimizer is not None:
             self.optimizer.zero_grad(set_to_none=True)
-            self.fabric.backward(torch.stack(tuple(losses.values())).sum())
+        shown = self._learn(images, labels) if self.recipe.accumulate == 1 else self._learn_in_parts(images, labels)
+        if self.optimizer is not None and any(not name.startswith(WATCHED) for name in shown):
             self.optimizer.step()
-        shown = losses | {f"watched {name}": value for name, value in self.method.watched.items()}
         if shown:
-            self._pending.append((tuple(shown), torch.stack([v.detach().float() for v in shown.values()])))
+            self._pending.append((tuple(shown), torch.stack(tuple(shown.values()))))
         self.step += 1
         if self.step % self._point_every == 0 or self.step == self.recipe.iterations:
             self._add_point()
+
+    def _learn(self, images: Images, labels: Tensor, weights: Mapping[str, float] | None = None) -> Figures:
+        """The losses of some images, their gradients added to those that are there; and what the method watches.
+
+        weights: of each loss in the gradient, by what it is averaged over; None: all of them count as they are.
+        """
+        images, labels = acceleration.moved(images, labels, self.fabric.device)
+        losses = self._wrapped.losses(images, labels, progress=self.step / self.recipe.iterations)
+        if weights is not None:
+            losses = {n: v * weights[self.over.get(n, "images")] for n, v in losses.items()}
+        if losses and self.optimizer is not None:
+            self.fabric.backward(torch.stack(tuple(losses.values())).sum())
+        watched = {f"{WATCHED}{name}": value for name, value in self.method.watched.items()}
+        if weights is not None:
+            watched = {name: value * weights["images"] for name, value in watched.items()}
+        return {name: value.detach().float() for name, value in (losses | watched).items()}
+
+    def _learn_in_parts(self, images: Images, labels: Tensor) -> Figures:
+        """`_learn` for each micro-batch, ranks left alone until the last; the figures are those of the batch."""
+        parts = accumulate.parts(images, labels, self.recipe.accumulate)
+        weights = accumulate.weights_of([part for _, part in parts], self.over.values(), self.ranks)
+        total: Figures = {}
+        for number, part in enumerate(parts):
+            own = {name: every[number] for name, every in weights.items()}
+            with self.fabric.no_backward_sync(self._wrapped, enabled=number < len(parts) - 1):
+                figures = self._learn(*part, own)
+            total |= {name: total[name] + value if name in total else value for name, value in figures.items()}
+        return total
 
     def save(self) -> None:
         """Write a checkpoint of this step, unless the losses say that it would be worthless."""

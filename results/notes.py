@@ -17,6 +17,7 @@ from benchmarks.values import digest
 from methods.registry import METHODS
 from results.aggregate import VARIANT, By, Conflict
 from results.floor import warnings_of
+from results.micro_batches import accumulated
 from results.record import RunRecord
 from results.table import UNDEFINED
 from results.transfers import transferred
@@ -111,6 +112,7 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
     yield from _of_others(content)
     yield from transferred(content.records)
     yield from _trained_elsewhere(content)
+    yield from accumulated(content.records)
     if tuned := sorted({r.result.label for r in content.records if r.result.evaluation.tuned_on_test}):
         yield f"Settings were compared on the scored images themselves (--tune-on-test), no result: {', '.join(tuned)}."
     yield from _incomplete(content, frame, by)
@@ -226,6 +228,7 @@ def _recipe_words(recipe: Recipe) -> str:
     if recipe.iterations == 0:
         return UNTRAINED
     shared = f" shared by {recipe.ranks} ranks" if recipe.ranks > 1 else ""
+    shared += f" in micro-batches of {recipe.micro_batch}" if recipe.accumulate > 1 else ""
     size = f"{recipe.iterations} iterations of batch {recipe.batch}{shared}, lr {recipe.lr:g}"
     return f"{recipe.name} ({size}, {recipe.precision})"
 

@@ -14,6 +14,7 @@ from benchmarks.spec import ClipId
 from results.files import sha256_of
 from results.floor import warnings_of
 from results.launch.brought import everything, keep
+from results.launch.departures import departures
 from results.launch.follow import counted, print_states, watched
 from results.launch.job import Device, Job
 from results.launch.plan import Request, Run, Status, methods_named
@@ -49,7 +50,7 @@ def make_grid(
     request, clip_file = request_of(options)
     runs, shown = asked(options, request, clip_file) if runs is None else runs, shown or gather
     keep(options.runs, dict.fromkeys(name for run in runs for name in run.benchmarks), look_only=options.dry_run)
-    _warn(request, runs)
+    _warn(request, runs, trained=train)
     _check_cluster(options)
     if options.cluster == "slurm":
         return _submit(options, request, runs, clip_file, shown, train=train)
@@ -187,6 +188,7 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         inference=given(options, scoring),
         limit=options.limit,
         ranks=options.ranks,
+        accumulate=options.accumulate,
         weights=_weights(options),
         sweep=settings_of(options),
         tune_on_test=options.tune_on_test,
@@ -327,7 +329,9 @@ def summary(rows: Sequence[tuple[Run, Status]]) -> int:
     return 1 if missing else 0
 
 
-def _warn(request: Request, runs: Sequence[Run]) -> None:
+def _warn(request: Request, runs: Sequence[Run], *, trained: bool) -> None:
+    for line in departures(request, [run for run in runs if trained and not run.evaluation.drawn]):
+        print(f"warning: {line}", file=sys.stderr)
     scored = {r.evaluation.benchmark: r.train.clip or request.clip or builtin_clip() for r in runs}
     photos = [name for name, clip in scored.items() if benchmark(name).photos and clip.pretrained == BUILTIN]
     if photos:

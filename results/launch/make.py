@@ -187,7 +187,7 @@ class _Maker:
             eval_seconds=evaluation.seconds,
             eval_images_per_second=evaluation.images_per_second,
             peak_memory_mib=costs.peak_memory_mib(self.device),
-            micro_batch=self.recipe.batch // self.recipe.ranks,
+            micro_batch=self.recipe.micro_batch,
         )
 
     def _provenance(self, weights: Weights) -> Provenance:

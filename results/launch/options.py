@@ -95,6 +95,13 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         metavar="N",
         help="processes that train each run together, sharing its batches (DDP), one a GPU; default: 1",
     )
+    group.add_argument(
+        "--accumulate",
+        type=positive,
+        default=1,
+        metavar="K",
+        help="micro-batches that each batch (of a rank) is cut into, for a small card: the batch stays; default: 1",
+    )
     group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
     group.add_argument(
         "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs are stored; default: results/runs"

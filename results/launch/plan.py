@@ -26,7 +26,7 @@ from benchmarks.spec import ClipId, EvalSpec, TrainSpec, protocol_of
 from methods.registry import METHODS, entry
 from results.claim import Claims
 from results.launch.choices import check_scoring, check_year, is_test
-from results.launch.settings import check_overrides, check_ranks, settings_for
+from results.launch.settings import check_overrides, check_shares, settings_for
 from results.launch.sweep import expanded
 from results.provenance import sources_sha256
 from results.record import RunRecord
@@ -53,6 +53,7 @@ class Request:
     inference: tuple[tuple[str, Any], ...] = ()  # fields of the evaluation side asked to differ
     limit: int | None = None
     ranks: int = 1  # processes that train each run together
+    accumulate: int = 1  # micro-batches that each rank's share of a batch is cut into
     weights: str = ""  # sha256 of a file of weights to score instead of training
     sweep: tuple[tuple[str, ...], ...] = ()  # further overrides, each a setting of its own
     tune_on_test: bool = False  # a sweep may be scored on the val part; every record says so
@@ -131,7 +132,7 @@ def plan(request: Request) -> list[Run]:
         every = (run for one in expanded(request) for run in plan(one))
         return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
     check_overrides(request.overrides, request.methods)
-    check_ranks(request)
+    check_shares(request)
     check_year(request.benchmarks, request.data.year)
     return [run for name in dict.fromkeys(request.benchmarks) for run in _plan_of(benchmark(name), request)]
 

@@ -62,18 +62,30 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
         recipe = Recipe.parse(fields | {"name": f"changed {recipe.name}"}, source=source)
     if request.weights:
         return config, imported(recipe)
-    if request.ranks > 1 and recipe.name != NOTHING:
-        if recipe.batch % request.ranks:
-            raise UserError(
-                f"--ranks {request.ranks}: {method} trains on {bench} with batches of {recipe.batch}, which so many "
-                "cannot share equally"
-            )
-        recipe = recipe.model_copy(update={"ranks": request.ranks})
+    if recipe.name != NOTHING:
+        recipe = _shared(recipe, f"{method} trains on {bench}", request)
     share = getattr(full, "self_training_from", 0.0)
     if request.setting.startswith("transductive") and share and "restart_at" not in changes:
         # released ZegCLIP: the first half of the schedule, then half as many iterations with a fresh one
         recipe = recipe.model_copy(update={"restart_at": math.ceil(share * recipe.iterations)})
     return config, recipe
+
+
+def _shared(recipe: Recipe, who: str, request: Request) -> Recipe:
+    """The recipe with its batches shared by the ranks asked for, and each share cut into micro-batches."""
+    if recipe.batch % request.ranks:
+        raise UserError(
+            f"--ranks {request.ranks}: {who} with batches of {recipe.batch}, which so many cannot share equally"
+        )
+    share = recipe.batch // request.ranks
+    if share % request.accumulate:
+        of_a_rank = f", {share} images on each of {request.ranks} ranks" if request.ranks > 1 else ""
+        raise UserError(
+            f"--accumulate {request.accumulate}: {who} with batches of {recipe.batch}{of_a_rank}, which cannot be cut "
+            "into so many equal micro-batches"
+        )
+    asked = {"ranks": request.ranks, "accumulate": request.accumulate}
+    return recipe.model_copy(update={name: value for name, value in asked.items() if value > 1})
 
 
 def _validated(method: str, values: dict[str, Any]) -> MethodConfig:
@@ -100,18 +112,24 @@ def check_overrides(overrides: Sequence[str], methods: Sequence[str]) -> None:
             raise UserError(
                 f"--set {override}: {owner} has no setting {field!r}; it has: {', '.join(fields) or 'none'}"
             )
-        if owner == RECIPE_NAMESPACE and field == "ranks":
-            raise UserError(f"--set {override}: use --ranks")
+        if owner == RECIPE_NAMESPACE and field in ("ranks", "accumulate"):
+            raise UserError(f"--set {override}: use --{field}")
         if owner != RECIPE_NAMESPACE and field == "setting":
             raise UserError(f"--set {override}: the setting belongs to the protocol; use --setting")
         if owner != RECIPE_NAMESPACE and field in entry(owner).fixed:
             raise UserError(f"--set {override}: {field} is what makes it {owner}; choose another method instead")
 
 
-def check_ranks(request: Request) -> None:
-    """Raise UserError where there is no training for ranks to share."""
-    if request.ranks > 1 and (request.weights or not any(entry(method).trained for method in request.methods)):
+def check_shares(request: Request) -> None:
+    """Raise UserError where there is no training whose batches could be shared or cut."""
+    if not request.weights and any(entry(method).trained for method in request.methods):
+        return
+    if request.ranks > 1:
         raise UserError(f"--ranks {request.ranks}: nothing is trained here; ranks share the batches of a training")
+    if request.accumulate > 1:
+        raise UserError(
+            f"--accumulate {request.accumulate}: nothing is trained here; it cuts the batches of a training"
+        )
 
 
 def _split(override: str) -> tuple[str, str, str]:

@@ -20,9 +20,11 @@ from benchmarks.ranks import Ranks
 from benchmarks.train import Progress, Trained, train
 from methods.clip import Clip
 from methods.method import Images, Method
+from methods.micro_batches import averaging
 from results.launch.build import build, clip_of, train_set
 from results.launch.job import Device, Job
 from results.launch.local import environment
+from results.launch.settings import config_of
 from results.provenance import node
 from splits.errors import UserError
 
@@ -65,6 +67,7 @@ def trained(
         watch=watch,
         stop=stop,
         ranks=ranks,
+        over=averaging(spec.method, config_of(spec)).over,
     )
     return replace(done, members=tuple(members)) if ranks.count > 1 else done
 

@@ -354,6 +354,24 @@ def test_ranks_make_another_run_of_what_is_trained() -> None:
     assert "use --ranks" in line(ask(overrides=("recipe.ranks=2",)))
 
 
+def test_micro_batches_make_another_run_of_what_is_trained() -> None:
+    """Fails when accumulated gradients share the key of whole batches, rename a recipe, reach what trains nothing, or a
+    number of micro-batches is let through that a rank's share cannot be cut into.
+    """
+    (whole, clip), (cut, same) = (plan(ask("zegclip", "clip", accumulate=count)) for count in (1, 4))
+    assert "accumulate" not in str(whole.train.essence())
+    assert whole.train.key != cut.train.key
+    assert cut.train.recipe == whole.train.recipe.model_copy(update={"accumulate": 4})
+    assert (whole.train.recipe.micro_batch, cut.train.recipe.micro_batch) == (16, 4)
+    assert only(ranks=2, accumulate=4).train.recipe.micro_batch == 2
+    assert clip == same
+    assert "batches of 16, which cannot be cut" in line(ask(accumulate=3))
+    assert "8 images on each of 2 ranks" in line(ask(ranks=2, accumulate=16))
+    assert "batches of 6" in line(ask(accumulate=4, overrides=("recipe.batch=6",)))
+    assert "nothing is trained" in line(ask("clip", accumulate=2))
+    assert "use --accumulate" in line(ask(overrides=("recipe.accumulate=2",)))
+
+
 def test_status_of_nothing(tmp_path: Path) -> None:
     """Fails when a run that nobody started is anything but planned, or looking leaves a trace."""
     assert status(only(), tmp_path).state == "planned"
