@@ -64,5 +64,6 @@ def transferred(records: Iterable[RunRecord]) -> Iterator[str]:
     )
     for trained, result in sorted(known.items()):
         labelled, asked = result.evaluation.labelled or (), len(result.evaluation.side.classes)
-        told = f": {', '.join(labelled)}" if labelled else ""
-        yield f"Labelled in the training on {trained}, {len(labelled)} of {asked} classes{told}."
+        told = f", {', '.join(labelled)}" if labelled else ""
+        how = ", as was said of weights without a card" if result.contamination == "unknown" else ""
+        yield f"Labelled in the training on {trained}{how}: {len(labelled)} of {asked} classes{told}."
