@@ -283,6 +283,8 @@ def _trained_elsewhere(content: Content) -> Iterator[str]:
 
 
 def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
+    if content.source:
+        return  # each fold stands for itself
     folds = tuple(fold.index for fold in content.split.folds)
     parts = [
         f"{row['name']} seed {seed} has fold {fold_range(have)} of {fold_range(folds)}"

@@ -55,13 +55,11 @@ def test_rows_of_a_transfer_have_tables_of_their_own(toy):
         assert [row["name"] for row in first.rows()] == ["alpha"]
         assert "weights trained" not in first.title
         assert "trained" not in first.frame
-        assert second.title.startswith("toy-2i, weights trained on toy-2i: mean over folds 0, 1")
-        rows = {row["name"]: row for row in second.rows()}
-        assert list(rows) == [
-            "alpha (trained on toy-2i fold 0)",
-            "alpha (trained on toy-2i fold 1; contaminated)",
-        ]
-        clean = rows["alpha (trained on toy-2i fold 0)"]
+        assert second.title == "toy-2i, weights trained on toy-2i: each fold, in percent"
+        rows = {(row["name"], row["fold"]): row for row in second.rows()}
+        names = ("alpha (trained on toy-2i fold 0)", "alpha (trained on toy-2i fold 1; contaminated)")
+        assert list(rows) == [(name, fold) for name in names for fold in (0, 1)]
+        clean = rows["alpha (trained on toy-2i fold 0)", 1]
         assert (clean["seeds"], clean["trained"], clean["source"]) == (2, "toy-2i fold 0", "toy-2i")
         assert clean["miou_labelled"] == pytest.approx((0.3 + 0.6) / 2)
         assert clean["miou_new_sd"] == pytest.approx(math.sqrt(2 * 0.05**2))
