@@ -17,7 +17,7 @@ from benchmarks.values import digest
 from methods.registry import METHODS
 from results.aggregate import VARIANT, By, Conflict
 from results.floor import warnings_of
-from results.record import RunRecord
+from results.record import UNSURE, RunRecord
 from results.table import UNDEFINED
 from results.transfers import transferred
 from splits.loader import Split
@@ -278,6 +278,8 @@ def _trained_elsewhere(content: Content) -> Iterator[str]:
     for words, runs in sorted(told.items()):
         if words == "unknown":
             yield f"Weights without a card, what they were trained on is unknown: {', '.join(sorted(set(runs)))}."
+        elif words == UNSURE:
+            yield f"Not known to be clean: {words}, as lists are not at hand: {', '.join(sorted(set(runs)))}."
         else:
             yield f"Contaminated, no zero-shot result: {', '.join(sorted(set(runs)))}: {words}."
 

@@ -8,7 +8,7 @@ import pytest
 
 from results.comparison import has
 from results.floor import below_floor
-from results.record import ClassCounts, RunRecord
+from results.record import UNSURE, ClassCounts, RunRecord
 from results.tables import build_tables, gather, names_of
 from results.transfers import group_mious
 from tests.results import factory
@@ -92,3 +92,22 @@ def test_the_floor_is_one_of_a_training(toy):
     assert not below_floor(made.result)
     at_home = made.result.evaluation.model_copy(update={"labelled": None})
     assert below_floor(made.result.model_copy(update={"evaluation": at_home}))
+
+
+@pytest.mark.parametrize(
+    ("word", "mark"),
+    [
+        ("none", ""),
+        ("unknown", "; training unknown"),
+        (UNSURE, "; images not checked"),
+        (f"labelled in its training: ant; {UNSURE}", "; contaminated"),
+    ],
+)
+def test_marks_of_a_row(toy, word, mark):
+    """Fails when what is only not known is called contaminated, or the other way round."""
+    made = moved(0, 1, word=word)
+    said = "said to be " if word == "unknown" else ""
+    assert made.result.label == f"alpha ({said}trained on toy-2i fold 0{mark})"
+    (table,) = build_tables([made], show=["main"])
+    assert any("Contaminated" in note for note in table.notes) == ("contaminated" in mark)
+    assert any("Not known to be clean" in note for note in table.notes) == (word == UNSURE)
