@@ -3,6 +3,7 @@
     python harness.py --methods all             run everything on the built-in benchmark and print the table
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
     python harness.py run --methods zegclip --cluster slurm --gpus 1 --time 24:00:00    as a batch; then status, collect
+    python harness.py eval --run KEY --on coco-20i --data-root DIR      finished weights on another benchmark
     python harness.py data verify pascal-5i --data-root DIR
     python harness.py predict --run KEY --images DIR --classes "a,b,c" --out DIR
     python harness.py sensitivity chimera-seg            how much do the constants that are ours move its numbers?

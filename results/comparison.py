@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from results.aggregate import IDENTITY
 from results.bootstrap import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
 from results.confusion import counted
 from results.notes import Content, elsewhere, measured
@@ -54,10 +52,9 @@ def has(content: Content, methods: Sequence[str]) -> bool:
     """Does this content have generalised runs of all of them, by method or by the name of a row?"""
     if content.episodic:
         return False
-    names = names_of(content)
-    rows = Counter(dict(zip(IDENTITY, key, strict=True))["method"] for key in names)
-    # of weights trained elsewhere a method has a row for each training, and its name alone may mean none of them
-    there = {method for method, count in rows.items() if count == 1 or not content.source} | {*names.values()}
+    there = set(names_of(content).values())
+    if not content.source:  # weights trained elsewhere are compared where a row is named, never by the way
+        there |= {record.result.train.method for record in content.records}
     return set(methods) <= there
 
 

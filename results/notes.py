@@ -18,7 +18,7 @@ from methods.registry import METHODS
 from results.aggregate import VARIANT, By, Conflict
 from results.floor import warnings_of
 from results.micro_batches import accumulated
-from results.record import RunRecord
+from results.record import UNSURE, RunRecord
 from results.table import UNDEFINED
 from results.transfers import transferred
 from splits.loader import Split
@@ -281,11 +281,15 @@ def _trained_elsewhere(content: Content) -> Iterator[str]:
     for words, runs in sorted(told.items()):
         if words == "unknown":
             yield f"Weights without a card, what they were trained on is unknown: {', '.join(sorted(set(runs)))}."
+        elif words == UNSURE:
+            yield f"Not known to be clean: {words}, as lists are not at hand: {', '.join(sorted(set(runs)))}."
         else:
             yield f"Contaminated, no zero-shot result: {', '.join(sorted(set(runs)))}: {words}."
 
 
 def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
+    if content.source:
+        return  # each fold stands for itself
     folds = tuple(fold.index for fold in content.split.folds)
     parts = [
         f"{row['name']} seed {seed} has fold {fold_range(have)} of {fold_range(folds)}"

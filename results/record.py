@@ -14,6 +14,9 @@ from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import Value
 
 SCHEMA = 1
+# What `contamination` may say besides what overlaps, and what a table makes of it.
+UNSURE = "whether scored images were trained on is not known"
+MARKS = {"": "", "none": "", "unknown": "training unknown", UNSURE: "images not checked"}
 
 
 class Scores(Value):
@@ -94,8 +97,11 @@ class Result(Value):
         else:
             parts = [] if recipe in ("paper", "none") else [f"{recipe} recipe"]
         parts.append(f"{'said to be ' if unknown else ''}trained on {self.trained_on}")
-        mark = {"none": "", "unknown": "training unknown"}.get(self.contamination, "contaminated")
-        return [*parts, mark] if mark else parts
+        return [*parts, self._mark] if self._mark else parts
+
+    @property
+    def _mark(self) -> str:
+        return MARKS.get(self.contamination, "contaminated")
 
     @property
     def _made(self) -> str:
@@ -103,8 +109,7 @@ class Result(Value):
         if self.train.predictions:
             return f"{self.train.method} (imported)"
         if self.train.weights:
-            mark = {"": "", "none": "", "unknown": ", training unknown"}.get(self.contamination, ", contaminated")
-            return f"{self.train.method} (imported weights{mark})"
+            return f"{self.train.method} ({', '.join(filter(None, ['imported weights', self._mark]))})"
         return self.train.method if recipe.name in ("paper", "none") else f"{self.train.method} ({recipe.name} recipe)"
 
 

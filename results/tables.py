@@ -186,6 +186,8 @@ def _rank(method: str) -> int:
 
 def _table(content: Content, group: str, by: By, stale: frozenset[str]) -> Table:
     by = "method" if content.episodic else by  # there, each fold has a column
+    # weights trained elsewhere say the same for each fold that is scored, which only calls other classes unseen
+    by = "fold" if content.source and not content.episodic else by
     runs = tidy(content.records, stale=stale)
     folds = tuple(fold.index for fold in content.split.folds)
     whole, ablation = group.removeprefix(ABLATION), group != COMPARISON
@@ -199,7 +201,7 @@ def _table(content: Content, group: str, by: By, stale: frozenset[str]) -> Table
             frame["hiou_delta"] = _deltas(frame, whole)
             lines.append(_DELTA.format(whole))
         if content.source:
-            frame = with_groups(frame, content.records, folds)
+            frame = with_groups(frame, content.records)
         shown = _columns(frame, by, single=len(folds) == 1)
     mean = f"mean over folds {fold_range(folds)}" if len(folds) > 1 else f"fold {folds[0]}"
     return Table(

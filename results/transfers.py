@@ -31,8 +31,8 @@ def group_mious(result: Result) -> dict[str, float]:
     }
 
 
-def with_groups(frame: pd.DataFrame, records: Sequence[RunRecord], folds: Sequence[int]) -> pd.DataFrame:
-    """An aggregated frame with both means: over folds, then over the seeds that have all of them, as the others."""
+def with_groups(frame: pd.DataFrame, records: Sequence[RunRecord]) -> pd.DataFrame:
+    """A frame aggregated fold by fold with both means, over seeds."""
     found: dict[tuple[Any, ...], dict[tuple[int, int], dict[str, float]]] = {}
     for record in records:
         key = tuple(identity(record).values())
@@ -40,9 +40,9 @@ def with_groups(frame: pd.DataFrame, records: Sequence[RunRecord], folds: Sequen
         found.setdefault(key, {})[place] = group_mious(record.result)
     rows = []
     for row in frame.to_dict("records"):
-        of, wanted = found[tuple(row[name] for name in IDENTITY)], [row["fold"]] if "fold" in row else folds
+        of = found[tuple(row[name] for name in IDENTITY)]
         seeds = [int(seed) for seed in row["seed_list"].split()]
-        means = {name: estimate([fmean(of[s, f][name] for f in wanted) for s in seeds]) for name in GROUPS}
+        means = {name: estimate([of[seed, row["fold"]][name] for seed in seeds]) for name in GROUPS}
         rows.append({f"{n}{end}": v for n, e in means.items() for end, v in (("", e.mean), ("_sd", e.sd))})
     names = [f"{name}{suffix}" for name in GROUPS for suffix in ("", "_sd")]
     return pd.concat([frame, pd.DataFrame(rows, columns=names, index=frame.index)], axis=1)
@@ -64,5 +64,6 @@ def transferred(records: Iterable[RunRecord]) -> Iterator[str]:
     )
     for trained, result in sorted(known.items()):
         labelled, asked = result.evaluation.labelled or (), len(result.evaluation.side.classes)
-        told = f": {', '.join(labelled)}" if labelled else ""
-        yield f"Labelled in the training on {trained}, {len(labelled)} of {asked} classes{told}."
+        told = f", {', '.join(labelled)}" if labelled else ""
+        how = ", as was said of weights without a card" if result.contamination == "unknown" else ""
+        yield f"Labelled in the training on {trained}{how}: {len(labelled)} of {asked} classes{told}."

@@ -11,6 +11,7 @@ from benchmarks.catalogue import Data, benchmark
 from benchmarks.overlap import Known, labelled, pseudo_labelled, words_of
 from benchmarks.protocol import DataSource
 from benchmarks.spec import EvalSpec, TrainSpec
+from results.record import UNSURE
 from splits.errors import UserError
 
 UNKNOWN, NONE = "unknown", "none"
@@ -74,7 +75,7 @@ def _images(origin: TrainSpec, evaluation: EvalSpec, data: Data) -> list[str]:
         return told
     trained, scored = (p.found(data) if s is None else s for p, s in zip(parts, shipped, strict=True))
     if trained is None or scored is None:
-        return ["whether scored images were trained on is not known"]
+        return [UNSURE]
     both = sorted(trained & scored)
     return [f"{len(both)} scored images were trained on, first {both[0][1]}"] if both else []
 

@@ -21,7 +21,7 @@ from results.launch.plan import Request, Run, Status, methods_named
 from results.launch.resources import Resources
 from results.launch.submission import statuses
 from results.launch.sweep import settings_of
-from results.launch.transfer import asked
+from results.launch.transfer import asked, named_otherwise
 from results.provenance import threads as cores
 from splits.errors import UserError
 
@@ -227,7 +227,7 @@ def _weights(options: argparse.Namespace) -> str:
         return ""
     if not options.weights.is_file():
         raise UserError(f"--weights {options.weights}: there is no such file")
-    if len(methods_named(options.methods)) != 1 and not getattr(options, "on", None):  # a card may name the method
+    if len(methods_named(options.methods)) != 1 and not named_otherwise(options):
         raise UserError("--weights: these are the weights of one method; name it with --methods")
     return sha256_of(options.weights)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.catalogue import benchmark
 from benchmarks.data.photos import Photo, photos
+from benchmarks.overlap import labelled
 from benchmarks.predict import predicted
 from benchmarks.protocol import BACKGROUND, Inference
 from benchmarks.templates import templates
@@ -19,11 +20,12 @@ from benchmarks.values import canonical_json
 from methods.method import Vocabulary
 from results.files import sha256_of, write_atomically
 from results.launch import finished
-from results.launch.build import vocabulary_of
+from results.launch.build import asked_vocabulary
 from results.launch.cards import run_folder
 from results.launch.finished import Finished
 from results.launch.grid import SIZES, clip_asked, data_asked, device_asked, given
 from results.launch.plan import Request, Run, default_scale, methods_named, plan
+from results.launch.transfer import transferred
 from results.overlays import ContactSheet, index_png, overlay
 from splits.errors import UserError
 
@@ -121,10 +123,8 @@ def _of_benchmark(options: argparse.Namespace, source: Finished) -> Question:
     reader = data_asked(options).open(bench, options.part)
     reader.prepare()
     count = min(len(reader), options.limit or len(reader))
-    asked = vocabulary_of(side, side.classes)
-    seen = {*source.spec.side.seen}
     return Question(
-        vocabulary=Vocabulary(asked.names, tuple(n in seen for n in asked.names), asked.texts, asked.templates),
+        vocabulary=asked_vocabulary(transferred(source.spec, run.evaluation)),
         inference=side.inference,
         pictures=((sample.id, sample.image) for sample in map(reader.read, range(count))),
         about=f"{options.part} images of {bench.name}, fold {run.evaluation.fold}",
@@ -146,11 +146,15 @@ def class_names(text: str) -> tuple[str, ...]:
 
 
 def vocabulary_for(source: Finished, names: tuple[str, ...], asked_with: tuple[str, ...]) -> Vocabulary:
-    """Any names as these weights are asked: with the words of their training where they were named there."""
+    """Any names as these weights are asked: with the words of their training where they were named there.
+
+    Those that were labelled in the training, by this name or a synonym (`splits.names`), count as seen.
+    """
     side = source.spec.side
     texts = dict(zip(side.classes, side.queries.texts, strict=True))
-    seen = {*side.seen, *(texts[name] for name in side.seen)}
-    return Vocabulary(names, tuple(n in seen for n in names), tuple(texts.get(n, n) for n in names), asked_with)
+    asked = {name: texts.get(name, name) for name in names}
+    known = labelled(side, asked)
+    return Vocabulary(names, tuple(n in known for n in names), tuple(asked.values()), asked_with)
 
 
 def _make_room(out: Path, *, force: bool) -> None:

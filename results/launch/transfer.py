@@ -44,16 +44,38 @@ def asked(options: argparse.Namespace, request: Request, clip_file: Path | None 
 
     clip_file: the CLIP, where it is a local file.
     """
-    runs, places = getattr(options, "run", None), getattr(options, "on", None)
+    places = getattr(options, "on", None)
     if getattr(options, "on_folds", None) and not places:
         raise UserError("--on-folds belongs to --on; the folds of the training are --folds")
-    if not runs and not places:
-        return plan(request)
+    if not named_otherwise(options):
+        return _as_on_the_card(options, plan(request))
     if places and (options.sweep or options.sweep_file):
         raise UserError("--on scores finished weights elsewhere; nothing is chosen there: leave --sweep out")
     found = [run for train in _trainings(options, request, clip_file) for run in _onto(train, options, request)]
     _tell(found)
     return found
+
+
+def named_otherwise(options: argparse.Namespace) -> bool:
+    """Is a training or a target named in another way than by methods, benchmarks and folds?"""
+    if not hasattr(options, "on"):  # of a command that knows no such way
+        return False
+    alone = options.weights is not None and options.methods == TRAINING["methods"] and card_of(options.weights)
+    return bool(options.run or options.on or alone)
+
+
+def _as_on_the_card(options: argparse.Namespace, runs: list[Run]) -> list[Run]:
+    """The runs. Raises UserError where weights would stand among those of another training than their card tells."""
+    if card := card_of(options.weights) if options.weights else None:
+        spec = spec_on(card)
+        for train in (run.train for run in runs):
+            if (train.side.classes, train.side.seen) != (spec.side.classes, spec.side.seen):
+                raise UserError(
+                    f"{options.weights}: trained on {spec.benchmark} fold {spec.fold}, as its card says, and not on "
+                    f"{train.benchmark} fold {train.fold}; score it there with `eval --weights "
+                    f"{options.weights} --on {train.benchmark} --on-folds {train.fold}`"
+                )
+    return runs
 
 
 def _trainings(options: argparse.Namespace, request: Request, clip_file: Path | None) -> list[TrainSpec]:
@@ -84,9 +106,11 @@ def _planned(options: argparse.Namespace, request: Request) -> list[TrainSpec]:
     source = replace(request, part="val", inference=(), tune_on_test=False, data=_data(request, request.benchmarks))
     planned = plan(source)
     trained = [run.train for run in planned if run.train.recipe.iterations or run.train.weights]
-    if not trained:
-        names = ", ".join(dict.fromkeys(run.train.method for run in planned))
-        raise UserError(f"{names}: nothing is trained, so nothing is transferred; run it on {', '.join(options.on)}")
+    if idle := ", ".join(dict.fromkeys(run.train.method for run in planned if run.train not in trained)):
+        told = f"{idle}: nothing is trained, so nothing is transferred; use `run` on {', '.join(options.on)}"
+        if not trained:
+            raise UserError(told)
+        print(f"left out: {told}", file=sys.stderr)
     return trained
 
 
