@@ -44,6 +44,10 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     keep(options.runs, request.benchmarks, look_only=options.dry_run)
     _warn(request, runs if train else ())
     _check_cluster(options)
+    if options.log:
+        from results.launch.logging_to import check_logs
+
+        check_logs(options.log)
     if options.cluster == "slurm":
         return _submit(options, request, runs, clip_file, train=train)
     rows = statuses(runs, options.runs)
@@ -128,6 +132,7 @@ def _jobs(
             workers=options.workers,
             device=device,
             clip_file=clip_file,
+            logs=tuple(dict.fromkeys(options.log)),
             brought=everything(),
             weights_file=options.weights.resolve() if options.weights else None,
         )
