@@ -21,6 +21,7 @@ from splits.errors import UserError
 PROJECT = Path(__file__).resolve().parents[3]
 CLIP = ClipId(model="ViT-B-16", pretrained="openai")
 BUILTIN = ClipId(model="tiny-shapes", pretrained="builtin", sha256="0" * 64)
+MODES = ("local", "sync", "fixed")  # of BatchNorm
 COMPARED = ("constant", "random", "clip", "zegclip-baseline", "zegclip", "clipteacher", "clip-to-seg", "chimera-seg")
 builtin = pytest.mark.skipif(not (SHAPES_CLIP / "weights.json").exists(), reason="the built-in CLIP is not trained yet")
 
@@ -352,6 +353,15 @@ def test_ranks_make_another_run_of_what_is_trained() -> None:
     assert "nothing is trained" in line(ask("clip", ranks=2))
     assert "nothing is trained" in line(ask(ranks=2, weights="0" * 64))
     assert "use --ranks" in line(ask(overrides=("recipe.ranks=2",)))
+
+
+def test_batch_norm_is_asked_for_by_name() -> None:
+    """Fails when a mode is not in the run's key, or another word is not answered with those there are."""
+    configs = [only("clip-to-seg", overrides=(f"clip-to-seg.body_batch_norm={mode}",)).train.config for mode in MODES]
+    assert [config.get("body_batch_norm") for config in configs] == [None, "sync", "fixed"]
+    assert "should be 'local', 'sync' or 'fixed'" in line(
+        ask("clip-to-seg", overrides=("clip-to-seg.body_batch_norm=frozen",))
+    )
 
 
 def test_micro_batches_make_another_run_of_what_is_trained() -> None:
