@@ -42,12 +42,12 @@ def make_grid(options: argparse.Namespace, *, train: bool) -> int:
     request, clip_file = request_of(options)
     runs = plan(request)
     keep(options.runs, request.benchmarks, look_only=options.dry_run)
-    _warn(request, runs if train else ())
     _check_cluster(options)
     if options.log:
         from results.launch.logging_to import check_logs
 
         check_logs(options.log)
+    _warn(request, runs if train else ())
     if options.cluster == "slurm":
         return _submit(options, request, runs, clip_file, train=train)
     rows = statuses(runs, options.runs)
