@@ -20,7 +20,6 @@ from benchmarks.catalogue import BENCHMARKS
 from benchmarks.protocol import Protocol
 from benchmarks.values import Value
 from results.aggregate import aggregate, tidy
-from results.micro_batches import apart_of
 from results.notes import Content, row_names
 from results.table import UNDEFINED, Column, Row, Table
 
@@ -134,8 +133,6 @@ def _why_not(row: Row) -> list[str]:
         reasons.append(f"its CLIP is {row['clip']}, not {model}/{tag}")
     if row["label"] != row["method"] or json.loads(row["recipe"])["name"] != "paper":
         reasons.append("its recipe is not the paper's")
-    if "accumulate" in json.loads(row["recipe"]) and (apart := apart_of(row["method"], json.loads(row["config"]))):
-        reasons.append(f"its batches were cut, and of each micro-batch alone is {'; '.join(apart)}")
     if changed := sorted(json.loads(row["config"]).keys() - {"setting"}):
         reasons.append(f"settings off their defaults: {', '.join(changed)}")
     return reasons

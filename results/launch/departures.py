@@ -14,6 +14,7 @@ from methods.configs.base import MethodConfig
 from methods.registry import config_class
 from results.launch.plan import Request, Run, default_scale
 from results.launch.settings import config_of, settings_for
+from splits.errors import UserError
 
 WHOSE = {
     PAPER: "the paper's recipe",
@@ -39,7 +40,10 @@ def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
     plain = replace(request, overrides=(), sweep=(), limit=None, ranks=1, accumulate=1)
     for (method, name), specs in groups.items():
         scale = request.scale or default_scale(benchmark(name), request.clip)
-        config, recipe = settings_for(method, name, scale, plain)
+        try:
+            config, recipe = settings_for(method, name, scale, plain)
+        except UserError:
+            continue  # a method of somebody's own that has no defaults to depart from
         if recipe.name == NOTHING:
             continue
         began = _fields(recipe, None, method, config_class(method).model_validate(config))

@@ -50,8 +50,12 @@ def make_grid(
     request, clip_file = request_of(options)
     runs, shown = asked(options, request, clip_file) if runs is None else runs, shown or gather
     keep(options.runs, dict.fromkeys(name for run in runs for name in run.benchmarks), look_only=options.dry_run)
-    _warn(request, runs, trained=train)
     _check_cluster(options)
+    if options.log:
+        from results.launch.logging_to import check_logs
+
+        check_logs(options.log)
+    _warn(request, runs, trained=train)
     if options.cluster == "slurm":
         return _submit(options, request, runs, clip_file, shown, train=train)
     rows = statuses(runs, options.runs)
@@ -143,6 +147,7 @@ def _jobs(
             workers=options.workers,
             device=device,
             clip_file=clip_file,
+            logs=tuple(dict.fromkeys(options.log)),
             brought=everything(),
             weights_file=options.weights.resolve() if options.weights else None,
         )

@@ -39,6 +39,7 @@ class Job:
     brought: Brought = field(default_factory=Brought)  # data sets and methods that are not shipped
     scratch: str = ""  # a folder of the node's own to read the data from, after copying it there
     nodes: int = 1  # of a cluster, over which its ranks are spread
+    logs: tuple[str, ...] = ()  # where its curves are copied to besides: tensorboard, wandb
 
     @property
     def ranks(self) -> int:

@@ -26,12 +26,13 @@ from results.launch.bodies import loaded_sha256
 from results.launch.build import asked_vocabulary, vocabulary_of
 from results.launch.contamination import contamination
 from results.launch.job import Job, Teller
+from results.launch.logging_to import Loggers
 from results.launch.nondeterminism import named
 from results.launch.ranks import Others
 from results.launch.scores import store
 from results.launch.training import built, device_name, fabric_of, opened, set_up, trained
 from results.launch.weights import Weights, export, import_weights, restore
-from results.record import Costs, Provenance
+from results.record import Costs, Provenance, Result
 from results.store import CARD, LOG, WEIGHTS, RunFolder
 from splits.errors import UserError
 from splits.pairs import read_pairs
@@ -42,8 +43,8 @@ def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bo
 
     others: the ranks that train with this one; what comes after the training this one does alone.
     """
-    with named() as nondeterministic:
-        return _Maker(job, folder, claim, stop, others, nondeterministic).make()
+    with named() as nondeterministic, Loggers(job.logs, folder.path, job.run.train) as loggers:
+        return _Maker(job, folder, claim, stop, others, nondeterministic, loggers).make()
 
 
 class _Maker:
@@ -57,6 +58,7 @@ class _Maker:
         stop: Callable[[], bool],
         others: Others,
         nondeterministic: Collection[str],
+        loggers: Loggers,
     ):
         self.nondeterministic = nondeterministic  # grows while it works
         self.job, self.folder, self.claim, self.stop, self.others = job, folder, claim, stop, others
@@ -66,6 +68,7 @@ class _Maker:
         self.started = provenance.now()
         self.teller = Teller(folder, claim, self.recipe.iterations)
         self.log = _Log(folder.path / LOG, claim)
+        self.loggers = loggers
 
     def make(self) -> bool:
         """Everything, in order."""
@@ -79,7 +82,7 @@ class _Maker:
             evaluation = self._evaluate(method)
         except Stopped:
             return False
-        self._write_record(method, clip, weights, evaluation)
+        self.loggers.final(self._write_record(method, clip, weights, evaluation))
         return True
 
     def _weights(self, method: Method) -> Weights:
@@ -111,6 +114,7 @@ class _Maker:
     def _watch_training(self, progress: Progress) -> None:
         self.teller.say(progress.step, progress.images_per_second, "training")
         self.log.update(progress)
+        self.loggers.update(progress)
 
     def _evaluate(self, method: Method) -> Evaluation:
         asked = self.job.run.evaluation
@@ -155,9 +159,10 @@ class _Maker:
             watch=watch,
         )
 
-    def _write_record(self, method: Method, clip: Clip | None, weights: Weights, evaluation: Evaluation) -> None:
+    def _write_record(self, method: Method, clip: Clip | None, weights: Weights, evaluation: Evaluation) -> Result:
+        """Costs and provenance with what was measured; returns what must repeat of it."""
         run = self.job.run
-        store(
+        return store(
             self.folder,
             run,
             evaluation,

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "results" / "runs"
 SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
 FORMATS = ("markdown", "latex", "csv", "html")
+LOGS = ("tensorboard", "wandb")
 
 
 def calling(target: str) -> Callable[[argparse.Namespace], int]:
@@ -184,6 +185,13 @@ def how_to_execute(parser: argparse.ArgumentParser) -> None:
         "--workers", type=natural, default=0, metavar="N", help="data loader processes of a run; default: 0"
     )
     group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+    group.add_argument(
+        "--log",
+        nargs="+",
+        choices=LOGS,
+        default=[],
+        help="copy losses, rates and scores into the run's folder for these (pip install '.[logging]'; W&B: offline)",
+    )
     group.add_argument("--dry-run", action="store_true", help="print the runs and their states, start nothing")
     group.add_argument("--force", action="store_true", help="throw away what is there and run again")
     group.add_argument("--retry", action="store_true", help="run failed ones again")

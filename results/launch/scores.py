@@ -50,8 +50,8 @@ def store(
     costs: Costs,
     provenance: Provenance,
     **told: Any,
-) -> None:
-    """Write what was scored, with its spec: the confusion matrices first, the record last.
+) -> Result:
+    """Write what was scored, with its spec: the confusion matrices first, the record last; returns its `result`.
 
     told: as of `result_of`, but for the matrices' digest.
     """
@@ -62,3 +62,4 @@ def store(
     write(target / SPEC, canonical_json(run.evaluation.model_dump(mode="json")).encode())
     write(target / CONFUSION, content)
     write(target / RECORD, record.model_dump_json(indent=1).encode())
+    return result

@@ -13,6 +13,7 @@ from benchmarks.recipes import NOTHING, imported
 from benchmarks.spec import Recipe, TrainSpec
 from benchmarks.values import explain
 from methods.configs.base import MethodConfig
+from methods.micro_batches import averaging
 from methods.registry import config_class, entry
 from results.launch import bodies
 from results.launch.recipes import recipe_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from results.launch.plan import Request
 
 RECIPE_NAMESPACE = "recipe"
+CHANGED = "changed "  # before the name of a recipe that is not as its author has it
 
 
 def config_for(method: str, overrides: Sequence[str], values: Mapping[str, Any]) -> MethodConfig:
@@ -59,11 +61,13 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
     if changes:
         source = f"--set {' '.join(f'{RECIPE_NAMESPACE}.{k}={v}' for k, v in changes.items())}"
         fields = recipe.model_dump(mode="json") | changes
-        recipe = Recipe.parse(fields | {"name": f"changed {recipe.name}"}, source=source)
+        recipe = Recipe.parse(fields | {"name": f"{CHANGED}{recipe.name}"}, source=source)
     if request.weights:
         return config, imported(recipe)
     if recipe.name != NOTHING:
         recipe = _shared(recipe, f"{method} trains on {bench}", request)
+        if recipe.accumulate > 1 and averaging(method, full).apart and not recipe.name.startswith(CHANGED):
+            recipe = recipe.model_copy(update={"name": f"{CHANGED}{recipe.name}"})  # no whole batch's gradients
     share = getattr(full, "self_training_from", 0.0)
     if request.setting.startswith("transductive") and share and "restart_at" not in changes:
         # released ZegCLIP: the first half of the schedule, then half as many iterations with a fresh one

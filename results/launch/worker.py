@@ -121,7 +121,7 @@ def _clear(folder: Path, claim: Claim) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         if CLAIMS in path.relative_to(folder).parts:
             continue
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             path.rmdir()
         else:
             path.unlink()

@@ -192,6 +192,13 @@ def test_batch_norm_modes():
     assert body.state_dict().keys() == names
 
     body = make("deeplabv3plus-r50")
+    body.set_batch_norm("local")
+    assert {type(m) for m in body.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)} == {nn.BatchNorm2d}
+    before = {name: value.clone() for name, value in body.backbone.state_dict().items() if "running_mean" in name}
+    body.train()(pixels(2, 3, 64, 64))
+    assert not any(torch.equal(body.backbone.state_dict()[name], value) for name, value in before.items())
+
+    body = make("deeplabv3plus-r50")
     body.set_batch_norm("fixed")
     before = copy.deepcopy(body.state_dict())
     nn.Sequential(body).train()(pixels(2, 3, 64, 64))

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.spec import ClipId
+from results.launch import departures as module
 from results.launch.departures import departures
 from results.launch.plan import Request, plan
+from splits.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3]
 CLIP = ClipId(model="ViT-B-16", pretrained="openai")
@@ -56,6 +58,18 @@ def test_a_sweep_is_one_line() -> None:
     assert told("zegclip", bench="shapes-5i", sweep=sweep, part="tune") == [
         "zegclip on shapes-5i is changed from the harness's own shapes recipe: zegclip.prompt_tokens 10 -> 10 | 50"
     ]
+
+
+def test_a_method_without_defaults_has_nothing_to_depart_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a method of somebody's own with a setting that must be given cannot be run."""
+    request = Request(("zegclip",), ("shapes-5i",), folds=(0,), limit=8)
+    runs = plan(request)
+
+    def settings_for(*_: object) -> None:
+        raise UserError("mine: size: Field required")
+
+    monkeypatch.setattr(module, "settings_for", settings_for)
+    assert list(departures(request, runs)) == []
 
 
 def test_imported_weights_are_not_trained() -> None:

@@ -21,6 +21,7 @@ from splits.errors import UserError
 PROJECT = Path(__file__).resolve().parents[3]
 CLIP = ClipId(model="ViT-B-16", pretrained="openai")
 BUILTIN = ClipId(model="tiny-shapes", pretrained="builtin", sha256="0" * 64)
+MODES = ("local", "sync", "fixed")  # of BatchNorm
 COMPARED = ("constant", "random", "clip", "zegclip-baseline", "zegclip", "clipteacher", "clip-to-seg", "chimera-seg")
 builtin = pytest.mark.skipif(not (SHAPES_CLIP / "weights.json").exists(), reason="the built-in CLIP is not trained yet")
 
@@ -354,9 +355,19 @@ def test_ranks_make_another_run_of_what_is_trained() -> None:
     assert "use --ranks" in line(ask(overrides=("recipe.ranks=2",)))
 
 
+def test_batch_norm_is_asked_for_by_name() -> None:
+    """Fails when a mode is not in the run's key, or another word is not answered with those there are."""
+    configs = [only("clip-to-seg", overrides=(f"clip-to-seg.body_batch_norm={mode}",)).train.config for mode in MODES]
+    assert [config.get("body_batch_norm") for config in configs] == [None, "sync", "fixed"]
+    assert "should be 'local', 'sync' or 'fixed'" in line(
+        ask("clip-to-seg", overrides=("clip-to-seg.body_batch_norm=frozen",))
+    )
+
+
 def test_micro_batches_make_another_run_of_what_is_trained() -> None:
-    """Fails when accumulated gradients share the key of whole batches, rename a recipe, reach what trains nothing, or a
-    number of micro-batches is let through that a rank's share cannot be cut into.
+    """Fails when accumulated gradients share the key of whole batches, reach what trains nothing, rename a recipe whose
+    batches they are those of, or leave others their names; or when a number of micro-batches is let through that a
+    rank's share cannot be cut into.
     """
     (whole, clip), (cut, same) = (plan(ask("zegclip", "clip", accumulate=count)) for count in (1, 4))
     assert "accumulate" not in str(whole.train.essence())
@@ -364,6 +375,10 @@ def test_micro_batches_make_another_run_of_what_is_trained() -> None:
     assert cut.train.recipe == whole.train.recipe.model_copy(update={"accumulate": 4})
     assert (whole.train.recipe.micro_batch, cut.train.recipe.micro_batch) == (16, 4)
     assert only(ranks=2, accumulate=4).train.recipe.micro_batch == 2
+    assert only("zegclip-baseline", accumulate=2).train.recipe.name == "zegclip's"
+    assert only("clip-to-seg", accumulate=2).train.recipe.name == "changed paper"
+    assert only("zegclip", accumulate=2, setting="transductive").train.recipe.name == "changed paper"
+    assert only("clip-to-seg", accumulate=2, overrides=("recipe.lr=0.1",)).train.recipe.name == "changed paper"
     assert clip == same
     assert "batches of 16, which cannot be cut" in line(ask(accumulate=3))
     assert "8 images on each of 2 ranks" in line(ask(ranks=2, accumulate=16))
