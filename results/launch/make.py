@@ -72,6 +72,7 @@ class _Maker:
         """Everything, in order."""
         set_up(self.job)
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
+        costs.forget_peak(self.device)
         self.teller.say(0, None, "loading", now=True)
         clip, method = built(self.job)
         placed(method, self.device, self.recipe)
