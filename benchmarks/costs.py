@@ -39,7 +39,7 @@ def gmacs(method: Method, vocabulary: Vocabulary, side: int, device: torch.devic
 
 def forget_peak(device: torch.device) -> None:
     """Start the allocator's peak anew, where several runs share a process; a CPU's goes with its process."""
-    if device.type == "cuda":
+    if device.type == "cuda" and torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats(device)
 
 

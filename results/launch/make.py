@@ -126,7 +126,7 @@ class _Maker:
         if asked.side.kind == "episodic-binary":
             return self._evaluate_items(method, watch)
         return evaluate(
-            method,
+            method.to(self.device),
             opened(self.job, asked.part, asked.limit, asked.side.data.ids_sha256, self._prepared),
             vocabulary_of(asked.side, asked.side.classes),
             asked.side.inference,
@@ -143,7 +143,7 @@ class _Maker:
         reader = opened(self.job, asked.part, None, side.data.ids_sha256, self._prepared)
         pairs = read_pairs(split, asked.fold)
         return evaluate_items(
-            method,
+            method.to(self.device),
             reader,
             split,
             chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=asked.limit),
