@@ -5,6 +5,7 @@ On the CPU nothing here changes a number. No CUDA path was run for this version.
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import Final
 
 import torch
@@ -19,7 +20,8 @@ BACKEND: Final = "inductor"  # of torch.compile
 def placed(method: Method, device: torch.device, recipe: Recipe) -> Method:
     """The method on its device, in place. On CUDA, where half precision is trained, convolutions are channels_last.
 
-    That is the layout which tensor cores take; for float32 it is no gain, so float32 stays as it is.
+    That is the layout which tensor cores take; for float32 it is no gain, so float32 stays as it is. Dropout on a
+    convolution's output draws otherwise in it.
     """
     method.to(device)
     if device.type == "cuda" and recipe.precision != "32-true":
@@ -46,4 +48,5 @@ def compile_losses(method: Method) -> None:
 
     Its sums are rounded otherwise, and its dropout draws other numbers, which is why it is a field of the recipe.
     """
-    method.losses = torch.compile(method.losses, backend=BACKEND)  # type: ignore[method-assign]
+    compiled = torch.compile(type(method).losses, backend=BACKEND)
+    method.losses = MethodType(compiled, method)  # type: ignore[method-assign] # Fabric takes bound methods alone

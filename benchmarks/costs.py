@@ -37,6 +37,12 @@ def gmacs(method: Method, vocabulary: Vocabulary, side: int, device: torch.devic
     return counter.get_total_flops() / 2 / 1e9
 
 
+def forget_peak(device: torch.device) -> None:
+    """Start the allocator's peak anew, where several runs share a process; a CPU's goes with its process."""
+    if device.type == "cuda" and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory_mib(device: torch.device) -> float:
     """The allocator's peak on CUDA, the process's largest resident set elsewhere."""
     if device.type == "cuda":

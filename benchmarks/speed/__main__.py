@@ -1,6 +1,7 @@
 """Ours beside its peers, in one process: equal outputs first, then medians over turns. Fails on no time.
 
-    python -m benchmarks.speed [--parts scoring pipeline step commands growth] [--repeats 9] [--data-root DIR]
+    python -m benchmarks.speed [--parts scoring pipeline step student waits commands growth] [--repeats 9]
+        [--data-root DIR]
 
 Ratios are of processor time: other work on the machine stretches wall time. Both are stored, with machine, versions
 and commit, as JSON in benchmarks/speed/results.
@@ -20,12 +21,12 @@ from typing import Any
 import cv2
 import torch
 
-from benchmarks.speed import commands, pipeline, scoring, step
+from benchmarks.speed import commands, pipeline, scoring, step, student_step, waits
 from benchmarks.speed.compare import Row
 from results import provenance
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("scoring", "pipeline", "step", "commands", "growth")
+PARTS = ("scoring", "pipeline", "step", "student", "waits", "commands", "growth")
 
 
 def main() -> None:
@@ -54,6 +55,10 @@ def _part(part: str, options: argparse.Namespace) -> Any:
         return _commands(options.repeats)
     if part == "growth":
         return _growth(options.repeats)
+    if part == "student":
+        return student_step.shown(options.repeats)
+    if part == "waits":
+        return _waits()
     if part == "pipeline" and options.data_root is None:
         print("pipeline: left out, no --data-root")
         return []
@@ -88,6 +93,15 @@ def _commands(repeats: int) -> list[dict[str, Any]]:
         )
         found.append(taken.as_dict())
     return found
+
+
+def _waits() -> dict[str, list[dict[str, Any]]]:
+    stored = {}
+    for name, found in waits.table():
+        stored[name] = [{"what": what, "where": where, "times": n} for (what, where), n in sorted(found.items())]
+        places = ", ".join(f"{what} ({where}) {n}x" for (what, where), n in sorted(found.items()))
+        print(f"a step of {name} on a GPU waits for: {places or 'nothing'}", flush=True)
+    return stored
 
 
 def _growth(repeats: int) -> dict[str, Any]:

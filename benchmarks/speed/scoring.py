@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from benchmarks.confusion import count
-from benchmarks.evaluate import best_classes
+from benchmarks.data.reader import Reader, Sample
+from benchmarks.evaluate import Evaluation, best_classes, evaluate
 from benchmarks.protocol import Inference
 from benchmarks.shifts import ShiftSweep, shift_grid
 from benchmarks.speed.compare import Row, alternate, once
@@ -54,7 +55,7 @@ def rows(repeats: int) -> Iterator[Row]:
 
 
 def growth(repeats: int) -> dict[str, dict[int, float]]:
-    """Processor seconds of one image's way to the matrices, against classes and against the truth's height."""
+    """Processor seconds of one image's way to the matrices, against classes and the truth's pixels; of many images."""
     found: dict[str, dict[int, float]] = {"evaluation against classes": {}, "evaluation against pixels": {}}
     for classes in (20, 60, 171, 400, 1000):
         found["evaluation against classes"][classes] = once(_ours(_grid(classes), TRUTH, CANVAS), repeats).processor
@@ -62,7 +63,30 @@ def growth(repeats: int) -> dict[str, dict[int, float]]:
         truth = (height, height * 4 // 3)
         seconds = once(_ours(_grid(60), truth, CANVAS), repeats).processor
         found["evaluation against pixels"][truth[0] * truth[1]] = seconds
-    return found
+    images = {count: once(_evaluation(count), repeats).processor for count in (8, 16, 32, 64)}
+    return found | {"evaluation against images": images}
+
+
+class Repeated(Reader):
+    """One photo-sized picture of noise, many times."""
+
+    mask_rule, partial = "drawn", False
+
+    def __init__(self, count: int, classes: int):
+        self.ids = tuple(map(str, range(count)))
+        self._image = np.random.default_rng(0).integers(0, 256, (*TRUTH, 3), dtype=np.uint8)
+        self._mask = _truth(classes).numpy().astype(np.uint8)
+
+    def read(self, index: int) -> Sample:
+        """The same for every index."""
+        return Sample(self.ids[index], self._image, self._mask)
+
+
+def _evaluation(count: int, classes: int = 20) -> Callable[[], Evaluation]:
+    """The whole of `evaluate` on so many images, what a method needs left out."""
+    method, reader, words = Given(_grid(classes)), Repeated(count, classes), vocabulary(classes)
+    table = np.arange(256, dtype=np.uint8)
+    return lambda: evaluate(method, reader, words, Inference(short_side=CANVAS[0]), table)
 
 
 def _grid(classes: int) -> Tensor:

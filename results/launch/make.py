@@ -74,6 +74,7 @@ class _Maker:
         """Everything, in order."""
         set_up(self.job)
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
+        costs.forget_peak(self.device)
         self.teller.say(0, None, "loading", now=True)
         clip, method = built(self.job)
         placed(method, self.device, self.recipe)
@@ -128,7 +129,7 @@ class _Maker:
         if asked.side.kind == "episodic-binary":
             return self._evaluate_items(method, watch)
         return evaluate(
-            method,
+            method.to(self.device),
             self._opened(asked.limit),
             asked_vocabulary(asked),
             asked.side.inference,
@@ -149,7 +150,7 @@ class _Maker:
         reader = self._opened(None)
         pairs = read_pairs(split, asked.fold)
         return evaluate_items(
-            method,
+            method.to(self.device),
             reader,
             split,
             chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=asked.limit),

@@ -7,7 +7,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
-from benchmarks.costs import gmacs, parameters, peak_memory_mib  # noqa: E402
+from benchmarks import train  # noqa: E402
+from benchmarks.costs import forget_peak, gmacs, parameters, peak_memory_mib  # noqa: E402
 from methods.method import Images, Method, Vocabulary  # noqa: E402
 
 WORDS = Vocabulary(("a", "b"), (True, False), ("a", "b"), ("{}",))
@@ -85,3 +86,27 @@ def test_peak_memory_is_in_mib() -> None:
     held = torch.ones(64 * 2**20 // 4)
     assert peak_memory_mib(torch.device("cpu")) >= first
     del held
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_peak_memory_on_a_gpu_is_the_allocators() -> None:
+    """Fails when a GPU's peak is another than its allocator's, or that of an earlier run."""
+    device = torch.device("cuda", 0)
+    del_soon = torch.ones(64 << 20, device=device)
+    assert peak_memory_mib(device) >= 256
+    del del_soon
+    forget_peak(device)
+    assert peak_memory_mib(device) == torch.cuda.max_memory_allocated(device) / 2**20 < 256
+
+
+def test_the_rate_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when the slow first steps count into images per second, or a step too many or too few after them."""
+    now = [0.0]
+    monkeypatch.setattr(train.time, "perf_counter", lambda: now[0])
+    clock = train._Clock(batch=16)
+    for step in range(train.WARMUP_STEPS + 4):
+        assert clock.rate() is None or step > train.WARMUP_STEPS
+        now[0] += 100.0 if step < train.WARMUP_STEPS else 0.5
+        clock.tick()
+    assert clock.rate() == pytest.approx(16 / 0.5)
+    assert clock.seconds() == pytest.approx(100 * train.WARMUP_STEPS + 2)
