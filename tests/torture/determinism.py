@@ -1,4 +1,4 @@
-"""`check-determinism` of every method: again, with loader processes, stopped and gone on with, checkpoint for checkpoint.
+"""`check-determinism` of every method: again, with loader processes, stopped and gone on with, at checkpoints too.
 
 python -m tests.torture.determinism            every method, gone on with at every step; two of them at every k-th
 python -m tests.torture.determinism --short
@@ -46,7 +46,7 @@ def every_k(methods: Sequence[str], limit: int) -> Row:
     with timed(Row("the same at every k-th step, with more loader processes", note=note)) as row:
         for method in methods:
             for k in range(1, limit):
-                counts = ("1", "2", "3")[: k == 1 and 3 or 0]
+                counts = ("1", "2", "3")[: 3 if k == 1 else 0]
                 more = ("--limit", str(limit), "--resume-every", str(k), "--worker-counts", *counts)
                 for line, same in checked(method, *more, "--set", "recipe.batch=2"):
                     row.add("" if same else line)

@@ -80,8 +80,9 @@ def fuzzed(name: str, count: int) -> Row:
             try:
                 seed(SEED)(quiet(given(strategy)(one)))()
             except Exception as error:
-                notes = " ".join(getattr(error, "__notes__", []))
-                row.failures.append(f"{type(error).__name__}: {error} {notes}"[:600])
+                for one_of in getattr(error, "exceptions", [error]):
+                    notes = " ".join(getattr(one_of, "__notes__", []))
+                    row.failures.append(f"{type(one_of).__name__}: {one_of} {notes}"[:600])
     return row
 
 
