@@ -1,5 +1,5 @@
 # make run: install, run every method on the built-in benchmark, print the table. make test: install, check everything.
-# make torture: faults and broken input, for hours.
+# make torture: faults and broken input, for about an hour.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -11,7 +11,7 @@ help:
 	@echo "make run    install into $(VENV), run all methods on shapes-5i, print the table"
 	@echo "make test   install into $(VENV), run linter, type checker and tests"
 	@echo "make bench  time this beside other implementations (minutes; nothing fails on a time)"
-	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; takes hours"
+	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; an hour"
 	@echo "make clean  delete $(VENV) and caches (stored runs stay)"
 
 $(STAMP): pyproject.toml constraints.txt

@@ -4,6 +4,10 @@
 class UserError(Exception):
     """Something asked for cannot be; the message says what was seen, what was expected and what to do."""
 
+    def __str__(self) -> str:
+        """In one line, whatever was seen: line breaks in a file's name or a key come out as `\\n`."""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+
 
 class DataError(UserError):
     """A data set, image, mask or list is not what it should be."""

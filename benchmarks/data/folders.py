@@ -108,7 +108,7 @@ def read_ids(path: Path) -> tuple[str, ...]:
     """The first word of each line of a data set's own image list; raises DataError where it cannot be read."""
     try:
         return tuple(line.split()[0] for line in path.read_text().splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # not UTF-8; a name with a null byte
         raise DataError(f"image list {path} cannot be read ({error}); copy it again") from None
 
 

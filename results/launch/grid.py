@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -287,6 +288,7 @@ def _execute(jobs: Sequence[Job], options: argparse.Namespace, count: int) -> bo
         with Display(len(jobs)) as display:
             run_jobs(jobs, at_once=options.jobs or count, folder=options.runs / ".jobs", gpus=gpus, watch=display.watch)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all have stopped; one more in haste must not hide how to go on
         return False
     return True
 

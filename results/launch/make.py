@@ -88,13 +88,14 @@ class _Maker:
 
     def _weights(self, method: Method) -> Weights:
         """Trained weights, now or from before, in the method."""
+        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources)
         if self.folder.trained():
+            checkpoints.clear()  # of an owner that died between its last write and this
             return restore(self.folder.path / WEIGHTS, self.folder.path / CARD, self.spec, method)
         if self.job.weights_file is not None:
             return import_weights(self.folder, self.spec, method, self.job.weights_file, self.sources, self._write)
         if not self.job.train:
             raise UserError(f"{self.job.run.name}: no finished weights to score; train it first (the same with `run`)")
-        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources)
         with self.others.gathered() as ranks:
             done = trained(
                 self.job,

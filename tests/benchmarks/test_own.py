@@ -168,6 +168,7 @@ def test_verify_looks_at_every_file(farm):
         ("dog = 3", 'dog = "x"', "ids"),
         ("background = 0", "background = 1", "mean one thing each"),
         ('train = "train.txt"', 'train = "none.txt"', "cannot be read"),
+        ('train = "train.txt"', 'train = "\\u0000"', "cannot be read"),
         ("background = 0", 'background = 0\ntemplates = "none"', "no templates are called"),
         ("background = 0", "background = 0\nstride = 9999", "leaves gaps"),
     ],

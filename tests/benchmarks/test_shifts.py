@@ -127,7 +127,7 @@ def test_counts_are_exact_and_add_up() -> None:
 
 
 def test_it_does_not_matter_how_many_pixels_are_noted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails when pixels are lost or counted twice where the notes are full, or one image is more than they hold."""
+    """Fails when pixels are lost or counted twice where the notes are full, or too small for one image."""
     rng = np.random.default_rng(2)
     seen, shifts = np.array([True, True, False]), shift_grid(0.2, 1.0)
     raw, truth = rng.random((3, 1000)), rng.integers(0, 3, 1000)

@@ -237,15 +237,21 @@ def weights(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     )
 
     def read(drawn: dict[str, bytes]) -> None:
-        for name, content in (sound | drawn).items():
+        for name, content in drawn.items():
             (folder / name).write_bytes(content)
-        if "w.pth" in drawn:
-            try:
+        try:
+            if "w.pth" in drawn:
                 method.import_weights(folder / "w.pth")
-            except (OSError, ValueError) as error:
-                raise UserError(str(error)) from None
-        restore(folder / "model.safetensors", folder / "model.json", spec, method)
-        spec_on(folder / "model.json")
+                return
+            spec_on(folder / "model.json")
+            restore(folder / "model.safetensors", folder / "model.json", spec, method)
+        except (OSError, ValueError) as error:  # as `import_weights` refuses
+            if "w.pth" not in drawn:
+                raise
+            raise UserError(str(error)) from None
+        finally:
+            for name in drawn.keys() & sound.keys():
+                (folder / name).write_bytes(sound[name])
 
     return files, read
 

@@ -184,7 +184,7 @@ def _struck(what: str, folder: Path, count: int, grids: list[tuple[str, ...]], j
         commands = {grid: command(Path(), *grid, jobs=jobs) for grid in grids}
         wholes = {grid: undisturbed(words, folder / "-".join(grid)) for grid, words in commands.items()}
         trial = 0
-        while row.trials < count and trial < 3 * count:
+        while row.trials < count and trial < 10 * count:
             grid, whom = grids[trial % len(grids)], WHOM[(trial // len(grids)) % len(WHOM)]
             whole, seconds = wholes[grid]
             at = moments(seconds)[trial % 5]

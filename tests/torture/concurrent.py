@@ -128,7 +128,7 @@ def paused_owners(folder: Path, count: int) -> Row:
     with timed(Row("an owner paused, taken over after its heartbeat, then woken: it writes nothing more")) as row:
         whole = undisturbed("zegclip", folder / "whole-pause")
         trial = 0
-        while row.trials < count and trial < 3 * count:
+        while row.trials < count and trial < 10 * count:
             root, log = folder / f"pause-{trial}", folder / f"pause-{trial}.txt"
             job = job_of("zegclip", root)
             pid = forked(lambda job=job: _owner(job, "first"), log)
@@ -167,7 +167,7 @@ def dead_owners(folder: Path, count: int) -> Row:
     with timed(Row("an owner on another machine killed: taken over after its heartbeat ends, not before")) as row:
         whole = undisturbed("constant", folder / "whole-dead")
         trial = 0
-        while row.trials < count and trial < 5 * count:
+        while row.trials < count and trial < 10 * count:
             root, log = folder / f"dead-{trial}", folder / f"dead-{trial}.txt"
             job = job_of("constant", root)
             pid = forked(lambda job=job: _owner(job, "first"), log)

@@ -178,10 +178,10 @@ def main(short: bool) -> Iterator[Row]:
         if short:
             yield refused_writes(folder, 3)
             return
-        yield refused_writes(folder, 40)
-        yield full_disks(folder, 20)
-        yield vanished_folders(folder, 20)
-        yield slow_folders(folder, 5)
+        yield refused_writes(folder, 30)
+        yield full_disks(folder, 10)
+        yield vanished_folders(folder, 10)
+        yield slow_folders(folder, 3)
 
 
 if __name__ == "__main__":

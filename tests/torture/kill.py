@@ -61,7 +61,7 @@ def at_random_moments(folder: Path, count: int, methods: tuple[str, ...] = METHO
     with timed(Row("kill -9 at random moments of a run, then the same again", note=", ".join(methods))) as row:
         wholes = {method: undisturbed(method, folder / "whole") for method in methods}
         trial = 0
-        while row.trials < count and trial < 3 * count:
+        while row.trials < count and trial < 10 * count:
             method = methods[trial % len(methods)]
             root, log = folder / f"random-{trial}", folder / f"random-{trial}.txt"
             job, whole = job_of(method, root), wholes[method]
@@ -183,7 +183,7 @@ def grids(folder: Path, count: int) -> Row:
             raise RuntimeError((folder / "grid.txt").read_text()[-500:])
         seconds, whole = time.monotonic() - start, essence(folder / "whole-grid")
         trial = 0
-        while row.trials < count and trial < 3 * count:
+        while row.trials < count and trial < 10 * count:
             whom = ("harness", "job", "all")[trial % 3]
             root, log = folder / f"grid-{trial}", folder / f"grid-{trial}.txt"
             moment = dice("grid", trial).uniform(0, seconds)

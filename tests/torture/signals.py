@@ -28,7 +28,7 @@ def stopped_grids(folder: Path, count: int) -> Row:
             raise RuntimeError((folder / "whole.txt").read_text()[-500:])
         seconds, whole = time.monotonic() - start, essence(folder / "whole")
         trial = 0
-        while row.trials < count and trial < 3 * count:
+        while row.trials < count and trial < 10 * count:
             root, log, chance = folder / f"{trial}", folder / f"{trial}.txt", dice("signal", trial)
             kind = list(STOPS)[trial % len(STOPS)]
             trial += 1

@@ -62,14 +62,19 @@ def timed(row: Row) -> Iterator[Row]:
         print(row.line(), flush=True)
 
 
-def script(trials: Callable[[bool], Iterator[Row]], about: str | None) -> int:
-    """The command line of one script of trials; exit code 1 where one was not survived."""
+def script(trials: Callable[..., Iterator[Row]], about: str | None, words: str = "") -> int:
+    """The command line of one script of trials; exit code 1 where one was not survived.
+
+    words: what is told of further words on the command line, where the script takes them.
+    """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="a few of each")
     parser.add_argument("--rows", type=Path, metavar="FILE", help="gets the rows as JSON, one a line, as they come")
+    if words:
+        parser.add_argument("words", nargs="*", help=words)
     options = parser.parse_args()
-    failed = False
-    for row in trials(options.short):
+    failed, further = False, [options.words] if words else []
+    for row in trials(options.short, *further):
         failed |= row.survived < row.trials or not row.trials
         if options.rows:
             with open(options.rows, "a", encoding="utf-8") as file:

@@ -71,7 +71,7 @@ def test_jobs_of_one_node_share_a_copy(source: Path, tmp_path: Path, monkeypatch
     for job in jobs:
         job.start()
     for job in jobs:
-        job.join(timeout=20)
+        job.join(timeout=120)
     assert sorted(copies) == ["a.jpg", "b.png"]
 
 
