@@ -116,6 +116,7 @@ def _summary(methods: Sequence[Varied]) -> Table:
         "hIoU of settings drawn from the ranges of the constants that are ours, not an author's, all drawn at once; "
         "default: with the constants that the method has here; spread: max - min over the drawn settings, which more "
         "settings can only widen. The recipe (rate, length, batch) is not drawn.",
+        *_chance(methods),
         *_marks(methods),
     ]
     title = f"Sensitivity to our own constants: hIoU on {_title(methods[0])}"
@@ -231,6 +232,11 @@ def _measured(methods: Sequence[Varied]) -> Iterator[str]:
         yield f"Folds {fold_range(first.folds)} of {fold_range(folds)}: no mean over the benchmark."
     if any(record.result.evaluation.tuned_on_test for record in records):
         yield "Settings were compared on the scored images themselves (--tune-on-test), no result."
+
+
+def _chance(methods: Sequence[Varied]) -> Iterator[str]:
+    if len({record.result.train.seed for method in methods for record in method.records}) == 1:
+        yield "One training seed: the spread holds what another seed would have changed, too."
 
 
 def _marks(methods: Sequence[Varied]) -> Iterator[str]:

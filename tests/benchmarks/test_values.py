@@ -69,6 +69,7 @@ DEFAULTS = {
     "evaluation": {
         "limit": None,
         "tuned_on_test": False,
+        "drawn": False,
         "part": "val",
         "side.absent_class": "skip",
         "side.background": "ignored",
