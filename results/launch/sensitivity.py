@@ -23,7 +23,7 @@ from results.launch.settings import RECIPE_NAMESPACE, check_overrides, config_of
 from results.launch.shown import rendered
 from results.launch.submission import statuses
 from results.launch.sweep import Range, Sweep, refuse_test
-from results.sensitivity import Point, Varied, tables_of
+from results.spread import Point, Varied, tables_of
 from splits.errors import UserError
 
 

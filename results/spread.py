@@ -169,7 +169,9 @@ def _gains(methods: Sequence[Varied]) -> Table:
         if not row["larger"]
     ]
     if unknown := [name for name, value in values.items() if math.isnan(value)]:
-        notes.append(f"Not compared, as their runs at default constants are not all there: {', '.join(unknown)}.")
+        notes.append(f"Not compared: without all runs at default constants are {', '.join(unknown)}.")
+    if all(math.isnan(method.spread) for method in methods):
+        notes.append("No method has a spread, which takes two settings.")
     title = f"Gains in hIoU at default constants beside the spread: {_title(methods[0])}"
     return Table(title, pd.DataFrame(rows, columns=fields), columns, tuple(notes), _protocol(methods), "gains")
 
