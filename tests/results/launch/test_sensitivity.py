@@ -97,6 +97,8 @@ def test_a_setting_by_hand_is_not_drawn_over() -> None:
     assert "scale" not in (one.ranges or {})
     assert all(config_of(run.train).scale == 5.0 for run in in_turn([one]))
     assert {run.train.recipe.lr for run in in_turn([one])} == {0.001}
+    (other,) = asked_of("clip-to-seg", overrides=("recipe.iterations=7",))
+    assert "iterations" in (other.ranges or {})  # of K-Means: another thing of the same name
 
 
 def test_it_is_scored_on_no_test_images_unsaid() -> None:
