@@ -123,6 +123,12 @@ class EvalSide(_Side):
         """
         return (*self.classes, BACKGROUND) if self.background == "class" else self.classes
 
+    @property
+    def scored_as_seen(self) -> tuple[bool, ...]:
+        """Which of `scored` count as seen."""
+        seen = {*self.seen, BACKGROUND}
+        return tuple(name in seen for name in self.scored)
+
 
 class Protocol(Value):
     """Both sides. `hash` covers every field; `family` leaves out which classes are seen, so that folds share it."""

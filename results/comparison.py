@@ -115,7 +115,7 @@ def _counts(runs: Sequence[RunRecord], locate: Locate) -> dict[tuple[int, int], 
         per_image = counted(locate(run), ("per_image",)).get("per_image")
         if per_image is None:
             raise UserError(f"{locate(run)}: holds no counts of single images; score the run again")
-        seen = [name in set(side.seen) for name in side.classes]
+        seen = side.scored_as_seen
         listed = f"{side.data.ids_sha256} {run.result.evaluation.limit}"
         counts = counts_of(per_image, run.result.images, seen, side.absent_class, listed)
         found[run.result.train.fold, run.result.train.seed] = counts

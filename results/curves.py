@@ -54,7 +54,7 @@ class Reading:
 def read(record: RunRecord, path: Path) -> Reading:
     """Sweep and errors of one run from its confusion.npz."""
     side = record.result.evaluation.side
-    seen = np.array([name in set(side.seen) for name in side.classes])
+    seen = np.array(side.scored_as_seen)
     found = counted(path, ("matrices", "shifts", "own_index", "boundary"))
     matrices, shifts, own = found["matrices"], found["shifts"], int(found["own_index"])
     hit = np.diagonal(matrices, axis1=1, axis2=2).astype(np.float64)

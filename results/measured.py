@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.metrics import fb_iou, iou_per_class, mean, pixel_accuracy, summary
-from benchmarks.protocol import BACKGROUND, EvalSide
+from benchmarks.protocol import EvalSide
 from results.record import ClassCounts, Scores
 
 
@@ -23,7 +23,7 @@ def measured(
     """
     if side.kind == "episodic-binary":
         return _of_items(side, matrices)
-    seen = [name in {*side.seen, BACKGROUND} for name in side.scored]
+    seen = side.scored_as_seen
     metrics = [summary(matrix, seen, side.absent_class) for matrix in matrices]
     scores = [
         Scores(

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tokenize
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -115,6 +116,23 @@ def bare_code(source: str) -> str:
                 end = first.end_lineno or first.lineno
                 lines[first.lineno - 1 : end] = [""] * (end - first.lineno + 1)
     return "\n".join(line.rstrip() for line in lines if line.strip())
+
+
+def here() -> dict[str, Any]:
+    """The fields of a Provenance that are the same for whatever this process makes."""
+    commit, dirty = git_state()
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "packages": package_versions(),
+        "python": python_version(),
+        "host": host(),
+    }
+
+
+def now() -> str:
+    """The time, to the second, in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def host() -> str:

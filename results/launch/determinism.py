@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmarks.checkpoint import Checkpoints
+from results.confusion import ARRAYS, counted
 from results.launch.job import Device, Job
 from results.launch.plan import Request, plan
 from results.launch.ranks import Children
@@ -96,8 +97,8 @@ def made(job: Job, way: Way, root: Path) -> Leaves:
     assert record is not None
     leaves: Leaves = {f"loss {p.step} {k}": v for p in record.result.losses for k, v in p.losses.items()}
     leaves |= {f"weights {name}": value for name, value in load_file(folder.path / WEIGHTS).items()}
-    with np.load(folder.evaluation(job.run.evaluation) / CONFUSION, allow_pickle=False) as npz:
-        leaves |= {f"confusion {name}": npz[name] for name in npz.files}
+    counts = counted(folder.evaluation(job.run.evaluation) / CONFUSION, ARRAYS)
+    leaves |= {f"confusion {name}": value for name, value in counts.items()}
     result = record.result.model_dump(mode="json", exclude={"losses"})
     return leaves | {f"result {name}": value for name, value in result.items()}
 

@@ -25,6 +25,7 @@ from splits.errors import UserError
 
 INTERRUPTED = 130
 Shown = Callable[[Sequence[Run], Path], int]  # runs and where they lie; prints, returns the exit code
+SIZES = ("short_side", "window", "stride", "flips")  # how an image is cut up to be asked about
 
 
 def run(options: argparse.Namespace) -> int:
@@ -162,17 +163,7 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
     """The request of a command line, and the CLIP's file where one was given."""
     clip, clip_file = clip_asked(options.clip)
     known = bool(data_roots(options.data_root))
-    scoring = (
-        "kind",
-        "items",
-        "absent_class",
-        "background",
-        "background_below",
-        "short_side",
-        "window",
-        "stride",
-        "flips",
-    )
+    scoring = ("kind", "items", "absent_class", "background", "background_below", *SIZES)
     training = ("training_images", "crop_decision", "border")
     request = Request(
         methods=methods_named(options.methods),
@@ -193,9 +184,14 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         weights=_weights(options),
         sweep=settings_of(options),
         tune_on_test=options.tune_on_test,
-        data=Data(root=options.data_root, subset=options.subset, year=options.year or ""),
+        data=data_asked(options),
     )
     return request, clip_file
+
+
+def data_asked(options: argparse.Namespace) -> Data:
+    """Where the data of a command line lie, and how much of them may be missing."""
+    return Data(root=options.data_root, subset=options.subset, year=options.year or "")
 
 
 def given(options: argparse.Namespace, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:

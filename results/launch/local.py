@@ -19,10 +19,9 @@ from typing import Any
 import submitit
 
 from results.claim import Claims
-from results.launch.job import Job
+from results.launch.job import Job, child_variables
 from results.launch.plan import Status, status
 from results.launch.worker import run_job
-from results.provenance import PROJECT
 
 POLL_SECONDS = 0.2
 FOREVER_MINUTES = 60 * 24 * 365  # the local executor would end every job after five minutes otherwise
@@ -121,8 +120,7 @@ def _run(job: Job, gpus: Sequence[str]) -> str:
 
 
 def _start(executor: submitit.LocalExecutor, job: Job, slot: int, gpus: Sequence[str]) -> _Process:
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    with environment(PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS=str(job.threads)), _ignored(signal.SIGINT):
+    with environment(**child_variables(job)), _ignored(signal.SIGINT):
         return _Process(job, executor.submit(_run, job, gpus), slot, job.run.folder(job.root).claims)
 
 

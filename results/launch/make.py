@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +26,11 @@ from results.launch.contamination import contamination
 from results.launch.job import Job, Teller
 from results.launch.nondeterminism import named
 from results.launch.ranks import Others
-from results.launch.scores import counts_of, result_of
+from results.launch.scores import store
 from results.launch.training import built, device_name, fabric_of, opened, set_up, trained
 from results.launch.weights import Weights, export, import_weights, restore
-from results.record import Costs, Provenance, RunRecord
-from results.store import CARD, CONFUSION, LOG, RECORD, SPEC, WEIGHTS, RunFolder
+from results.record import Costs, Provenance
+from results.store import CARD, LOG, WEIGHTS, RunFolder
 from splits.errors import UserError
 from splits.pairs import read_pairs
 
@@ -63,7 +61,7 @@ class _Maker:
         self.spec = job.run.train
         self.recipe = self.spec.recipe.shortened(self.spec.limit)
         self.sources = provenance.sources_sha256(self.spec.method)
-        self.started = _now()
+        self.started = provenance.now()
         self.teller = Teller(folder, claim, self.recipe.iterations)
         self.log = _Log(folder.path / LOG, claim)
 
@@ -152,28 +150,20 @@ class _Maker:
         )
 
     def _write_record(self, method: Method, clip: Clip | None, weights: Weights, evaluation: Evaluation) -> None:
-        """The confusion matrices first, the record last."""
         run = self.job.run
-        target = self.folder.evaluation(run.evaluation)
-        content = counts_of(evaluation)
-        result = result_of(
+        store(
+            self.folder,
             run,
             evaluation,
+            self._write,
+            costs=self._costs(method, weights.trained, evaluation),
+            provenance=self._provenance(weights),
             curve=weights.trained.curve,
-            confusion_sha256=hashlib.sha256(content).hexdigest(),
             weights_sha256=weights.sha256,
             clip_sha256=(clip.weights_sha256 or "") if clip else "",
             body_sha256=loaded_sha256(method),
             contamination=contamination(self.spec, weights.origin, run.evaluation),
         )
-        record = RunRecord(
-            result=result,
-            costs=self._costs(method, weights.trained, evaluation),
-            provenance=self._provenance(weights),
-        )
-        self._write(target / SPEC, canonical_json(run.evaluation.model_dump(mode="json")).encode())
-        self._write(target / CONFUSION, content)
-        self._write(target / RECORD, record.model_dump_json(indent=1).encode())
 
     def _costs(self, method: Method, trained: Trained, evaluation: Evaluation) -> Costs:
         side = self.job.run.evaluation.side
@@ -195,21 +185,16 @@ class _Maker:
         )
 
     def _provenance(self, weights: Weights) -> Provenance:
-        commit, dirty = provenance.git_state()
         on_gpu = self.job.device == "cuda"
         return Provenance(
-            commit=commit,
-            dirty=dirty,
+            **provenance.here(),
             sources_sha256=weights.sources,
-            packages=provenance.package_versions(),
-            python=provenance.python_version(),
-            host=provenance.host(),
             device=device_name(self.job.device),
             threads=self.job.threads,
             deterministic=not on_gpu,
             nondeterministic=tuple(sorted(self.nondeterministic)),
             started=self.started,
-            ended=_now(),
+            ended=provenance.now(),
             attempts=self.claim.number,
             code_sha256=provenance.code_sha256(),
             job=self.claim.job,
@@ -238,7 +223,3 @@ class _Log:
         self._claim.check()
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(canonical_json(line) + "\n")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -61,11 +61,7 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         metavar="NAME",
         help="sentences that CLIP is asked with: single, multi (ZegCLIP's 15), shapes; default: the benchmark's",
     )
-    group.add_argument(
-        "--data-root", metavar="DIR", help=f"folders of data sets, joined by {os.pathsep!r} (else ZSS_DATA_ROOT)"
-    )
-    group.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
-    group.add_argument("--subset", action="store_true", help="use the listed images that are present; marked partial")
+    which_data(group)
     group.add_argument(
         "--scale",
         choices=["native", "trial"],
@@ -105,6 +101,15 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     )
 
 
+def which_data(parser: argparse._ActionsContainer) -> None:
+    """Where the data lie, and how much of them may be missing."""
+    parser.add_argument(
+        "--data-root", metavar="DIR", help=f"folders of data sets, joined by {os.pathsep!r} (else ZSS_DATA_ROOT)"
+    )
+    parser.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
+    parser.add_argument("--subset", action="store_true", help="use the listed images that are present; marked partial")
+
+
 def which_protocol(parser: argparse.ArgumentParser) -> None:
     """Choices of the training side."""
     group = parser.add_argument_group("what may be learned from (each choice is another protocol and another training)")
@@ -138,10 +143,17 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="with --background class: a best score below T says background",
     )
-    group.add_argument("--short-side", type=positive, metavar="PX")
-    group.add_argument("--window", type=positive, metavar="PX")
-    group.add_argument("--stride", type=positive, metavar="PX")
-    group.add_argument("--flips", action="store_true", default=None, help="average the scores of the mirrored image in")
+    sizes(group)
+
+
+def sizes(parser: argparse._ActionsContainer) -> None:
+    """How an image is cut up to be asked about."""
+    parser.add_argument("--short-side", type=positive, metavar="PX")
+    parser.add_argument("--window", type=positive, metavar="PX")
+    parser.add_argument("--stride", type=positive, metavar="PX")
+    parser.add_argument(
+        "--flips", action="store_true", default=None, help="average the scores of the mirrored image in"
+    )
 
 
 def how_to_execute(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from benchmarks.catalogue import Data, benchmark
+from benchmarks.catalogue import benchmark
 from benchmarks.data.photos import Photo, photos
 from benchmarks.predict import predicted
 from benchmarks.protocol import BACKGROUND, Inference
@@ -21,13 +21,12 @@ from results.files import sha256_of, write_atomically
 from results.launch import finished
 from results.launch.build import vocabulary_of
 from results.launch.finished import Finished
-from results.launch.grid import clip_asked, device_asked, given
+from results.launch.grid import SIZES, clip_asked, data_asked, device_asked, given
 from results.launch.plan import Request, Run, default_scale, methods_named, plan
 from results.overlays import ContactSheet, index_png, overlay
 from splits.errors import UserError
 
 MADE = INDEX, OVERLAYS, SHEET, CLASSES = "index", "overlays", "sheet.png", "classes.json"
-SIZES = ("short_side", "window", "stride", "flips")
 
 
 @dataclass(frozen=True)
@@ -73,26 +72,26 @@ def _finished(options: argparse.Namespace) -> Finished:
         return finished.of_run(finished.run_folder(options.run, options.runs), clip_file)
     if options.weights and not options.methods:
         return finished.of_card(options.weights, clip_file)
-    return finished.of_plan(
-        _planned(options, methods_named(options.methods), clip), options.runs, clip_file, options.weights
-    )
+    weights = sha256_of(options.weights) if options.weights else ""
+    run = _planned(options, methods_named(options.methods), clip, fold=0, weights=weights)
+    return finished.of_plan(run, options.runs, clip_file, options.weights)
 
 
-def _planned(options: argparse.Namespace, methods: tuple[str, ...], clip: Any) -> Run:
-    """The one run that the options name."""
+def _planned(options: argparse.Namespace, methods: tuple[str, ...], clip: Any, *, fold: int, weights: str = "") -> Run:
+    """The one run that the options name; of this fold, where they name none."""
     if len(methods) != 1:
         raise UserError(f"--methods: one method can be asked at once, got {', '.join(methods)}")
     request = Request(
         methods=methods,
         benchmarks=tuple(options.benchmarks or ["shapes-5i" if clip is None else "pascal-5i"]),
-        folds=tuple(options.folds or [0]),
+        folds=tuple(options.folds or [fold]),
         clip=clip,
         scale=options.scale,
         part=options.part,
         templates=options.templates,
         inference=given(options, SIZES),
-        weights=sha256_of(options.weights) if options.weights else "",
-        data=Data(root=options.data_root, subset=options.subset, year=options.year or ""),
+        weights=weights,
+        data=data_asked(options),
     )
     return plan(request)[0]
 
@@ -116,11 +115,9 @@ def _question(options: argparse.Namespace, source: Finished) -> Question:
 
 
 def _of_benchmark(options: argparse.Namespace, source: Finished) -> Question:
-    if options.folds is None:
-        options.folds = [source.spec.fold]
-    run = _planned(argparse.Namespace(**vars(options) | {"weights": None}), (source.spec.method,), source.spec.clip)
+    run = _planned(options, (source.spec.method,), source.spec.clip, fold=source.spec.fold)
     side, bench = run.evaluation.side, benchmark(run.evaluation.benchmark)
-    reader = Data(root=options.data_root, subset=options.subset, year=options.year or "").open(bench, options.part)
+    reader = data_asked(options).open(bench, options.part)
     reader.prepare()
     count = min(len(reader), options.limit or len(reader))
     asked = vocabulary_of(side, side.classes)

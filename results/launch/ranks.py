@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.claim import LostClaim
-from results.launch.job import Device, Job
+from results.launch.job import Device, Job, child_variables
 from results.launch.meeting import Address, Meeting
 from results.launch.stage import staged
-from results.provenance import PROJECT
 from splits.errors import UserError
 
 if TYPE_CHECKING:
@@ -100,11 +99,7 @@ class Children(Others):
 
     @contextmanager
     def _started(self) -> Iterator[None]:
-        paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(paths),
-            "OMP_NUM_THREADS": str(self._job.threads),
-        }
+        environment = os.environ | child_variables(self._job)
         command = [sys.executable, "-m", CHILD]
         try:
             for rank in range(1, self._job.ranks):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import re
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +13,35 @@ from benchmarks.data.reader import Reader
 from benchmarks.evaluate import Evaluation
 from benchmarks.imported import Predictions, find_predictions, read_order, score_predictions
 from benchmarks.labels import evaluation_table
-from benchmarks.protocol import BACKGROUND
 from benchmarks.recipes import imported
-from benchmarks.values import canonical_json
+from methods.brought import NAME
 from methods.registry import METHODS
 from results import provenance
 from results.files import write_atomically
 from results.launch.brought import keep
-from results.launch.grid import given
+from results.launch.grid import SIZES, data_asked, given
 from results.launch.plan import Request, Run, plan
 from results.launch.predict import CLASSES, INDEX
-from results.launch.scores import counts_of, result_of
-from results.record import Costs, Provenance, RunRecord
-from results.store import CONFUSION, RECORD, SPEC
+from results.launch.scores import store
+from results.record import Costs, Provenance
 from results.tables import build_tables
 from splits.errors import UserError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 STAND_IN = "constant"  # plans the protocol: it needs no CLIP; nothing else of it is in the record
-SCORING = ("absent_class", "background", "background_below", "short_side", "window", "stride", "flips")
+SCORING = ("absent_class", "background", "background_below", *SIZES)
 
 
 def main(options: argparse.Namespace) -> int:
     """Score, store, print the table of it."""
     _check(options)
-    data = Data(root=options.data_root, subset=options.subset, year=options.year or "")
+    data = data_asked(options)
     planned = _planned(options, data)
     reader = _reader(planned, data)
     root = options.predictions
     order = read_order(options.class_order or root / CLASSES)
     found = find_predictions(root / INDEX if (root / INDEX).is_dir() else root, order, reader.ids)
     run = _imported(options.name, planned, found.sha256(reader.ids))
-    started = _now()
+    started = provenance.now()
     evaluation = _score(run, found, reader)
     keep(options.runs, options.benchmarks)
     _write(run, options.runs, evaluation, started)
@@ -109,54 +104,39 @@ def _reader(run: Run, data: Data) -> Reader:
 def _score(run: Run, found: Predictions, reader: Reader) -> Evaluation:
     side, split = run.evaluation.side, benchmark(run.evaluation.benchmark).split
     table = evaluation_table(split, split.fold(run.evaluation.fold), background=side.background)
-    seen = [name in {*side.seen, BACKGROUND} for name in side.scored]
-    return score_predictions(found, reader, side.scored, seen, table)
+    return score_predictions(found, reader, side.scored, side.scored_as_seen, table)
 
 
 def _write(run: Run, root: Path, evaluation: Evaluation, started: str) -> None:
-    """The record, as those of runs: matrices first, the record last."""
-    content, folder = counts_of(evaluation), run.folder(root)
-    record = RunRecord(
-        result=result_of(
-            run,
-            evaluation,
-            curve=[],
-            confusion_sha256=hashlib.sha256(content).hexdigest(),
-            weights_sha256=run.train.predictions,
-            clip_sha256="",
-        ),
-        costs=Costs(parameters_trainable=0, parameters_total=0, eval_seconds=evaluation.seconds),
-        provenance=_provenance(started),
-    )
+    """The record, as those of runs."""
+    folder = run.folder(root)
     claim = folder.claims.claim()
     if claim is None:
         raise UserError(f"{folder.path}: somebody is at work there; wait for its end")
-    target = folder.evaluation(run.evaluation)
     with claim:
         folder.write_spec(run.train, claim)
-        write_atomically(target / SPEC, canonical_json(run.evaluation.model_dump(mode="json")).encode())
-        write_atomically(target / CONFUSION, content, before_rename=claim.check)
-        write_atomically(target / RECORD, record.model_dump_json(indent=1).encode(), before_rename=claim.check)
+        store(
+            folder,
+            run,
+            evaluation,
+            partial(write_atomically, before_rename=claim.check),
+            costs=Costs(parameters_trainable=0, parameters_total=0, eval_seconds=evaluation.seconds),
+            provenance=_provenance(started),
+            curve=[],
+            weights_sha256=run.train.predictions,
+            clip_sha256="",
+        )
         folder.write_state("done", claim)
 
 
 def _provenance(started: str) -> Provenance:
-    commit, dirty = provenance.git_state()
     return Provenance(
-        commit=commit,
-        dirty=dirty,
+        **provenance.here(),
         sources_sha256="",
-        packages=provenance.package_versions(),
-        python=provenance.python_version(),
-        host=provenance.host(),
         device="cpu",
         threads=provenance.threads(),
         deterministic=True,
         started=started,
-        ended=_now(),
+        ended=provenance.now(),
         attempts=1,
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from benchmarks.evaluate import Evaluation
 from benchmarks.spec import protocol_of
 from benchmarks.train import Curve
+from benchmarks.values import canonical_json
 from results.confusion import ARRAYS, packed
 from results.launch.plan import Run
 from results.measured import measured
-from results.record import LossPoint, Result
+from results.record import Costs, LossPoint, Provenance, Result, RunRecord
+from results.store import CONFUSION, RECORD, SPEC, RunFolder
 
 
 def result_of(run: Run, evaluation: Evaluation, *, curve: Curve, contamination: str = "", **digests: Any) -> Result:
@@ -36,6 +41,24 @@ def result_of(run: Run, evaluation: Evaluation, *, curve: Curve, contamination: 
     )
 
 
-def counts_of(evaluation: Evaluation) -> bytes:
-    """What lies beside a record as `confusion.npz`."""
-    return packed({name: getattr(evaluation, name) for name in ARRAYS})
+def store(
+    folder: RunFolder,
+    run: Run,
+    evaluation: Evaluation,
+    write: Callable[[Path, bytes], None],
+    *,
+    costs: Costs,
+    provenance: Provenance,
+    **told: Any,
+) -> None:
+    """Write what was scored, with its spec: the confusion matrices first, the record last.
+
+    told: as of `result_of`, but for the matrices' digest.
+    """
+    content = packed({name: getattr(evaluation, name) for name in ARRAYS})
+    result = result_of(run, evaluation, confusion_sha256=hashlib.sha256(content).hexdigest(), **told)
+    record = RunRecord(result=result, costs=costs, provenance=provenance)
+    target = folder.evaluation(run.evaluation)
+    write(target / SPEC, canonical_json(run.evaluation.model_dump(mode="json")).encode())
+    write(target / CONFUSION, content)
+    write(target / RECORD, record.model_dump_json(indent=1).encode())

@@ -119,8 +119,9 @@ def settings_of(options: argparse.Namespace) -> tuple[Setting, ...]:
     if options.sweep_file:
         return read_sweep(options.sweep_file).settings()
     lists = [_listed(text) for text in options.sweep]
-    if twice := sorted({text.partition("=")[0] for text in options.sweep if _count(options.sweep, text) > 1}):
-        raise UserError(f"--sweep {twice[0]}: stands there twice; write all its values in one")
+    names = [text.partition("=")[0] for text in options.sweep]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"--sweep {min(twice)}: stands there twice; write all its values in one")
     return tuple(itertools.product(*lists)) if lists else ()
 
 
@@ -160,10 +161,6 @@ def _listed(text: str) -> list[str]:
     if not (equals and name and values) or not all(values.split(",")):
         raise UserError(f"--sweep {text}: expected METHOD.SETTING=A,B,C or recipe.SETTING=A,B,C")
     return [f"{name}={value}" for value in values.split(",")]
-
-
-def _count(texts: list[str], text: str) -> int:
-    return [other.partition("=")[0] for other in texts].count(text.partition("=")[0])
 
 
 def _drawn(values: tuple[Plain, ...] | Range, rng: np.random.Generator) -> Plain:

@@ -127,10 +127,10 @@ def _provenance(device: str) -> Provenance:
     )
 
 
-def counts(train: TrainSpec, images: int = 4) -> dict[str, Any]:
+def counts(train: TrainSpec, images: int = 4, scored: int = 4) -> dict[str, Any]:
     """Confusion matrices at three shifts and the counts of each image, drawn by method, fold and seed."""
     rng = np.random.default_rng([len(train.method), train.fold, train.seed])
-    own = rng.integers(1, 30, (images, 4, 4)) + 40 * np.eye(4, dtype=np.int64)
+    own = rng.integers(1, 30, (images, scored, scored)) + 40 * np.eye(scored, dtype=np.int64)
     image, truth, predicted = np.nonzero(own)
     total = own.sum(axis=0)
     return {
@@ -149,7 +149,7 @@ def store(root: Path, **changes: Any) -> tuple[Path, RunRecord]:
     folder.mkdir(parents=True)
     matrix = folder / "confusion.npz"
     with open(matrix, "wb") as file:
-        np.savez(file, **counts(train))
+        np.savez(file, **counts(train, scored=len(evaluation.side.scored)))
     made = record(confusion_sha256=hashlib.sha256(matrix.read_bytes()).hexdigest(), **changes)
     (folder / "record.json").write_text(made.model_dump_json())
     return folder / "record.json", made

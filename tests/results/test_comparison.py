@@ -52,6 +52,22 @@ def test_the_difference_is_that_of_the_stored_matrices(tmp_path):
     assert (pair.folds, pair.seeds, pair.left_out) == ((0, 1), (0, 1, 2), 0)
 
 
+def test_background_as_a_class_is_one_of_the_seen(tmp_path):
+    """Fails if runs scored with background as a class cannot be compared, or background is left out of the mean."""
+    background = {"background": "class"}
+    records, paths = stored(tmp_path, zeta=dict(background), alpha=dict(background))
+    (content,) = gather(records, {})
+    (pair,) = compare_content(content, ["zeta", "alpha"], lambda r: paths[r.result.confusion_sha256])
+    means = {"zeta": [], "alpha": []}
+    for record in records:
+        with np.load(paths[record.result.confusion_sha256]) as npz:
+            matrix = npz["matrices"][1]
+        iou = np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
+        assert len(iou) == 5  # four classes and background
+        means[record.result.train.method].append(np.delete(iou, record.result.train.fold).mean())
+    assert pair.found["miou_seen"].difference == pytest.approx(np.mean(means["zeta"]) - np.mean(means["alpha"]))
+
+
 def test_runs_without_a_partner_are_told(tmp_path):
     """Fails if seeds that only one method has are compared, or left out in silence."""
     content, pairs = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={"seeds": (1, 2, 5)})

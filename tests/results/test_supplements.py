@@ -74,6 +74,17 @@ def test_an_ablation_is_held_against_the_same_seeds():
 
 
 @pytest.mark.usefixtures("ablations")
+def test_an_ablation_of_several_seeds_differs_by_their_mean():
+    """Fails if differences of seeds are added up: 11.54 of seed 0 as above, 44.44 - 28.57 = 15.87 of seed 1."""
+
+    def second(method: str, unseen: float) -> list[RunRecord]:
+        return [record(method=method, unseen=unseen, fold=fold, seed=1) for fold in range(2)]
+
+    _, own = build_tables(grid("without", unseen=0.1) + grid() + second("alpha", 0.4) + second("without", 0.2))
+    assert [row["Δ hIoU"] for row in shown(own)] == ["–", "-13.7"]
+
+
+@pytest.mark.usefixtures("ablations")
 def test_missing_ablations_are_told_under_their_table():
     """Fails if a run that is not there is told under a table it does not belong to."""
     main, own = build_tables(grid(), states={specs("without")[0].folder: "failed: no memory"})
