@@ -1,8 +1,8 @@
 """How much the constants that are ours move a method's hIoU: tables of settings drawn from their ranges.
 
-A method's *spread* is the highest hIoU of its drawn settings minus the lowest. A gain of one method over another that
-is smaller than the spread of either could have come from our choice of constants, and is called not established. A
-larger one is not thereby proven: `compare` says what chance could have done.
+A method's *spread* is the highest hIoU of its drawn settings and its own minus the lowest. A gain of one method over
+another that is no larger than the spread of either could have come from our choice of constants, and is called not
+established. A larger one is not thereby proven: `compare` says what chance could have done.
 """
 
 from __future__ import annotations
@@ -64,9 +64,12 @@ class Varied:
 
     @property
     def spread(self) -> float:
-        """Highest minus lowest hIoU; NaN of fewer than two settings."""
-        values = self.hious()
-        return max(values) - min(values) if len(values) > 1 else math.nan
+        """Highest minus lowest hIoU of the drawn settings and the default; NaN of fewer than two drawn ones."""
+        values, default = self.hious(), self.default.means(self.folds)["hiou"]
+        if len(values) < 2:
+            return math.nan
+        every = values if math.isnan(default) else [*values, default]  # the default is one more choice of ours
+        return max(every) - min(every)
 
     @property
     def records(self) -> list[RunRecord]:
@@ -114,8 +117,8 @@ def _summary(methods: Sequence[Varied]) -> Table:
     notes = [
         *_measured(methods),
         "hIoU of settings drawn from the ranges of the constants that are ours, not an author's, all drawn at once; "
-        "default: with the constants that the method has here; spread: max - min over the drawn settings, which more "
-        "settings can only widen. The recipe (rate, length, batch) is not drawn.",
+        "default: with the constants that the method has here; spread: the highest of all these minus the lowest, the "
+        "default included; more settings can only widen it. The recipe (rate, length, batch) is not drawn.",
         *_chance(methods),
         *_marks(methods),
     ]

@@ -39,7 +39,7 @@ def test_the_spread_is_that_of_the_drawn_settings() -> None:
     summary, settings = tables_of([method])
     (row,) = summary.rows()
     found = [row[name] for name in ("default", "low", "median", "high", "spread")]
-    assert found == pytest.approx([0.7, 0.2, 0.4, 0.5, 0.3])
+    assert found == pytest.approx([0.7, 0.2, 0.4, 0.5, 0.5])  # from .2 to .7: the default is a choice of ours too
     assert (row["settings"], row["asked"], row["failed"], row["constants"]) == (3, 3, 0, 1)
     assert [row["setting"] for row in settings.rows()] == ["default", "1", "2", "3"]
     assert [row["hiou"] for row in settings.rows()] == pytest.approx([0.7, 0.2, 0.5, 0.4])
