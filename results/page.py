@@ -114,6 +114,7 @@ _TEXTS = {
 def _run(record: RunRecord, stale: frozenset[str]) -> dict[str, Any]:
     result, origin = record.result, record.provenance
     marks = ["partial"] * result.partial + ["stale"] * (result.train.folder in stale)
+    marks += ["drawn setting"] * result.evaluation.drawn
     own = {name: getattr(result.own, name) for name in ("hiou", "miou_seen", "miou_unseen")}
     return {
         "run": f"{result.train.folder}{_elsewhere(result)}",

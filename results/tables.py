@@ -93,7 +93,7 @@ def published_of(content: Content, stale: frozenset[str]) -> list[Table]:
 def gather(records: Iterable[RunRecord], states: Mapping[str, str]) -> list[Content]:
     """What each table is made from: every run once, conflicts apart, runs that are not there by name.
 
-    Drawn settings are left out: they are no choice of anybody's, and `results.sensitivity` has tables of them.
+    Drawn settings are left out: they are no choice of anybody's, and `results.spread` has tables of them.
     """
     every = [record for record in records if not record.result.evaluation.drawn]
     kept, conflicts = settle(every)

@@ -23,7 +23,7 @@ from results.launch.settings import RECIPE_NAMESPACE, check_overrides, config_of
 from results.launch.shown import rendered
 from results.launch.submission import statuses
 from results.launch.sweep import Range, Sweep, refuse_test
-from results.sensitivity import Point, Varied, tables_of
+from results.spread import Point, Varied, tables_of
 from splits.errors import UserError
 
 
@@ -92,7 +92,8 @@ def ranges_of(method: str, run: Run, overrides: Sequence[str] = ()) -> dict[str,
     if not known.ranges:
         others = ", ".join(name for name, e in METHODS.items() if e.ranges and e.group == "comparison")
         raise UserError(f"sensitivity {method}: no constant of it has a registered range; those of {others} have")
-    chosen = {override.partition("=")[0].partition(".")[2] for override in overrides}
+    targets = (override.partition("=")[0].partition(".") for override in overrides)
+    chosen = {field for owner, _, field in targets if owner == method}  # the recipe has fields of the same names
     try:
         found = to_draw(known.ranges, config_of(run.train), chosen | known.fixed.keys())
     except ValueError as error:

@@ -70,6 +70,7 @@ DEFAULTS = {
     "evaluation": {
         "limit": None,
         "tuned_on_test": False,
+        "drawn": False,
         "part": "val",
         "side.absent_class": "skip",
         "side.background": "ignored",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from results import provenance
 from results.launch.plan import Request, plan
 from results.launch.sensitivity import Asked, ask, draws, in_turn, ranges_of
 from results.launch.settings import config_of
-from results.store import find_records
+from results.store import find_records, find_stored
+from results.verify import problems
 from splits.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -97,6 +100,8 @@ def test_a_setting_by_hand_is_not_drawn_over() -> None:
     assert "scale" not in (one.ranges or {})
     assert all(config_of(run.train).scale == 5.0 for run in in_turn([one]))
     assert {run.train.recipe.lr for run in in_turn([one])} == {0.001}
+    (other,) = asked_of("clip-to-seg", overrides=("recipe.iterations=7",))
+    assert "iterations" in (other.ranges or {})  # of K-Means: another thing of the same name
 
 
 def test_it_is_scored_on_no_test_images_unsaid() -> None:
@@ -234,3 +239,29 @@ def test_the_parser_leaves_the_part_open() -> None:
     assert isinstance(options, argparse.Namespace)
     assert options.part == ""
     assert options.n == 8
+
+
+def test_the_stored_tables_are_what_the_command_prints() -> None:
+    """Fails when the page shows a table that the stored records do not give, letter by letter."""
+    folder = PROJECT / "results" / "sensitivity"
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    (command,) = (line for line in page.splitlines() if line.startswith("python harness.py"))
+    words = [sys.executable, *command.split()[1:], "--from", "results/sensitivity"]
+    printed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert page.split("<!-- table:begin -->\n\n")[1].split("\n<!-- table:end -->")[0] == printed
+    assert "stale" not in printed
+
+
+def test_the_stored_records_are_sound_and_all_shown() -> None:
+    """Fails when a stored number was edited, or records lie there that the page's tables leave out."""
+    root = PROJECT / "results" / "sensitivity"
+    found = list(find_stored(root))
+    assert list(problems(found)) == []
+    settings_shown = sum(int(row.split("|")[-2]) for row in _setting_rows(root / "README.md"))
+    drawn_methods = {s.record.result.train.method for s in found if s.record.result.evaluation.drawn}
+    assert settings_shown == sum(s.record.result.train.method in drawn_methods for s in found)
+
+
+def _setting_rows(page: Path) -> list[str]:
+    """The rows of the tables that go setting by setting."""
+    return re.findall(r"^\| (?:default|\d+) +\|.*\|$", page.read_text(encoding="utf-8"), re.MULTILINE)

@@ -1,8 +1,8 @@
 """How much the constants that are ours move a method's hIoU: tables of settings drawn from their ranges.
 
-A method's *spread* is the highest hIoU of its drawn settings minus the lowest. A gain of one method over another that
-is smaller than the spread of either could have come from our choice of constants, and is called not established. A
-larger one is not thereby proven: `compare` says what chance could have done.
+A method's *spread* is the highest hIoU of its drawn settings and its own minus the lowest. A gain of one method over
+another that is no larger than the spread of either could have come from our choice of constants, and is called not
+established. A larger one is not thereby proven: `compare` says what chance could have done.
 """
 
 from __future__ import annotations
@@ -64,9 +64,12 @@ class Varied:
 
     @property
     def spread(self) -> float:
-        """Highest minus lowest hIoU; NaN of fewer than two settings."""
-        values = self.hious()
-        return max(values) - min(values) if len(values) > 1 else math.nan
+        """Highest minus lowest hIoU of the drawn settings and the default; NaN of fewer than two drawn ones."""
+        values, default = self.hious(), self.default.means(self.folds)["hiou"]
+        if len(values) < 2:
+            return math.nan
+        every = values if math.isnan(default) else [*values, default]  # the default is one more choice of ours
+        return max(every) - min(every)
 
     @property
     def records(self) -> list[RunRecord]:
@@ -114,8 +117,9 @@ def _summary(methods: Sequence[Varied]) -> Table:
     notes = [
         *_measured(methods),
         "hIoU of settings drawn from the ranges of the constants that are ours, not an author's, all drawn at once; "
-        "default: with the constants that the method has here; spread: max - min over the drawn settings, which more "
-        "settings can only widen. The recipe (rate, length, batch) is not drawn.",
+        "default: with the constants that the method has here; spread: the highest of all these minus the lowest, the "
+        "default included; more settings can only widen it. The recipe (rate, length, batch) is not drawn.",
+        *_chance(methods),
         *_marks(methods),
     ]
     title = f"Sensitivity to our own constants: hIoU on {_title(methods[0])}"
@@ -168,7 +172,9 @@ def _gains(methods: Sequence[Varied]) -> Table:
         if not row["larger"]
     ]
     if unknown := [name for name, value in values.items() if math.isnan(value)]:
-        notes.append(f"Not compared, as their runs at default constants are not all there: {', '.join(unknown)}.")
+        notes.append(f"Not compared: without all runs at default constants are {', '.join(unknown)}.")
+    if all(math.isnan(method.spread) for method in methods):
+        notes.append("No method has a spread, which takes two settings.")
     title = f"Gains in hIoU at default constants beside the spread: {_title(methods[0])}"
     return Table(title, pd.DataFrame(rows, columns=fields), columns, tuple(notes), _protocol(methods), "gains")
 
@@ -231,6 +237,11 @@ def _measured(methods: Sequence[Varied]) -> Iterator[str]:
         yield f"Folds {fold_range(first.folds)} of {fold_range(folds)}: no mean over the benchmark."
     if any(record.result.evaluation.tuned_on_test for record in records):
         yield "Settings were compared on the scored images themselves (--tune-on-test), no result."
+
+
+def _chance(methods: Sequence[Varied]) -> Iterator[str]:
+    if len({record.result.train.seed for method in methods for record in method.records}) == 1:
+        yield "One training seed: the spread holds what another seed would have changed, too."
 
 
 def _marks(methods: Sequence[Varied]) -> Iterator[str]:
