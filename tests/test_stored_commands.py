@@ -47,6 +47,20 @@ def test_no_torch_is_loaded(some, tmp_path):
     assert (tmp_path / "r.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_asking_again_for_what_is_done_loads_no_torch(some):
+    """Fails if the tables of finished runs wait for torch, or for what submits jobs."""
+    asked = ["--methods", *PAIR, "--benchmarks", "shapes-5i", "--folds", "0", "--runs", str(some)]
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['submitit'] = None; import harness\n"  # an import would raise
+        f"assert harness.main(['status', *{asked!r}]) == 0\n"
+        f"assert harness.main({asked!r}) == 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "2 runs: 2 done" in done.stdout
+    assert "zegclip-without-rd" in done.stdout
+
+
 def test_the_reference_table_is_the_same_on_every_call(capsys):
     """Fails if the table of the committed records changes from call to call."""
     first, second = (call(capsys, "tables", "--from", REFERENCE) for _ in range(2))

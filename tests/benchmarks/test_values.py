@@ -49,6 +49,7 @@ DEFAULTS = {
         "recipe.augmentation.resize": None,
         "recipe.augmentation.resize_ratio": [0.5, 2.0],
         "recipe.betas": [0.9, 0.999],
+        "recipe.compiled": False,
         "recipe.decay": "overlaid",
         "recipe.min_lr": 0.0,
         "recipe.poly_power": 0.9,
