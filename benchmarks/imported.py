@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from benchmarks.boundary import BoundaryCount
 from benchmarks.data.reader import Reader, opened
 from benchmarks.evaluate import Best, Evaluation, image_pairs
 from benchmarks.labels import IGNORED, apply
+from benchmarks.npz import SPOILT
 from benchmarks.shifts import ShiftSweep, shift_grid
 from splits.errors import DataError, UserError
 
@@ -164,7 +164,7 @@ def _top(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     try:
         with np.load(path, allow_pickle=False) as content:
             classes, scores = content["classes"], content["scores"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except SPOILT as error:
         raise DataError(f"prediction {path} cannot be read: {' '.join(str(error).split())}") from None
     if classes.ndim != 3 or classes.shape != scores.shape or not classes.size:
         raise DataError(f"prediction {path}: classes {classes.shape}, scores {scores.shape}; expected (k, H, W) twice")

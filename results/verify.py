@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
+from benchmarks.npz import SPOILT
 from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import Value
 from results.aggregate import settle
@@ -93,7 +93,7 @@ def disagreements(stored: Stored) -> Iterator[str]:
         found = _counts(stored.confusion)
         shifts, own, matrices = found["shifts"], int(found["own_index"]), found["matrices"]
         expected = measured(result.evaluation.side, shifts, own, matrices)
-    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError) as error:
+    except SPOILT as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         yield f"{stored.confusion.name} does not hold the matrices of this record ({reason})"
         return

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -73,11 +74,20 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
         method.load_trained_state(load_tensors(content))
     except (SafetensorError, ValueError) as error:
         raise CorruptRecord(f"{path}: {error}") from None
-    curve = [(step, losses) for step, losses in card["curve"]]
-    trained = Trained(curve, card["seconds"], card["images_per_second"], members=tuple(card.get("ranks", ())))
     told = card.get("origin")
     origin = TrainSpec.parse(told, source=str(card_path)) if told else None
-    return Weights(digest, trained, card["sources_sha256"], origin)
+    try:
+        trained, sources = _trained(card), str(card["sources_sha256"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptRecord(f"{card_path}: is no whole card ({error!r}); run with --force to train it anew") from None
+    return Weights(digest, trained, sources, origin)
+
+
+def _trained(card: dict[str, Any]) -> Trained:
+    """What a card tells of the training; raises for what no `export` wrote."""
+    curve = [(int(step), {str(name): float(value) for name, value in losses.items()}) for step, losses in card["curve"]]
+    rate = card["images_per_second"]
+    return Trained(curve, float(card["seconds"]), rate and float(rate), members=tuple(card.get("ranks", ())))
 
 
 def import_weights(

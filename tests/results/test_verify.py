@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -90,7 +91,16 @@ def _resealed(path: Path, content: bytes) -> None:
     edit(path, lambda result: result.update(confusion_sha256=hashlib.sha256(content).hexdigest()))
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk"])
+def _torn() -> bytes:
+    """A packed file of matrices with some of its packed bytes overwritten."""
+    file = io.BytesIO()
+    np.savez_compressed(file, **factory.counts(factory.specs()[0]))
+    content = bytearray(file.getvalue())
+    content[70:100] = b"\xff" * 30
+    return bytes(content)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk", b"PK\x03\x04junk", _torn()], ids=["empty", "junk", "zip", "torn"])
 def test_matrices_that_cannot_be_read(tmp_path: Path, content: bytes) -> None:
     """Fails when a file of matrices that is none ends in a stack trace."""
     path = lay(tmp_path)

@@ -5,7 +5,7 @@
     python -m tests.torture --short         a few of each, nothing stored
     python -m tests.torture --table         print the stored table as README has it, run nothing
 
-Rows are stored with machine and commit, script by script, in results/reliability/trials.json.
+Rows are stored with machine and commit in results/reliability/trials.json.
 """
 
 from __future__ import annotations
@@ -31,12 +31,15 @@ STORED = PROJECT / "results" / "reliability" / "trials.json"
 Stored = dict[str, dict[str, Any]]  # script to machine and rows
 
 
-def machine() -> dict[str, object]:
-    """Where the trials ran, and of what code."""
+def source() -> dict[str, object]:
+    """What was tried."""
     commit, dirty = git_state()
+    return {"commit": commit, "dirty": dirty}
+
+
+def machine() -> dict[str, object]:
+    """Where the trials ran."""
     return {
-        "commit": commit,
-        "dirty": dirty,
         "system": platform.platform(),
         "processor": platform.machine(),
         "cores": os.cpu_count(),
@@ -91,10 +94,11 @@ def main() -> int:
         print(table(stored()))
         return 0
     found: Stored = {}
-    failed, here = False, machine()
+    failed, tried, here = False, source(), machine()
     for name, code, rows in run_all(options.scripts or list(SCRIPTS), options.short, options.at_once):
         failed |= code != 0
-        found = (found if options.short else stored()) | {name: {"machine": here, "rows": rows}}
+        made = {"machine": here, "rows": [row | tried for row in rows]}
+        found = (found if options.short else stored()) | {name: made}
         if not options.short:
             ordered = {known: found[known] for known in SCRIPTS if known in found}
             write_atomically(STORED, (json.dumps(ordered, indent=1, ensure_ascii=False) + "\n").encode())

@@ -22,8 +22,9 @@ def test_every_script_is_stored_and_everything_was_survived() -> None:
     assert STORED.is_file()
     assert list(found) == list(SCRIPTS)
     for name, script in found.items():
-        assert script["machine"]["commit"], name
+        assert script["machine"]["system"], name
         assert script["rows"], name
         for row in script["rows"]:
             assert row["survived"] == row["trials"] > 0, row["what"]
             assert row["failures"] == []
+            assert len(row["commit"]) == 40

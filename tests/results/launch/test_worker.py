@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 pytest.importorskip("torch")
 from results.launch import make
 from results.launch.worker import run_job
-from results.store import RECORD
+from results.store import CARD, RECORD
 from tests.torture.trials import essence, job_of
 
 
@@ -50,6 +52,30 @@ def test_drafts_of_dead_owners_are_swept(made) -> None:
     (folder / "evals" / ".record.json.0123456789ab.tmp").write_bytes(b"half")
     assert run_job(made) == "done"
     assert not list(folder.rglob("*.tmp"))
+
+
+def test_checkpoints_of_an_owner_that_died_at_its_end_go(made) -> None:
+    """Fails when checkpoints stay for good where a run was killed between its last weights and their deletion."""
+    folder = made.run.folder(made.root)
+    (folder.path / "checkpoint-4.pt").write_bytes(b"whatever")
+    (folder.evaluation(made.run.evaluation) / RECORD).unlink()
+    assert run_job(made) == "done"
+    assert not list(folder.path.glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize("spoil", [lambda card: card.pop("curve"), lambda card: card.update(seconds="long")])
+def test_a_card_that_is_not_whole_is_one_line(made, spoil, tmp_path: Path) -> None:
+    """Fails when a card that lost a field ends in a stack trace."""
+    job = replace(made, root=tmp_path)
+    shutil.copytree(made.root, tmp_path, dirs_exist_ok=True)
+    folder = job.run.folder(tmp_path)
+    card = json.loads((folder.path / CARD).read_text())
+    spoil(card)
+    (folder.path / CARD).write_text(json.dumps(card))
+    (folder.evaluation(job.run.evaluation) / RECORD).unlink()
+    assert run_job(job) == "failed"
+    assert "is no whole card" in folder.read_state()["reason"]
+    assert not (folder.path / "error.txt").exists()
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
