@@ -35,7 +35,9 @@ def test_zegclip_on_voc_is_the_released_one() -> None:
         "decay": "overlaid",
         "restart_at": None,
         "precision": "32-true",
+        "compiled": False,
         "ranks": 1,
+        "accumulate": 1,
     }
 
 

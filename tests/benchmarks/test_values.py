@@ -54,6 +54,7 @@ DEFAULTS = {
         "recipe.min_lr": 0.0,
         "recipe.poly_power": 0.9,
         "recipe.precision": "32-true",
+        "recipe.accumulate": 1,
         "recipe.ranks": 1,
         "recipe.restart_at": None,
         "recipe.warmup_iterations": 0,
@@ -71,7 +72,6 @@ DEFAULTS = {
     "evaluation": {
         "limit": None,
         "tuned_on_test": False,
-        "drawn": False,
         "part": "val",
         "side.absent_class": "skip",
         "side.background": "ignored",
