@@ -42,7 +42,8 @@ class Way:
 
 def main(options: argparse.Namespace) -> int:
     """A line for each method and way; exit code 1 where anything differs."""
-    from results.launch.grid import chosen_device, request_of
+    from results.launch.asked import request_of
+    from results.launch.devices import chosen_device
 
     request, clip_file = request_of(options)
     device = chosen_device(options)

@@ -7,27 +7,22 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from benchmarks.catalogue import BUILTIN, Data, benchmark, builtin_clip
-from benchmarks.data.catalogue import data_roots
-from benchmarks.spec import ClipId
-from results.files import sha256_of
+from benchmarks.catalogue import BUILTIN, benchmark, builtin_clip
 from results.floor import warnings_of
+from results.launch.asked import request_of
 from results.launch.brought import everything, keep
 from results.launch.departures import departures
+from results.launch.devices import device_and_count
 from results.launch.follow import counted, print_states, watched
 from results.launch.job import Device, Job
-from results.launch.plan import Request, Run, Status, methods_named
+from results.launch.plan import Request, Run, Status
 from results.launch.resources import Resources
 from results.launch.submission import statuses
-from results.launch.sweep import settings_of
-from results.launch.transfer import asked, named_otherwise
-from results.provenance import threads as cores
+from results.launch.transfer import asked
 from splits.errors import UserError
 
 INTERRUPTED = 130
-SIZES = ("short_side", "window", "stride", "flips")  # how an image is cut up to be asked about
 Shown = Callable[[Sequence[Run], Path], int]  # runs and where they lie; prints, returns the exit code
 
 
@@ -63,7 +58,7 @@ def make_grid(
     if options.dry_run:
         return print_states(rows)
     if rows := _to_make(rows, options):  # else torch, which knows the devices, need not be imported
-        device, count = _device(options)
+        device, count = device_and_count(options)
         if not _execute(_jobs(rows, options, request, clip_file, device, train=train), options, count):
             print(f"interrupted; to go on: {_command()}", file=sys.stderr)
             return INTERRUPTED
@@ -172,107 +167,12 @@ def _check_cluster(options: argparse.Namespace) -> None:
         raise UserError(f"--jobs belongs to --cluster local; see {other}")
 
 
-def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
-    """The request of a command line, and the CLIP's file where one was given."""
-    clip, clip_file = clip_asked(options.clip)
-    known = bool(data_roots(options.data_root))
-    scoring = ("kind", "items", "absent_class", "background", "background_below", *SIZES)
-    training = ("training_images", "crop_decision", "border")
-    request = Request(
-        methods=methods_named(options.methods),
-        benchmarks=tuple(options.benchmarks or (["pascal-5i"] if known else ["shapes-5i"])),
-        folds=None if options.folds is None else tuple(dict.fromkeys(options.folds)),
-        seeds=tuple(dict.fromkeys(options.seeds)),
-        clip=clip,
-        setting=options.setting,
-        scale=options.scale,
-        part=options.part,
-        templates=options.templates,
-        overrides=tuple(options.set),
-        names=options.class_names,
-        training=given(options, training),
-        inference=given(options, scoring),
-        limit=options.limit,
-        ranks=options.ranks,
-        accumulate=options.accumulate,
-        weights=_weights(options),
-        sweep=settings_of(options),
-        tune_on_test=options.tune_on_test,
-        data=data_asked(options),
-    )
-    return request, clip_file
-
-
-def data_asked(options: argparse.Namespace) -> Data:
-    """Where the data of a command line lie, and how much of them may be missing."""
-    return Data(root=options.data_root, subset=options.subset, year=options.year or "")
-
-
-def given(options: argparse.Namespace, names: Sequence[str]) -> tuple[tuple[str, Any], ...]:
-    """The options of these names that were given, with their values."""
-    return tuple((name, getattr(options, name)) for name in names if getattr(options, name) is not None)
-
-
-def clip_asked(text: str | None) -> tuple[ClipId | None, Path | None]:
-    """What `--clip` names, and the file where it is one; raises UserError for what it cannot be."""
-    if text is None:
-        return None, None
-    model, slash, weights = text.partition("/")
-    if not slash or not model or not weights:
-        raise UserError(f"--clip {text}: expected MODEL/TAG (ViT-B-16/openai) or MODEL/path/to/weights")
-    path = Path(weights).expanduser()
-    if path.is_file():
-        return ClipId(model=model, pretrained="file", sha256=sha256_of(path)), path.resolve()
-    if path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
-        raise UserError(f"--clip {text}: there is no file {path}")
-    return ClipId(model=model, pretrained=weights), None
-
-
-def _weights(options: argparse.Namespace) -> str:
-    if options.weights is None:
-        return ""
-    if not options.weights.is_file():
-        raise UserError(f"--weights {options.weights}: there is no such file")
-    if len(methods_named(options.methods)) != 1 and not named_otherwise(options):
-        raise UserError("--weights: these are the weights of one method; name it with --methods")
-    return sha256_of(options.weights)
-
-
 def _wanted(seen: Status, options: argparse.Namespace) -> bool:
     if options.force:
         return True
     if seen.state == "done":
         return False
     return {"failed": options.retry, "stale": options.stale}.get(seen.state, True)
-
-
-def chosen_device(options: argparse.Namespace) -> Device:
-    """Where runs are made; raises UserError for a GPU that is not there."""
-    return _device(options)[0]
-
-
-def _device(options: argparse.Namespace) -> tuple[Device, int]:
-    """Where runs are made, and how many at once by default."""
-    if device_asked(options.device) == "cpu":
-        return "cpu", max(1, cores() // (options.threads * options.ranks))
-    import torch
-
-    if (count := torch.cuda.device_count()) < options.ranks:
-        raise UserError(f"--ranks {options.ranks}: each takes a GPU, and torch sees {count} here; or --device cpu")
-    return "cuda", count // options.ranks
-
-
-def device_asked(asked: Device | None) -> Device:
-    """The device of a command line: a GPU where there is one, unless the CPU is asked for."""
-    if asked == "cpu":
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if asked == "cuda":
-        raise UserError("--device cuda: torch sees no GPU here; leave --device out to run on the CPU")
-    return "cpu"
 
 
 def _execute(jobs: Sequence[Job], options: argparse.Namespace, count: int) -> bool:

@@ -5,7 +5,6 @@ Everything a job needs is in its `Job`, everything it did is on disk: it can be 
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,6 @@ from benchmarks.catalogue import Data
 from results.claim import Claim
 from results.launch.brought import Brought
 from results.launch.plan import Run
-from results.provenance import PROJECT
 from results.store import RunFolder
 
 Device = Literal["cpu", "cuda"]
@@ -45,12 +43,6 @@ class Job:
     def ranks(self) -> int:
         """How many processes make the run: those that train it together. Scoring alone takes one."""
         return self.run.train.recipe.ranks if self.train else 1
-
-
-def child_variables(job: Job) -> dict[str, str]:
-    """Environment of a process that works on the job: this project's packages are found, threads are limited."""
-    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(job.threads)}
 
 
 class Teller:

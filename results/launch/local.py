@@ -19,7 +19,8 @@ from typing import Any
 import submitit
 
 from results.claim import Claims
-from results.launch.job import Job, child_variables
+from results.launch.environment import child_variables, environment
+from results.launch.job import Job
 from results.launch.plan import Status, status
 from results.launch.worker import run_job
 
@@ -126,23 +127,8 @@ def _run(job: Job, gpus: Sequence[str]) -> str:
 
 
 def _start(executor: submitit.LocalExecutor, job: Job, slot: int, gpus: Sequence[str]) -> _Process:
-    with environment(**child_variables(job)), _ignored(signal.SIGINT):
+    with environment(**child_variables(job.threads)), _ignored(signal.SIGINT):
         return _Process(job, executor.submit(_run, job, gpus), slot, job.run.folder(job.root).claims)
-
-
-@contextmanager
-def environment(**changes: str) -> Iterator[None]:
-    """Variables set within, and put back after."""
-    kept = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in kept.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager

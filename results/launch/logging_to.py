@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from benchmarks.spec import Recipe, TrainSpec
-from results.launch.local import environment
+from results.launch.environment import environment
 from results.record import Result
 from splits.errors import UserError
 

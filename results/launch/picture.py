@@ -18,9 +18,9 @@ from methods.method import Method
 from results.bootstrap import counts_of
 from results.confusion import counted
 from results.files import write_atomically
+from results.launch.asked import request_of
 from results.launch.build import vocabulary_of
 from results.launch.finished import of_plan
-from results.launch.grid import request_of
 from results.launch.plan import Run, plan
 from results.launch.pseudo import print_pseudo_masks
 from results.pictures import contact_sheet

@@ -20,10 +20,11 @@ from benchmarks.values import canonical_json
 from methods.method import Vocabulary
 from results.files import sha256_of, write_atomically
 from results.launch import finished
+from results.launch.asked import SIZES, clip_asked, data_asked, given
 from results.launch.build import asked_vocabulary
 from results.launch.cards import run_folder
+from results.launch.devices import device_asked
 from results.launch.finished import Finished
-from results.launch.grid import SIZES, clip_asked, data_asked, device_asked, given
 from results.launch.plan import Request, Run, default_scale, methods_named, plan
 from results.launch.transfer import transferred
 from results.overlays import ContactSheet, index_png, overlay

@@ -14,8 +14,8 @@ from splits.errors import UserError
 
 def prefetch(options: argparse.Namespace) -> int:
     """Fetch the weights of CLIP and bodies, and tokenizers, that the runs asked for need; returns the exit code."""
+    from results.launch.asked import request_of
     from results.launch.build import clip_of
-    from results.launch.grid import request_of
 
     request, _ = request_of(options)
     runs = plan(request)

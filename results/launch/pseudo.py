@@ -14,8 +14,8 @@ from benchmarks.catalogue import benchmark
 from benchmarks.data.reader import Reader
 from benchmarks.labels import VOID
 from methods.method import Images
+from results.launch.asked import request_of
 from results.launch.build import build, clip_of, train_set
-from results.launch.grid import request_of
 from results.launch.plan import Run, plan
 from results.pictures import mask_sheet
 from splits.errors import UserError

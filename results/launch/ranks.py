@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from results.claim import LostClaim
-from results.launch.job import Device, Job, child_variables
+from results.launch.environment import child_variables
+from results.launch.job import Device, Job
 from results.launch.meeting import Address, Meeting
 from results.launch.stage import staged
 from splits.errors import UserError
@@ -99,7 +100,7 @@ class Children(Others):
 
     @contextmanager
     def _started(self) -> Iterator[None]:
-        environment = os.environ | child_variables(self._job)
+        environment = os.environ | child_variables(self._job.threads)
         command = [sys.executable, "-m", CHILD]
         try:
             for rank in range(1, self._job.ranks):

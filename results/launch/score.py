@@ -18,8 +18,8 @@ from methods.brought import NAME
 from methods.registry import METHODS
 from results import provenance
 from results.files import write_atomically
+from results.launch.asked import SIZES, data_asked, given
 from results.launch.brought import keep
-from results.launch.grid import SIZES, data_asked, given
 from results.launch.plan import Request, Run, plan
 from results.launch.predict import CLASSES, INDEX
 from results.launch.scores import store

@@ -17,7 +17,8 @@ from typing import Any
 from benchmarks.catalogue import benchmark
 from methods.configs.ranges import Between, Resolved, to_draw
 from methods.registry import METHODS, entry
-from results.launch.grid import make_grid, request_of, summary
+from results.launch.asked import request_of
+from results.launch.grid import make_grid, summary
 from results.launch.plan import Request, Run, Status, methods_named, plan
 from results.launch.settings import RECIPE_NAMESPACE, check_overrides, config_of
 from results.launch.shown import rendered

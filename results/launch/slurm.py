@@ -17,9 +17,9 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from results.launch import scheduler
 from results.launch.element import ClusterJob
+from results.launch.environment import environment
 from results.launch.frozen import freeze
 from results.launch.job import Job
-from results.launch.local import environment
 from results.launch.resources import Resources
 from results.launch.submission import FOLDER, Array, Submission, Submitted, ticket_of
 from results.launch.worker import clear

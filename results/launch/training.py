@@ -22,8 +22,8 @@ from methods.clip import Clip
 from methods.method import Images, Method
 from methods.micro_batches import averaging
 from results.launch.build import build, clip_of, train_set
+from results.launch.environment import environment
 from results.launch.job import Device, Job
-from results.launch.local import environment
 from results.launch.settings import config_of
 from results.provenance import node
 from splits.errors import UserError
