@@ -11,7 +11,8 @@ from benchmarks.catalogue import Data
 from benchmarks.data.catalogue import data_roots
 from benchmarks.spec import ClipId
 from results.files import sha256_of
-from results.launch.plan import Request, methods_named
+from results.launch.plan import methods_named
+from results.launch.request import Request
 from results.launch.sweep import settings_of
 from results.launch.transfer import named_otherwise
 from splits.errors import UserError

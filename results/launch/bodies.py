@@ -17,7 +17,7 @@ from splits.errors import UserError
 
 if TYPE_CHECKING:
     from methods.method import Method
-    from results.launch.plan import Run
+    from results.launch.request import Run
 
 NONE, PUBLISHED = "none", "published"
 

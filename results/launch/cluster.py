@@ -12,7 +12,7 @@ from results.launch import scheduler
 from results.launch.expect import expected
 from results.launch.follow import Rows, follow, print_states
 from results.launch.job import Device, Job
-from results.launch.plan import Run
+from results.launch.request import Run
 from results.launch.resources import Resources, resources_for
 from results.launch.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
 from results.launch.submission import FOLDER, Queue, one_at_a_time, statuses

@@ -12,7 +12,8 @@ from benchmarks.recipes import NOTHING, PAPER
 from benchmarks.spec import Recipe, TrainSpec
 from methods.configs.base import MethodConfig
 from methods.registry import config_class
-from results.launch.plan import Request, Run, default_scale
+from results.launch.plan import default_scale
+from results.launch.request import Request, Run
 from results.launch.settings import config_of, settings_for
 from splits.errors import UserError
 

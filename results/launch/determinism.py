@@ -21,8 +21,9 @@ from torch import Tensor
 from benchmarks.checkpoint import Checkpoints
 from results.confusion import ARRAYS, counted
 from results.launch.job import Device, Job
-from results.launch.plan import Request, plan
+from results.launch.plan import plan
 from results.launch.ranks import Children
+from results.launch.request import Request
 from results.launch.worker import work
 from results.provenance import sources_sha256
 from results.store import CONFUSION, WEIGHTS

@@ -11,7 +11,8 @@ from rich.live import Live
 from rich.table import Table
 
 from results.launch.job import Job
-from results.launch.plan import Run, Status
+from results.launch.plan import Status
+from results.launch.request import Run
 
 if TYPE_CHECKING:
     from results.launch.local import Outcome

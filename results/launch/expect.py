@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
 
-from results.launch.plan import Run
+from results.launch.request import Run
 from results.record import Result, RunRecord
 from results.store import find_records
 

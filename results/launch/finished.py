@@ -11,7 +11,7 @@ from methods.registry import entry
 from results.files import sha256_of
 from results.launch.build import build, clip_of
 from results.launch.cards import card_of, check_clip, spec_on
-from results.launch.plan import Run
+from results.launch.request import Run
 from results.launch.weights import restore
 from results.store import CARD, SPEC, WEIGHTS, RunFolder, read_json
 from splits.errors import UserError

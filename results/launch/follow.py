@@ -13,7 +13,8 @@ from rich.live import Live
 from rich.text import Text
 
 from results.launch.display import state_lines
-from results.launch.plan import Run, Status
+from results.launch.plan import Status
+from results.launch.request import Run
 from results.launch.submission import Queue
 
 Rows = list[tuple[Run, Status]]

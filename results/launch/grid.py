@@ -16,7 +16,8 @@ from results.launch.departures import departures
 from results.launch.devices import device_and_count
 from results.launch.follow import counted, print_states, watched
 from results.launch.job import Device, Job
-from results.launch.plan import Request, Run, Status
+from results.launch.plan import Status
+from results.launch.request import Request, Run
 from results.launch.resources import Resources
 from results.launch.submission import statuses
 from results.launch.transfer import asked

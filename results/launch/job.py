@@ -13,7 +13,7 @@ from typing import Literal
 from benchmarks.catalogue import Data
 from results.claim import Claim
 from results.launch.brought import Brought
-from results.launch.plan import Run
+from results.launch.request import Run
 from results.store import RunFolder
 
 Device = Literal["cpu", "cuda"]

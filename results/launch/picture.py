@@ -21,8 +21,9 @@ from results.files import write_atomically
 from results.launch.asked import request_of
 from results.launch.build import vocabulary_of
 from results.launch.finished import of_plan
-from results.launch.plan import Run, plan
+from results.launch.plan import plan
 from results.launch.pseudo import print_pseudo_masks
+from results.launch.request import Run
 from results.pictures import contact_sheet
 from results.store import CONFUSION
 from splits.errors import UserError

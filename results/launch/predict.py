@@ -25,7 +25,8 @@ from results.launch.build import asked_vocabulary
 from results.launch.cards import run_folder
 from results.launch.devices import device_asked
 from results.launch.finished import Finished
-from results.launch.plan import Request, Run, default_scale, methods_named, plan
+from results.launch.plan import default_scale, methods_named, plan
+from results.launch.request import Request, Run
 from results.launch.transfer import transferred
 from results.overlays import ContactSheet, index_png, overlay
 from splits.errors import UserError

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from benchmarks.catalogue import BUILTIN
 from benchmarks.spec import ClipId
 from results.launch import bodies
-from results.launch.plan import Run, plan
+from results.launch.plan import plan
+from results.launch.request import Run
 from splits.errors import UserError
 
 

@@ -16,7 +16,8 @@ from benchmarks.labels import VOID
 from methods.method import Images
 from results.launch.asked import request_of
 from results.launch.build import build, clip_of, train_set
-from results.launch.plan import Run, plan
+from results.launch.plan import plan
+from results.launch.request import Run
 from results.pictures import mask_sheet
 from splits.errors import UserError
 

@@ -20,8 +20,9 @@ from results import provenance
 from results.files import write_atomically
 from results.launch.asked import SIZES, data_asked, given
 from results.launch.brought import keep
-from results.launch.plan import Request, Run, plan
+from results.launch.plan import plan
 from results.launch.predict import CLASSES, INDEX
+from results.launch.request import Request, Run
 from results.launch.scores import store
 from results.record import Costs, Provenance
 from results.tables import build_tables

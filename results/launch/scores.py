@@ -12,7 +12,7 @@ from benchmarks.spec import protocol_of
 from benchmarks.train import Curve
 from benchmarks.values import canonical_json
 from results.confusion import ARRAYS, packed
-from results.launch.plan import Run
+from results.launch.request import Run
 from results.measured import measured
 from results.record import Costs, LossPoint, Provenance, Result, RunRecord
 from results.store import CONFUSION, RECORD, SPEC, RunFolder

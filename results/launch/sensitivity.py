@@ -19,7 +19,8 @@ from methods.configs.ranges import Between, Resolved, to_draw
 from methods.registry import METHODS, entry
 from results.launch.asked import request_of
 from results.launch.grid import make_grid, summary
-from results.launch.plan import Request, Run, Status, methods_named, plan
+from results.launch.plan import Status, methods_named, plan
+from results.launch.request import Request, Run
 from results.launch.settings import RECIPE_NAMESPACE, check_overrides, config_of
 from results.launch.shown import rendered
 from results.launch.submission import statuses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,10 +17,8 @@ from methods.micro_batches import averaging
 from methods.registry import config_class, entry
 from results.launch import bodies
 from results.launch.recipes import recipe_of
+from results.launch.request import Request
 from splits.errors import UserError
-
-if TYPE_CHECKING:
-    from results.launch.plan import Request
 
 RECIPE_NAMESPACE = "recipe"
 CHANGED = "changed "  # before the name of a recipe that is not as its author has it

@@ -21,7 +21,8 @@ from benchmarks.values import Value
 from results.claim import Claims
 from results.files import write_atomically
 from results.launch import scheduler
-from results.launch.plan import Run, Status, status
+from results.launch.plan import Status, status
+from results.launch.request import Run
 from results.launch.scheduler import Element, Unreachable
 from results.store import read_json
 from splits.errors import UserError

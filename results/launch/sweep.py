@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -29,10 +29,8 @@ from benchmarks.catalogue import benchmark
 from benchmarks.toml import read_toml
 from benchmarks.values import Value, derive_seed
 from results.launch.choices import is_test
+from results.launch.request import Request
 from splits.errors import UserError
-
-if TYPE_CHECKING:
-    from results.launch.plan import Request
 
 Setting = tuple[str, ...]  # overrides as of --set
 Plain = bool | int | float | str | tuple[float, ...]

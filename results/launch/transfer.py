@@ -18,7 +18,8 @@ from benchmarks.spec import EvalSpec, TrainSpec, protocol_of
 from results.files import sha256_of
 from results.launch.cards import card_of, check_clip, run_folder, spec_on
 from results.launch.choices import check_year
-from results.launch.plan import Request, Run, default_scale, evaluations_of, plan
+from results.launch.plan import default_scale, evaluations_of, plan
+from results.launch.request import Request, Run
 from results.store import SPEC, RunFolder, read_json
 from splits.errors import UserError
 

@@ -96,7 +96,8 @@ def data_sets(folder: Path) -> tuple[st.SearchStrategy, Reader]:
 
 def sweeps(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """Sweep files, and the runs they make."""
-    from results.launch.plan import Request, plan
+    from results.launch.plan import plan
+    from results.launch.request import Request
     from results.launch.sweep import read_sweep
 
     values: dict[str, Any] = {"zegclip.prompt_tokens": [10, 50], "recipe.lr": [1e-3, 1e-2]}

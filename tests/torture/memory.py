@@ -111,7 +111,8 @@ def _train(folder: Path, steps: int, mark: Marks) -> None:
     from benchmarks import train as module
     from results.launch import training as launched
     from results.launch.job import Job
-    from results.launch.plan import Request, plan
+    from results.launch.plan import plan
+    from results.launch.request import Request
     from results.launch.worker import run_job
 
     class Enough(Exception):

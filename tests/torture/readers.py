@@ -204,7 +204,8 @@ def lists(folder: Path) -> tuple[st.SearchStrategy, Reader]:
 
 def records(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """Everything in a run's folder that a later command reads: record, matrices, state, specs, card, claims."""
-    from results.launch.plan import Run, status
+    from results.launch.plan import status
+    from results.launch.request import Run
     from results.store import Stored, find_stored
     from results.verify import problems
     from tests.torture.trials import job_of
@@ -266,7 +267,8 @@ def overrides(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """`--set` of a method's and the recipe's settings."""
     from benchmarks.spec import Recipe
     from methods.registry import config_class
-    from results.launch.plan import Request, plan
+    from results.launch.plan import plan
+    from results.launch.request import Request
 
     known = [f"zegclip.{name}" for name in config_class("zegclip").model_fields]
     known += [f"recipe.{name}" for name in Recipe.model_fields] + [

@@ -90,7 +90,8 @@ def dice(*axes: object) -> random.Random:
 def job_of(method: str, root: Path, *, fold: int = 0, limit: int = LIMIT, device: str = "cpu"):
     """A short real job of a method."""
     from results.launch.job import Job
-    from results.launch.plan import Request, plan
+    from results.launch.plan import plan
+    from results.launch.request import Request
 
     trained = method not in ("constant", "random", "clip")
     (run,) = plan(
@@ -213,7 +214,8 @@ def differences(expected: dict[str, str], got: dict[str, str]) -> str:
 
 def readable(root: Path) -> str:
     """Read everything a person's commands would read after a fault; what cannot be read, in words."""
-    from results.launch.plan import Run, status
+    from results.launch.plan import status
+    from results.launch.request import Run
     from results.store import CorruptRecord, Stored, find_stored
 
     for found in find_stored(root):

@@ -11,7 +11,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from results.launch import ranks  # noqa: E402
 from results.launch.job import Job  # noqa: E402
-from results.launch.plan import Request, plan  # noqa: E402
+from results.launch.plan import plan  # noqa: E402
+from results.launch.request import Request  # noqa: E402
 from results.launch.worker import work  # noqa: E402
 from results.record import RunRecord  # noqa: E402
 from results.store import RunFolder  # noqa: E402

@@ -10,7 +10,8 @@ import harness
 from results.launch import bodies, prefetch
 from results.launch.bodies import BodyWeights
 from results.launch.job import Job
-from results.launch.plan import Request, Run, plan
+from results.launch.plan import plan
+from results.launch.request import Request, Run
 from results.launch.worker import run_job
 from splits.errors import UserError
 

@@ -19,7 +19,8 @@ from methods.registry import METHODS  # noqa: E402
 from results import provenance  # noqa: E402
 from results.launch import brought  # noqa: E402
 from results.launch.job import Job  # noqa: E402
-from results.launch.plan import Request, plan  # noqa: E402
+from results.launch.plan import plan  # noqa: E402
+from results.launch.request import Request  # noqa: E402
 from results.record import RunRecord  # noqa: E402
 from results.store import find_records  # noqa: E402
 from splits.errors import UserError  # noqa: E402

@@ -9,7 +9,8 @@ from benchmarks.catalogue import Data, benchmark, eval_side, source, train_side
 from benchmarks.protocol import DataSource
 from benchmarks.spec import EvalSpec, TrainSpec
 from results.launch.contamination import contamination, photo
-from results.launch.plan import Request, plan
+from results.launch.plan import plan
+from results.launch.request import Request
 from results.launch.transfer import transferred
 from splits.loader import load_split
 

@@ -11,7 +11,8 @@ import pytest
 from benchmarks.spec import ClipId
 from results.launch import departures as module
 from results.launch.departures import departures
-from results.launch.plan import Request, plan
+from results.launch.plan import plan
+from results.launch.request import Request
 from splits.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3]

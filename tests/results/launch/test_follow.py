@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from results.launch import expect, follow
-from results.launch.plan import Request, Run, Status, plan
+from results.launch.plan import Status, plan
+from results.launch.request import Request, Run
 from tests.results import factory
 
 

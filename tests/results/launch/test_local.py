@@ -10,7 +10,8 @@ import pytest
 
 from results.launch import local
 from results.launch.job import Job
-from results.launch.plan import Request, Status, plan
+from results.launch.plan import Status, plan
+from results.launch.request import Request
 
 
 def test_visible_gpus_are_those_that_were_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from results.launch import logging_to, ranks  # noqa: E402
 from results.launch.grid import make_grid  # noqa: E402
 from results.launch.job import Job  # noqa: E402
 from results.launch.logging_to import Loggers, check_logs, run_id  # noqa: E402
-from results.launch.plan import Request, plan  # noqa: E402
+from results.launch.plan import plan  # noqa: E402
+from results.launch.request import Request  # noqa: E402
 from results.launch.worker import clear, work  # noqa: E402
 from results.record import Result, RunRecord  # noqa: E402
 from splits.errors import UserError  # noqa: E402

@@ -14,7 +14,8 @@ from benchmarks.catalogue import SHAPES_CLIP, Data
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from methods.registry import METHODS, config_class
-from results.launch.plan import Request, methods_named, plan, status
+from results.launch.plan import methods_named, plan, status
+from results.launch.request import Request
 from results.launch.settings import config_of
 from splits.errors import UserError
 
@@ -420,7 +421,8 @@ def test_planning_needs_no_torch(tmp_path: Path) -> None:
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.spec import ClipId
 from methods.registry import METHODS
-from results.launch.plan import Request, plan, status
+from results.launch.plan import plan, status
+from results.launch.request import Request
 from results.provenance import sources_sha256
 from pathlib import Path
 known = tuple(name for name, b in BENCHMARKS.items() if b.split.train_list or not b.photos)

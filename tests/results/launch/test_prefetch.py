@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.spec import ClipId
 from results.launch import build, prefetch
-from results.launch.plan import Request, plan
+from results.launch.plan import plan
+from results.launch.request import Request
 from splits.errors import UserError
 
 

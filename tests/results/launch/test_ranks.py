@@ -21,7 +21,8 @@ from results.launch import meeting as meetings  # noqa: E402
 from results.launch import ranks  # noqa: E402
 from results.launch.job import Job  # noqa: E402
 from results.launch.meeting import Address, Meeting  # noqa: E402
-from results.launch.plan import Request, plan  # noqa: E402
+from results.launch.plan import plan  # noqa: E402
+from results.launch.request import Request  # noqa: E402
 from results.launch.worker import work  # noqa: E402
 from results.record import RunRecord  # noqa: E402
 from results.store import WEIGHTS, RunFolder  # noqa: E402

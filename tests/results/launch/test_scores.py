@@ -13,7 +13,7 @@ from benchmarks.evaluate import Evaluation
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainSide
 from benchmarks.spec import EvalSpec, Recipe, TrainSpec
 from benchmarks.transforms import Augmentation
-from results.launch.plan import Run
+from results.launch.request import Run
 from results.launch.scores import result_of
 from results.record import Result
 

@@ -19,7 +19,8 @@ from methods import brought as method_files
 from methods.configs.ranges import Between, OneOf
 from methods.registry import METHODS, config_class
 from results import provenance
-from results.launch.plan import Request, plan
+from results.launch.plan import plan
+from results.launch.request import Request
 from results.launch.sensitivity import Asked, ask, draws, in_turn, ranges_of
 from results.launch.settings import config_of
 from results.store import find_records, find_stored

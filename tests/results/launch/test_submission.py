@@ -12,7 +12,8 @@ import pytest
 from results.claim import DEAD_AFTER_SECONDS
 from results.launch import scheduler
 from results.launch.job import Job
-from results.launch.plan import Request, Run, plan
+from results.launch.plan import plan
+from results.launch.request import Request, Run
 from results.launch.resources import Resources
 from results.launch.scheduler import Unreachable
 from results.launch.slurm import batches, sbatch_text

@@ -6,7 +6,8 @@ import argparse
 
 import pytest
 
-from results.launch.plan import Request, plan
+from results.launch.plan import plan
+from results.launch.request import Request
 from results.launch.sweep import read_sweep, settings_of
 from splits.errors import UserError
 
