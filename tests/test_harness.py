@@ -41,7 +41,13 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
         text=True,
         env=_environment(),
         start_new_session=True,
+        preexec_fn=_hear_interrupts,
     )
+
+
+def _hear_interrupts() -> None:
+    """A shell that starts the tests with & has them, and what they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _environment() -> dict[str, str]:
