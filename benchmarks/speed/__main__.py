@@ -14,7 +14,6 @@ import json
 import math
 import os
 import platform
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +39,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
-    stored: dict[str, Any] = {"machine": _machine(options.threads)}
-    for part in options.parts:
-        stored[part] = _part(part, options)
+    machine = _machine(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     for part in options.parts:
-        path = options.out / f"{part}.json"
-        path.write_text(json.dumps({"machine": stored["machine"], part: stored[part]}, indent=1) + "\n")
-        print(f"stored {path}")
+        if found := _part(part, options):  # a part that was left out keeps what was measured before
+            path = options.out / f"{part}.json"
+            path.write_text(json.dumps({"machine": machine, part: found}, indent=1) + "\n")
+            print(f"stored {path}", flush=True)
 
 
 def _part(part: str, options: argparse.Namespace) -> Any:
@@ -134,7 +132,7 @@ def _machine(threads: int) -> dict[str, Any]:
         "packages": provenance.package_versions(),
         "commit": commit,
         "dirty": dirty,
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "when": provenance.now(),
     }
 
 
