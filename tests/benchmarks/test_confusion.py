@@ -30,6 +30,19 @@ def test_equal_to_the_loop(data: st.DataObject, classes: int, height: int, width
     np.testing.assert_array_equal(counts.numpy(), slow(truth, prediction, classes, 255))
 
 
+@pytest.mark.parametrize("classes", [1, 171, 256, 257, 300])
+def test_every_way_to_count_is_the_loop(monkeypatch: pytest.MonkeyPatch, classes: int) -> None:
+    """Fails when maps that fit into bytes, maps that do not, or pieces of a large one are counted otherwise."""
+    rng, ignore = np.random.default_rng(classes), 1000 if classes > 256 else 255
+    truth, prediction = rng.integers(0, classes, (2, 13, 17))
+    truth[rng.random(truth.shape) < 0.2] = ignore
+    expected = slow(truth, prediction, classes, ignore)
+    for piece in (7, 221, 1 << 24):
+        monkeypatch.setattr("benchmarks.confusion.PIECE", piece)
+        found = count(torch.from_numpy(truth), torch.from_numpy(prediction), classes, ignore)
+        np.testing.assert_array_equal(found.numpy(), expected)
+
+
 def test_exact_beyond_float32() -> None:
     """Fails when counts pass through float32, which stops at 2^24."""
     truth = torch.zeros(2**24 + 3, dtype=torch.uint8)
