@@ -37,6 +37,13 @@ def compared(root: Path, *names: str, **methods: dict):
     return content, pairs
 
 
+def own_ious(path: Path) -> np.ndarray:
+    """IoU of each class at the own shift, from the stored matrices."""
+    with np.load(path) as npz:
+        matrix = npz["matrices"][1]
+    return np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
+
+
 def test_the_difference_is_that_of_the_stored_matrices(tmp_path):
     """Fails if a difference is not that of the fold means of what lies on the disk, A less B."""
     records, paths = stored(tmp_path, zeta={}, alpha={})
@@ -44,9 +51,7 @@ def test_the_difference_is_that_of_the_stored_matrices(tmp_path):
     (pair,) = compare_content(content, ["zeta", "alpha"], lambda r: paths[r.result.confusion_sha256])
     means = {"zeta": [], "alpha": []}
     for record in records:
-        with np.load(paths[record.result.confusion_sha256]) as npz:
-            matrix = npz["matrices"][1]
-        iou = np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
+        iou = own_ious(paths[record.result.confusion_sha256])
         means[record.result.train.method].append(iou[record.result.train.fold])  # fold i hides class i
     assert pair.found["miou_unseen"].difference == pytest.approx(np.mean(means["zeta"]) - np.mean(means["alpha"]))
     assert (pair.folds, pair.seeds, pair.left_out) == ((0, 1), (0, 1, 2), 0)
@@ -60,9 +65,7 @@ def test_background_as_a_class_is_one_of_the_seen(tmp_path):
     (pair,) = compare_content(content, ["zeta", "alpha"], lambda r: paths[r.result.confusion_sha256])
     means = {"zeta": [], "alpha": []}
     for record in records:
-        with np.load(paths[record.result.confusion_sha256]) as npz:
-            matrix = npz["matrices"][1]
-        iou = np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
+        iou = own_ious(paths[record.result.confusion_sha256])
         assert len(iou) == 5  # four classes and background
         means[record.result.train.method].append(np.delete(iou, record.result.train.fold).mean())
     assert pair.found["miou_seen"].difference == pytest.approx(np.mean(means["zeta"]) - np.mean(means["alpha"]))
