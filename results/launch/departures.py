@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.catalogue import benchmark
 from benchmarks.recipes import NOTHING, PAPER
 from benchmarks.spec import Recipe, TrainSpec
+from benchmarks.values import canonical_json
 from methods.configs.base import MethodConfig
 from methods.registry import config_class
 from results.launch.plan import default_scale
@@ -35,9 +36,10 @@ def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
     """
     if request.weights:
         return  # nothing is trained
-    groups: dict[tuple[str, str], list[TrainSpec]] = {}
-    for run in runs:
-        groups.setdefault((run.train.method, run.train.benchmark), []).append(run.train)
+    groups: dict[tuple[str, str], dict[Any, TrainSpec]] = {}
+    for spec in (run.train for run in runs):  # seeds and folds are trained alike
+        alike = spec.recipe, canonical_json(spec.config), spec.limit
+        groups.setdefault((spec.method, spec.benchmark), {})[alike] = spec
     plain = replace(request, overrides=(), sweep=(), limit=None, ranks=1, accumulate=1)
     for (method, name), specs in groups.items():
         scale = request.scale or default_scale(benchmark(name), request.clip)
@@ -48,7 +50,7 @@ def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
         if recipe.name == NOTHING:
             continue
         began = _fields(recipe, None, method, config_class(method).model_validate(config))
-        found = [_fields(s.recipe.shortened(s.limit), s.limit, method, config_of(s)) for s in specs]
+        found = [_fields(s.recipe.shortened(s.limit), s.limit, method, config_of(s)) for s in specs.values()]
         if changes := list(_changes(began, found)):
             whose = WHOSE.get(recipe.name, f"{recipe.name} recipe")
             yield f"{method} on {name} is changed from {whose}: {', '.join(changes)}"

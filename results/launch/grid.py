@@ -24,7 +24,8 @@ from results.launch.transfer import asked
 from splits.errors import UserError
 
 INTERRUPTED = 130
-Shown = Callable[[Sequence[Run], Path], int]  # runs and where they lie; prints, returns the exit code
+Rows = Sequence[tuple[Run, Status]]
+Shown = Callable[[Rows, Path], int]  # runs as they stand and where they lie; prints, returns the exit code
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,15 +38,22 @@ def evaluate(options: argparse.Namespace) -> int:
     return make_grid(options, train=False)
 
 
-def make_grid(
-    options: argparse.Namespace, *, train: bool, runs: Sequence[Run] | None = None, shown: Shown | None = None
-) -> int:
-    """Run what is asked and not there; print the tables of all that is. Returns the exit code.
-
-    runs: instead of those that the command line plans; shown: what prints what came of them, instead of `gather`.
-    """
+def make_grid(options: argparse.Namespace, *, train: bool) -> int:
+    """Run what is asked and not there; print the tables of all that is. Returns the exit code."""
     request, clip_file = request_of(options)
-    runs, shown = asked(options, request, clip_file) if runs is None else runs, shown or gather
+    return make_runs(options, request, clip_file, asked(options, request, clip_file), gather, train=train)
+
+
+def make_runs(
+    options: argparse.Namespace,
+    request: Request,
+    clip_file: Path | None,
+    runs: Sequence[Run],
+    shown: Shown,
+    *,
+    train: bool,
+) -> int:
+    """Make those of these runs that are not there, then show what came of all. Returns the exit code."""
     keep(options.runs, dict.fromkeys(name for run in runs for name in run.benchmarks), look_only=options.dry_run)
     _check_cluster(options)
     if options.log:
@@ -58,12 +66,13 @@ def make_grid(
     rows = statuses(runs, options.runs)
     if options.dry_run:
         return print_states(rows)
-    if rows := _to_make(rows, options):  # else torch, which knows the devices, need not be imported
+    if wanted := _to_make(rows, options):  # else torch, which knows the devices, need not be imported
         device, count = device_and_count(options)
-        if not _execute(_jobs(rows, options, request, clip_file, device, train=train), options, count):
+        if not _execute(_jobs(wanted, options, request, clip_file, device, train=train), options, count):
             print(f"interrupted; to go on: {_command()}", file=sys.stderr)
             return INTERRUPTED
-    return shown(runs, options.runs)
+        rows = statuses(runs, options.runs)
+    return shown(rows, options.runs)
 
 
 def print_status(options: argparse.Namespace) -> int:
@@ -82,7 +91,7 @@ def collect(options: argparse.Namespace) -> int:
     request, clip_file = request_of(options)
     runs = asked(options, request, clip_file)
     wait_for(runs, options.runs, options.interval)
-    return gather(runs, options.runs)
+    return gather(statuses(runs, options.runs), options.runs)
 
 
 def cancel(options: argparse.Namespace) -> int:
@@ -93,10 +102,9 @@ def cancel(options: argparse.Namespace) -> int:
     return cancel_grid(asked(options, request, clip_file), options.runs)
 
 
-def gather(runs: Sequence[Run], root: Path) -> int:
+def gather(rows: Rows, root: Path) -> int:
     """Print the tables of what is there and how many runs are in which state; returns the exit code."""
-    rows = statuses(runs, root)
-    _print_tables_of(runs, rows, root)
+    _print_tables_of(rows, root)
     return summary(rows)
 
 
@@ -112,7 +120,7 @@ def _submit(
     """Submit what is asked and not there to SLURM; then go, or stay until the end where asked to."""
     from results.launch.cluster import submit_grid, wait_for
 
-    def jobs_of(rows: Sequence[tuple[Run, Status]], device: Device) -> list[Job]:
+    def jobs_of(rows: Rows, device: Device) -> list[Job]:
         wanted = [row for row in _to_make(rows, options) if row[1].state != "running"]
         return _jobs(wanted, options, request, clip_file, device, train=train)
 
@@ -120,11 +128,11 @@ def _submit(
     if options.dry_run or options.detach is not False:
         return 0
     wait_for(runs, options.runs, options.interval)
-    return shown(runs, options.runs)
+    return shown(statuses(runs, options.runs), options.runs)
 
 
 def _jobs(
-    rows: Sequence[tuple[Run, Status]],
+    rows: Rows,
     options: argparse.Namespace,
     request: Request,
     clip_file: Path | None,
@@ -152,7 +160,7 @@ def _jobs(
     ]
 
 
-def _to_make(rows: Sequence[tuple[Run, Status]], options: argparse.Namespace) -> list[tuple[Run, Status]]:
+def _to_make(rows: Rows, options: argparse.Namespace) -> list[tuple[Run, Status]]:
     """The runs that are to be made; one that waits in a queue belongs to its job there."""
     return [(run, seen) for run, seen in rows if seen.state != "queued" and _wanted(seen, options)]
 
@@ -206,7 +214,7 @@ def _execute_here(jobs: Sequence[Job]) -> bool:
     return True
 
 
-def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], root: Path) -> None:
+def _print_tables_of(rows: Rows, root: Path) -> None:
     from results.tables import build_tables
 
     readable = [run for run, seen in rows if seen.state in ("done", "stale")]
@@ -216,9 +224,9 @@ def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], ro
     states = {run.train.folder: seen.words for run, seen in lacking if not run.evaluation.transferred}
     stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale")
     whole = all(
-        {run.evaluation.fold for run in runs if run.evaluation.benchmark == name}
+        {run.evaluation.fold for run, _ in rows if run.evaluation.benchmark == name}
         == {f.index for f in benchmark(name).split.folds}
-        for name in {run.evaluation.benchmark for run in runs}
+        for name in {run.evaluation.benchmark for run, _ in rows}
     )
     # a mean over some of the folds is no result: what was asked for is shown fold by fold
     for table in build_tables(records, by="method" if whole else "fold", states=states, stale=stale):
@@ -227,7 +235,7 @@ def _print_tables_of(runs: Sequence[Run], rows: Sequence[tuple[Run, Status]], ro
         print(f"warning: {line}", file=sys.stderr)
 
 
-def summary(rows: Sequence[tuple[Run, Status]]) -> int:
+def summary(rows: Rows) -> int:
     """The last line, and the exit code: 1 where a run is not done."""
     missing = [(run, seen) for run, seen in rows if seen.state not in ("done", "stale")]
     print(f"\n{counted(rows)}")

@@ -18,7 +18,7 @@ from benchmarks.catalogue import benchmark
 from methods.configs.ranges import Between, Resolved, to_draw
 from methods.registry import METHODS, entry
 from results.launch.asked import request_of
-from results.launch.grid import make_grid, summary
+from results.launch.grid import Rows, make_runs, summary
 from results.launch.plan import Status, methods_named, plan
 from results.launch.request import Request, Run
 from results.launch.settings import RECIPE_NAMESPACE, check_overrides, config_of
@@ -54,18 +54,18 @@ def main(options: argparse.Namespace) -> int:
     _refuse(options)
     drawn = methods_named(options.drawn)
     options.methods = [*drawn, *methods_named(options.against)]
-    request, _ = request_of(options)
+    request, clip_file = request_of(options)
     asked = list(ask(request, drawn, options.n, options.draw_seed))
     runs = in_turn(asked)
 
-    def shown(runs: Sequence[Run], root: Path) -> int:
-        return _print(asked, runs, root, options)
+    def shown(rows: Rows, root: Path) -> int:
+        return _print(asked, rows, root, options)
 
     if not options.roots:
-        return make_grid(options, train=True, runs=runs, shown=shown)
+        return make_runs(options, request, clip_file, runs, shown, train=True)
     if not options.roots[0].is_dir():
         raise UserError(f"{options.roots[0]} is no folder of runs; leave --from out to make them")
-    return shown(runs, options.roots[0])
+    return shown(statuses(runs, options.roots[0]), options.roots[0])
 
 
 def ask(request: Request, drawn: Sequence[str], n: int, seed: int) -> Iterator[Asked]:
@@ -133,8 +133,7 @@ def _runs_of(request: Request, values: dict[str, Any]) -> tuple[Run, ...]:
     return tuple(Run(run.train, run.evaluation.model_copy(update={"drawn": True})) for run in runs)
 
 
-def _print(asked: Sequence[Asked], runs: Sequence[Run], root: Path, options: argparse.Namespace) -> int:
-    rows = statuses(runs, root)
+def _print(asked: Sequence[Asked], rows: Rows, root: Path, options: argparse.Namespace) -> int:
     if not any(seen.state in ("done", "stale") for _, seen in rows):
         if options.roots:
             raise UserError(f"{root} has no record of these runs; leave --from out to make them")

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 torch = pytest.importorskip("torch")
-from results.launch import ranks  # noqa: E402
 from results.launch.job import Job  # noqa: E402
 from results.launch.plan import plan  # noqa: E402
 from results.launch.request import Request  # noqa: E402
-from results.launch.worker import work  # noqa: E402
-from results.record import RunRecord  # noqa: E402
-from results.store import RunFolder  # noqa: E402
+from tests.results.launch.here import Gradients, record_of, watched  # noqa: E402
 
-Gradients = list[list[Any]]  # of each step, of each parameter
 WITHOUT_DROPOUT = ("prompt_dropout=0.0", "decoder_dropout=0.0")
 
 
@@ -29,38 +23,6 @@ def job_of(root: Path, method: str, accumulate: int, *, steps: int = 2, count: i
     )
     (run,) = plan(request)
     return Job(run=run, root=root)
-
-
-def made(job: Job, stop: Callable[[], bool] = lambda: False) -> tuple[str, RunFolder]:
-    """Do a job here; the state it ended in, and its folder."""
-    folder = job.run.folder(job.root)
-    claim = folder.claims.claim()
-    assert claim is not None
-    with ranks.Children(job) as others:
-        return work(job, folder, claim, stop, others), folder
-
-
-def watched(job: Job) -> Gradients:
-    """Do a job; the gradients that each step of rank 0 took."""
-    steps: Gradients = []
-    original = torch.optim.AdamW.step
-
-    def step(self, *args, **kwargs):
-        every = [p for group in self.param_groups for p in group["params"]]
-        steps.append([None if p.grad is None else p.grad.clone() for p in every])
-        return original(self, *args, **kwargs)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", step)
-        state, folder = made(job)
-    assert state == "done", folder.read_state()
-    return steps
-
-
-def record_of(job: Job) -> RunRecord:
-    record = job.run.folder(job.root).read_record(job.run.evaluation)
-    assert record is not None
-    return record
 
 
 @pytest.fixture(scope="module")

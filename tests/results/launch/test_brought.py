@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 import harness  # noqa: E402
 from methods import brought as method_files  # noqa: E402
 from methods.registry import METHODS  # noqa: E402
@@ -24,29 +24,12 @@ from results.launch.request import Request  # noqa: E402
 from results.record import RunRecord  # noqa: E402
 from results.store import find_records  # noqa: E402
 from splits.errors import UserError  # noqa: E402
+from tests.results.launch.afterwards import forget  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "adapter.py"
 SMALL = ("--folds", "0", "--limit", "3", "--device", "cpu", "--set", "recipe.batch=2")
-
-
-@pytest.fixture(autouse=True)
-def forgotten(monkeypatch):
-    """What a test brings is forgotten after it; torch is as it was."""
-    kept = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    known, loaded = dict(METHODS), dict(method_files.LOADED)
-    yield
-    _forget(known, loaded)
-    torch.use_deterministic_algorithms(kept[0])
-    torch.set_num_threads(kept[1])
-
-
-def _forget(known, loaded):
-    for name in METHODS.keys() - known.keys():
-        del METHODS[name]
-    for module in method_files.LOADED.keys() - loaded.keys():
-        del method_files.LOADED[module]
-        sys.modules.pop(module, None)
-    provenance.sources_sha256.cache_clear()
 
 
 def record_of(root) -> RunRecord:
@@ -62,7 +45,7 @@ def run(root, *words):
 def test_a_file_and_a_package_give_the_same_result(tmp_path, monkeypatch):
     """Fails when a method of a file is trained or scored otherwise than the same class in a package."""
     run(tmp_path / "file", "--method-file", EXAMPLE, "--cluster", "debug")
-    _forget({n: e for n, e in METHODS.items() if n != "adapter"}, {})
+    forget(METHODS.keys() - {"adapter"}, ())
     module = ModuleType("a_package")
     module.__file__ = str(EXAMPLE)
     monkeypatch.setitem(sys.modules, "a_package", module)
@@ -119,7 +102,7 @@ def test_a_job_carries_the_file_as_it_was(tmp_path):
     sent = pickle.dumps(Job(run=planned, root=tmp_path, brought=brought.everything()))
     digest = provenance.sources_sha256("adapter")
     Path(path).write_text("raise RuntimeError")
-    _forget({n: e for n, e in METHODS.items() if n != "adapter"}, {})
+    forget(METHODS.keys() - {"adapter"}, ())
     job = pickle.loads(sent)
     job.brought.register()
     assert METHODS["adapter"].source == EXAMPLE.read_text()
@@ -135,7 +118,7 @@ def test_the_digest_is_of_the_file_and_what_it_imports(tmp_path):
         path.write_text(text)
         method_files.load(method_files.read_file(path))
         found = provenance.sources_sha256("adapter")
-        _forget({n: e for n, e in METHODS.items() if n != "adapter"}, {})
+        forget(METHODS.keys() - {"adapter"}, ())
         return found
 
     text = EXAMPLE.read_text()

@@ -10,22 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 import harness  # noqa: E402
 from results.launch.predict import safe_id  # noqa: E402
 from results.store import CONFUSION, Stored, find_stored  # noqa: E402
 from splits.errors import UserError  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("torch_as_it_was")
+
 SMALL = ("--benchmark", "shapes-5i", "--fold", "1", "--limit", "3")
-
-
-@pytest.fixture(autouse=True)
-def as_it_was():
-    """A run in this process makes torch deterministic; other tests choose for themselves."""
-    kept = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    yield
-    torch.use_deterministic_algorithms(kept[0])
-    torch.set_num_threads(kept[1])
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,11 +23,10 @@ from results.launch.meeting import Address, Meeting  # noqa: E402
 from results.launch.plan import plan  # noqa: E402
 from results.launch.request import Request  # noqa: E402
 from results.launch.worker import work  # noqa: E402
-from results.record import RunRecord  # noqa: E402
-from results.store import WEIGHTS, RunFolder  # noqa: E402
+from results.store import WEIGHTS  # noqa: E402
+from tests.results.launch.here import Gradients, made, record_of, watched  # noqa: E402
 
 STEPS = 6
-Gradients = list[list[Any]]  # of each step, of each parameter
 
 
 def job_of(root: Path, count: int, *overrides: str) -> Job:
@@ -39,40 +37,13 @@ def job_of(root: Path, count: int, *overrides: str) -> Job:
     return Job(run=run, root=root)
 
 
-def made(job: Job, stop: Callable[[], bool] = lambda: False) -> tuple[str, RunFolder]:
-    """Do a job here; the state it ended in, and its folder."""
-    folder = job.run.folder(job.root)
-    claim = folder.claims.claim()
-    assert claim is not None
-    with ranks.Children(job) as others:
-        return work(job, folder, claim, stop, others), folder
-
-
-def record_of(job: Job) -> RunRecord:
-    record = job.run.folder(job.root).read_record(job.run.evaluation)
-    assert record is not None
-    return record
-
-
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Job, Gradients]]:
     """The same run by one process and by two, with the gradients that each step of rank 0 took."""
     found = {}
     for count in (1, 2):
-        steps: Gradients = []
-        original = torch.optim.AdamW.step
-
-        def step(self, *args, steps=steps, original=original, **kwargs):
-            every = [p for group in self.param_groups for p in group["params"]]
-            steps.append([None if p.grad is None else p.grad.clone() for p in every])
-            return original(self, *args, **kwargs)
-
         job = job_of(tmp_path_factory.mktemp(f"ranks{count}"), count)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(torch.optim.AdamW, "step", step)
-            state, folder = made(job)
-        assert state == "done", folder.read_state()
-        found[count] = (job, steps)
+        found[count] = (job, watched(job))
     return found
 
 

@@ -15,10 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import harness
-from methods import brought as method_files
 from methods.configs.ranges import Between, OneOf
 from methods.registry import METHODS, config_class
-from results import provenance
 from results.launch.plan import plan
 from results.launch.request import Request
 from results.launch.sensitivity import Asked, ask, draws, in_turn, ranges_of
@@ -149,23 +147,6 @@ def test_so_many_settings_cannot_be_drawn(count: str) -> None:
     """Fails when a number of settings that is none is taken."""
     with pytest.raises(SystemExit):
         harness.main(["sensitivity", "chimera-seg", "--n", count])
-
-
-@pytest.fixture
-def forgotten():
-    """What a test brings is forgotten after it; torch is as it was."""
-    torch = pytest.importorskip("torch")
-    kept = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    known, loaded = dict(METHODS), dict(method_files.LOADED)
-    yield
-    for name in METHODS.keys() - known.keys():
-        del METHODS[name]
-    for module in method_files.LOADED.keys() - loaded.keys():
-        del method_files.LOADED[module]
-        sys.modules.pop(module, None)
-    provenance.sources_sha256.cache_clear()
-    torch.use_deterministic_algorithms(kept[0])
-    torch.set_num_threads(kept[1])
 
 
 def own_method(folder: Path, ranges: str) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 import harness  # noqa: E402
 from benchmarks.catalogue import BENCHMARKS, Data, benchmark  # noqa: E402
 from benchmarks.data import catalogue  # noqa: E402
@@ -28,12 +28,9 @@ SETS = {"twin", "odd"}
 
 
 @pytest.fixture(autouse=True)
-def as_it_was():
-    """A run in this process makes torch deterministic and knows data sets; other tests choose for themselves."""
-    kept = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+def as_it_was(torch_as_it_was):
+    """A run in this process knows data sets; other tests choose for themselves."""
     yield
-    torch.use_deterministic_algorithms(kept[0])
-    torch.set_num_threads(kept[1])
     for registry in (BENCHMARKS, loader.OWN, brought.KNOWN, catalogue._OPENERS, catalogue.MASK_RULES):
         for name in SETS:
             registry.pop(name, None)

@@ -1,0 +1,29 @@
+"""What tests that make runs in their own process put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from methods import brought
+from methods.registry import METHODS
+from tests.results.launch.afterwards import forget
+
+
+@pytest.fixture
+def torch_as_it_was() -> Iterator[None]:
+    """A run in this process makes torch deterministic; other tests choose for themselves."""
+    torch = pytest.importorskip("torch")
+    kept = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    yield
+    torch.use_deterministic_algorithms(kept[0])
+    torch.set_num_threads(kept[1])
+
+
+@pytest.fixture
+def forgotten(torch_as_it_was: None) -> Iterator[None]:
+    """What a test brings is forgotten after it; torch is as it was."""
+    known, loaded = set(METHODS), set(brought.LOADED)
+    yield
+    forget(known, loaded)
