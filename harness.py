@@ -23,9 +23,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from results.files import disk_words
-from results.launch import options as add
-from results.launch import own
+from results.launch.commands import custom as own
+from results.launch.commands import options as add
+from results.store.files import disk_words
 from splits.errors import UserError
 
 LOOKING = ("tables", "compare", "report", "export", "picture", "results", "list", "data")
@@ -73,17 +73,17 @@ def _parser() -> argparse.ArgumentParser:
     add.how_to_score(made)
     add.how_to_execute(made)
     add.on_a_cluster(made)
-    made.set_defaults(command=add.calling("results.launch.grid:run"))
+    made.set_defaults(command=add.calling("results.launch.execute.grid:run"))
     varied = commands.add_parser("sensitivity", help="how much do the constants that are ours move a method's hIoU?")
     add.what_to_draw(varied)
-    varied.set_defaults(command=add.calling("results.launch.sensitivity:main"))
+    varied.set_defaults(command=add.calling("results.launch.plan.sensitivity:main"))
     scored = commands.add_parser("eval", help="score finished weights under another evaluation, without training")
     add.what_to_run(scored)
     add.where_to_score(scored)
     add.how_to_score(scored)
     add.how_to_execute(scored)
     add.on_a_cluster(scored)
-    scored.set_defaults(command=add.calling("results.launch.grid:evaluate"))
+    scored.set_defaults(command=add.calling("results.launch.execute.grid:evaluate"))
     seen = commands.add_parser("status", help="the state of every run asked for")
     add.what_to_run(seen)
     add.where_to_score(seen)
@@ -91,13 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     seen.add_argument(
         "--watch", nargs="?", type=add.positive, const=10, metavar="SECONDS", help="look again until no run is at work"
     )
-    seen.set_defaults(command=add.calling("results.launch.grid:print_status"))
+    seen.set_defaults(command=add.calling("results.launch.execute.grid:print_status"))
     _cluster_commands(commands)
     own.add_commands(commands)
     shown = commands.add_parser("tables", help="tables of stored records; needs no data and no torch")
     add.which_records(shown)
     add.which_tables(shown)
-    shown.set_defaults(command=add.calling("results.launch.shown:print_tables"))
+    shown.set_defaults(command=add.calling("results.launch.commands.records:print_tables"))
     _lookers(commands)
     drawn = commands.add_parser("picture", help="predictions of finished runs beside image and truth, as PNG")
     add.what_to_run(drawn)
@@ -115,20 +115,20 @@ def _parser() -> argparse.ArgumentParser:
     drawn.add_argument(
         "--pseudo-masks", action="store_true", help="instead: what a method's mining makes of training images"
     )
-    drawn.set_defaults(command=add.calling("results.launch.picture:print_pictures"))
+    drawn.set_defaults(command=add.calling("results.launch.run.picture:print_pictures"))
     stored = commands.add_parser("results", help="look after stored records")
     looked = stored.add_subparsers(required=True, metavar="verify").add_parser(
         "verify", help="recompute every record's numbers; a line for each problem; exit code 1 if there is one"
     )
     looked.add_argument("--from", dest="roots", nargs="+", type=Path, default=[add.RUNS], metavar="DIR")
-    looked.set_defaults(command=add.calling("results.verify:main"))
+    looked.set_defaults(command=add.calling("results.store.verify:main"))
     repeated = commands.add_parser("check-determinism", help="train and score several ways, compare bit for bit")
     add.what_to_repeat(repeated)
-    repeated.set_defaults(command=add.calling("results.launch.determinism:main"))
+    repeated.set_defaults(command=add.calling("results.launch.run.determinism:main"))
     listed = commands.add_parser("list", help="the methods and benchmarks there are")
     listed.add_argument("what", nargs="?", choices=["methods", "benchmarks"])
     listed.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")
-    listed.set_defaults(command=add.calling("results.launch.listing:print_list"))
+    listed.set_defaults(command=add.calling("results.launch.commands.list:print_list"))
     _data(commands.add_parser("data", help="look at a data set, or make it ready"))
     return parser
 
@@ -145,7 +145,7 @@ def _lookers(commands: argparse._SubParsersAction) -> None:
         metavar="POINTS",
         help="exit code 1 where A - B in hIoU is less than this, in points",
     )
-    held.set_defaults(command=add.calling("results.launch.shown:print_comparison"))
+    held.set_defaults(command=add.calling("results.launch.commands.records:print_comparison"))
     written = commands.add_parser("report", help="one HTML page of stored records; needs no data and no torch")
     add.which_records(written)
     written.add_argument("--out", type=Path, default=add.ROOT / "results" / "report.html", metavar="FILE")
@@ -159,11 +159,11 @@ def _lookers(commands: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="sheets of predictions (`picture`) to put on the page; default: results/figures",
     )
-    written.set_defaults(command=add.calling("results.launch.shown:write_report"))
+    written.set_defaults(command=add.calling("results.launch.commands.records:write_report"))
     told = commands.add_parser("export", help="every field of every record, as CSV or parquet")
     add.which_records(told)
     told.add_argument("--out", type=Path, required=True, metavar="FILE", help="ending in .csv or .parquet")
-    told.set_defaults(command=add.calling("results.launch.shown:write_export"))
+    told.set_defaults(command=add.calling("results.launch.commands.records:write_export"))
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
@@ -177,7 +177,7 @@ def _data(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--data-root", metavar="DIR", help="folders of data sets (else ZSS_DATA_ROOT)")
         action.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
         action.add_argument("--jobs", type=add.positive, metavar="N", help="processes; default: one a core")
-        action.set_defaults(command=add.calling(f"benchmarks.data.commands:{command}"))
+        action.set_defaults(command=add.calling(f"results.launch.commands.data:{command}"))
     looked.add_argument("--list-missing", action="store_true", help="a line for each missing file too")
     made.add_argument("--subset", action="store_true", help="be content with the listed images that are present")
     made.add_argument("--download", action="store_true", help="fetch the official archives first (many GB)")
@@ -189,18 +189,18 @@ def _cluster_commands(commands: argparse._SubParsersAction[argparse.ArgumentPars
     add.where_to_score(gathered)
     add.how_to_score(gathered)
     add.interval(gathered)
-    gathered.set_defaults(command=add.calling("results.launch.grid:collect"))
+    gathered.set_defaults(command=add.calling("results.launch.execute.grid:collect"))
     stopped = commands.add_parser("cancel", help="cancel submitted runs that have not ended")
     add.what_to_run(stopped)
     add.where_to_score(stopped)
     add.how_to_score(stopped)
-    stopped.set_defaults(command=add.calling("results.launch.grid:cancel"))
+    stopped.set_defaults(command=add.calling("results.launch.execute.grid:cancel"))
     fetched = commands.add_parser(
         "prefetch", help="fetch the weights of a grid, CLIP's and the bodies', into the cache"
     )
     add.what_to_run(fetched)
     add.how_to_score(fetched)
-    fetched.set_defaults(command=add.calling("results.launch.prefetch:prefetch"))
+    fetched.set_defaults(command=add.calling("results.launch.run.prefetch:prefetch"))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from benchmarks.data.catalogue import MASK_RULES, open_reader
+from benchmarks.data.datasets import MASK_RULES, open_reader
 from benchmarks.data.reader import Reader
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Setting, TrainSide
 from benchmarks.spec import ClipId

@@ -34,7 +34,7 @@ class Queries(Value):
 
 
 class Inference(Value):
-    """Sizes at test time; the sequence of resizes is that of `benchmarks.evaluate`."""
+    """Sizes at test time; the sequence of resizes is that of `benchmarks.scoring.evaluate`."""
 
     short_side: int = Field(ge=1)  # the image is resized so that its short side is this, the long side unbounded
     window: int | None = Field(default=None, ge=1)  # side of the square window; None: the whole image at once

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from benchmarks.protocol import EvalSide, Protocol, TrainSide
-from benchmarks.transforms import Augmentation
+from benchmarks.training.transforms import Augmentation
 from benchmarks.values import Value, explain
 from splits.errors import UserError
 

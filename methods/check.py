@@ -13,9 +13,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from methods.check_subject import BACKGROUND, SEEN, STEPS, UNSEEN, Subject, labels_of, small_clip, words
 from methods.clip import Clip
-from methods.configs.base import MethodConfig
-from methods.examined import BACKGROUND, SEEN, STEPS, UNSEEN, Subject, labels_of, small_clip, words
+from methods.config import MethodConfig
 from methods.method import UNLABELLED, VOID, Images, Method, Vocabulary
 from methods.registry import METHODS, build_method, config_class, entry
 from splits.errors import UserError

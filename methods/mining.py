@@ -3,7 +3,7 @@
 After CLIP-to-Seg (ICLR 2025 submission, eq. 1 and the text around it): means of sliding windows of several sizes are
 the seeds, K-Means over the unlabelled positions moves them, clusters with similar centres are merged. Window sizes,
 iterations, threshold and what becomes of small clusters are not public: all of them are our reading, and fields of
-`methods.configs.distillation`.
+`methods.distillation.distillation_config`.
 
 Everything runs on the device for all images of a step at once, in fixed shapes, and gives the same result for an image
 whatever its neighbours in the batch are (up to rounding). Sums go through matrix products, never through atomic adds.
@@ -27,7 +27,7 @@ NOWHERE = -1  # a grid position in no latent class
 
 @dataclass(frozen=True)
 class MiningRule:
-    """The constants of the mining; `methods.configs.distillation` says whose they are."""
+    """The constants of the mining; `methods.distillation.distillation_config` says whose they are."""
 
     windows: tuple[float, ...]  # sides of the windows as shares of the grid's shorter side
     window_unlabelled: float  # a window with a smaller share of minable positions is no seed

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from methods.configs.ranges import CHIMERA, CLIP_TO_SEG, CLIPTEACHER, FINE_TUNED, ZEGCLIP, Declared
+from methods.ranges import CHIMERA, CLIP_TO_SEG, CLIPTEACHER, FINE_TUNED, ZEGCLIP, Declared
 
 if TYPE_CHECKING:
     from methods.clip import Clip
-    from methods.configs.base import MethodConfig
+    from methods.config import MethodConfig
     from methods.method import Method, Vocabulary
 
 
@@ -47,8 +47,8 @@ TRAINING_FREE = "training-free"  # run by this name, or one by one
 def _zegclip(title: str, *, group: str = "ablation:zegclip", fidelity: str = _SWITCHED, **fixed: str) -> Entry:
     return Entry(
         title=title,
-        config="methods.configs.zegclip:ZegClipConfig",
-        builder="methods.zegclip:build",
+        config="methods.zegclip.zegclip_config:ZegClipConfig",
+        builder="methods.zegclip.zegclip:build",
         fidelity=fidelity,
         needs="blocks",
         fixed=fixed,
@@ -64,8 +64,8 @@ _TEACHER = "formulas from a third party's notes on v2, constants our reading"
 def _distilled(title: str, *, group: str, fidelity: str, ranges: Mapping[str, Declared], **fixed: Any) -> Entry:
     return Entry(
         title=title,
-        config="methods.configs.distillation:DistillationConfig",
-        builder="methods.distillation:build",
+        config="methods.distillation.distillation_config:DistillationConfig",
+        builder="methods.distillation.distilled:build",
         fidelity=fidelity,
         needs="tokens",
         fixed=fixed,
@@ -91,8 +91,8 @@ _CHIMERA = "from the abstract alone: our reading"
 def _chimera(title: str, *, group: str = "ablation:chimera-seg", **switches: Any) -> Entry:
     return Entry(
         title=title,
-        config="methods.configs.chimera:ChimeraConfig",
-        builder="methods.chimera:build",
+        config="methods.chimera.chimera_config:ChimeraConfig",
+        builder="methods.chimera.chimera_seg:build",
         fidelity=_CHIMERA,
         needs="blocks",
         fixed=switches,
@@ -107,8 +107,8 @@ _UNREFINED = "without its refinements after the scores; text and windows are the
 def _readout(title: str, fidelity: str, **fixed: Any) -> Entry:
     return Entry(
         title=title,
-        config="methods.configs.readouts:ReadoutConfig",
-        builder="methods.readouts:build",
+        config="methods.training_free.attention_readouts_config:ReadoutConfig",
+        builder="methods.training_free.attention_readouts:build",
         fidelity=f"{fidelity}, {_UNREFINED}",
         needs="blocks",
         fixed=fixed,
@@ -120,24 +120,24 @@ def _readout(title: str, fidelity: str, **fixed: Any) -> Entry:
 METHODS: dict[str, Entry] = {
     "constant": Entry(
         title="always the seen class with the most labelled pixels",
-        config="methods.configs.floors:ConstantConfig",
-        builder="methods.floors:build_constant",
+        config="methods.training_free.floors_config:ConstantConfig",
+        builder="methods.training_free.floors:build_constant",
         fidelity=_FLOOR,
         needs="nothing",
         trained=False,
     ),
     "random": Entry(
         title="chance, the same for the same picture",
-        config="methods.configs.floors:RandomConfig",
-        builder="methods.floors:build_random",
+        config="methods.training_free.floors_config:RandomConfig",
+        builder="methods.training_free.floors:build_random",
         fidelity=_FLOOR,
         needs="nothing",
         trained=False,
     ),
     "clip": Entry(
         title="training-free: text against CLIP's dense tokens",
-        config="methods.configs.clip:ClipConfig",
-        builder="methods.training_free:build",
+        config="methods.training_free.dense_clip_config:ClipConfig",
+        builder="methods.training_free.dense_clip:build",
         fidelity="MaskCLIP's value path or plain tokens, without its refinements",
         needs="tokens",
         trained=False,
@@ -208,8 +208,8 @@ METHODS: dict[str, Entry] = {
     "chimera-seg-step-schedule": _chimera("Chimera-Seg, fewer features in steps", schedule="step"),
     "maskclip": Entry(
         title="training-free: the last block by its value path alone",
-        config="methods.configs.clip:ClipConfig",
-        builder="methods.training_free:build",
+        config="methods.training_free.dense_clip_config:ClipConfig",
+        builder="methods.training_free.dense_clip:build",
         fidelity=f"MaskCLIP's released code, {_UNREFINED}",
         needs="tokens",
         fixed={"readout": "value"},

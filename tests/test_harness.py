@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from methods.zegclip.released import released_name
-from results.record import RunRecord
-from results.store import find_records
+from results.store.folders import find_records
+from results.store.record import RunRecord
 
 PROJECT = Path(__file__).resolve().parent.parent
 PHOTOS = PROJECT.parent / "shared" / "data" / "voc-mini"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from results.store import find_stored
+from results.store.folders import find_stored
 
 PROJECT = Path(__file__).resolve().parent.parent
 REFERENCE = PROJECT / "results" / "reference"

@@ -1,6 +1,6 @@
 """What a data set is to the harness: ordered ids, and for each a picture with its mask. And decoding, written once.
 
-A new data set is one subclass of `Reader` and one line in `benchmarks.data.catalogue`.
+A new data set is one subclass of `Reader` and one line in `benchmarks.data.datasets`.
 """
 
 from __future__ import annotations

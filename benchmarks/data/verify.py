@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.data import voc
-from benchmarks.data.catalogue import open_reader
 from benchmarks.data.coco import CocoReader
+from benchmarks.data.datasets import open_reader
 from benchmarks.data.folders import FolderReader
 from benchmarks.data.parallel import mapped
 from benchmarks.data.reader import mask_picture, opened

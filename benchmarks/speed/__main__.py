@@ -20,9 +20,10 @@ from typing import Any
 import cv2
 import torch
 
-from benchmarks.speed import commands, pipeline, scoring, step, student_step, waits
+from benchmarks.speed import command_times as commands
+from benchmarks.speed import pipeline, scoring, step, student_step, waits
 from benchmarks.speed.compare import Row
-from results import provenance
+from results.store import provenance
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("scoring", "pipeline", "step", "student", "waits", "commands", "growth")

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data.catalogue import open_reader
+from benchmarks.data.datasets import open_reader
 from benchmarks.labels import apply, training_table
 from benchmarks.speed.compare import Row, alternate
-from benchmarks.transforms import PHOTOS, TrainPipeline
+from benchmarks.training.transforms import PHOTOS, TrainPipeline
 from splits.loader import load_split
 
 IMAGES = 24
@@ -82,7 +82,7 @@ def _over_all(one: Callable[[int], object]) -> Callable[[], None]:
 def _applied(steps: list, image: np.ndarray, maps: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
     results: dict[str, Any] = {"img": np.ascontiguousarray(image[:, :, ::-1]), "img_shape": image.shape[:2], **maps}
     results["seg_fields"] = list(maps)
-    np.random.seed([seed, 0])  # as `benchmarks.transforms` does for small seeds
+    np.random.seed([seed, 0])  # as `benchmarks.training.transforms` does for small seeds
     for step in steps:
         results = step(results)
     return results

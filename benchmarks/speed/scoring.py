@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from benchmarks.confusion import count
 from benchmarks.data.reader import Reader, Sample
-from benchmarks.evaluate import Evaluation, best_classes, evaluate
 from benchmarks.protocol import Inference
-from benchmarks.shifts import ShiftSweep, shift_grid
+from benchmarks.scoring.confusion import count
+from benchmarks.scoring.evaluate import Evaluation, best_classes, evaluate
+from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
 from benchmarks.speed.compare import Row, alternate, once
 from benchmarks.speed.memory import peak_mib
 from methods.method import Images, Method, Vocabulary
@@ -145,7 +145,7 @@ def _whole_way(classes: int, target: float | None, repeats: int, *, sweep: bool)
 
 
 def _plain(classes: int, repeats: int) -> Row:
-    from benchmarks import bands
+    from benchmarks.scoring import bands
 
     grid = _grid(classes)
     ours = _best(grid, TRUTH, CANVAS)

@@ -13,7 +13,7 @@ from benchmarks.speed.memory import peak_mib
 from methods.clip import load_clip
 from methods.method import UNLABELLED, Images, Vocabulary
 from methods.registry import build_method, config_class
-from methods.zegclip import ZegClip
+from methods.zegclip.zegclip import ZegClip
 
 Step = Callable[[], Tensor]
 SIDE = 512

@@ -28,7 +28,7 @@ from methods.contrast import Regions
 from methods.distillation.teacher import local_tokens
 from methods.method import UNLABELLED, Images, Vocabulary
 from methods.registry import build_method, config_class
-from results.launch.build import clip_of
+from results.launch.run.build import clip_of
 
 METHOD = "clip-to-seg"
 

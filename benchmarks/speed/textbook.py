@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from methods.method import FIRST_CODE, Images
-from methods.zegclip.method import IMAGENET_MEAN, IMAGENET_STD, ZegClip
+from methods.zegclip.zegclip import IMAGENET_MEAN, IMAGENET_STD, ZegClip
 
 
 def loss(method: ZegClip, images: Images, labels: Tensor) -> Tensor:

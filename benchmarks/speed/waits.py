@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from methods.examined import SEEN, STEPS, Subject, labels_of, small_clip, words
+from methods.check_subject import SEEN, STEPS, Subject, labels_of, small_clip, words
 from methods.method import Images, Method
 from methods.registry import METHODS, build_method, config_class, entry
 

@@ -11,7 +11,7 @@ from torch import nn
 from methods.bodies.body import Body
 from methods.bodies.published import PUBLISHED
 from methods.bodies.small import SmallBody
-from methods.configs.bodies import BatchNormMode, BodyName
+from methods.body_names import BatchNormMode, BodyName
 
 __all__ = ["Body", "build_body"]
 
@@ -23,7 +23,7 @@ def build_body(
 
     weights: ImageNet weights of its backbone as a file or a URL, in mmsegmentation's or timm's format; "published":
         the URL that mmsegmentation's config of this body names; "none" or None: from scratch.
-    batch_norm: see `methods.configs.bodies`. In training, the heads of DeepLabV3+ and UPerNet normalise one value per
+    batch_norm: see `methods.body_names`. In training, the heads of DeepLabV3+ and UPerNet normalise one value per
         picture and channel, so "local" needs two pictures or more at once.
 
     mmsegmentation is imported only where such a body is built.

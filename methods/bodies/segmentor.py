@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from methods.bodies.body import Body
 from methods.bodies.published import Architecture
 from methods.bodies.weights import load_backbone
-from methods.configs.bodies import BatchNormMode
+from methods.body_names import BatchNormMode
 
 POOLING_HEADS = ("DepthwiseSeparableASPPHead", "UPerHead")  # BatchNorm on one value per picture and channel
 

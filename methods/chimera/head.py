@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.chimera.entry import Entry
+from methods.chimera.block_entry import Entry
 from methods.clip import VitTower
 from methods.clip.vit import value_path
 

@@ -1,5 +1,1 @@
 """ZegCLIP (Zhou et al., CVPR 2023, arXiv 2212.03588): deep prompts, non-exclusive loss, relationship descriptor."""
-
-from methods.zegclip.method import ZegClip, build
-
-__all__ = ["ZegClip", "build"]

@@ -12,7 +12,7 @@ from torch import Tensor
 from methods.zegclip.encoder import PromptedEncoder
 
 if TYPE_CHECKING:
-    from methods.zegclip.method import ZegClip
+    from methods.zegclip.zegclip import ZegClip
 
 UNUSED = (  # in a released checkpoint, never read by it
     r"decode_head\.decoder_1\.layers\.\d+\.(self_attn|norm1)\..+",

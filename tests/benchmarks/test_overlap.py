@@ -7,8 +7,8 @@ import pytest
 from benchmarks.catalogue import DataSource, benchmark, eval_side, train_side
 from benchmarks.overlap import Groups, groups, labelled, pseudo_labelled, words_of
 from benchmarks.spec import EvalSpec, Recipe, TrainSpec
-from benchmarks.transforms import Augmentation
-from results.launch.transfer import transferred
+from benchmarks.training.transforms import Augmentation
+from results.launch.plan.transfer import transferred
 
 VOC_IN_COCO = {  # by hand: COCO's name of each VOC class, in the order of VOC's ids
     0: ["airplane", "bicycle", "bird", "boat", "bottle"],

@@ -7,9 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from benchmarks.speed import __main__ as speed  # noqa: E402
-from benchmarks.speed import commands, compare, memory, process, scoring, textbook  # noqa: E402
+from benchmarks.speed import command_times as commands  # noqa: E402
+from benchmarks.speed import compare, memory, process, scoring, textbook  # noqa: E402
 from benchmarks.speed.step import ours_loss  # noqa: E402
-from methods.examined import SEEN, small_clip, words  # noqa: E402
+from methods.check_subject import SEEN, small_clip, words  # noqa: E402
 from methods.method import UNLABELLED, VOID, Images  # noqa: E402
 from methods.registry import build_method, config_class  # noqa: E402
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate, normalize
 
-from methods.configs.base import MethodConfig
+from methods.config import MethodConfig
 from methods.method import FIRST_CODE, Method
 from methods.registry import Entry
 

@@ -9,7 +9,7 @@ from torch import nn
 from methods.bodies import Body, build_body
 from methods.bodies.paramwise import Paramwise
 from methods.bodies.published import PUBLISHED
-from methods.configs.bodies import BodyName
+from methods.body_names import BodyName
 
 
 def small(seed=0, **arguments):

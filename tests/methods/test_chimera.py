@@ -5,13 +5,13 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 
-from benchmarks import costs
-from benchmarks.checkpoint import Checkpoints
 from benchmarks.spec import Recipe
-from benchmarks.train import Stopped, train
-from benchmarks.transforms import Augmentation
-from methods.chimera import ChimeraSeg, build
-from methods.configs.chimera import ChimeraConfig
+from benchmarks.training import costs
+from benchmarks.training.checkpoint import Checkpoints
+from benchmarks.training.train import Stopped, train
+from benchmarks.training.transforms import Augmentation
+from methods.chimera.chimera_config import ChimeraConfig
+from methods.chimera.chimera_seg import ChimeraSeg, build
 from methods.method import UNLABELLED, UNSEEN_EXTENT, Images
 from methods.registry import METHODS, build_method, config_class
 

@@ -9,9 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from methods.chimera import selection
-from methods.chimera.method import build
-from methods.configs.chimera import ChimeraConfig
+from methods.chimera.chimera_config import ChimeraConfig
+from methods.chimera.chimera_seg import build, selection
 from methods.method import Images
 
 FIELDS = {"body": "small", "body_channels": 16, "alignment_heads": 2, "blocks": 1}

@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from methods.clip import load_clip
-from methods.configs.clip import ClipConfig
 from methods.registry import build_method, config_class
+from methods.training_free.dense_clip_config import ClipConfig
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1}
 RESNET = {"image_size": 64, "layers": [1, 2, 1, 1], "width": 8, "head_width": 64}

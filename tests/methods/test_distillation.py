@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from benchmarks.costs import gmacs, parameters
-from methods.configs.distillation import DistillationConfig
+from benchmarks.training.costs import gmacs, parameters
 from methods.contrast import Regions
-from methods.distillation import build
+from methods.distillation.distillation_config import DistillationConfig
+from methods.distillation.distilled import build
 from methods.distillation.teacher import at_side, local_tokens
 from methods.method import UNLABELLED, VOID, Images
 from methods.registry import METHODS, build_method, config_class

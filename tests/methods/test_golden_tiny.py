@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from methods import losses
-from methods.configs.zegclip import ZegClipConfig
 from methods.method import UNSEEN_EXTENT
-from methods.zegclip import build, released
+from methods.zegclip import released
+from methods.zegclip.zegclip import build
+from methods.zegclip.zegclip_config import ZegClipConfig
 
 SEEN = (0, 1, 3, 4, 6)
 UNSEEN = (2, 5)

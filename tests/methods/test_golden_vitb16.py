@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from methods import losses
-from methods.configs.zegclip import ZegClipConfig
 from methods.method import UNSEEN_EXTENT
-from methods.zegclip import build, released
+from methods.zegclip import released
+from methods.zegclip.zegclip import build
+from methods.zegclip.zegclip_config import ZegClipConfig
 
 VITB16 = {"image_size": 512, "patch_size": 16, "width": 768, "layers": 12, "head_width": 64}
 TOLERANCE = {"f32": {"rtol": 1e-4, "atol": 2e-5}, "f64": {"rtol": 1e-8, "atol": 1e-9}}

@@ -7,9 +7,9 @@ import json
 import pytest
 
 from benchmarks.recipes import recipe_for
-from methods.configs.floors import RandomConfig
-from methods.configs.ranges import NOT_DRAWN, Around, Between, OneOf, to_draw
+from methods.ranges import NOT_DRAWN, Around, Between, OneOf, to_draw
 from methods.registry import METHODS, config_class
+from methods.training_free.floors_config import RandomConfig
 
 CONFIGS = sorted({entry.config for entry in METHODS.values()})
 DRAWN = [name for name, entry in METHODS.items() if entry.ranges]

@@ -4,8 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from methods.configs.zegclip import ZegClipConfig
-from methods.zegclip import build, released
+from methods.zegclip import released
+from methods.zegclip.zegclip import build
+from methods.zegclip.zegclip_config import ZegClipConfig
 
 
 @pytest.fixture(scope="module")

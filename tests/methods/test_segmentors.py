@@ -232,7 +232,7 @@ def test_mmsegmentation_is_loaded_only_where_it_is_needed():
     """Fails if the small body waits for mmsegmentation, or a plan that names bodies for torch."""
     for code, absent in (
         ("from methods.bodies import build_body; build_body('small', out_channels=4)", "mmseg mmcv mmengine open_clip"),
-        ("import methods.configs.bodies", "mmseg torch"),
+        ("import methods.body_names", "mmseg torch"),
     ):
         check = f"import sys; {code}; assert not set('{absent}'.split()) & sys.modules.keys()"
         subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True, timeout=120)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from methods.configs.zegclip import ZegClipConfig
 from methods.registry import METHODS, build_method, config_class
-from methods.zegclip import build
+from methods.zegclip.zegclip import build
+from methods.zegclip.zegclip_config import ZegClipConfig
 
 VARIANTS = [name for name in METHODS if name.startswith("zegclip")]
 

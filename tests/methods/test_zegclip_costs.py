@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.costs import gmacs
+from benchmarks.training.costs import gmacs
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.metrics import harmonic
 from benchmarks.protocol import DataSource, EvalSide, Inference, Protocol, Queries, TrainSide
+from benchmarks.scoring.metrics import harmonic
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
-from benchmarks.transforms import Augmentation
-from results.record import ClassCounts, Costs, Provenance, Result, RunRecord, Scores
+from benchmarks.training.transforms import Augmentation
+from results.store.record import ClassCounts, Costs, Provenance, Result, RunRecord, Scores
 from splits.loader import Fold, Split
 
 CLASSES = ("ant", "bee", "cow", "dog")

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import pytest
 
-from results.launch.plan import methods_named
-from results.record import RunRecord
-from results.store import find_records
+from results.launch.plan.runs import methods_named
+from results.store.folders import find_records
+from results.store.record import RunRecord
 
 PROJECT = Path(__file__).resolve().parents[2]
 GRID = ("--methods", "all", "--folds", "0", "--limit", "6")

@@ -22,8 +22,8 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-from results.files import write_atomically
-from results.provenance import PROJECT, git_state
+from results.store.files import write_atomically
+from results.store.provenance import PROJECT, git_state
 
 # begun, and told, in this order
 SCRIPTS = ("kill", "commands", "checkpoints", "disk", "concurrent", "signals", "determinism", "memory", "fuzz")

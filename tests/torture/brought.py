@@ -68,7 +68,7 @@ def tomls(*sound: dict[str, Any]) -> st.SearchStrategy[bytes]:
 
 def data_sets(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """The TOML of a person's own data set, its lists, and the pictures it names."""
-    from benchmarks import own
+    from benchmarks import custom as own
 
     for name in ("photos", "masks"):
         (folder / name).mkdir()
@@ -96,9 +96,9 @@ def data_sets(folder: Path) -> tuple[st.SearchStrategy, Reader]:
 
 def sweeps(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """Sweep files, and the runs they make."""
-    from results.launch.plan import plan
-    from results.launch.request import Request
-    from results.launch.sweep import read_sweep
+    from results.launch.plan.request import Request
+    from results.launch.plan.runs import plan
+    from results.launch.plan.sweeps import read_sweep
 
     values: dict[str, Any] = {"zegclip.prompt_tokens": [10, 50], "recipe.lr": [1e-3, 1e-2]}
     grid = {"draw": "grid", "values": values}
@@ -116,8 +116,8 @@ def sweeps(folder: Path) -> tuple[st.SearchStrategy, Reader]:
 
 def clusters(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """What to ask a cluster for."""
-    from results.launch.options import on_a_cluster, what_to_run
-    from results.launch.resources import resources_for
+    from results.launch.commands.options import on_a_cluster, what_to_run
+    from results.launch.execute.resources import resources_for
 
     sound = {"partition": "gpu", "gpus": 1, "time": "24:00:00", "setup": ["module load cuda"], "mem": "16G"}
     sound |= {"slurm": {"exclude": "node7"}, "methods": {"zegclip": {"time": "2-00:00:00", "nodes": 2}}}
@@ -138,8 +138,8 @@ def predictions(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """A class order and predictions of another system, PNG and npz, scored."""
     from benchmarks.catalogue import Data, benchmark
     from benchmarks.data.limited import Limited
-    from benchmarks.imported import find_predictions, read_order, score_predictions
     from benchmarks.labels import evaluation_table
+    from benchmarks.scoring.external import find_predictions, read_order, score_predictions
     from splits.loader import load_split
 
     split = load_split("shapes-5i")
@@ -199,14 +199,14 @@ def weights(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     import torch
     from safetensors.torch import save
 
-    from results.launch.build import build, clip_of
-    from results.launch.weights import export, restore, spec_on
-    from results.store import RunFolder
+    from results.launch.run.build import build, clip_of
+    from results.launch.run.weights import export, restore, spec_on
+    from results.store.folders import RunFolder
     from tests.torture.trials import job_of
 
     spec = job_of("zegclip", folder).run.train
     method = build(spec, clip_of(spec.clip, None))
-    from benchmarks.train import Trained
+    from benchmarks.training.train import Trained
 
     done = Trained([(1, {"loss": 0.5})], 1.0, 2.0)
     export(RunFolder(folder), spec, method, done, "0" * 64, lambda path, content: path.write_bytes(content) and None)
@@ -261,7 +261,7 @@ def checkpoints(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """The two checkpoints of a run, the newer one spoilt: the older one is used, or the newer one as it was."""
     import torch
 
-    from benchmarks.checkpoint import Checkpoints
+    from benchmarks.training.checkpoint import Checkpoints
 
     kept = Checkpoints(folder, "spec", lambda path, content: path.write_bytes(content) and None, "sources")
     state = {"trained": {"w": torch.arange(6.0).view(2, 3)}, "curve": [[1, {"loss": 0.25}]], "optimiser": {}}

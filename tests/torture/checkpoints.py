@@ -101,8 +101,8 @@ KINDS: dict[str, Spoil] = {
 
 def stopped(job: Any, steps: int) -> int:
     """Work on a job in this process until so many steps are done; 0 where it was interrupted there."""
-    from results.launch.ranks import Children
-    from results.launch.worker import work
+    from results.launch.run.ranks import Children
+    from results.launch.run.worker import work
 
     asked = 0
 

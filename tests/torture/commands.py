@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from results.claim import CLAIMS, UNREADABLE, Claims
-from results.provenance import PROJECT
+from results.store.claim import CLAIMS, UNREADABLE, Claims
+from results.store.provenance import PROJECT
 from tests.torture.trials import LIMIT, Row, dice, differences, essence, readable, script, timed
 
 METHODS = ("zegclip", "clip-to-seg", "constant")

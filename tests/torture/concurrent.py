@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from results import claim as claims
+from results.store import claim as claims
 from tests.torture.forks import fork_executor
 from tests.torture.trials import (
     Row,
@@ -83,7 +83,7 @@ def _without_fcntl() -> None:
 
 
 def _doubled(root: Path, runs: int, codes: list[int | None], logs: list[Path]) -> str:
-    from results.store import Stored, find_stored
+    from results.store.folders import Stored, find_stored
 
     if codes != [0, 0]:
         return f"the harnesses ended with {codes}: {[log.read_text()[-300:] for log in logs]}"
@@ -101,7 +101,7 @@ def _as_machine(name: str) -> None:
 
 
 def _owner(job, machine: str) -> int:
-    from results.launch.worker import run_job
+    from results.launch.run.worker import run_job
 
     _as_machine(machine)
     return {"done": 0, "running": 4}.get(run_job(job), 3)
@@ -109,8 +109,8 @@ def _owner(job, machine: str) -> int:
 
 def _follower(job) -> int:
     """Waits until the owner is dead by its beat, then makes the run."""
-    from results.launch.ranks import Children
-    from results.launch.worker import work
+    from results.launch.run.ranks import Children
+    from results.launch.run.worker import work
 
     _as_machine("second")
     folder, start = job.run.folder(job.root), time.monotonic()

@@ -74,8 +74,8 @@ def refusing(number: int, code: int, lasting: bool) -> Callable[[], None]:
         linked(*arguments, **options)
 
     def install() -> None:
-        from results import files
-        from results.launch import make
+        from results.launch.run import make
+        from results.store import files
 
         files.open = make.open = opening  # type: ignore[attr-defined]
         os.link = linking

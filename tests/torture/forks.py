@@ -1,6 +1,6 @@
 """An executor whose jobs are forks of this process: the harness's own loop over a grid, without the price of starting.
 
-It has what `results.launch.local` uses of submitit's: submit, and handles with done, paths and the inner process.
+It has what `execute.local` uses of submitit's: submit, and handles with done, paths and the inner process.
 """
 
 from __future__ import annotations
@@ -61,5 +61,5 @@ class Forks:
 @contextmanager
 def fork_executor() -> Iterator[None]:
     """Within, `run_jobs` forks its jobs."""
-    with mock.patch("results.launch.local._executor", Forks):
+    with mock.patch("results.launch.execute.local._executor", Forks):
         yield

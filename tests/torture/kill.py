@@ -38,7 +38,7 @@ GRID = ("constant", "clip", "zegclip")
 
 
 def run_job_of(job) -> int:
-    from results.launch.worker import run_job
+    from results.launch.run.worker import run_job
 
     return 0 if run_job(job) == "done" else 3
 
@@ -79,7 +79,7 @@ def at_random_moments(folder: Path, count: int, methods: tuple[str, ...] = METHO
 
 def killed_at(number: int, where: str) -> Callable[[], None]:
     """Install the death of this process at its n-th write: with half a draft, before the rename, or after it."""
-    from results import files
+    from results.store import files
 
     seen = 0
     replace, opened = os.replace, open

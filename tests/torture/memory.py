@@ -62,8 +62,8 @@ def _score_big(classes: int) -> int:
     """Bytes that scoring took at its peak; its answer must be right too."""
     import torch
 
-    from benchmarks.evaluate import best_classes
     from benchmarks.protocol import Inference
+    from benchmarks.scoring.evaluate import best_classes
     from methods.method import Method, Vocabulary
 
     class Second(Method):
@@ -108,12 +108,12 @@ def _measured(row: Row, work: Callable[[Path, Marks], None], early: int, late: i
 
 
 def _train(folder: Path, steps: int, mark: Marks) -> None:
-    from benchmarks import train as module
-    from results.launch import training as launched
-    from results.launch.job import Job
-    from results.launch.plan import plan
-    from results.launch.request import Request
-    from results.launch.worker import run_job
+    from benchmarks.training import train as module
+    from results.launch.plan.request import Request
+    from results.launch.plan.runs import plan
+    from results.launch.run import training as launched
+    from results.launch.run.job import Job
+    from results.launch.run.worker import run_job
 
     class Enough(Exception):
         """Scoring is not what is measured here."""
@@ -136,9 +136,9 @@ def _train(folder: Path, steps: int, mark: Marks) -> None:
 def _score(folder: Path, images: int, mark: Marks) -> None:
     from benchmarks.catalogue import Data, benchmark
     from benchmarks.data.limited import Limited
-    from benchmarks.evaluate import evaluate
     from benchmarks.labels import evaluation_table
-    from results.launch.build import build, clip_of, vocabulary_of
+    from benchmarks.scoring.evaluate import evaluate
+    from results.launch.run.build import build, clip_of, vocabulary_of
     from tests.torture.trials import job_of
 
     job = job_of("clip", folder / "runs")
@@ -157,7 +157,7 @@ def _score(folder: Path, images: int, mark: Marks) -> None:
 class _Again:
     """The pictures of a reader over and over, as the built-in world keeps every picture that it drew; and enlarged.
 
-    Pixels are noted before they are counted (`benchmarks.shifts.PENDING`): pictures so small would take 1,600 images
+    Pixels are noted before they are counted (`seen_shift.PENDING`): pictures so small would take 1,600 images
     to touch all of those 16 MiB for the first time.
     """
 

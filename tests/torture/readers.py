@@ -204,10 +204,10 @@ def lists(folder: Path) -> tuple[st.SearchStrategy, Reader]:
 
 def records(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """Everything in a run's folder that a later command reads: record, matrices, state, specs, card, claims."""
-    from results.launch.plan import status
-    from results.launch.request import Run
-    from results.store import Stored, find_stored
-    from results.verify import problems
+    from results.launch.plan.request import Run
+    from results.launch.plan.runs import status
+    from results.store.folders import Stored, find_stored
+    from results.store.verify import problems
     from tests.torture.trials import job_of
 
     job = job_of("constant", folder / "runs")
@@ -241,7 +241,7 @@ def records(folder: Path) -> tuple[st.SearchStrategy, Reader]:
 
 def _lay(job, root: Path) -> None:
     """Make the run that is then spoilt; claims and state included."""
-    from results.launch.worker import run_job
+    from results.launch.run.worker import run_job
 
     if run_job(job) != "done":
         raise RuntimeError(job.run.folder(root).read_state())
@@ -267,8 +267,8 @@ def overrides(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """`--set` of a method's and the recipe's settings."""
     from benchmarks.spec import Recipe
     from methods.registry import config_class
-    from results.launch.plan import plan
-    from results.launch.request import Request
+    from results.launch.plan.request import Request
+    from results.launch.plan.runs import plan
 
     known = [f"zegclip.{name}" for name in config_class("zegclip").model_fields]
     known += [f"recipe.{name}" for name in Recipe.model_fields] + [

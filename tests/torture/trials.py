@@ -89,9 +89,9 @@ def dice(*axes: object) -> random.Random:
 
 def job_of(method: str, root: Path, *, fold: int = 0, limit: int = LIMIT, device: str = "cpu"):
     """A short real job of a method."""
-    from results.launch.job import Job
-    from results.launch.plan import plan
-    from results.launch.request import Request
+    from results.launch.plan.request import Request
+    from results.launch.plan.runs import plan
+    from results.launch.run.job import Job
 
     trained = method not in ("constant", "random", "clip")
     (run,) = plan(
@@ -112,8 +112,8 @@ def warm() -> None:
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        from benchmarks.transforms import Augmentation, _transforms
-        from results.launch.worker import run_job
+        from benchmarks.training.transforms import Augmentation, _transforms
+        from results.launch.run.worker import run_job
 
         _transforms(Augmentation())
         for method in ("constant", "clip"):
@@ -171,7 +171,7 @@ class Undisturbed:
 def essence(root: Path) -> dict[str, str]:
     """What must repeat bit for bit below a root of runs: results, matrices, weights, and cards without times."""
     from benchmarks.values import digest
-    from results.store import load_record, read_json
+    from results.store.folders import load_record, read_json
 
     found = {}
     for path in sorted(root.rglob("*")):
@@ -188,7 +188,7 @@ def essence(root: Path) -> dict[str, str]:
 
 def undisturbed(method: str, folder: Path, **changes: int) -> Undisturbed:
     """Make the run in a child, twice: they must agree, and the second tells how long it takes."""
-    from results.launch.worker import run_job
+    from results.launch.run.worker import run_job
 
     made, seconds = [], 0.0
     folder.mkdir(parents=True, exist_ok=True)
@@ -214,9 +214,9 @@ def differences(expected: dict[str, str], got: dict[str, str]) -> str:
 
 def readable(root: Path) -> str:
     """Read everything a person's commands would read after a fault; what cannot be read, in words."""
-    from results.launch.plan import status
-    from results.launch.request import Run
-    from results.store import CorruptRecord, Stored, find_stored
+    from results.launch.plan.request import Run
+    from results.launch.plan.runs import status
+    from results.store.folders import CorruptRecord, Stored, find_stored
 
     for found in find_stored(root):
         if isinstance(found, CorruptRecord):

@@ -13,8 +13,8 @@ from PIL import Image
 from pycocotools import mask as rle
 
 from benchmarks.data import instances
-from benchmarks.data.catalogue import expected_images, open_reader
 from benchmarks.data.coco import CocoReader
+from benchmarks.data.datasets import expected_images, open_reader
 from benchmarks.data.instances import RULE, draw, prepared
 from benchmarks.data.reader import Reader
 from splits.errors import DataError, UserError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.data.catalogue import expected_images, open_reader
+from benchmarks.data.datasets import expected_images, open_reader
 from benchmarks.data.limited import Limited, Without
 from benchmarks.labels import apply, evaluation_table
 from splits.errors import DataError

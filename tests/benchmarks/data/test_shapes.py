@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.data.catalogue import open_reader
+from benchmarks.data.datasets import open_reader
 from benchmarks.shapes import world
 from splits.errors import DataError
 from splits.loader import load_split

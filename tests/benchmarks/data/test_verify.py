@@ -17,10 +17,11 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from benchmarks.data import commands, download, sbd, voc
+from benchmarks.data import download, sbd, voc
 from benchmarks.data.download import Archive
 from benchmarks.data.reader import read_mask
 from benchmarks.data.verify import missing_words, overlap, verify_part
+from results.launch.commands import data as commands
 from splits.errors import DataError, UserError
 from splits.loader import load_split, read_list
 

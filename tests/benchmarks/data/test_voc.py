@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.data import voc
-from benchmarks.data.catalogue import data_roots, open_reader
+from benchmarks.data.datasets import data_roots, open_reader
 from benchmarks.data.reader import read_mask
 from splits.errors import DataError
 from splits.loader import load_split, read_facts, read_list

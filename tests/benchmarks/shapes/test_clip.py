@@ -8,11 +8,11 @@ import torch
 from safetensors import safe_open
 
 from benchmarks.shapes.captions import TEMPLATES
-from benchmarks.shapes.card import sha256
-from benchmarks.shapes.measure import dense_miou, zero_shot_top1
-from benchmarks.shapes.pools import Pool, mosaic
-from benchmarks.shapes.pretrain import Recipe, Trainer, contrast
-from benchmarks.shapes.tower import CARD, CONFIG, MODEL, WEIGHTS, create, encode_images, encode_texts, prototypes
+from benchmarks.shapes.clip.card import sha256
+from benchmarks.shapes.clip.measure import dense_miou, zero_shot_top1
+from benchmarks.shapes.clip.pools import Pool, mosaic
+from benchmarks.shapes.clip.pretrain import Recipe, Trainer, contrast
+from benchmarks.shapes.clip.tower import CARD, CONFIG, MODEL, WEIGHTS, create, encode_images, encode_texts, prototypes
 from benchmarks.shapes.world import CLIP_PARTS, NAMES, render_picture
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.shapes import pools, pretrain
+from benchmarks.shapes.clip import pools, pretrain
 from benchmarks.shapes.paint import paint
 from benchmarks.shapes.silhouettes import OPAQUE, SIDE, silhouette
 from benchmarks.shapes.world import CLIP_PARTS, NAMES, PARTS, Part, Picture, Placed, Scene, render_picture, render_scene

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Container
 
-from methods import brought
+from methods import custom as brought
 from methods.registry import METHODS
-from results import provenance
+from results.store import provenance
 
 
 def forget(known: Container[str], loaded: Container[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from methods import brought
+from methods import custom as brought
 from methods.registry import METHODS
 from tests.results.launch.afterwards import forget
 

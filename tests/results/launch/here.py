@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from results.launch import ranks
-from results.launch.job import Job
-from results.launch.worker import work
-from results.record import RunRecord
-from results.store import RunFolder
+from results.launch.run import ranks
+from results.launch.run.job import Job
+from results.launch.run.worker import work
+from results.store.folders import RunFolder
+from results.store.record import RunRecord
 
 Gradients = list[list[Any]]  # of each step, of each parameter
 

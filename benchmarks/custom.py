@@ -1,0 +1,248 @@
+"""A person's own data set: one TOML says where pictures, masks and lists lie and what mask values mean. No torch.
+
+    name = "farm"
+    images = "photos"                  # a folder, or a pattern: "photos/{id}.jpg"
+    masks = "masks"                    # index PNGs, of the same ids
+    train = "train.txt"                # an id a line
+    val = "val.txt"
+    classes = ["cow", "sheep", "dog"]  # in the order of tables
+    unseen = ["dog"]                   # or a list for each fold: [["dog"], ["cow"]]
+    background = 0                     # mask values of no class; leave out where there are none
+    ignore = 255                       # mask values that count nowhere
+    ids = { cow = 1, sheep = [2, 3], dog = 4 }
+
+Paths are relative to the TOML. `ids` may be left out: classes then count from 0 on, passing over background and
+ignored values. Further keys: `templates` (a name of `benchmarks.templates`), `short_side`, `window`, `stride`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from benchmarks import toml
+from benchmarks.catalogue import BENCHMARKS, PHOTO, PHOTO_TRIAL, Benchmark
+from benchmarks.data import datasets as catalogue
+from benchmarks.data.folders import FolderReader, Part, read_ids
+from benchmarks.data.photos import PICTURES
+from benchmarks.data.reader import read_mask
+from benchmarks.protocol import Inference
+from benchmarks.templates import templates
+from benchmarks.values import Value, digest
+from splits import loader
+from splits.errors import DataError, UserError
+from splits.loader import Fold, Split, ids_sha256
+
+ID: Final = "{id}"
+FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before it is asked
+
+
+class OwnDataSet(Value):
+    """The TOML's content with its lists read and its paths made whole."""
+
+    name: str
+    images: str  # a folder, or a pattern with {id}
+    masks: str
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    classes: tuple[str, ...] = Field(min_length=2)
+    unseen: tuple[tuple[str, ...], ...] = Field(min_length=1)  # by fold
+    background: tuple[int, ...] = ()
+    ignore: tuple[int, ...] = (255,)
+    ids: dict[str, tuple[int, ...]]
+    templates: str = "single"
+    short_side: int = Field(default=PHOTO.short_side, ge=1)
+    window: int | None = Field(default=PHOTO.window, ge=1)
+    stride: int | None = Field(default=PHOTO.stride, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not FOLDER_NAME.fullmatch(self.name):
+            raise ValueError(f"name {self.name!r}: expected letters, digits and . _ - (it names a folder)")
+        if len(set(self.classes)) != len(self.classes) or set(self.ids) != set(self.classes):
+            raise ValueError("`classes` must differ from one another, and `ids` name each of them and nothing else")
+        for fold in self.unseen:
+            if not fold or not set(fold) < set(self.classes):
+                raise ValueError(f"unseen {list(fold)}: expected some of the classes, not none and not all")
+        values = [*self.background, *self.ignore, *(v for group in self.ids.values() for v in group)]
+        if len(set(values)) != len(values) or not all(0 <= v <= 255 for v in values):
+            raise ValueError(f"mask values must be within 0..255 and mean one thing each, got {sorted(values)}")
+        if not all(self.ids.values()):
+            raise ValueError("`ids` must give each class a mask value")
+        templates(self.templates)
+        for part, listed in (("train", self.train), ("val", self.val)):
+            if not listed or len(set(listed)) != len(listed):
+                raise ValueError(f"{part}: expected a list of different image ids, at least one")
+            for id_ in listed:
+                _check_id(id_)
+        return self
+
+    @property
+    def dataset(self) -> str:
+        """What a protocol calls the data."""
+        return f"own/{self.name}"
+
+    @property
+    def table(self) -> NDArray[np.uint8]:
+        """`(256,)`: value in a file to the first value of what it means."""
+        table = np.full(256, ILLEGAL, np.uint8)
+        for group in (self.background, self.ignore, *self.ids.values()):
+            table[list(group)] = group[:1]
+        return table
+
+    @property
+    def split(self) -> Split:
+        """Classes, folds and lists as those of a shipped benchmark."""
+        folds = [
+            Fold(
+                index,
+                self.classes,
+                seen=tuple(c for c in self.classes if c not in hidden),
+                unseen=tuple(c for c in self.classes if c in hidden),
+            )
+            for index, hidden in enumerate(self.unseen)
+        ]
+        return Split(
+            name=self.name,
+            dataset=self.dataset,
+            classes=self.classes,
+            ids=tuple(self.ids[c][0] for c in self.classes),
+            background_id=next(iter(self.background), None),
+            ignore_id=next(iter(self.ignore), None),
+            folds=tuple(folds),
+            train_list=None,
+            val_list=None,
+            train_sha256=ids_sha256(self.train),
+            val_sha256=ids_sha256(self.val),
+            note="A data set of the user's own: nothing is published on it.",
+            own_lists={"train": self.train, "val": self.val},
+        )
+
+    def open(self, split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
+        """The reader of a part; raises DataError where files are missing."""
+        listed = split.listed(part)
+        if listed is None:
+            raise DataError(f"{self.name} has no part {part!r}; it has: train, val")
+        images, masks = _found(self.images, listed, PICTURES), _found(self.masks, listed, (".png",))
+        files = Part(
+            name=f"{self.name} {part}",
+            listed=listed,
+            count=len(listed),
+            images=images,
+            masks=masks,
+            where=lambda id_: (_expected(self.images, id_, ".jpg"), _expected(self.masks, id_, ".png")),
+            root=Path(self.images.partition(ID)[0]),
+            source="as its TOML says",
+        )
+        return OwnReader(files, self, split, subset=subset)
+
+
+class OwnReader(FolderReader):
+    """Reads masks whose values may stand for the same class in groups."""
+
+    def __init__(self, part: Part, data: OwnDataSet, split: Split, *, subset: bool) -> None:
+        super().__init__(part, split.legal_ids, mask_rule(data), subset=subset)
+        groups = (data.background, data.ignore, *data.ids.values())
+        self._table, self._file_ids = data.table, frozenset(v for group in groups for v in group)
+
+    @property
+    def file_ids(self) -> frozenset[int]:
+        """Every value that a mask's file may hold."""
+        return self._file_ids
+
+    def counted(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Values of one class added up under its first."""
+        out = np.zeros_like(pixels)
+        for value in self._file_ids:
+            out[self._table[value]] += pixels[value]
+        return out
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The mask of `ids[index]` alone, each value as the first of its group."""
+        return self._table[read_mask(self.mask_path(index), self._file_ids)]
+
+
+def mask_rule(data: OwnDataSet) -> str:
+    """How the masks are read, by content: it is part of the protocol."""
+    meaning = {"ids": data.ids, "background": data.background, "ignore": data.ignore}
+    return f"own masks, values {digest(meaning)[:12]}"
+
+
+def register(data: OwnDataSet) -> None:
+    """Make a data set known by its name, as if it were shipped; raises UserError where a shipped one has its name."""
+    sizes = {"short_side": data.short_side, "window": data.window, "stride": data.stride}
+    inference = Inference.parse(sizes, source=f"the data set {data.name}")
+    loader.register(data.split)
+    catalogue.register(data.dataset, data.open, mask_rule(data))
+    BENCHMARKS[data.name] = Benchmark(
+        name=data.name, templates=data.templates, inference=inference, trial=PHOTO_TRIAL, own=True
+    )
+
+
+def read_toml(path: Path) -> OwnDataSet:
+    """The data set that a TOML describes; raises UserError, one line, for what cannot be."""
+    told = toml.read_toml(path)
+    needed = ("name", "images", "masks", "train", "val", "classes", "unseen")
+    if missing := [key for key in needed if key not in told]:
+        raise UserError(f"{path}: lacks {', '.join(missing)}; expected {', '.join(needed)}")
+    if wrong := [key for key in ("name", "images", "masks", "train", "val") if not isinstance(told[key], str)]:
+        raise UserError(f"{path}: {', '.join(wrong)}: expected text in quotes")
+    folder = path.resolve().parent
+    told["images"], told["masks"] = (str(folder / told[key]) for key in ("images", "masks"))
+    told["train"], told["val"] = (read_ids(folder / told[key]) for key in ("train", "val"))
+    return OwnDataSet.parse(_in_full(told, path), source=str(path))
+
+
+def _in_full(told: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Short forms written out: one value for a list of one, one fold for a list of folds, ids that were left out."""
+    for key in ("background", "ignore"):
+        if key in told:
+            told[key] = _listed(told[key])
+    if isinstance(told["unseen"], list) and all(isinstance(name, str) for name in told["unseen"]):
+        told["unseen"] = [told["unseen"]]
+    if "ids" not in told:
+        if not isinstance(told["classes"], list) or not all(isinstance(name, str) for name in told["classes"]):
+            raise UserError(f"{path}: classes: expected a list of names")
+        taken = [*told.get("background", ()), *told.get("ignore", (255,))]
+        free = [value for value in range(256) if value not in taken]
+        told["ids"] = dict(zip(told["classes"], ([value] for value in free), strict=False))
+    elif isinstance(told["ids"], dict):
+        told["ids"] = {name: _listed(values) for name, values in told["ids"].items()}
+    return told
+
+
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _check_id(id_: str) -> None:
+    path = PurePosixPath(id_)
+    if not id_ or path.is_absolute() or ".." in path.parts or re.search(r"[\\\0:*?\[\]{}]", id_):
+        raise ValueError(f"image id {id_!r} is no name of a file below a folder")
+
+
+def _expected(place: str, id_: str, suffix: str) -> Path:
+    """Where an image or mask should be."""
+    return Path(place.replace(ID, id_) if ID in place else f"{place}/{id_}{suffix}")
+
+
+def _found(place: str, ids: Sequence[str], suffixes: Sequence[str]) -> dict[str, Path]:
+    """The files that are there, by id."""
+    if ID in place:
+        return {id_: path for id_ in ids if (path := _expected(place, id_, "")).is_file()}
+    folder, found = Path(place), dict[str, Path]()
+    if not folder.is_dir():
+        return {}
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
+    for id_ in ids:
+        name = next((id_ + s for suffix in suffixes for s in (suffix, suffix.upper()) if id_ + s in there), None)
+        if name is not None:
+            found[id_] = folder / name
+    return found

@@ -1,0 +1,92 @@
+"""Episodic-binary evaluation, the few-shot literature's: a pixel is one given class or `others`.
+
+Items are pairs of an image and one unseen class in it, from HSNet's lists. The class is *given*, so these numbers never
+stand beside generalised ones. As HSNet's `common/logger.py` has it, intersections and unions are summed over the items
+of each class; mIoU averages the foreground IoU over the fold's unseen classes, FB-IoU sums areas over all classes and
+averages background and foreground. The word that stands for everything else is LSeg's "others".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from benchmarks.data.reader import Reader
+from benchmarks.protocol import Inference
+from benchmarks.scoring.confusion import count
+from benchmarks.scoring.evaluate import Evaluation, best_classes
+from methods.method import Method, Vocabulary
+from splits.errors import UserError
+from splits.loader import Split
+from splits.pairs import Pair
+
+OTHERS = "others"
+IGNORED = 255
+HSNET_ITEMS = 1000  # its Pascal test goes round the list until it has had so many
+
+
+def chosen(pairs: Sequence[Pair], reader: Reader, *, hsnet: bool, limit: int | None) -> tuple[Pair, ...]:
+    """The items to score, in order: those whose image is there; `hsnet`: the first 1,000 of them, going round.
+
+    Raises UserError where no listed image is there.
+    """
+    there = set(reader.ids)
+    items = [pair for pair in pairs if pair[0] in there]
+    if not items:
+        raise UserError(f"none of the {len(pairs)} listed items has its image among the {len(reader)} that are there")
+    if hsnet:
+        items = [items[i % len(items)] for i in range(HSNET_ITEMS)]
+    return tuple(items[:limit])
+
+
+def item_table(split: Split, class_: str) -> np.ndarray:
+    """`(256,)` uint8: mask id to 1 for the class, 0 for everything else, 255 for what counts nowhere."""
+    table = np.full(256, 252, dtype=np.uint8)  # ids that no mask holds
+    table[list(split.legal_ids)] = 0
+    table[split.ids[split.classes.index(class_)]] = 1
+    if split.ignore_id is not None:
+        table[split.ignore_id] = IGNORED
+    return table
+
+
+@torch.inference_mode()
+def evaluate_items(
+    method: Method,
+    reader: Reader,
+    split: Split,
+    items: Sequence[Pair],
+    asked: Vocabulary,
+    inference: Inference,
+    *,
+    device: torch.device | str = "cpu",
+    watch: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Score a method on items, each against its one class of `asked` (the fold's unseen classes, in order).
+
+    The matrix is `(1, 2K, 2K)`: others and class k have rows 2k and 2k + 1, and no pixel lies outside their blocks. No
+    class is seen here, so no shift applies: the sweep has the shift 0 alone.
+    """
+    method.eval()
+    index_of = {id_: index for index, id_ in enumerate(reader.ids)}
+    size, ignored, start, warm = 2 * len(asked), 0, time.perf_counter(), 0.0
+    matrix, per_image = np.zeros((size, size), dtype=np.int64), []
+    for done, (id_, class_) in enumerate(items):
+        sample, k = reader.read(index_of[id_]), asked.names.index(class_)
+        truth = torch.from_numpy(item_table(split, class_)[sample.mask]).to(device)
+        two = Vocabulary((OTHERS, class_), (False, False), (OTHERS, asked.texts[k]), asked.templates)
+        _, best = best_classes(method, sample.image, two, inference, tuple(truth.shape), device)
+        assert best is not None
+        block = count(truth, best[1], 2, ignore=IGNORED).cpu().numpy()
+        matrix[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] += block
+        rows, columns = block.nonzero()
+        per_image.append(np.stack([np.full(len(rows), done), 2 * k + rows, 2 * k + columns, block[rows, columns]], 1))
+        ignored += int(truth.numel() - block.sum())
+        warm = warm or time.perf_counter()
+        watch(done + 1, len(items))
+    end = time.perf_counter()
+    rate = (len(items) - 1) / (end - warm) if len(items) > 1 else None
+    counts = np.concatenate(per_image).astype(np.int64)
+    return Evaluation(np.zeros(1), 0, matrix[None], counts, len(items), ignored, end - start, rate)

@@ -1,0 +1,48 @@
+"""The class of every pixel of one image: what `benchmarks.scoring.evaluate` counts, as a map."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.protocol import Inference
+from benchmarks.scoring.evaluate import Best, best_classes
+from methods.method import FIRST_CODE, Method, Vocabulary
+from splits.errors import UserError
+
+
+@torch.inference_mode()
+def predicted(
+    method: Method,
+    image: NDArray[np.uint8],
+    vocabulary: Vocabulary,
+    inference: Inference,
+    size: tuple[int, ...],
+    *,
+    background_below: float | None = None,
+    device: torch.device | str = "cpu",
+) -> NDArray[np.uint8]:
+    """Class indices `(H, W)` uint8 of an image `(H, W, 3)` at a size; ties go to the lower class.
+
+    background_below: a best activated score below it says background, index `len(vocabulary)`. Raises UserError for
+    more classes than a byte has room for beside the codes of labels.
+    """
+    most = FIRST_CODE - (background_below is not None)
+    if len(vocabulary) > most:
+        raise UserError(f"{len(vocabulary)} classes do not fit into an index PNG; ask about at most {most} at once")
+    best = winner(*best_classes(method, image, vocabulary, inference, size, device))
+    scores, classes = best
+    if background_below is not None:
+        classes = torch.where(scores.double() >= background_below, classes, len(vocabulary))
+    return classes.to(torch.uint8).cpu().numpy()
+
+
+def winner(seen: Best | None, unseen: Best | None) -> Best:
+    """The better of the best seen and the best unseen class of every pixel, ties to the lower class."""
+    if seen is None or unseen is None:
+        only = seen or unseen
+        assert only is not None, "a vocabulary has at least one class"
+        return only
+    first = (seen[0] > unseen[0]) | ((seen[0] == unseen[0]) & (seen[1] < unseen[1]))
+    return torch.where(first, seen[0], unseen[0]), torch.where(first, seen[1], unseen[1])

@@ -1,0 +1,104 @@
+"""Training-free segmentors that read CLIP's last block out with another attention; all before it stays.
+
+SCLIP (Wang et al. 2023, arXiv 2312.01597), NACLIP (Hajimiri et al. 2024, arXiv 2404.08181), ClearCLIP (Lan et al.
+2024, arXiv 2407.12442). What is theirs is the attention and what of the block is left; text, windows and sizes are the
+harness's, as for every method, and their refinements afterwards (thresholds, pixel-adaptive masks, background words)
+are left out. Where a block has layer scales, they stay on what they scaled: our reading, the papers' CLIPs have none.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, normalize
+
+from methods.clip import Clip
+from methods.clip.vit import VitTower
+from methods.method import Images, Method, Vocabulary
+from methods.precision import wide_product
+from methods.training_free.attention_readouts_config import ReadoutConfig
+
+SCALE = 100.0  # per unit of cosine, as for `clip`
+
+
+class Readout(Method):
+    """Scores are 100 times the cosine of dense token and text prototype; no seen class is treated differently."""
+
+    seen_shift = 0.0
+    shift_span = 20.0  # a fifth of the whole range of a cosine
+
+    def __init__(self, *, clip: Clip, config: ReadoutConfig) -> None:
+        super().__init__()
+        _attention_of(clip.vit().blocks[-1])  # refuses other towers now rather than at the first picture
+        self.clip, self.config = clip, config
+
+    def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
+        """Nothing to learn."""
+        return {}
+
+    def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
+        """`(B, C, h, w)` on the patch grid, in [-100, 100]."""
+        with torch.no_grad():
+            dense = normalize(dense_tokens(self.clip.vit(), self.clip.normalised(images), self.config), dim=1)
+        text = self.clip.text_prototypes(vocabulary.texts, vocabulary.templates).to(dense)
+        return SCALE * wide_product(text, dense.flatten(2)).unflatten(2, dense.shape[-2:])
+
+
+def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
+    """`(B, d, h, w)`, projected into text space and not normalised, of normalised pixels `(B, 3, H, W)`."""
+    tokens, grid = tower.embed(x)
+    tokens = tower.ln_pre(tokens)
+    for block in tower.blocks[:-1]:
+        tokens = block(tokens)
+    last: Any = tower.blocks[-1]
+    attention = _attention_of(last)
+    q, k, v = heads_of(attention, last.ln_1(tokens))
+    mixed = weights_of(q, k, grid, config) @ v  # (B, heads, T, e)
+    out = last.ls_1(attention.out_proj(mixed.transpose(1, 2).flatten(2)))  # (B, T, D)
+    if config.residual:
+        out = tokens + out
+        out = out + last.ls_2(last.mlp(last.ln_2(out)))
+    return tower.project(out[:, 1:]).transpose(1, 2).unflatten(2, grid)
+
+
+def heads_of(attention: nn.MultiheadAttention, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of tokens `(B, T, D)`: `(B, heads, T, D / heads)` each."""
+    projected = linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
+    q, k, v = (part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for part in projected.chunk(3, dim=2))
+    return q, k, v
+
+
+def weights_of(q: Tensor, k: Tensor, grid: tuple[int, int], config: ReadoutConfig) -> Tensor:
+    """`(B, heads, T, T)`: how much each token takes of each other, CLS first among them."""
+    scale = 1 / math.sqrt(q.shape[-1])
+
+    def alike(x: Tensor) -> Tensor:
+        return x @ x.transpose(-2, -1) * scale
+
+    if config.attention == "qq+kk":
+        return alike(q).softmax(dim=-1) + alike(k).softmax(dim=-1)  # rows sum to 2, as released
+    if config.attention == "kk-near":
+        return (alike(k) + nearness(grid, config.spread).to(k)).softmax(dim=-1)
+    return alike(q).softmax(dim=-1)
+
+
+def nearness(grid: tuple[int, int], spread: float) -> Tensor:
+    """`(1 + N, 1 + N)`: exp(-d^2 / (2 spread^2)) of patches d apart, added to logits; 0 from and to CLS."""
+    rows, columns = torch.meshgrid(*(torch.arange(side, dtype=torch.float64) for side in grid), indexing="ij")
+    places = torch.stack([rows.flatten(), columns.flatten()], dim=1)  # (N, 2)
+    squared = (places[:, None] - places[None]).square().sum(dim=-1)
+    return nn.functional.pad((-squared / (2 * spread**2)).exp(), (1, 0, 1, 0))
+
+
+def build(*, clip: Clip, vocabulary: Vocabulary, config: ReadoutConfig) -> Readout:
+    """A training-free read-out; the training vocabulary does not matter to it."""
+    return Readout(clip=clip, config=config)
+
+
+def _attention_of(block: Any) -> nn.MultiheadAttention:
+    if not isinstance(block.attn, nn.MultiheadAttention):
+        raise ValueError(f"this read-out needs standard attention; this tower has {type(block.attn).__name__}")
+    return block.attn

@@ -1,0 +1,327 @@
+"""The options that several commands share. No torch here.
+
+Everything that can change a number is in `what_to_run`, `which_protocol` and `how_to_score`; the rest cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+from results.tables.kinds import DEFAULT, KINDS
+
+ROOT = Path(__file__).resolve().parents[3]
+RUNS = ROOT / "results" / "runs"
+SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
+FORMATS = ("markdown", "latex", "csv", "html")
+LOGS = ("tensorboard", "wandb")
+
+
+def calling(target: str) -> Callable[[argparse.Namespace], int]:
+    """A command: the function `module:name`, imported, and torch with it, only when it is really wanted."""
+    return partial(_call, target)
+
+
+def _call(target: str, options: argparse.Namespace) -> int:
+    module, name = target.split(":")
+    return getattr(import_module(module), name)(options)
+
+
+def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> None:
+    """Methods (unless a command has its own way to name them), benchmarks, folds, seeds, what makes a run another."""
+    group = parser.add_argument_group("what to run")
+    if methods:
+        group.add_argument(
+            "--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD, training-free"
+        )
+    group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="files with methods of your own")
+    group.add_argument(
+        "--benchmarks",
+        nargs="+",
+        metavar="B",
+        help="names, or the TOML of your own data set; default: shapes-5i, or pascal-5i where a data root is known",
+    )
+    group.add_argument("--folds", nargs="+", type=natural, metavar="K", help="default: all")
+    group.add_argument("--seeds", nargs="+", type=natural, default=[0], metavar="S", help="default: 0")
+    group.add_argument(
+        "--clip",
+        metavar="MODEL/TAG",
+        help="open_clip model and tag (ViT-B-16/openai) or MODEL/path/to/file; default: built in",
+    )
+    group.add_argument(
+        "--setting",
+        default="inductive",
+        choices=SETTINGS,
+    )
+    group.add_argument(
+        "--templates",
+        metavar="NAME",
+        help="sentences that CLIP is asked with: single, multi (ZegCLIP's 15), shapes; default: the benchmark's",
+    )
+    which_data(group)
+    group.add_argument(
+        "--scale",
+        choices=["native", "trial"],
+        help="photos at the papers' size, or at one the built-in CLIP can see (default with it: trial)",
+    )
+    group.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="M.FIELD=VALUE",
+        help="a method's or the recipe's setting, e.g. zegclip.prompt_tokens=100 recipe.iterations=600",
+    )
+    group.add_argument(
+        "--sweep",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="M.FIELD=A,B,C",
+        help="each combination of these values; scored on what is no test: --part tune, or a -tune benchmark",
+    )
+    group.add_argument("--sweep-file", type=Path, metavar="FILE", help="a grid, or n random settings, in TOML")
+    group.add_argument("--tune-on-test", action="store_true", help="let a sweep see val; every record and row says so")
+    group.add_argument(
+        "--weights", type=Path, metavar="FILE", help="score these weights of one method instead of training it"
+    )
+    group.add_argument(
+        "--ranks",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="processes that train each run together, sharing its batches (DDP), one a GPU; default: 1",
+    )
+    group.add_argument(
+        "--accumulate",
+        type=positive,
+        default=1,
+        metavar="K",
+        help="micro-batches that each batch (of a rank) is cut into, for a small card: the batch stays; default: 1",
+    )
+    group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
+    group.add_argument(
+        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs are stored; default: results/runs"
+    )
+
+
+def which_data(parser: argparse._ActionsContainer) -> None:
+    """Where the data lie, and how much of them may be missing."""
+    parser.add_argument(
+        "--data-root", metavar="DIR", help=f"folders of data sets, joined by {os.pathsep!r} (else ZSS_DATA_ROOT)"
+    )
+    parser.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
+    parser.add_argument("--subset", action="store_true", help="use the listed images that are present; marked partial")
+
+
+def which_protocol(parser: argparse.ArgumentParser) -> None:
+    """Choices of the training side."""
+    group = parser.add_argument_group("what may be learned from (each choice is another protocol and another training)")
+    group.add_argument(
+        "--class-names",
+        default="dataset",
+        choices=["dataset", "renamed"],
+        help="renamed: potted plant, tv monitor, ...",
+    )
+    group.add_argument("--training-images", choices=["keep", "drop"], help="those that contain unseen classes")
+    group.add_argument("--crop-decision", choices=["masked", "full"], help="full: as released ZegCLIP; a small leak")
+    group.add_argument("--border", choices=["void", "unlabelled"], help="what VOC's border pixels are to a method")
+
+
+def how_to_score(parser: argparse.ArgumentParser) -> None:
+    """Choices of the evaluation side."""
+    which_protocol(parser)
+    group = parser.add_argument_group("how to score (each choice is another protocol)")
+    group.add_argument("--part", default="val", choices=["val", "tune"], help="tune: to choose constants on; no result")
+    group.add_argument(
+        "--kind", choices=["generalised", "episodic-binary"], help="episodic-binary: HSNet's items, the class is given"
+    )
+    group.add_argument("--items", choices=["all", "hsnet-1000"], help="of episodic-binary; default: all of the list")
+    group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
+    group.add_argument(
+        "--background", choices=["ignored", "class"], help="class: background is scored too, as one more seen class"
+    )
+    group.add_argument(
+        "--background-below",
+        type=float,
+        metavar="T",
+        help="with --background class: a best score below T says background",
+    )
+    sizes(group)
+
+
+def sizes(parser: argparse._ActionsContainer) -> None:
+    """How an image is cut up to be asked about."""
+    parser.add_argument("--short-side", type=positive, metavar="PX")
+    parser.add_argument("--window", type=positive, metavar="PX")
+    parser.add_argument("--stride", type=positive, metavar="PX")
+    parser.add_argument(
+        "--flips", action="store_true", default=None, help="average the scores of the mirrored image in"
+    )
+
+
+def where_to_score(parser: argparse.ArgumentParser) -> None:
+    """Finished weights, by name, and other places to score them than the one they were trained for."""
+    group = parser.add_argument_group("transfer: finished weights scored on another benchmark or fold")
+    group.add_argument(
+        "--run", nargs="+", metavar="KEY", help="finished runs: folders, or the keys that end their names"
+    )
+    group.add_argument(
+        "--on", nargs="+", metavar="B", help="the benchmarks to score on; --benchmarks and --folds name the training"
+    )
+    group.add_argument("--on-folds", nargs="+", type=natural, metavar="K", help="the folds of --on; default: all")
+
+
+def how_to_execute(parser: argparse.ArgumentParser) -> None:
+    """What changes no number."""
+    group = parser.add_argument_group("how to execute (changes no number)")
+    group.add_argument("--jobs", type=positive, metavar="N", help="runs at once; default: one a core, or one a GPU")
+    group.add_argument("--threads", type=positive, default=1, metavar="N", help="CPU threads of a run; default: 1")
+    group.add_argument(
+        "--workers", type=natural, default=0, metavar="N", help="data loader processes of a run; default: 0"
+    )
+    group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+    group.add_argument(
+        "--log",
+        nargs="+",
+        choices=LOGS,
+        default=[],
+        help="copy losses, rates and scores into the run's folder for these (pip install '.[logging]'; W&B: offline)",
+    )
+    group.add_argument("--dry-run", action="store_true", help="print the runs and their states, start nothing")
+    group.add_argument("--force", action="store_true", help="throw away what is there and run again")
+    group.add_argument("--retry", action="store_true", help="run failed ones again")
+    group.add_argument("--stale", action="store_true", help="run again what was made with other sources of its method")
+
+
+def on_a_cluster(parser: argparse.ArgumentParser) -> None:
+    """The executor and the resources of a run there."""
+    group = parser.add_argument_group("on a cluster (changes no number)")
+    group.add_argument(
+        "--cluster",
+        default="local",
+        choices=["local", "slurm", "debug"],
+        help="local: processes here; slurm: arrays of jobs; debug: one after another in this process. Default: local",
+    )
+    group.add_argument("--partition", metavar="P")
+    group.add_argument("--gpus", metavar="[TYPE:]N", help="of a run on each of its nodes, one a rank; default: 0")
+    group.add_argument("--nodes", type=positive, metavar="N", help="over which a run's ranks are spread; default: 1")
+    group.add_argument("--cpus", type=positive, metavar="N", help="cores a rank; default: threads and workers")
+    group.add_argument("--mem", metavar="SIZE", help="memory of a run on each of its nodes, e.g. 16G")
+    group.add_argument("--time", metavar="LIMIT", help="MINUTES, H:MM:SS or D-HH:MM:SS; default: 24:00:00")
+    group.add_argument("--account", metavar="A")
+    group.add_argument("--qos", metavar="Q")
+    group.add_argument("--constraint", metavar="C")
+    group.add_argument("--array-parallelism", type=positive, metavar="N", help="runs of an array at once")
+    group.add_argument(
+        "--signal-delay", type=positive, metavar="S", help="seconds before the limit to stop at; default: 90"
+    )
+    group.add_argument("--requeues", type=natural, metavar="N", help="time limits a run may hit; default: 10")
+    group.add_argument("--setup", action="append", metavar="LINE", help="shell before the run, e.g. 'module load cuda'")
+    group.add_argument(
+        "--stage-data",
+        metavar="DIR",
+        help="copy or unpack the data to this folder of each node, e.g. '$SLURM_TMPDIR', once",
+    )
+    group.add_argument(
+        "--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further long options of sbatch"
+    )
+    group.add_argument("--cluster-config", type=Path, metavar="FILE", help="the same in TOML, also for single methods")
+    group.add_argument(
+        "--detach",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="submit and go; default on slurm, where --no-detach stays to the end",
+    )
+    interval(group)
+
+
+def interval(parser: argparse._ActionsContainer) -> None:
+    """How often to look at a cluster."""
+    parser.add_argument(
+        "--interval", type=positive, default=15, metavar="SECONDS", help="between looks at the cluster; default: 15"
+    )
+
+
+def which_tables(parser: argparse.ArgumentParser) -> None:
+    """What of the records to show, and in which form."""
+    parser.add_argument(
+        "--show", nargs="+", choices=[*KINDS, "all"], help=f"which tables; default: {', '.join(DEFAULT)}"
+    )
+    parser.add_argument("--by", default="method", choices=["method", "fold"], help="fold: each fold for itself")
+    parser.add_argument("--format", default="markdown", choices=FORMATS)
+
+
+def what_to_repeat(parser: argparse.ArgumentParser) -> None:
+    """Runs to make several times; short ones, unless asked otherwise."""
+    what_to_run(parser)
+    how_to_score(parser)
+    parser.set_defaults(folds=[0], limit=12)
+    group = parser.add_argument_group("how to repeat")
+    group.add_argument("--method", dest="methods", nargs="+", metavar="M", help="the same as --methods")
+    group.add_argument(
+        "--worker-counts", nargs="*", type=positive, default=[2], metavar="N", help="loader processes; default: 2"
+    )
+    group.add_argument(
+        "--resume-every", type=positive, default=5, metavar="K", help="stop and go on at every K-th step; default: 5"
+    )
+    group.add_argument("--threads", type=positive, default=1, metavar="N", help="CPU threads of a run; default: 1")
+    group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+
+
+def what_to_draw(parser: argparse.ArgumentParser) -> None:
+    """Methods whose constants are drawn, and all that a run may be told, on the tune part where there is one."""
+    parser.add_argument("drawn", nargs="+", metavar="METHOD", help="whose constants to draw")
+    group = parser.add_argument_group("what to draw")
+    group.add_argument("--n", type=positive, default=8, metavar="N", help="settings of each method; default: 8")
+    group.add_argument(
+        "--draw-seed", type=natural, default=0, metavar="S", help="of the draws; with a larger --n the first stay"
+    )
+    group.add_argument(
+        "--against", nargs="+", default=[], metavar="M", help="methods to hold them against, as they are, not drawn"
+    )
+    group.add_argument(
+        "--from", dest="roots", nargs=1, type=Path, metavar="DIR", help="only read the records there: start nothing"
+    )
+    group.add_argument("--format", default="markdown", choices=FORMATS)
+    what_to_run(parser, methods=False)
+    how_to_score(parser)
+    how_to_execute(parser)
+    on_a_cluster(parser)
+    parser.set_defaults(methods=[], part="")
+
+
+def which_records(parser: argparse.ArgumentParser) -> None:
+    """The stored records to look at."""
+    group = parser.add_argument_group("which records")
+    group.add_argument(
+        "--from",
+        dest="roots",
+        nargs="+",
+        type=Path,
+        default=[RUNS],
+        metavar="DIR",
+        help="folders of runs, of other machines too; default: results/runs",
+    )
+    group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
+    group.add_argument("--benchmarks", nargs="+", metavar="B", help="default: every one")
+    group.add_argument("--settings", nargs="+", choices=SETTINGS, help="default: every one")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    value = natural(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text}")
+    return value
+
+
+def natural(text: str) -> int:
+    """A whole number of at least 0."""
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
+    return int(text)

@@ -1,0 +1,125 @@
+"""The commands that deal with a cluster: submit a grid, wait for it, gather it, cancel it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks.data.datasets import data_roots
+from results.launch.execute import scheduler
+from results.launch.execute.follow import Rows, follow, print_states
+from results.launch.execute.resources import Resources, resources_for
+from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
+from results.launch.execute.submission import FOLDER, Queue, one_at_a_time, statuses
+from results.launch.plan.estimates import expected
+from results.launch.plan.request import Run
+from results.launch.run.job import Device, Job
+from splits.errors import UserError
+
+JobsOf = Callable[[Rows, Device], list[Job]]
+
+
+def submit_grid(options: argparse.Namespace, methods: tuple[str, ...], runs: Sequence[Run], jobs_of: JobsOf) -> None:
+    """Submit the runs that are to be made; with --dry-run print what would be submitted."""
+    scheduler.require()
+    resources = resources_for(options, methods)
+    device = _device(options, resources)
+    if any(r.stage_data for r in resources.values()) and not data_roots(options.data_root):
+        raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")
+    if options.dry_run:
+        rows = statuses(runs, options.runs)
+        print_states(rows)
+        _print_plan(batches(_free(jobs_of(rows, device), options.runs), resources, new_id()), options.runs.resolve())
+        return
+    with one_at_a_time(options.runs):
+        jobs = _free(jobs_of(statuses(runs, options.runs), device), options.runs)
+        if not jobs:
+            print("nothing to submit")
+            return
+        name = new_id()
+        plan = batches(jobs, resources, name)
+        _check_weights(jobs)
+        submit(plan, options.runs.resolve(), name)
+    how = " ".join(f"python harness.py {command} ...," for command in ("status", "collect", "cancel")).rstrip(",")
+    print(
+        f"{len(jobs)} runs submitted; logs and code in {options.runs / FOLDER / name}. The same arguments with: {how}"
+    )
+
+
+def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
+    """Follow runs until none is at work; cancels those that can never start."""
+    queue = Queue(root)
+
+    def look() -> Rows:
+        queue.look()
+        rows = [(run, queue.status(run)) for run in runs]
+        if queue.silence:
+            print(f"SLURM does not answer, trying again: {queue.silence}", file=sys.stderr)
+        elif any(seen.state == "queued" for _, seen in rows):
+            waiting = [queue.place(run) for run, seen in rows if seen.state == "queued"]
+            for submission in {place[0].id: place[0] for place in waiting if place}.values():
+                cancel_hopeless(submission, root, lambda line: print(line, file=sys.stderr))
+        return rows
+
+    return follow(look, interval=interval)
+
+
+def cancel_grid(runs: Sequence[Run], root: Path) -> int:
+    """Cancel the living jobs of the runs; returns the exit code."""
+    queue, ids = Queue(root), []
+    for run in runs:
+        place = queue.place(run)
+        if place is not None and (element := queue.element(*place[1:])) and element.active:
+            ids.append(element.job_id)
+    if queue.silence:
+        raise UserError(f"SLURM does not answer, nothing was cancelled: {queue.silence}")
+    scheduler.cancel(ids)
+    print(f"{len(ids)} jobs cancelled{': ' + ', '.join(ids) if ids else ''}; finished runs stay, begun ones can go on")
+    return 0
+
+
+def _free(jobs: list[Job], root: Path) -> list[Job]:
+    """Jobs of whose folder no other job is: one that is trained cannot be scored in another way at the same time."""
+    queue, free = Queue(root), []
+    taken: set[str] = set()
+    for job in jobs:
+        if busy := queue.busy(job.run):
+            print(f"{job.run.name}: left out, job {busy.job_id} is at its folder ({busy.state})", file=sys.stderr)
+        elif job.run.train.folder in taken:
+            print(f"{job.run.name}: left out, these weights are scored elsewhere first; submit again", file=sys.stderr)
+        else:
+            free.append(job)
+            taken.add(job.run.train.folder)
+    if queue.silence:
+        raise UserError(f"SLURM does not answer, nothing was submitted: {queue.silence}")
+    return free
+
+
+def _device(options: argparse.Namespace, resources: dict[str, Resources]) -> Device:
+    """What jobs run on: a GPU where one is asked for."""
+    on_gpu = {r.on_gpu for r in resources.values()}
+    if len(on_gpu) > 1:
+        raise UserError("--gpus: some methods with and some without a GPU; submit them apart")
+    device: Device = "cuda" if on_gpu == {True} else "cpu"
+    if options.device not in (None, device):
+        raise UserError(f"--device {options.device} with {'a' if device == 'cuda' else 'no'} GPU asked for; see --gpus")
+    return device
+
+
+def _check_weights(jobs: Sequence[Job]) -> None:
+    """Refuse a grid with weights that are not on this disk: compute nodes often have no internet."""
+    from results.launch.run.prefetch import absent
+
+    if missing := absent([job.run for job in jobs]):
+        raise UserError(
+            f"not in the cache: {', '.join(missing)}; fetch with `python harness.py prefetch` (same arguments)"
+        )
+
+
+def _print_plan(plan: Sequence[Batch], root: Path) -> None:
+    for batch in plan:
+        print(f"\narray of {len(batch.jobs)}: " + ", ".join(job.run.name for job in batch.jobs))
+        print(sbatch_text(batch, root / FOLDER / "SUBMISSION" / "ARRAY"), end="")
+    print("\n" + expected([job.run for batch in plan for job in batch.jobs], root))

@@ -1,0 +1,166 @@
+"""Runs jobs as local processes through submitit's local executor, a few at a time.
+
+What came of a job is read from its folder, never from what submitit stored. Jobs outlive a harness that is killed:
+the next one finds them at work and waits.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from results.launch.plan.runs import Status, status
+from results.launch.run.environment import child_variables, environment
+from results.launch.run.job import Job
+from results.launch.run.worker import run_job
+from results.store.claim import Claims
+
+POLL_SECONDS = 0.2
+FOREVER_MINUTES = 60 * 24 * 365  # the local executor would end every job after five minutes otherwise
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job."""
+
+    job: Job
+    status: Status
+
+
+Watch = Callable[[list[tuple[Job, Status]], list[Outcome]], None]  # those at work, those that ended
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    at_once: int,
+    folder: Path,
+    gpus: Sequence[str] = (),
+    watch: Watch = lambda working, ended: None,
+) -> list[Outcome]:
+    """Run every job; returns how each ended. KeyboardInterrupt asks the running ones to stop and waits for them.
+
+    gpus: the names of those that are shared out among jobs of the device cuda (`visible_gpus`).
+    """
+    executor, ranks = _executor(folder), max((job.ranks for job in jobs), default=1)
+    waiting: list[Job] = list(jobs)
+    working: list[_Process] = []
+    ended: list[Outcome] = []
+    try:
+        while waiting or working:
+            while len(working) < at_once and (job := _next(waiting, working)):
+                waiting.remove(job)
+                slot = min(set(range(at_once)) - {p.slot for p in working})
+                own = [gpus[(slot * ranks + i) % len(gpus)] for i in range(job.ranks)] if job.device == "cuda" else []
+                working.append(_start(executor, job, slot, own))
+            time.sleep(POLL_SECONDS)
+            for process in [p for p in working if p.ended()]:
+                working.remove(process)
+                ended.append(Outcome(process.job, process.outcome()))
+            watch([(p.job, status(p.job.run, p.job.root)) for p in working], ended)
+    except KeyboardInterrupt:
+        with _once_more_is_enough(working):
+            ended += _stop(working)
+        raise
+    return ended
+
+
+@dataclass
+class _Process:
+    """A job at work: in a process of ours, or, where somebody else has its folder, in theirs."""
+
+    job: Job
+    handle: Any
+    slot: int  # which of the places at work, and so which GPUs
+    claims: Claims  # one object for as long as we watch: it times other machines' owners
+
+    def ended(self) -> bool:
+        """Has our process ended, and nobody else's is at the run?"""
+        if not self.handle.done():
+            return False
+        return not self.claims.held()
+
+    def outcome(self) -> Status:
+        """The run's state; a process that ended without a word is a failure that names its log."""
+        reached = status(self.job.run, self.job.root)
+        if reached.state in ("done", "failed", "stale"):
+            return reached
+        state = "failed" if reached.state == "planned" else reached.state
+        reason = f"{reached.reason or 'its process ended without a word'}; log: {self.handle.paths.stderr}"
+        return replace(reached, state=state, reason=reason)
+
+
+def _next(waiting: Sequence[Job], working: Sequence[_Process]) -> Job | None:
+    """The first job of whose folder none is at work: weights are scored in one way after another."""
+    busy = {process.job.run.train.folder for process in working}
+    return next((job for job in waiting if job.run.train.folder not in busy), None)
+
+
+def _executor(folder: Path) -> submitit.LocalExecutor:
+    folder.mkdir(parents=True, exist_ok=True)
+    # ids are process ids and come again: a folder of its own for each submission
+    own = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=folder))
+    executor = submitit.LocalExecutor(folder=own / "%j")
+    executor.update_parameters(timeout_min=FOREVER_MINUTES)
+    return executor
+
+
+def visible_gpus(count: int) -> list[str]:
+    """What to put into CUDA_VISIBLE_DEVICES for each GPU that torch sees: numbers, or ids where a person gave ids."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return (given.split(",") if given else [str(number) for number in range(count)])[:count]
+
+
+def _run(job: Job, gpus: Sequence[str]) -> str:
+    """In the new process: see these GPUs alone. (submitit's own variable takes no ids, and knows of no other's.)"""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    return run_job(job)
+
+
+def _start(executor: submitit.LocalExecutor, job: Job, slot: int, gpus: Sequence[str]) -> _Process:
+    with environment(**child_variables(job.threads)), _ignored(signal.SIGINT):
+        return _Process(job, executor.submit(_run, job, gpus), slot, job.run.folder(job.root).claims)
+
+
+@contextmanager
+def _ignored(number: signal.Signals) -> Iterator[None]:
+    """Children born within ignore the signal: a Ctrl-C reaches the whole group, and stopping them is our decision."""
+    kept = signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(number, kept)
+
+
+@contextmanager
+def _once_more_is_enough(working: list[_Process]) -> Iterator[None]:
+    """A second Ctrl-C while jobs write their checkpoints ends them at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for process in working:
+            _signal(process, signal.SIGTERM)
+        raise
+
+
+def _stop(working: list[_Process]) -> list[Outcome]:
+    for process in working:
+        _signal(process, signal.SIGTERM)
+    while any(not process.handle.done() for process in working):
+        time.sleep(POLL_SECONDS)
+    return [Outcome(process.job, process.outcome()) for process in working]
+
+
+def _signal(process: _Process, number: signal.Signals) -> None:
+    inner = process.handle._process  # submitit has no public way to send SIGTERM: its cancel() sends SIGINT
+    if inner is not None and inner.poll() is None:
+        inner.send_signal(number)

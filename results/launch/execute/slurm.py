@@ -1,0 +1,222 @@
+"""Submits jobs to SLURM through submitit: one array for each shape of resources, cut where the cluster says so."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from results.launch.execute import scheduler
+from results.launch.execute.cluster_job import ClusterJob
+from results.launch.execute.frozen_code import freeze
+from results.launch.execute.resources import Resources
+from results.launch.execute.submission import FOLDER, Array, Submission, Submitted, ticket_of
+from results.launch.run.environment import environment
+from results.launch.run.job import Job
+from results.launch.run.worker import clear
+from splits.errors import UserError
+
+SETTLE_SECONDS = 6.0  # the first look of SLURM's scheduler at a job says whether it can ever start
+
+# rank 0 scores after the others have gone; one that is killed takes all with it, for rank 0 would wait for it
+TOGETHER = ("--wait=0", "--kill-on-bad-exit=1")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Jobs of one shape, few enough for one array."""
+
+    name: str
+    resources: Resources
+    jobs: tuple[Job, ...]
+
+    @property
+    def ranks(self) -> int:
+        """Tasks of each job."""
+        return self.jobs[0].ranks
+
+    @property
+    def cpus(self) -> int:
+        """Cores of each task."""
+        return self.resources.cpus or self.jobs[0].threads + self.jobs[0].workers
+
+
+def new_id() -> str:
+    """A name for a submission that none has had: sortable by time, unique across machines."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+
+
+def batches(jobs: Sequence[Job], resources: dict[str, Resources], submission: str) -> list[Batch]:
+    """Jobs in arrays: grouped by what they ask for, in their order, none longer than the cluster allows.
+
+    Raises UserError where ranks do not fit nodes and GPUs, or a time limit not the partition.
+    """
+    shapes: dict[tuple[Resources, int], list[Job]] = {}
+    for job in jobs:
+        asked = resources[job.run.train.method].of(job.ranks)
+        shapes.setdefault((asked, job.ranks), []).append(replace(job, nodes=asked.nodes))
+    longest = scheduler.max_array()
+    parts = [(r, group[i : i + longest]) for (r, _), group in shapes.items() for i in range(0, len(group), longest)]
+    for r, _ in shapes:
+        scheduler.check_partition(r.partition, r.minutes)
+    return [Batch(f"{scheduler.PREFIX}{submission}-{n}", r, tuple(part)) for n, (r, part) in enumerate(parts)]
+
+
+def sbatch_text(batch: Batch, folder: Path) -> str:
+    """The sbatch script of a batch, as it is submitted."""
+    executor = _executor(batch, folder)
+    if len(batch.jobs) > 1:
+        executor.parameters["map_count"] = len(batch.jobs)
+    return executor._make_submission_file_text(executor._submitit_command_str, "")
+
+
+def submit(plan: Sequence[Batch], root: Path, submission_id: str, tell: Callable[[str], None] = print) -> Submission:
+    """Submit every batch, then cancel what can never start. Raises UserError where SLURM refuses a batch."""
+    home = root / FOLDER / submission_id
+    home.mkdir(parents=True)
+    commit, digest = freeze(home / "code")
+    submission = Submission(id=submission_id, commit=commit, code_sha256=digest)
+    for batch in plan:
+        for job in batch.jobs:
+            if job.force:
+                clear(job)
+        submission = _submit_one(batch, home, submission, root)
+        array = submission.arrays[-1]
+        tell(f"job {array.job_id}: {len(batch.jobs)} runs, {_words(batch)}")
+    return cancel_hopeless(submission, root, tell, seconds=SETTLE_SECONDS)
+
+
+def cancel_hopeless(
+    submission: Submission, root: Path, tell: Callable[[str], None], *, seconds: float = 0.0
+) -> Submission:
+    """Cancel elements that can never start and note why; looks until SLURM has judged all, or the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        found = scheduler.elements()
+        submission = _cancel_hopeless_now(submission, found, root, tell)
+        waiting = [a for a in submission.arrays if _unjudged(a, found)]
+        if not waiting or time.monotonic() > end:
+            return submission
+        time.sleep(0.5)
+
+
+def _unjudged(array: Array, found: dict[scheduler.Key, scheduler.Element]) -> bool:
+    elements = [found.get((array.name, i)) for i in range(len(array.runs))]
+    return any(e is not None and e.state == "PENDING" and not e.reason for e in elements)
+
+
+def _cancel_hopeless_now(
+    submission: Submission,
+    found: dict[scheduler.Key, scheduler.Element],
+    root: Path,
+    tell: Callable[[str], None],
+) -> Submission:
+    for array in submission.arrays:
+        lost = {
+            str(i): element
+            for i in range(len(array.runs))
+            if (element := found.get((array.name, i))) and element.hopeless and str(i) not in array.refused
+        }
+        if not lost:
+            continue
+        reasons = {i: f"job {e.job_id} could never start ({e.reason}) and was cancelled" for i, e in lost.items()}
+        submission = submission.with_array(array.model_copy(update={"refused": array.refused | reasons}))
+        submission.write(root)
+        scheduler.cancel(e.job_id for e in lost.values())
+        for i, reason in reasons.items():
+            tell(f"{array.runs[int(i)].train}: {reason}")
+    return submission
+
+
+def _submit_one(batch: Batch, home: Path, submission: Submission, root: Path) -> Submission:
+    """Submit one batch; on refusal nothing of it is left behind."""
+    name = f"array{len(submission.arrays)}"
+    folder = home / name
+    folder.mkdir()
+    array = Array(name=batch.name, folder=name, runs=tuple(Submitted.of(job.run) for job in batch.jobs))
+    submission.with_array(array).write(root)
+    elements = [
+        ClusterJob(replace(job, force=False, scratch=batch.resources.stage_data), ticket_of(batch.name, index))
+        for index, job in enumerate(batch.jobs)
+    ]
+    try:
+        with scheduler.submitter_environment(), _job_environment(home / "code", batch):
+            handles = _executor(batch, folder).submit_array(elements)
+    except (FailedJobError, FailedSubmissionError) as error:
+        scheduler.cancel([], name=batch.name)  # sbatch may have been heard although its answer was not
+        submission.without(batch.name).write(root)
+        shutil.rmtree(folder)
+        lines = [line for line in str(error).splitlines() if "error:" in line] or str(error).splitlines()
+        done = f" ({len(submission.arrays)} arrays were submitted before)" if submission.arrays else ""
+        raise UserError(f"SLURM refused the jobs: {lines[0].strip()}{done}") from None
+    job_id = str(handles[0].job_id).split("_")[0]
+    submission = submission.with_array(array.model_copy(update={"job_id": job_id}))
+    submission.write(root)
+    return submission
+
+
+def _executor(batch: Batch, folder: Path) -> submitit.SlurmExecutor:
+    """An executor of its own for each batch: parameters of submitit's accumulate."""
+    r = batch.resources
+    executor = submitit.SlurmExecutor(folder=folder / "%j", max_num_timeout=r.requeues)
+    extra = {**r.slurm, "requeue": True, "export": "ALL"} | (
+        {"kill-on-invalid-dep": "yes"} if "dependency" in r.slurm else {}
+    )
+    parameters: dict[str, Any] = {
+        "job_name": batch.name,
+        "time": r.minutes,
+        "partition": r.partition or None,
+        "account": r.account or None,
+        "qos": r.qos or None,
+        "constraint": r.constraint or None,
+        "mem": r.mem or None,
+        "cpus_per_task": batch.cpus,
+        "gpus_per_node": r.gpus if r.on_gpu else None,
+        "nodes": r.nodes,
+        "ntasks_per_node": batch.ranks // r.nodes,
+        "signal_delay_s": r.signal_delay,
+        "setup": list(r.setup) or None,
+        "wckey": None,
+        "srun_args": [f"--cpus-per-task={batch.cpus}", *(TOGETHER if batch.ranks > 1 else ())],
+        "additional_parameters": extra,
+    }
+    executor.update_parameters(**{k: v for k, v in parameters.items() if v is not None or k == "wckey"})
+    executor.update_parameters(array_parallelism=r.array_parallelism or len(batch.jobs))
+    return executor
+
+
+@contextmanager
+def _job_environment(code: Path, batch: Batch) -> Iterator[None]:
+    """What sbatch hands on: the frozen code before all other, not the current folder's; no hub."""
+    paths = [str(code), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with environment(
+        PYTHONPATH=os.pathsep.join(paths),
+        PYTHONSAFEPATH="1",
+        OMP_NUM_THREADS=str(batch.jobs[0].threads),
+        HF_HUB_OFFLINE="1",
+    ):
+        yield
+
+
+def _words(batch: Batch) -> str:
+    r = batch.resources
+    ranks = f"{batch.ranks} ranks on {r.nodes} node{'s' if r.nodes > 1 else ''}" if batch.ranks > 1 else ""
+    parts = [
+        ranks,
+        f"{batch.cpus} CPUs{' each' if ranks else ''}",
+        f"GPU {r.gpus}" if r.on_gpu else "",
+        r.mem,
+        f"{r.minutes} min",
+    ]
+    parts += [f"partition {r.partition}" if r.partition else ""]
+    parts += [f"{r.array_parallelism} at once" if r.array_parallelism else ""]
+    return ", ".join(filter(None, parts))

@@ -1,0 +1,214 @@
+"""What was submitted to a cluster, kept beside the runs, and what that makes of a run's state.
+
+<root>/.jobs/<submission>/
+    submission.json   which arrays, which run is which element
+    code/             the code as it was at submission
+    array<n>/         submitit's files: scripts, pickles, logs
+
+A folder of its own for each submission, since a scheduler's ids come again. `submission.json` is written before an
+array is submitted and again with its job id: a harness that dies between leaves jobs that are known by their name.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.values import Value
+from results.launch.execute import scheduler
+from results.launch.execute.scheduler import Element, Unreachable
+from results.launch.plan.request import Run
+from results.launch.plan.runs import Status, status
+from results.store.claim import Claims
+from results.store.files import write_atomically
+from results.store.folders import read_json
+from splits.errors import UserError
+
+FOLDER, FILE = ".jobs", "submission.json"
+LOCK_SECONDS = 600.0
+
+
+class Submitted(Value):
+    """One element: which run it makes."""
+
+    train: str  # folder below the root of runs
+    evaluation: str  # key
+
+    @classmethod
+    def of(cls, run: Run) -> Submitted:
+        """The entry of a run."""
+        return cls(train=run.train.folder, evaluation=run.evaluation.key)
+
+
+class Array(Value):
+    """One array of jobs (a plain job where it has one element)."""
+
+    name: str
+    job_id: str = ""  # empty: not known to be submitted
+    folder: str  # submitit's, below the submission
+    runs: tuple[Submitted, ...]
+    refused: dict[str, str] = {}  # elements that were cancelled because they could never start: index, reason
+
+    def element_id(self, index: int) -> str:
+        """The scheduler's id of an element."""
+        return f"{self.job_id}_{index}" if len(self.runs) > 1 else self.job_id
+
+
+class Submission(Value):
+    """Everything submitted at once."""
+
+    id: str
+    commit: str
+    code_sha256: str
+    arrays: tuple[Array, ...] = ()
+
+    def write(self, root: Path) -> None:
+        """Store it beside the runs."""
+        write_atomically(root / FOLDER / self.id / FILE, self.model_dump_json(indent=1).encode())
+
+    def with_array(self, array: Array) -> Submission:
+        """The same with one array added, or replaced by name."""
+        others = tuple(a for a in self.arrays if a.name != array.name)
+        return self.model_copy(update={"arrays": (*others, array)})
+
+    def without(self, name: str) -> Submission:
+        """The same without an array."""
+        return self.model_copy(update={"arrays": tuple(a for a in self.arrays if a.name != name)})
+
+
+def ticket_of(name: str, index: int) -> str:
+    """The name of one job that no other job ever has."""
+    return f"{name}.{index}"
+
+
+def submissions(root: Path) -> list[Submission]:
+    """All of a root of runs, the newest first."""
+    paths = sorted((root / FOLDER).glob(f"*/{FILE}"), reverse=True)
+    return [Submission.parse(read_json(path), source=str(path)) for path in paths]
+
+
+@contextmanager
+def one_at_a_time(root: Path) -> Iterator[None]:
+    """Only one harness submits for a root of runs at any time, so that no run is submitted twice."""
+    claims, end = Claims(root / FOLDER), time.monotonic() + LOCK_SECONDS
+    while (claim := claims.claim()) is None:
+        if time.monotonic() > end:
+            raise UserError(f"another harness has been submitting for {root} for {LOCK_SECONDS:.0f} s; look after it")
+        time.sleep(0.5)
+    with claim:
+        yield
+
+
+class Queue:
+    """What the scheduler says about the submitted runs of a root. Asks when first needed, and at each `look`."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.silence = ""  # why the scheduler did not answer the last time
+        self._elements: dict[scheduler.Key, Element] | None = None
+        self._gone: dict[str, Element] = {}
+        self._claims: dict[str, Claims] = {}
+        self._read()
+
+    def _read(self) -> None:
+        self.submissions = submissions(self.root)
+        self._places: dict[Submitted, tuple[Submission, Array, int]] = {}
+        self._folders: dict[str, list[tuple[Array, int]]] = {}
+        for submission in reversed(self.submissions):
+            for array in submission.arrays:
+                for index, entry in enumerate(array.runs):
+                    self._places[entry] = (submission, array, index)
+                    self._folders.setdefault(entry.train, []).append((array, index))
+
+    def look(self) -> None:
+        """Forget what was heard: the next question goes to the scheduler."""
+        self._elements = None
+        self._read()
+
+    def place(self, run: Run) -> tuple[Submission, Array, int] | None:
+        """Where a run was last submitted."""
+        return self._places.get(Submitted.of(run))
+
+    def element(self, array: Array, index: int) -> Element | None:
+        """An element as the scheduler has it; None where it has forgotten it. A silent scheduler forgets nothing."""
+        if self._elements is None:
+            try:
+                self._elements, self.silence = scheduler.elements(), ""
+            except Unreachable as error:
+                self._elements, self.silence = {}, str(error)
+        if self.silence:
+            return Element(array.element_id(index), "UNKNOWN", self.silence)
+        found = self._elements.get((array.name, index))
+        return found or self._accounted(array, index)
+
+    def _accounted(self, array: Array, index: int) -> Element | None:
+        """An element of accounting. One that waits or runs is another job of the same id: `squeue` would have it."""
+        if not array.job_id:
+            return None
+        job_id = array.element_id(index)
+        if job_id not in self._gone:
+            self._gone[job_id] = Element(job_id, "")
+            self._gone |= scheduler.ended_elements([array.job_id])
+        return self._gone[job_id] if self._gone[job_id].state in scheduler.ENDED else None
+
+    def busy(self, run: Run) -> Element | None:
+        """A living job of a run's folder, for this scoring or another."""
+        for array, index in self._folders.get(run.train.folder, []):
+            if (element := self.element(array, index)) and element.active and str(index) not in array.refused:
+                return element
+        return None
+
+    def status(self, run: Run) -> Status:
+        """The state of a run: its folder's, and where that leaves it open, its job's."""
+        claims = self._claims.setdefault(run.train.folder, run.folder(self.root).claims)
+        seen, place = status(run, self.root, claims), self.place(run)
+        if place is None or seen.state == "done":
+            return seen
+        submission, array, index = place
+        if (refusal := array.refused.get(str(index))) and seen.state != "running":
+            return replace(seen, state="failed", reason=refusal)
+        element = self.element(array, index)
+        if element is not None and element.active:
+            return _waiting(seen, element)
+        seen = status(run, self.root, claims)  # again: it may have ended well since the first look
+        owner = self._owner(run)
+        if seen.state in ("done", "failed", "stale") or (owner and owner != ticket_of(array.name, index)):
+            return seen  # somebody else was at it after the job
+        if seen.state == "running":
+            seen = replace(seen, state="interrupted", reason="its node or its process died")
+        return self._after(seen, element, submission, array, index)
+
+    def _owner(self, run: Run) -> str:
+        current = run.folder(self.root).claims.current()
+        return current[1].job if current else ""
+
+    def _after(self, seen: Status, element: Element | None, submission: Submission, array: Array, index: int) -> Status:
+        """The state of a run whose job has ended."""
+        if not array.job_id:
+            return seen
+        job_id, state = array.element_id(index), element.state if element else "ended"
+        log = self.root / FOLDER / submission.id / array.folder / job_id / f"{job_id}_0_log.err"
+        if state == "CANCELLED":
+            return replace(seen, state="interrupted", reason=f"job {job_id} was cancelled")
+        if seen.state == "interrupted":
+            return replace(seen, reason=f"{seen.reason}; job {job_id}: {state}")
+        return replace(seen, state="failed", reason=f"job {job_id} ended without a word ({state}); log: {log}")
+
+
+def _waiting(seen: Status, element: Element) -> Status:
+    if seen.state == "running":
+        return seen
+    told = ", ".join(filter(None, [f"job {element.job_id}", element.node or element.reason]))
+    if element.state in ("RUNNING", "COMPLETING"):
+        doing = "starting" if element.state == "RUNNING" else "ending"
+        return replace(seen, state="running", reason=told, doing=doing, rate=None)
+    return replace(seen, state="queued", reason=told)
+
+
+def statuses(runs: Iterable[Run], root: Path) -> list[tuple[Run, Status]]:
+    """Every run with its state, submitted or not."""
+    queue = Queue(root)
+    return [(run, queue.status(run)) for run in runs]

@@ -1,0 +1,79 @@
+"""How what is asked departs from the recipe it began from: told before anything is made. Imports no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.catalogue import benchmark
+from benchmarks.recipes import NOTHING, PAPER
+from benchmarks.spec import Recipe, TrainSpec
+from benchmarks.values import canonical_json
+from methods.config import MethodConfig
+from methods.registry import config_class
+from results.launch.plan.request import Request, Run
+from results.launch.plan.runs import default_scale
+from results.launch.plan.settings import config_of, settings_for
+from splits.errors import UserError
+
+WHOSE = {
+    PAPER: "the paper's recipe",
+    "followers'": "its followers' recipe",
+    "shapes": "the harness's own shapes recipe",
+    "trial": "the harness's own trial recipe",
+    "own": "its own recipe",
+}  # any other name stands for itself: "zegclip's recipe"
+
+
+def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
+    """A line for each method on each benchmark that would be trained otherwise than its recipe says: every field that
+    differs, with both values.
+
+    The recipe is that of the method, benchmark, scale and setting without `--set`, `--sweep`, `--limit`, `--ranks` and
+    `--accumulate`.
+    """
+    if request.weights:
+        return  # nothing is trained
+    groups: dict[tuple[str, str], dict[Any, TrainSpec]] = {}
+    for spec in (run.train for run in runs):  # seeds and folds are trained alike
+        alike = spec.recipe, canonical_json(spec.config), spec.limit
+        groups.setdefault((spec.method, spec.benchmark), {})[alike] = spec
+    plain = replace(request, overrides=(), sweep=(), limit=None, ranks=1, accumulate=1)
+    for (method, name), specs in groups.items():
+        scale = request.scale or default_scale(benchmark(name), request.clip)
+        try:
+            config, recipe = settings_for(method, name, scale, plain)
+        except UserError:
+            continue  # a method of somebody's own that has no defaults to depart from
+        if recipe.name == NOTHING:
+            continue
+        began = _fields(recipe, None, method, config_class(method).model_validate(config))
+        found = [_fields(s.recipe.shortened(s.limit), s.limit, method, config_of(s)) for s in specs.values()]
+        if changes := list(_changes(began, found)):
+            whose = WHOSE.get(recipe.name, f"{recipe.name} recipe")
+            yield f"{method} on {name} is changed from {whose}: {', '.join(changes)}"
+
+
+def _changes(began: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """`field old -> new` of every field that differs anywhere; of a sweep `field old -> one | another`."""
+    names = dict.fromkeys(name for fields in (began, *found) for name in fields)
+    for name in names:
+        values = list(dict.fromkeys(_words(fields.get(name)) for fields in found))
+        if values != [_words(began.get(name))]:
+            yield f"{name} {_words(began.get(name))} -> {' | '.join(values)}"
+
+
+def _fields(recipe: Recipe, limit: int | None, method: str, config: MethodConfig) -> dict[str, Any]:
+    """Everything a training is made with: the recipe's fields, those of its parts, the method's as `method.field`."""
+    fields = recipe.model_dump(mode="json", exclude={"name"})
+    nested = {name: value for name, value in fields.items() if isinstance(value, dict)}
+    flat = {f"{name}.{field}": value for name, part in nested.items() for field, value in part.items()}
+    images = {"images": "all" if limit is None else limit}
+    own = {f"{method}.{field}": value for field, value in config.model_dump(mode="json").items()}
+    return {name: value for name, value in fields.items() if name not in nested} | flat | images | own
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,200 @@
+"""The plan: which runs a command asks for, and in which state each is. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from benchmarks.catalogue import (
+    BENCHMARKS,
+    BUILTIN,
+    Benchmark,
+    Scale,
+    benchmark,
+    builtin_clip,
+    eval_side,
+    source,
+    train_side,
+)
+from benchmarks.protocol import EvalSide, Inference, TrainSide
+from benchmarks.spec import ClipId, EvalSpec, TrainSpec, protocol_of
+from methods.registry import METHODS, entry
+from results.launch.plan.checks import check_scoring, check_year, is_test
+from results.launch.plan.request import Request, Run
+from results.launch.plan.settings import check_overrides, check_shares, settings_for
+from results.launch.plan.sweeps import expanded
+from results.store.claim import Claims
+from results.store.folders import CorruptRecord, RunFolder, State
+from results.store.provenance import sources_sha256
+from results.store.record import RunRecord
+from splits.errors import UserError
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a run as an observer sees it."""
+
+    state: State
+    reason: str = ""
+    step: int = 0
+    iterations: int = 0
+    rate: float | None = None  # images per second
+    doing: str = ""  # loading, training, scoring
+
+    @property
+    def words(self) -> str:
+        """State and reason."""
+        return f"{self.state}: {self.reason}" if self.reason else self.state
+
+
+def methods_named(names: Sequence[str]) -> tuple[str, ...]:
+    """Method names with `all` and `ablation:<method>` expanded; raises UserError for an unknown one."""
+    chosen: list[str] = []
+    groups = {e.group for e in METHODS.values()}
+    for name in names:
+        group = "comparison" if name == "all" else name
+        if group in groups:
+            chosen += [method for method, e in METHODS.items() if e.group == group]
+        elif name in METHODS:
+            chosen.append(name)
+        else:
+            known = [*METHODS, "all", *sorted(g for g in groups if g != "comparison")]
+            raise UserError(f"no method is called {name!r}; there are: {', '.join(known)}")
+    return tuple(dict.fromkeys(chosen))
+
+
+def plan(request: Request) -> list[Run]:
+    """Every run asked for, in a stable order: benchmark, seed, fold, method; of a sweep, setting by setting."""
+    if request.sweep:
+        every = (run for one in expanded(request) for run in plan(one))
+        return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
+    check_overrides(request.overrides, request.methods)
+    check_shares(request)
+    check_year(request.benchmarks, request.data.year)
+    return [run for name in dict.fromkeys(request.benchmarks) for run in _plan_of(benchmark(name), request)]
+
+
+def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
+    """The runs of one benchmark. What all seeds share is worked out once: grids have thousands of runs."""
+    scale = request.scale or default_scale(bench, request.clip)
+    folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
+    evaluations = {e.fold: e for e in evaluations_of(bench, folds, scale, request)}
+    sides = _train_sides(bench, folds, request)
+    settings = {method: settings_for(method, bench.name, scale, request) for method in request.methods}
+    runs = []
+    for seed, fold, method in product(request.seeds, folds, request.methods):
+        config, recipe = settings[method]
+        train = TrainSpec(
+            method=method,
+            config=config,
+            benchmark=bench.name,
+            fold=fold,
+            seed=seed,
+            side=sides[fold],
+            clip=_clip(method, request.clip),
+            recipe=recipe,
+            weights=request.weights,
+            limit=request.limit,
+        )
+        runs.append(Run(train, evaluations[fold]))
+    for run in {run.train.fold: run for run in runs}.values():
+        protocol_of(run.train, run.evaluation)  # refuses what cannot be measured before anything is trained
+    return runs
+
+
+def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request) -> dict[int, TrainSide]:
+    """What is trained on in each fold."""
+    data, choices = source(bench, "train", request.data), dict(request.training)
+    return {
+        fold: train_side(bench, fold, data, request.setting, request.templates, names=request.names, choices=choices)
+        for fold in folds
+    }
+
+
+def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request: Request) -> list[EvalSpec]:
+    """How each fold is scored as asked. Raises UserError for a part or a choice that the benchmark has not."""
+    if request.part not in bench.parts:
+        tune = f"; to tune on, give --benchmarks {bench.name}-tune" if f"{bench.name}-tune" in BENCHMARKS else ""
+        raise UserError(f"{bench.name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
+    check_scoring(bench, dict(request.inference))
+    data, sizes = source(bench, request.part, request.data), _inference(bench.inference_at(scale), request)
+    return [
+        EvalSpec(
+            benchmark=bench.name,
+            fold=fold,
+            part=request.part,
+            side=_evaluation(eval_side(bench, fold, data, sizes, request.templates, names=request.names), request),
+            limit=request.limit,
+            tuned_on_test=request.tune_on_test and is_test(bench, request.part),
+        )
+        for fold in folds
+    ]
+
+
+def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
+    """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it.
+
+    claims: of the run's folder, where one looks again and again: they time owners on other machines.
+    """
+    folder = run.folder(root)
+    word = folder.read_state()
+    if word.get("evaluation", run.evaluation.key) != run.evaluation.key:
+        word = {}  # how another scoring of the same weights ended
+    steps = {
+        "step": word.get("step", 0),
+        "iterations": word.get("iterations", run.train.recipe.shortened(run.train.limit).iterations),
+        "rate": word.get("rate"),
+        "doing": word.get("doing", ""),
+    }
+    try:
+        record, broken = _record(run, folder), ""
+    except CorruptRecord as error:
+        record, broken = None, str(error)
+    if record is not None:
+        if is_stale(record):
+            return Status("stale", "the method's sources have changed since")
+        return Status("done", **steps)
+    if (claims or folder.claims).held():
+        return Status("running", **steps)
+    if broken:
+        return Status("failed", broken, **steps)
+    if word.get("state") == "failed":
+        return Status("failed", word.get("reason", "no reason was stored"), **steps)
+    if word.get("state") in ("running", "interrupted"):
+        return Status("interrupted", word.get("reason", "its process ended without a word"), **steps)
+    return Status("planned", **steps)
+
+
+def _record(run: Run, folder: RunFolder) -> RunRecord | None:
+    record = folder.read_record(run.evaluation)
+    if record is not None and record.result.train.digest() != run.train.digest():
+        raise CorruptRecord(f"{folder.path}: holds the record of another run; move it away and run again")
+    return record
+
+
+def is_stale(record: RunRecord) -> bool:
+    """Was it made with other sources of its method than those here?"""
+    method = record.result.train.method
+    return method in METHODS and record.provenance.sources_sha256 != sources_sha256(method)
+
+
+def _clip(method: str, asked: ClipId | None) -> ClipId | None:
+    return None if entry(method).needs == "nothing" else asked or builtin_clip()
+
+
+def default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
+    """Photos under the built-in CLIP are run at a size that it can see."""
+    builtin = clip is None or clip.pretrained == BUILTIN
+    return "trial" if bench.photos and builtin and bench.trial is not None else "native"
+
+
+def _inference(inference: Inference, request: Request) -> Inference:
+    changes = {name: value for name, value in request.inference if name in Inference.model_fields}
+    return Inference.parse(inference.model_dump() | changes, source="the evaluation asked for")
+
+
+def _evaluation(side: EvalSide, request: Request) -> EvalSide:
+    changes = {name: value for name, value in request.inference if name in EvalSide.model_fields}
+    return EvalSide.parse(side.model_dump() | changes, source="the evaluation asked for")

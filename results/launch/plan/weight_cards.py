@@ -1,0 +1,52 @@
+"""Finished weights by name, before they are loaded: runs' folders, files, and the cards beside them. No torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from benchmarks.spec import TrainSpec
+from results.store.folders import SPEC, read_json
+from splits.errors import UserError
+
+KEY = re.compile(r"[0-9a-f]{4,8}")
+
+
+def run_folder(text: str, root: Path) -> Path:
+    """The folder of a run, given as such or by the (start of the) key that its name ends in; UserError without one."""
+    if (Path(text) / SPEC).is_file():
+        return Path(text)
+    if not KEY.fullmatch(text):
+        raise UserError(f"--run {text}: neither a run's folder nor its key (4 to 8 of 0-9a-f, the end of its name)")
+    found = sorted(p for p in root.glob("*/*/fold*-seed*-*") if p.name.rpartition("-")[2].startswith(text))
+    if len(found) != 1:
+        which = ", ".join(p.relative_to(root).as_posix() for p in found[:5])
+        raise UserError(f"--run {text}: {f'several runs: {which}' if found else f'no such run in {root}'}")
+    return found[0]
+
+
+def card_of(file: Path) -> Path | None:
+    """The card beside a file of weights (`model.json` beside `model.safetensors`), if there is one."""
+    card = file.with_suffix(".json")
+    return card if file.suffix == ".safetensors" and card.is_file() else None
+
+
+def spec_on(card: Path) -> TrainSpec:
+    """The training that a card tells; older cards leave it to the `spec.json` beside them.
+
+    Of weights that were imported themselves it is the training they came from, where that is known.
+    """
+    told = read_json(card)
+    if isinstance(told, dict) and told.get("origin"):
+        return TrainSpec.parse(told["origin"], source=str(card))
+    if isinstance(told, dict) and "train" in told:
+        return TrainSpec.parse(told["train"], source=str(card))
+    if (card.parent / SPEC).is_file():
+        return TrainSpec.parse(read_json(card.parent / SPEC), source=str(card.parent / SPEC))
+    raise UserError(f"{card}: does not say how its weights were trained; name the method with --methods")
+
+
+def check_clip(spec: TrainSpec, clip_file: Path | None, what: object) -> None:
+    """Raises UserError where these weights stand on a CLIP that is a local file, and none was given."""
+    if spec.clip is not None and spec.clip.pretrained == "file" and clip_file is None:
+        raise UserError(f"{what}: its CLIP was a local file; give it too: --clip {spec.clip.model}/path/to/file")

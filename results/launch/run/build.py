@@ -1,0 +1,94 @@
+"""From a spec to a method and its data: its CLIP, its training vocabulary, its initial weights, its training items."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from benchmarks.catalogue import BUILTIN, SHAPES_CLIP, benchmark
+from benchmarks.data.reader import Reader
+from benchmarks.labels import evaluation_table, training_table
+from benchmarks.protocol import EvalSide, TrainSide
+from benchmarks.spec import ClipId, EvalSpec, TrainSpec
+from benchmarks.training.batches import TrainSet
+from benchmarks.values import derive_seed
+from methods.clip import Clip, load_clip
+from methods.method import Method, Vocabulary
+from methods.registry import build_method
+from results.launch.plan.settings import config_of
+from splits.errors import UserError
+
+
+def vocabulary_of(side: TrainSide | EvalSide, names: tuple[str, ...]) -> Vocabulary:
+    """A vocabulary of some of a side's classes."""
+    texts = dict(zip(side.classes, side.queries.texts, strict=True))
+    seen = set(side.seen)
+    return Vocabulary(
+        names=names,
+        seen=tuple(name in seen for name in names),
+        texts=tuple(texts[name] for name in names),
+        templates=side.queries.templates,
+    )
+
+
+def asked_vocabulary(asked: EvalSpec) -> Vocabulary:
+    """All classes of a scoring. Where weights are scored elsewhere, those that they were trained on count as seen:
+    a method's shift is about its training, not about the fold.
+    """
+    vocabulary = vocabulary_of(asked.side, asked.side.classes)
+    if asked.labelled is None:
+        return vocabulary
+    known = tuple(name in set(asked.labelled) for name in vocabulary.names)
+    return Vocabulary(vocabulary.names, known, vocabulary.texts, vocabulary.templates)
+
+
+def training_vocabulary(side: TrainSide) -> Vocabulary:
+    """What training may name. In the inductive setting no unseen name is in it, and nothing else reaches the method."""
+    if side.setting == "inductive":
+        return vocabulary_of(side, tuple(name for name in side.classes if name in set(side.seen)))
+    vocabulary = vocabulary_of(side, side.classes)
+    if side.setting == "fully-supervised":
+        return Vocabulary(vocabulary.names, (True,) * len(vocabulary), vocabulary.texts, vocabulary.templates)
+    return vocabulary
+
+
+def build(spec: TrainSpec, clip: Clip | None) -> Method:
+    """The method of a spec as training begins, on the CPU; what is random in it follows from the seed."""
+    torch.manual_seed(derive_seed("init", spec.seed))
+    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config_of(spec))
+
+
+def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:
+    """The training items of a spec, off a reader of its training images: labels as its fold and setting leave them."""
+    split, side = benchmark(spec.benchmark).split, spec.side
+    fold = split.fold(spec.fold)
+    return TrainSet(
+        reader,
+        training_table(split, fold, setting=side.setting, border=side.border),
+        spec.recipe.augmentation,
+        full_table=evaluation_table(split, fold),
+        crop_decision=side.crop_decision,
+        seed=spec.seed,
+    )
+
+
+def clip_of(asked: ClipId | None, file: Path | None = None) -> Clip | None:
+    """The CLIP of a spec; `file` is where it lies if it is a local one. Raises UserError where it cannot be had."""
+    if asked is None:
+        return None
+    try:
+        if asked.pretrained == BUILTIN:
+            clip = load_clip(
+                asked.model, str(SHAPES_CLIP / "weights.safetensors"), config_file=SHAPES_CLIP / "tiny-shapes.json"
+            )
+        else:
+            clip = load_clip(asked.model, str(file) if file else asked.pretrained)
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from None
+    if asked.sha256 and clip.weights_sha256 != asked.sha256:
+        raise UserError(
+            f"CLIP {asked.model}/{asked.pretrained}: its weights have sha256 {clip.weights_sha256}, the spec says "
+            f"{asked.sha256}; give the file of the spec"
+        )
+    return clip

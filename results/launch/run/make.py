@@ -1,0 +1,238 @@
+"""From a job to its record: build, train, export, score, write. The only part of `results` that imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from benchmarks.catalogue import benchmark
+from benchmarks.data.reader import Reader
+from benchmarks.labels import evaluation_table
+from benchmarks.scoring.episodic import chosen, evaluate_items
+from benchmarks.scoring.evaluate import Evaluation, evaluate
+from benchmarks.training import costs
+from benchmarks.training.acceleration import placed
+from benchmarks.training.checkpoint import Checkpoints
+from benchmarks.training.ranks import ALONE
+from benchmarks.training.train import Progress, Stopped, Trained
+from benchmarks.values import canonical_json
+from methods.clip import Clip
+from methods.method import Method
+from results.launch.plan.body_weights import loaded_sha256
+from results.launch.plan.contamination import contamination
+from results.launch.run.build import asked_vocabulary, vocabulary_of
+from results.launch.run.job import Job, Teller
+from results.launch.run.loggers import Loggers
+from results.launch.run.nondeterminism import named
+from results.launch.run.ranks import Others
+from results.launch.run.result import store
+from results.launch.run.training import built, device_name, fabric_of, opened, set_up, trained
+from results.launch.run.weights import Weights, export, import_weights, restore
+from results.store import provenance
+from results.store.claim import Claim
+from results.store.files import write_atomically
+from results.store.folders import CARD, LOG, WEIGHTS, RunFolder
+from results.store.record import Costs, Provenance, Result
+from splits.errors import UserError
+from splits.pairs import read_pairs
+
+
+def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> bool:
+    """Train (unless that is done) and score; False where the run was asked to stop, its checkpoint on disk.
+
+    others: the ranks that train with this one; what comes after the training this one does alone.
+    """
+    with named() as nondeterministic, Loggers(job.logs, folder.path, job.run.train) as loggers:
+        return _Maker(job, folder, claim, stop, others, nondeterministic, loggers).make()
+
+
+class _Maker:
+    """One job at work."""
+
+    def __init__(
+        self,
+        job: Job,
+        folder: RunFolder,
+        claim: Claim,
+        stop: Callable[[], bool],
+        others: Others,
+        nondeterministic: Collection[str],
+        loggers: Loggers,
+    ):
+        self.nondeterministic = nondeterministic  # grows while it works
+        self.job, self.folder, self.claim, self.stop, self.others = job, folder, claim, stop, others
+        self.spec = job.run.train
+        self.recipe = self.spec.recipe.shortened(self.spec.limit)
+        self.sources = provenance.sources_sha256(self.spec.method)
+        self.started = provenance.now()
+        self.teller = Teller(folder, claim, self.recipe.iterations)
+        self.log = _Log(folder.path / LOG, claim)
+        self.loggers = loggers
+
+    def make(self) -> bool:
+        """Everything, in order."""
+        set_up(self.job)
+        self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
+        costs.forget_peak(self.device)
+        self.teller.say(0, None, "loading", now=True)
+        clip, method = built(self.job)
+        placed(method, self.device, self.recipe)
+        try:
+            weights = self._weights(method)
+            evaluation = self._evaluate(method)
+        except Stopped:
+            return False
+        self.loggers.final(self._write_record(method, clip, weights, evaluation))
+        return True
+
+    def _weights(self, method: Method) -> Weights:
+        """Trained weights, now or from before, in the method."""
+        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources)
+        if self.folder.trained():
+            checkpoints.clear()  # of an owner that died between its last write and this
+            return restore(self.folder.path / WEIGHTS, self.folder.path / CARD, self.spec, method)
+        if self.job.weights_file is not None:
+            return import_weights(self.folder, self.spec, method, self.job.weights_file, self.sources, self._write)
+        if not self.job.train:
+            raise UserError(f"{self.job.run.name}: no finished weights to score; train it first (the same with `run`)")
+        with self.others.gathered() as ranks:
+            done = trained(
+                self.job,
+                method,
+                checkpoints,
+                ranks,
+                watch=self._watch_training,
+                stop=self.stop,
+                prepared=self._prepared,
+            )
+        weights = export(self.folder, self.spec, method, done, self.sources, self._write)
+        checkpoints.clear()
+        return weights
+
+    def _prepared(self, done: int, total: int) -> None:
+        self.teller.say(0, None, f"preparing masks {done}/{total}")
+
+    def _watch_training(self, progress: Progress) -> None:
+        self.teller.say(progress.step, progress.images_per_second, "training")
+        self.log.update(progress)
+        self.loggers.update(progress)
+
+    def _evaluate(self, method: Method) -> Evaluation:
+        asked = self.job.run.evaluation
+        bench = benchmark(asked.benchmark)
+
+        def watch(done: int, total: int) -> None:
+            self.teller.say(self.recipe.iterations, None, f"scoring {done}/{total}")
+            if self.stop():
+                raise Stopped
+
+        if asked.side.kind == "episodic-binary":
+            return self._evaluate_items(method, watch)
+        return evaluate(
+            method.to(self.device),
+            self._opened(asked.limit),
+            asked_vocabulary(asked),
+            asked.side.inference,
+            evaluation_table(bench.split, bench.split.fold(asked.fold), background=asked.side.background),
+            background_below=asked.side.background_below,
+            device=self.device,
+            watch=watch,
+        )
+
+    def _opened(self, limit: int | None) -> Reader:
+        asked = self.job.run.evaluation
+        return opened(self.job, asked.benchmark, asked.part, limit, asked.side.data.ids_sha256, self._prepared)
+
+    def _evaluate_items(self, method: Method, watch: Callable[[int, int], None]) -> Evaluation:
+        """The items of the fold; a limit counts items."""
+        asked = self.job.run.evaluation
+        split, side = benchmark(asked.benchmark).split, asked.side
+        reader = self._opened(None)
+        pairs = read_pairs(split, asked.fold)
+        return evaluate_items(
+            method.to(self.device),
+            reader,
+            split,
+            chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=asked.limit),
+            vocabulary_of(side, side.unseen),
+            side.inference,
+            device=self.device,
+            watch=watch,
+        )
+
+    def _write_record(self, method: Method, clip: Clip | None, weights: Weights, evaluation: Evaluation) -> Result:
+        """Costs and provenance with what was measured; returns what must repeat of it."""
+        run = self.job.run
+        return store(
+            self.folder,
+            run,
+            evaluation,
+            self._write,
+            costs=self._costs(method, weights.trained, evaluation),
+            provenance=self._provenance(weights),
+            curve=weights.trained.curve,
+            weights_sha256=weights.sha256,
+            clip_sha256=(clip.weights_sha256 or "") if clip else "",
+            body_sha256=loaded_sha256(method),
+            contamination=contamination(self.spec, weights.origin, run.evaluation, self.job.data),
+        )
+
+    def _costs(self, method: Method, trained: Trained, evaluation: Evaluation) -> Costs:
+        side = self.job.run.evaluation.side
+        crop = side.inference.window or side.inference.short_side
+        trainable, total = costs.parameters(method)
+        return Costs(
+            parameters_trainable=trainable,
+            parameters_total=total,
+            parameters_inference=method.inference_parameters,
+            parameters_published=method.published_parameters,
+            gmacs=costs.gmacs(method, vocabulary_of(side, side.classes), crop, self.device),
+            gmacs_at=f"{crop}x{crop}",
+            train_seconds=trained.seconds,
+            train_images_per_second=trained.images_per_second,
+            eval_seconds=evaluation.seconds,
+            eval_images_per_second=evaluation.images_per_second,
+            peak_memory_mib=costs.peak_memory_mib(self.device),
+            micro_batch=self.recipe.micro_batch,
+        )
+
+    def _provenance(self, weights: Weights) -> Provenance:
+        on_gpu = self.job.device == "cuda"
+        return Provenance(
+            **provenance.here(),
+            sources_sha256=weights.sources,
+            device=device_name(self.job.device),
+            threads=self.job.threads,
+            deterministic=not on_gpu,
+            nondeterministic=tuple(sorted(self.nondeterministic)),
+            started=self.started,
+            ended=provenance.now(),
+            attempts=self.claim.number,
+            code_sha256=provenance.code_sha256(),
+            job=self.claim.job,
+            ranks=weights.trained.members,
+        )
+
+    def _write(self, path: Path, content: bytes) -> None:
+        write_atomically(path, content, before_rename=self.claim.check)
+
+
+class _Log:
+    """`log.jsonl`: each point of the loss curve as it came, for people and plots; the record has its own copy."""
+
+    def __init__(self, path: Path, claim: Claim):
+        self._path, self._claim, self._written = path, claim, -1
+
+    def update(self, progress: Progress) -> None:
+        if not progress.curve or progress.curve[-1][0] <= self._written:
+            return
+        self._written, losses = progress.curve[-1]
+        line: dict[str, Any] = {
+            "step": self._written,
+            "losses": losses,
+            "images_per_second": progress.images_per_second,
+        }
+        self._claim.check()
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(canonical_json(line) + "\n")

@@ -1,0 +1,250 @@
+"""The ranks of one run: rank 0 owns the run and calls the others, who train with it and write nothing.
+
+On a cluster the others are tasks of the same job, on this machine children of rank 0. Torch comes in when they meet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from results.launch.run.environment import child_variables
+from results.launch.run.job import Device, Job
+from results.launch.run.rendezvous import Address, Meeting
+from results.launch.run.staging import staged
+from results.store.claim import LostClaim
+from splits.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmarks.training.ranks import Ranks
+
+TIMEOUT = timedelta(minutes=30)  # one rank may draw the masks of a data set while the others wait for its step
+POLL_SECONDS = 0.1
+ARRIVED = "arrived"
+CHILD = "results.launch.run.rank_process"
+END_SECONDS = 20.0  # for children to end by themselves
+
+
+class Others:
+    """The other ranks, to rank 0 of a job: tasks of the same cluster job. A context: at its end nobody waits any more.
+
+    meeting: None where the job has one rank.
+    """
+
+    def __init__(self, job: Job, meeting: Meeting | None):
+        self._job, self._meeting = job, meeting
+
+    def __enter__(self) -> Others:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._meeting is not None:
+            with contextlib.suppress(OSError):
+                self._meeting.over()
+
+    @contextmanager
+    def gathered(self) -> Iterator[Ranks]:
+        """Train together within; alone where the job has one rank. Raises UserError where another rank has failed."""
+        from benchmarks.training.ranks import ALONE
+        from benchmarks.training.train import Stopped
+
+        if self._meeting is None:
+            yield ALONE
+            return
+        try:
+            with self._started(), _first(self._job, self._meeting, self._trouble) as ranks:
+                yield ranks
+        except (UserError, Stopped, LostClaim):
+            raise
+        except Exception as error:
+            if not _lost_contact(error):
+                raise  # our own
+            self._meeting.wait_for_notes()
+            if trouble := self._trouble():
+                raise UserError(trouble) from error
+            raise
+
+    def _trouble(self) -> str:
+        """What has gone wrong with the other ranks, as far as is known."""
+        return (self._meeting.blame() if self._meeting else "") or self._ended()
+
+    @contextmanager
+    def _started(self) -> Iterator[None]:
+        """The other ranks are at work or on their way within."""
+        yield
+
+    def _ended(self) -> str:
+        """A rank that ended without a note; empty where none is known to have."""
+        return ""
+
+
+class Children(Others):
+    """The other ranks as processes of this machine."""
+
+    def __init__(self, job: Job):
+        self._children: list[subprocess.Popen[bytes]] = []
+        super().__init__(job, None)
+
+    @contextmanager
+    def _started(self) -> Iterator[None]:
+        environment = os.environ | child_variables(self._job.threads)
+        command = [sys.executable, "-m", CHILD]
+        try:
+            for rank in range(1, self._job.ranks):
+                # in a session of its own: Ctrl-C is for rank 0, which stops the others at the same step
+                child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
+                self._children.append(child)
+                assert child.stdin is not None
+                child.stdin.write(pickle.dumps((self._job, self._meeting, rank)))
+                child.stdin.flush()  # and left open: a child whose rank 0 is gone reads the end, and ends
+            yield
+        finally:
+            for child in self._children:
+                _end(child)
+
+    def __enter__(self) -> Children:
+        if self._job.ranks > 1:
+            self._meeting = Meeting(Path(tempfile.mkdtemp(prefix="zss-ranks-")), "run")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._meeting is not None:
+            for path in self._meeting.folder.iterdir():
+                path.unlink()
+            self._meeting.folder.rmdir()
+
+    def _ended(self) -> str:
+        codes = {rank: child.poll() for rank, child in enumerate(self._children, 1) if child.poll()}
+        return "; ".join(f"rank {rank} ended with exit code {code}" for rank, code in codes.items())
+
+
+def follow(job: Job, meeting: Meeting, rank: int, stop: Callable[[], bool] = lambda: False) -> str:
+    """A rank that is not the first: trains with the others where it is called. Returns how that ended; never raises.
+
+    What goes wrong is left as a note, from which rank 0 makes the run's state.
+    """
+    from benchmarks.training.train import Stopped
+
+    try:
+        if job.scratch:
+            job = replace(job, data=staged(job.data, job.scratch))
+        if (address := meeting.wait()) is None:
+            return "not needed"
+        _train(job, address, rank, stop)
+        return "trained"
+    except Stopped:
+        return "stopped"
+    except Exception as error:
+        lines = str(error).strip().splitlines() or ["no message"]
+        told = isinstance(error, UserError)
+        reason = " ".join(lines) if told else f"{type(error).__name__}: {lines[0]}"
+        if not told:
+            traceback.print_exc()
+        meeting.leave_note(rank, reason, own_fault=told or not _lost_contact(error))
+        return "failed"
+
+
+def _train(job: Job, address: Address, rank: int, stop: Callable[[], bool]) -> None:
+    from benchmarks.training.acceleration import placed
+    from benchmarks.training.checkpoint import Checkpoints
+    from results.launch.run.training import built, set_up, trained
+
+    def refuse(path: Path, data: bytes) -> None:
+        raise AssertionError(f"rank {rank} must not write {path}")
+
+    set_up(job)
+    _, method = built(job)
+    folder = job.run.folder(job.root).path
+    checkpoints = Checkpoints(folder, job.run.train.digest(), refuse)
+    with _joined(job, address, rank, None) as ranks:
+        placed(method, _device(job.device), job.run.train.recipe)
+        trained(job, method, checkpoints, ranks, stop=stop)
+
+
+@contextmanager
+def _first(job: Job, meeting: Meeting, trouble: Callable[[], str]) -> Iterator[Ranks]:
+    """Rank 0 with all others. Raises UserError with the trouble that keeps one of them from coming."""
+    from torch.distributed import TCPStore
+
+    host = socket.gethostname() if job.nodes > 1 else "localhost"
+    store = TCPStore(host, 0, None, is_master=True, timeout=TIMEOUT, wait_for_workers=False)  # it finds a free port
+    address = Address(host, store.port)
+    meeting.call(address)
+    while store.add(ARRIVED, 0) < job.ranks - 1:
+        if reason := trouble():
+            raise UserError(reason)
+        time.sleep(POLL_SECONDS)
+    with _joined(job, address, 0, store) as ranks:
+        yield ranks
+
+
+@contextmanager
+def _joined(job: Job, address: Address, rank: int, store: Any) -> Iterator[Ranks]:
+    """A member of the process group of all ranks within."""
+    import torch.distributed as dist
+
+    from benchmarks.training.ranks import Ranks
+
+    if store is None:
+        store = dist.TCPStore(address.host, address.port, None, is_master=False, timeout=TIMEOUT)
+        store.add(ARRIVED, 1)
+    backend = "gloo" if job.device == "cpu" else "nccl"
+    if job.device != "cpu":
+        _choose_gpu(rank % (job.ranks // job.nodes))
+    dist.init_process_group(backend, store=store, rank=rank, world_size=job.ranks, timeout=TIMEOUT)
+    try:
+        group = dist.group.WORLD if backend == "gloo" else dist.new_group(backend="gloo", timeout=TIMEOUT)
+        yield Ranks(rank, job.ranks, group)
+    finally:
+        dist.destroy_process_group()
+
+
+def _choose_gpu(place: int) -> None:
+    """The GPU of this rank on its node: where each task is shown one alone, that one."""
+    import torch
+
+    count = torch.cuda.device_count()
+    if count != 1 and place >= count:
+        raise UserError(f"rank {place} of this node has no GPU: torch sees {count}; ask for one GPU a rank")
+    torch.cuda.set_device(place if count > 1 else 0)
+
+
+def _device(device: Device) -> Any:
+    import torch
+
+    return torch.device("cpu") if device == "cpu" else torch.device("cuda", torch.cuda.current_device())
+
+
+def _lost_contact(error: Exception) -> bool:
+    """Does an error only say that another rank is gone?"""
+    from torch.distributed import DistError
+
+    words = ("gloo", "NCCL", "onnection", "Socket Timeout")
+    return isinstance(error, DistError | ConnectionError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    )
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    assert child.stdin is not None
+    try:
+        child.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    finally:
+        with contextlib.suppress(OSError):
+            child.stdin.close()

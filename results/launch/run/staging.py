@@ -1,0 +1,95 @@
+"""Data sets copied to a node's own disk, once for all jobs that run there, compared with their source by sha256.
+
+An archive (tar, zip) in a data root stands for what is in it: it is unpacked on the node, where it lies in the root.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks.catalogue import Data
+from benchmarks.data.datasets import data_roots
+from benchmarks.values import digest
+from results.launch.run.archives import UNPACKED, is_archive, unpack, unpacked_size
+from results.store.claim import Claims
+from results.store.files import sha256_of
+from splits.errors import UserError
+
+WHOLE = "whole"  # a file beside the copy that says that all of it is there
+POLL_SECONDS = 0.5
+
+
+def staged(data: Data, scratch: str) -> Data:
+    """The same data read from below `scratch`, copied there unless a whole copy lies there already.
+
+    scratch: a folder of this node; its environment's variables are filled in. Raises UserError where it is none, or
+    has no room, where a copy differs from its source, or where an archive is broken or unsafe.
+    """
+    folder = Path(os.path.expandvars(scratch))
+    if "$" in str(folder) or not folder.is_dir():
+        raise UserError(f"--stage-data {scratch}: {folder} is no folder on this node; give one that every node has")
+    return replace(data, root=os.pathsep.join(str(_copy(root, folder)) for root in data_roots(data.root)))
+
+
+def _copy(root: Path, scratch: Path) -> Path:
+    """One data root below the scratch folder; its name follows from what files there are, so a change is another."""
+    files = [
+        name for name in sorted(p.relative_to(root) for p in root.rglob("*") if p.is_file()) if _wanted(root, name)
+    ]
+    stats = [(root / name).stat() for name in files]
+    content = [[str(name), stat.st_size, stat.st_mtime_ns] for name, stat in zip(files, stats, strict=True)]
+    home = scratch / f"zss-data-{digest([str(root.resolve()), content])[:16]}"
+    claims = Claims(home)
+    while not (home / WHOLE).exists():
+        claim = claims.claim()
+        if claim is None:  # another job of this node is copying
+            time.sleep(POLL_SECONDS)
+            continue
+        with claim:
+            if (home / WHOLE).exists():
+                break
+            packed = [name for name in files if is_archive(name)]
+            sizes = {name: stat.st_size for name, stat in zip(files, stats, strict=True)}
+            largest = max((sizes.pop(name) for name in packed), default=0)  # one at a time lies there packed too
+            content_size = sum(unpacked_size(root / name) for name in packed)
+            _check_room(root, scratch, sum(sizes.values()) + content_size + largest)
+            for name in packed:
+                _unpack_copy(root / name, home / "packed" / name, (home / "data" / name).parent)
+            for name in files:  # a file beside an archive counts for more than one in it
+                if not is_archive(name):
+                    _copy_file(root / name, home / "data" / name)
+            (home / WHOLE).touch()
+    return home / "data"
+
+
+def _wanted(root: Path, name: Path) -> bool:
+    """Not an archive whose content lies beside it."""
+    return not (is_archive(name) and (root / name).with_name(name.name + UNPACKED).exists())
+
+
+def _unpack_copy(source: Path, packed: Path, target: Path) -> None:
+    """An archive's content on this disk, from a copy that was compared with its source: a tar has no checksums."""
+    _copy_file(source, packed)
+    unpack(packed, target)
+    packed.unlink()
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    if target.exists() and target.stat().st_size == source.stat().st_size and sha256_of(target) == sha256_of(source):
+        return  # from an earlier attempt
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    if sha256_of(target) != sha256_of(source):
+        raise UserError(f"--stage-data: the copy {target} differs from {source}; look after that disk")
+
+
+def _check_room(root: Path, scratch: Path, size: int) -> None:
+    if size > (free := shutil.disk_usage(scratch).free):
+        raise UserError(
+            f"--stage-data: {root} has {size / 2**30:.1f} GiB, its archives unpacked, {scratch} on this node has room "
+            f"for {free / 2**30:.1f}; give a data root with fewer data sets, or another folder"
+        )

@@ -1,0 +1,109 @@
+"""Finished weights in a run's folder: the trained tensors and their card."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from benchmarks.spec import TrainSpec
+from benchmarks.training.train import Trained
+from benchmarks.values import canonical_json
+from methods.method import Method
+from results.launch.plan.weight_cards import card_of, spec_on
+from results.store.files import sha256_of
+from results.store.folders import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
+from splits.errors import UserError
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is known of finished weights, from their training or from the card."""
+
+    sha256: str
+    trained: Trained
+    sources: str  # digest of the method's code that trained them
+    origin: TrainSpec | None = None  # of imported weights: the training that their own card tells
+
+
+def export(
+    folder: RunFolder,
+    spec: TrainSpec,
+    method: Method,
+    trained: Trained,
+    sources: str,
+    write: Callable[[Path, bytes], None],
+    origin: TrainSpec | None = None,
+) -> Weights:
+    """Write the trained tensors, then their card: a card there means that the weights are whole."""
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
+    content = save_tensors(tensors)
+    digest = hashlib.sha256(content).hexdigest()
+    card = {
+        "spec": spec.digest(),
+        "train": spec.model_dump(mode="json"),
+        "weights_sha256": digest,
+        "method": spec.method,
+        "sources_sha256": sources,
+        "classes_seen": spec.side.seen,
+        "train_ids_sha256": spec.side.data.ids_sha256,
+        "clip": spec.clip.model_dump() if spec.clip else None,
+        "curve": trained.curve,
+        "seconds": trained.seconds,
+        "images_per_second": trained.images_per_second,
+        "origin": origin.model_dump(mode="json") if origin else None,
+    } | ({"ranks": trained.members} if trained.members else {})
+    write(folder.path / WEIGHTS, content)
+    write(folder.path / CARD, canonical_json(card).encode())
+    return Weights(digest, trained, sources, origin)
+
+
+def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
+    """Load finished weights into a method; raises CorruptRecord where they are not what their card says."""
+    card, content = read_json(card_path), path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if not isinstance(card, dict) or card.get("spec") != spec.digest() or card.get("weights_sha256") != digest:
+        raise CorruptRecord(f"{path}: is not what its card says; run with --force to train it anew")
+    try:
+        method.load_trained_state(load_tensors(content))
+    except (SafetensorError, ValueError) as error:
+        raise CorruptRecord(f"{path}: {error}") from None
+    told = card.get("origin")
+    origin = TrainSpec.parse(told, source=str(card_path)) if told else None
+    try:
+        trained, sources = _trained(card), str(card["sources_sha256"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptRecord(f"{card_path}: is no whole card ({error!r}); run with --force to train it anew") from None
+    return Weights(digest, trained, sources, origin)
+
+
+def _trained(card: dict[str, Any]) -> Trained:
+    """What a card tells of the training; raises for what no `export` wrote."""
+    curve = [(int(step), {str(name): float(value) for name, value in losses.items()}) for step, losses in card["curve"]]
+    rate = card["images_per_second"]
+    return Trained(curve, float(card["seconds"]), rate and float(rate), members=tuple(card.get("ranks", ())))
+
+
+def import_weights(
+    folder: RunFolder,
+    spec: TrainSpec,
+    method: Method,
+    file: Path,
+    sources: str,
+    write: Callable[[Path, bytes], None],
+) -> Weights:
+    """Weights from elsewhere into a method and the run's folder; raises UserError where they do not fit."""
+    if sha256_of(file) != spec.weights:
+        raise UserError(f"{file}: has changed since the run was planned; plan it again")
+    try:
+        method.import_weights(file)
+    except (OSError, ValueError) as error:
+        raise UserError(str(error)) from None
+    card = card_of(file)
+    return export(folder, spec, method, Trained(), sources, write, spec_on(card) if card else None)

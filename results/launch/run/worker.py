@@ -1,0 +1,145 @@
+"""One job at work: claims the run's folder, trains, scores, writes the record, and tells how it ended.
+
+Torch is imported only when work really begins.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from results.launch.plan.runs import status
+from results.launch.run.job import Job
+from results.launch.run.ranks import Children, Others
+from results.launch.run.staging import staged
+from results.store.claim import CLAIMS, Claim, LostClaim
+from results.store.files import disk_words, sweep, write_atomically
+from results.store.folders import ERROR, RunFolder
+from splits.errors import UserError
+
+
+def run_job(job: Job) -> str:
+    """Make the run exist, unless somebody else is at it. Never raises for what can be told by a state."""
+    folder = job.run.folder(job.root)
+    try:
+        claim = folder.claims.claim()
+    except OSError as error:
+        print(f"{folder.path}: cannot be claimed: {disk_words(error) or error}", file=sys.stderr)
+        return "failed"
+    if claim is None:
+        return "running"
+    with _stop_signals() as stop, Children(job) as others:
+        return work(job, folder, claim, stop, others)
+
+
+def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> str:
+    """Make the run exist in a folder that is ours; `stop` is asked at every step. Returns the state it ended in."""
+    with claim:
+        try:
+            return _work(job, folder, claim, stop, others)
+        except LostClaim:
+            return "running"
+        except KeyboardInterrupt:  # asked twice: it goes on from the checkpoint before
+            with suppress(OSError, LostClaim):
+                folder.write_state("interrupted", claim, reason="stopped at once", **_reached(folder))
+            return "interrupted"
+        except BaseException as error:
+            return _failed(job, folder, claim, error)
+
+
+def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> str:
+    job.brought.register()
+    sweep(folder.path, besides=CLAIMS)
+    if not job.force and _made(job):  # by another harness, since this one looked
+        folder.write_state("done", claim)
+        return "done"
+    from results.launch.run.make import make_record
+
+    if job.force:
+        _clear(_made_by(job), claim)
+    folder.write_spec(job.run.train, claim)
+    if job.scratch:
+        job = replace(job, data=staged(job.data, job.scratch))
+    finished = make_record(job, folder, claim, stop, others)
+    if finished:
+        folder.write_state("done", claim)
+        return "done"
+    folder.write_state("interrupted", claim, reason="asked to stop", **_reached(folder))
+    return "interrupted"
+
+
+def _made(job: Job) -> bool:
+    """Is its record there, and sound? One that is not is made again."""
+    try:
+        return status(job.run, job.root).state == "done"
+    except OSError:
+        return False
+
+
+def clear(job: Job) -> None:
+    """Throw away what a job would make, now; raises UserError where somebody is at it."""
+    claim = job.run.folder(job.root).claims.claim()
+    if claim is None:
+        raise UserError(f"{job.run.name}: is being run; wait for its end, or stop it, before it is made anew")
+    with claim:
+        _clear(_made_by(job), claim)
+
+
+def _made_by(job: Job) -> Path:
+    folder = job.run.folder(job.root)
+    return folder.path if job.train else folder.evaluation(job.run.evaluation)
+
+
+def _failed(job: Job, folder: RunFolder, claim: Claim, error: BaseException) -> str:
+    text = str(error).strip() or "no message"
+    disk = disk_words(error) if isinstance(error, OSError) else ""
+    told = isinstance(error, UserError) or disk  # the person's to mend: no stack trace
+    reason = " ".join((disk or text).split()) if told else f"{type(error).__name__}: {text.splitlines()[0]}"
+    try:
+        if not told:
+            write_atomically(folder.path / ERROR, traceback.format_exc().encode(), before_rename=claim.check)
+        details = _reached(folder) | ({} if job.train else {"evaluation": job.run.evaluation.key})
+        folder.write_state("failed", claim, reason=reason, **details)
+    except (OSError, LostClaim) as second:
+        print(f"{folder.path}: {reason}; and the state could not be written: {second}", file=sys.stderr)
+    return "failed"
+
+
+def _reached(folder: RunFolder) -> dict[str, Any]:
+    return {"step": folder.read_state().get("step", 0)}
+
+
+def _clear(folder: Path, claim: Claim) -> None:
+    """Delete everything in a run's folder, or in that of one scoring, but the claims."""
+    claim.check()
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if CLAIMS in path.relative_to(folder).parts:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], bool]]:
+    """SIGTERM and SIGINT, once: stop at the next step with a checkpoint. Twice: stop at once."""
+    asked: list[int] = []
+
+    def handler(number: int, _: object) -> None:
+        asked.append(number)
+        if len(asked) > 1:
+            raise KeyboardInterrupt
+
+    kept = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, old in kept.items():
+            signal.signal(number, old)

@@ -1,0 +1,105 @@
+"""What the confusion matrices beside a record say more: the scores at every shift, and which errors are made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.store.confusion import counted
+from results.store.record import RunRecord
+from results.tables.statistics import Floats, means
+
+# the true class first
+ERRORS = ("seen taken for unseen", "unseen taken for seen", "seen for another seen", "unseen for another unseen")
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Scores at every shift of the seen scores, `(S,)` each; fractions, NaN where undefined."""
+
+    shifts: Floats
+    seen: Floats
+    unseen: Floats
+    hiou: Floats
+
+    @property
+    def area(self) -> float:
+        """Area under the curve of U against S (trapezoids between the shifts; nothing is added at its ends)."""
+        order = np.lexsort((-self.unseen, self.seen))
+        return float(np.trapezoid(self.unseen[order], self.seen[order]))
+
+
+@dataclass(frozen=True)
+class Near:
+    """The part of the errors that lies near boundaries of the truth, as `benchmarks.scoring.boundary` defines it."""
+
+    pixels: float  # the share of the labelled pixels that lie there
+    errors: Floats  # shares of all labelled pixels, in the order of ERRORS
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one run's matrices say."""
+
+    sweep: Sweep
+    errors: Floats  # shares of the labelled pixels, in the order of ERRORS, at the method's own shift
+    near: Near | None  # None: not measured
+
+
+def read(record: RunRecord, path: Path) -> Reading:
+    """Sweep and errors of one run from its confusion.npz."""
+    side = record.result.evaluation.side
+    seen = np.array(side.scored_as_seen)
+    found = counted(path, ("matrices", "shifts", "own_index", "boundary"))
+    matrices, shifts, own = found["matrices"], found["shifts"], int(found["own_index"])
+    hit = np.diagonal(matrices, axis1=1, axis2=2).astype(np.float64)
+    truth, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
+    union = truth + predicted - hit
+    defined = (union if side.absent_class == "skip" else truth) > 0
+    scores = means(np.where(defined, hit / np.maximum(union, 1), np.nan), seen)
+    sweep = Sweep(shifts, scores["miou_seen"], scores["miou_unseen"], scores["hiou"])
+    labelled = max(int(matrices[own].sum()), 1)
+    near = found.get("boundary")
+    return Reading(
+        sweep,
+        _errors(matrices[own], seen) / labelled,
+        None if near is None else Near(int(near.sum()) / labelled, _errors(near, seen) / labelled),
+    )
+
+
+def mean_sweep(sweeps: Sequence[Sweep]) -> Sweep:
+    """Mean of runs that were swept over the same shifts; runs over others than the first's are left out."""
+    same = [s for s in sweeps if np.array_equal(s.shifts, sweeps[0].shifts)]
+    columns = (np.mean([getattr(s, name) for s in same], axis=0) for name in ("seen", "unseen", "hiou"))
+    return Sweep(sweeps[0].shifts, *columns)
+
+
+def mean_near(readings: Sequence[Reading]) -> Near | None:
+    """Mean over runs; None where one of them was not measured: the others' mean would be one of other runs."""
+    measured = [reading.near for reading in readings if reading.near is not None]
+    if not measured or len(measured) < len(readings):
+        return None
+    errors: Floats = np.mean([near.errors for near in measured], axis=0)
+    return Near(float(np.mean([near.pixels for near in measured])), errors)
+
+
+def mean_losses(runs: Sequence[RunRecord]) -> tuple[list[int], list[float]]:
+    """Steps, and the sum of the losses there, as the mean of the runs that have a point at that step."""
+    found: dict[int, list[float]] = {}
+    for run in runs:
+        for point in run.result.losses:
+            found.setdefault(point.step, []).append(point.total)
+    steps = sorted(found)
+    return steps, [math.fsum(found[step]) / len(found[step]) for step in steps]
+
+
+def _errors(matrix: NDArray[np.int64], seen: NDArray[np.bool_]) -> Floats:
+    """Wrong pixels by kind, in the order of ERRORS."""
+    wrong = matrix - np.diag(np.diag(matrix))
+    parts = (wrong[seen][:, ~seen], wrong[~seen][:, seen], wrong[seen][:, seen], wrong[~seen][:, ~seen])
+    return np.array([part.sum() for part in parts], dtype=np.float64)

@@ -1,0 +1,41 @@
+"""What was counted of a run, as it lies beside its record: `confusion.npz`.
+
+shifts      (S,) float64      what was taken off the seen scores, sorted
+own_index   ()                where the method's own shift stands among them
+matrices    (S, C, C) int64   [shift, truth, prediction]
+per_image   (n, 4) int64      image, truth, prediction, pixels at the own shift; what is 0 is left out
+boundary    (C, C) int64      as matrices[own_index], near boundaries of the truth alone (`scoring.boundary`);
+                              missing where it was not measured: episodic items, and files from before it was
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ARRAYS = ("shifts", "own_index", "matrices", "per_image", "boundary")  # in the order in which they lie there
+
+
+def packed(arrays: Mapping[str, Any]) -> bytes:
+    """The file's bytes: the same for the same arrays. What is None is left out."""
+    buffer = io.BytesIO()
+    known: dict[str, Any] = {name: array for name, array in arrays.items() if array is not None}
+    np.savez_compressed(buffer, **known)
+    return buffer.getvalue()
+
+
+def counted(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """Those of the named arrays that the file holds.
+
+    One read for each: numpy's own reader goes through an archive in small pieces, and a report opens thousands.
+    """
+    with zipfile.ZipFile(path) as packed:
+        members = {f"{name}.npy": name for name in names}
+        there = [member for member in packed.namelist() if member in members]
+        return {members[m]: np.lib.format.read_array(io.BytesIO(packed.read(m)), allow_pickle=False) for m in there}

@@ -1,0 +1,35 @@
+"""Records of earlier schemas, brought to today's. A schema grows by a step here; a stored record is never rewritten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from results.store.record import SCHEMA
+from splits.errors import UserError
+
+# From a schema's number to the step that makes the next one of it: plain data in, plain data out. Results stay as they
+# were measured; a field that an older record lacks is None or its introduced default, never a guess.
+STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+class CorruptRecord(UserError):
+    """A stored file is not what it should be."""
+
+
+def migrated(
+    data: Any,
+    *,
+    source: str,
+    steps: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = STEPS,
+    target: int = SCHEMA,
+) -> dict[str, Any]:
+    """A record's plain data in the target schema; raises CorruptRecord where no steps lead there."""
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    found = version
+    while isinstance(found, int) and found < target and found in steps:
+        data = {**steps[found](data), "schema_version": found + 1}
+        found += 1
+    if found != target or isinstance(found, bool):
+        raise CorruptRecord(f"{source}: has schema {version}, this harness reads schema {target}")
+    return data

@@ -1,0 +1,305 @@
+"""From records to means: one tidy frame, and the aggregation over folds and seeds that every table rests on.
+
+Over folds: the mean of the folds' values, fold by fold, each fold exactly once (so the mean of hIoU); beside it the
+harmonic mean of mean S and mean U, since both are found in papers. Over seeds: the fold mean of each seed first, then
+mean, sample standard deviation and 95 % t-interval over the seeds that have every fold. Other seeds are listed, never
+averaged. Nothing is rounded here, and no result depends on the order of the records.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from benchmarks.scoring.metrics import harmonic
+from benchmarks.spec import ClipId
+from benchmarks.values import canonical_json
+from results.store.record import RunRecord, Scores
+from splits.errors import UserError
+
+By = Literal["method", "fold"]
+
+# One table: numbers that may stand beside one another.
+TABLE = ("benchmark", "kind", "part", "family_hash", "source")
+# One row of it: runs that differ in fold and seed alone.
+VARIANT = (
+    "method",
+    "label",
+    "trained",
+    "config",
+    "clip",
+    "clip_sha256",
+    "recipe",
+    "train_limit",
+    "eval_limit",
+    "partial",
+)
+TRANSFER = ("source", "trained")  # the benchmark, and the fold, of weights that are scored elsewhere; else empty
+IDENTITY = (*TABLE, *VARIANT)
+MEASURED = ("pacc", "miou_seen", "miou_unseen", "hiou", "hiou_unshifted", "hiou_best")
+METRICS = (*MEASURED, "hiou_of_means")
+CONFIDENCE = 0.95
+FEWEST_FOR_INTERVAL = 3
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds. `sd` (ddof 1) from two seeds on, `low` and `high` (95 % t-interval) from three; else NaN."""
+
+    mean: float = math.nan
+    sd: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the runs of one table row come to."""
+
+    estimates: dict[str, Estimate]  # by metric
+    complete: tuple[int, ...]  # the seeds that are averaged
+    hiou: dict[int, float]  # the fold mean of each of them
+    incomplete: dict[int, tuple[int, ...]]  # seed -> the folds it has, fewer than all
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Records of one run whose results differ: all are left out."""
+
+    records: tuple[RunRecord, ...]
+
+    def words(self) -> str:
+        """The conflict in one line."""
+        folders = sorted({record.result.train.folder for record in self.records})
+        seen = sorted(
+            f"hIoU {'undefined' if r.result.own.hiou is None else format(r.result.own.hiou, '.6f')} "
+            f"({r.provenance.host or 'unknown host'}, {r.provenance.device}, {r.provenance.started})"
+            for r in self.records
+        )
+        return f"{', '.join(folders)}: {len(seen)} records with different results, all left out: {'; '.join(seen)}"
+
+
+def clip_words(clip: ClipId | None) -> str:
+    """A CLIP as tables name it: `model/pretrained`, with the start of the file's sha256 where that is its identity."""
+    if clip is None:
+        return "none"
+    return f"{clip.model}/{clip.pretrained}" + (f"@{clip.sha256[:8]}" if clip.sha256 else "")
+
+
+def identity(record: RunRecord) -> dict[str, Any]:
+    """What two runs share when they differ in fold and seed alone. A limit of 0 stands for none."""
+    result, train, evaluation = record.result, record.result.train, record.result.evaluation
+    return {
+        "benchmark": evaluation.benchmark,
+        "kind": evaluation.side.kind,
+        "part": evaluation.part,
+        "family_hash": result.family_hash,
+        "source": train.benchmark if evaluation.transferred else "",
+        "method": train.method,
+        "label": result.label,
+        "trained": result.trained_on,
+        "config": canonical_json(train.config),
+        "clip": clip_words(train.clip),
+        "clip_sha256": result.clip_sha256,
+        "recipe": canonical_json(train.recipe.essence()),
+        "train_limit": train.limit or 0,
+        "eval_limit": evaluation.limit or 0,
+        "partial": result.partial,
+    }
+
+
+def settle(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[Conflict]]:
+    """Each run once: copies with the same result count once, runs with different results are conflicts, left out.
+
+    Both lists come in an order that does not depend on the order of the records.
+    """
+    groups: dict[tuple[Any, ...], list[RunRecord]] = {}
+    for record in records:
+        train, asked = record.result.train, record.result.evaluation
+        groups.setdefault((*identity(record).values(), asked.fold, train.seed), []).append(record)
+    kept: list[RunRecord] = []
+    conflicts: list[Conflict] = []
+    for _, same in sorted(groups.items(), key=lambda item: item[0]):
+        if len(same) > 1:
+            same.sort(key=lambda r: canonical_json(r.provenance.model_dump(mode="json")))
+        if all(same[0].same_result(other) for other in same[1:]):
+            kept.append(same[0])
+        else:
+            conflicts.append(Conflict(tuple(same)))
+    return kept, conflicts
+
+
+def tidy(records: Iterable[RunRecord], *, stale: frozenset[str] = frozenset()) -> pd.DataFrame:
+    """One row per record with every field that tables need; metrics are fractions, NaN where undefined.
+
+    stale: folders of the runs that are to be marked so.
+    """
+    rows = [_row(record) for record in records]
+    columns = [*IDENTITY, *_RUN_COLUMNS]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(MEASURED, float))
+    frame["stale"] = frame["run"].isin(stale)
+    return frame.sort_values([*IDENTITY, "fold", "seed", "run", "evaluation"], kind="stable", ignore_index=True)
+
+
+_RUN_COLUMNS = (
+    "fold",
+    "seed",
+    "run",
+    "evaluation",
+    "protocol_hash",
+    "setting",
+    "background",
+    *MEASURED,
+    "own_shift",
+    "best_shift",
+    "images",
+    "labelled_pixels",
+    "ignored_pixels",
+    "weights_sha256",
+    "parameters_trainable",
+    "parameters_total",
+    "train_seconds",
+    "eval_seconds",
+    "peak_memory_mib",
+    "device",
+    "commit",
+)
+
+
+def _row(record: RunRecord) -> dict[str, Any]:
+    result, train, evaluation = record.result, record.result.train, record.result.evaluation
+    own: Scores = result.own
+    return {
+        **identity(record),
+        "fold": evaluation.fold,
+        "seed": train.seed,
+        "run": train.folder,
+        "evaluation": evaluation.key,
+        "protocol_hash": result.protocol_hash,
+        "setting": train.side.setting,
+        "background": evaluation.side.background,
+        "pacc": own.pacc,
+        "miou_seen": own.miou_seen,
+        "miou_unseen": own.miou_unseen,
+        "hiou": own.hiou,
+        "hiou_unshifted": result.unshifted.hiou,
+        "hiou_best": result.best.hiou,
+        "own_shift": own.shift,
+        "best_shift": result.best.shift,
+        "images": result.images,
+        "labelled_pixels": result.labelled_pixels,
+        "ignored_pixels": result.ignored_pixels,
+        "weights_sha256": result.weights_sha256,
+        **{
+            name: getattr(record.costs, name)
+            for name in ("parameters_trainable", "parameters_total", "train_seconds", "eval_seconds", "peak_memory_mib")
+        },
+        "device": record.provenance.device,
+        "commit": record.provenance.commit,
+    }
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean, sd (ddof 1) and t-interval of one value per seed; all NaN where there is no value or one is NaN.
+
+    >>> estimate([0.25, 0.75]).mean
+    0.5
+    """
+    values, n = [float(value) for value in values], len(values)
+    if not n or any(math.isnan(value) for value in values):
+        return Estimate()
+    mean = statistics.fmean(values)  # exactly rounded sums: the order of the values cannot matter
+    if n == 1:
+        return Estimate(mean)
+    sd = statistics.stdev(values)
+    if n < FEWEST_FOR_INTERVAL:
+        return Estimate(mean, sd)
+    from scipy.special import stdtrit  # takes longer to import than many a table takes to make
+
+    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * sd / math.sqrt(n)
+    return Estimate(mean, sd, mean - half, mean + half)
+
+
+def fold_mean(runs: Sequence[Mapping[Any, Any]]) -> dict[str, float]:
+    """The mean of one seed's folds (tidy rows), by metric; NaN where a fold's value is undefined."""
+    means = {metric: statistics.fmean(run[metric] for run in runs) for metric in MEASURED}
+    return {**means, "hiou_of_means": harmonic(means["miou_seen"], means["miou_unseen"])}
+
+
+def mean_over(runs: pd.DataFrame, folds: Sequence[int]) -> Means:
+    """Aggregate the runs of one table row (tidy rows) over these folds, then over seeds.
+
+    Raises UserError where the runs are not of one protocol family, not of one method and setting, of other folds than
+    these, or where a seed has a fold twice: no mean goes over such runs.
+    """
+    _refuse_mixtures(runs, folds)
+    by_seed: dict[int, dict[int, Mapping[Any, Any]]] = {int(seed): {} for seed in sorted(set(runs["seed"]))}
+    for run in runs[["seed", "fold", *MEASURED]].to_dict("records"):
+        by_seed[run["seed"]][run["fold"]] = run
+    complete = tuple(seed for seed, rows in by_seed.items() if len(rows) == len(folds))
+    means = [fold_mean(list(by_seed[seed].values())) for seed in complete]
+    return Means(
+        estimates={metric: estimate([m[metric] for m in means]) for metric in METRICS},
+        complete=complete,
+        hiou=dict(zip(complete, (m["hiou"] for m in means), strict=True)),
+        incomplete={s: tuple(sorted(r)) for s, r in by_seed.items() if s not in complete},
+    )
+
+
+def _refuse_mixtures(runs: pd.DataFrame, folds: Sequence[int]) -> None:
+    families = sorted(set(runs["family_hash"]))
+    if len(families) > 1:
+        raise UserError(
+            f"a mean needs one protocol, these runs have {len(families)} ({', '.join(f[:8] for f in families)}): "
+            "make one table for each"
+        )
+    if mixed := [column for column in IDENTITY if runs[column].nunique() > 1]:
+        raise UserError(f"a mean needs runs that differ in fold and seed alone, these differ in {', '.join(mixed)}")
+    if strange := sorted(set(runs["fold"]) - set(folds)):
+        raise UserError(f"runs of fold {', '.join(map(str, strange))}, but the folds are {', '.join(map(str, folds))}")
+    twice = runs[runs.duplicated(["fold", "seed"])]
+    if len(twice):
+        names = ", ".join(f"fold {f} seed {s}" for f, s in zip(twice["fold"], twice["seed"], strict=True))
+        raise UserError(f"a mean needs each fold once per seed, there are several runs of {names}")
+
+
+def aggregate(runs: pd.DataFrame, folds: Callable[[str], Sequence[int]], *, by: By = "method") -> pd.DataFrame:
+    """One row per variant (or per variant and fold): identity, mean, sd and interval of each metric, seeds.
+
+    runs: tidy, each run once (`settle`). folds: the fold numbers of a benchmark. With `by="fold"` nothing is averaged
+    over folds, so a seed counts for every fold it has; `incomplete` tells which seeds lack folds in either form.
+    """
+    rows = []
+    for _, group in runs.groupby(list(IDENTITY), sort=True, dropna=False):
+        shared, every = {name: group[name].iloc[0] for name in IDENTITY}, tuple(folds(group["benchmark"].iloc[0]))
+        whole = mean_over(group, every)
+        parts = [(shared, group, whole)]
+        if by == "fold":
+            each = [(int(fold), group[group["fold"] == fold]) for fold in sorted(set(group["fold"]))]
+            parts = [({**shared, "fold": fold}, part, mean_over(part, [fold])) for fold, part in each]
+        for row, part, means in parts:
+            for metric, value in means.estimates.items():
+                row |= {metric: value.mean, f"{metric}_sd": value.sd}
+                row |= {f"{metric}_low": value.low, f"{metric}_high": value.high}
+            rows.append(row | _accompanying(part, means) | {"incomplete": whole.incomplete})
+    estimates = [f"{metric}{suffix}" for metric in METRICS for suffix in ("", "_sd", "_low", "_high")]
+    return pd.DataFrame(rows, columns=[*IDENTITY, *(["fold"] if by == "fold" else []), *estimates, *_ACCOMPANYING])
+
+
+_ACCOMPANYING = ("seeds", "seed_list", "hiou_of_seed", "runs", "own_shift", "stale", "incomplete")
+
+
+def _accompanying(runs: pd.DataFrame, means: Means) -> dict[str, Any]:
+    return {
+        "seeds": len(means.complete),
+        "seed_list": " ".join(map(str, means.complete)),
+        "hiou_of_seed": means.hiou,
+        "runs": len(runs),
+        "own_shift": " / ".join(f"{shift:g}" for shift in sorted(set(runs["own_shift"]))),
+        "stale": bool(runs["stale"].any()),
+    }

@@ -1,0 +1,168 @@
+"""Supplement tables: IoU of each class, and what each method costs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from results.store.record import RunRecord
+from results.tables.aggregate import IDENTITY, identity
+from results.tables.notes import Content, measured
+from results.tables.table import UNDEFINED, Column, Row, Table
+
+Names = Mapping[tuple[Any, ...], str]  # values of IDENTITY -> the row's name
+Variants = Mapping[str, Sequence[RunRecord]]  # the row's name -> its runs
+RATES = ("train_images_per_second", "eval_images_per_second", "train_seconds", "eval_seconds")
+MILLION = 1e6
+
+
+def by_variant(records: Iterable[RunRecord], names: Names) -> Variants:
+    """The records of each variant, by its name, in the order of `names`."""
+    found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
+    for record in records:
+        row = identity(record)
+        found[names[tuple(row[name] for name in IDENTITY)]].append(record)
+    return {name: runs for name, runs in found.items() if runs}
+
+
+def class_ious(runs: Iterable[RunRecord]) -> dict[tuple[str, bool], list[float]]:
+    """IoU at the own shift of every run, by class and whether it was seen; undefined ones are left out."""
+    found: dict[tuple[str, bool], list[float]] = {}
+    for run in runs:
+        for counts in run.result.classes:
+            if counts.iou is not None:
+                found.setdefault((counts.name, counts.seen), []).append(counts.iou)
+    return found
+
+
+def class_table(content: Content, title: str, variants: Variants) -> list[Table]:
+    """Mean IoU of each class over the runs that hide it and over those that do not, a column for each method."""
+    if not content.records:
+        return []
+    ious = {name: class_ious(runs) for name, runs in variants.items()}
+    rows: list[dict[str, Any]] = []
+    for seen in (False, True):
+        for label in content.split.classes:
+            values = {name: of.get((label, seen), []) for name, of in ious.items()}
+            if any(values.values()):
+                means = {name: statistics.fmean(v) if v else math.nan for name, v in values.items()}
+                rows.append({"class": label, "as": "seen" if seen else "unseen", **means})
+    columns = [Column.text("class", "class"), Column.text("as", "as")]
+    columns += [Column.figure(name, name, ".1f", scale=100) for name in variants]
+    return [
+        Table(
+            title=f"{title}: IoU of each class, in percent",
+            frame=pd.DataFrame(rows, columns=["class", "as", *variants]),
+            columns=tuple(columns),
+            notes=(
+                "Mean over all runs (folds and seeds) in which the class was unseen, or seen, at the method's own "
+                "shift; runs in which its IoU is undefined are left out.",
+                *measured(content),
+                *_partial(variants),
+            ),
+            protocol=content.protocol,
+            name="classes",
+            long=True,
+        )
+    ]
+
+
+def cost_table(content: Content, title: str, variants: Variants) -> list[Table]:
+    """Parameters, multiply-accumulates, rates, time and memory: a row for each method, device and number of threads."""
+    if not content.records:
+        return []
+    rows = []
+    for name, runs in variants.items():
+        groups: dict[tuple[str, int, int], list[RunRecord]] = {}
+        for run in runs:
+            how = (run.provenance.device, run.provenance.threads, run.costs.micro_batch)
+            groups.setdefault(how, []).append(run)
+        rows += [_cost_row(name, *how, groups[how]) for how in sorted(groups)]
+    sizes = sorted({run.costs.gmacs_at for run in content.records if run.costs.gmacs_at})
+    return [
+        Table(
+            title=f"{title}: costs",
+            frame=pd.DataFrame(rows),
+            columns=_cost_columns(),
+            notes=(
+                "Parameters in millions: those that are trained, the count that the method's authors would state for "
+                "this configuration (unused ones included; – where they published no way of counting), and all.",
+                f"GMACs: multiply-accumulates (10^9) of one scored image at {', '.join(sizes) or 'no stated size'}, "
+                "text known beforehand.",
+                "Images/s, seconds and MiB: medians over the runs; rates without the warm-up, memory the largest "
+                "resident set on a CPU, the allocator's peak on CUDA. Runs may have shared a machine: the figures are "
+                "those of its day, and no row compares devices.",
+                *_partial(variants),
+            ),
+            protocol=content.protocol,
+            name="costs",
+        )
+    ]
+
+
+def _cost_columns() -> tuple[Column, ...]:
+    columns = [
+        Column.text("method", "name"),
+        Column("device", _device, numeric=False),
+        _millions("trainable", "trainable"),
+        _millions("authors' count", "published"),
+        _millions("all", "total"),
+        Column.figure("GMACs", "gmacs", ".3g"),
+        *(Column.figure(header, key, form) for key, header, form in _MEASURED),
+        Column.figure("runs", "runs", ".0f"),
+    ]
+    return tuple(columns)
+
+
+_MEASURED = (
+    ("train_images_per_second", "training images/s", ".0f"),
+    ("eval_images_per_second", "scoring images/s", ".0f"),
+    ("train_seconds", "training s", ".0f"),
+    ("eval_seconds", "scoring s", ".1f"),
+    ("peak_memory_mib", "MiB", ".0f"),
+)
+
+
+def _cost_row(name: str, device: str, threads: int, batch: int, runs: Sequence[RunRecord]) -> dict[str, Any]:
+    costs = [run.costs for run in runs]
+    return {
+        "name": name,
+        "device": device,
+        "threads": threads,
+        "micro_batch": batch,
+        "trainable": _median([c.parameters_trainable for c in costs]),
+        "published": _median([c.parameters_published for c in costs]),
+        "total": _median([c.parameters_total for c in costs]),
+        "gmacs": _median([c.gmacs for c in costs]),
+        **{key: _median([getattr(c, key) for c in costs]) for key, _, _ in _MEASURED},
+        "runs": len(runs),
+        "partial": any(run.result.partial for run in runs),
+    }
+
+
+def _median(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return float(statistics.median(known)) if known else math.nan
+
+
+def _partial(variants: Variants) -> list[str]:
+    names = [name for name, runs in variants.items() if any(run.result.partial for run in runs)]
+    return [f"Partial, made from or scored on part of the data: {', '.join(names)}."] if names else []
+
+
+def _millions(header: str, key: str) -> Column:
+    return replace(Column.figure(header, key, ".3f"), cell=partial(_in_millions, key=key))
+
+
+def _in_millions(row: Row, key: str) -> str:
+    return UNDEFINED if math.isnan(row[key]) else f"{row[key] / MILLION:.3f}"
+
+
+def _device(row: Row) -> str:
+    return f"{row['device']}, {row['threads']} thread{'s' * (row['threads'] != 1)}, batch {row['micro_batch']}"

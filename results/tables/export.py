@@ -1,0 +1,59 @@
+"""Every field of every record as one flat table, for people's own analyses: CSV, or parquet where pyarrow is there."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.values import canonical_json
+from results.store.files import write_atomically
+from results.store.record import RunRecord
+from splits.errors import UserError
+
+
+def flat(record: RunRecord) -> dict[str, Any]:
+    """Fields by dotted path (`result.train.seed`); lists, and settings a method may or may not have, as JSON text."""
+    return dict(_leaves(record.model_dump(mode="json")))
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, item in value.items():
+        name = f"{prefix}{key}"
+        if isinstance(item, dict) and name not in ("result.train.config", "provenance.packages"):
+            yield from _leaves(item, f"{name}.")
+        else:
+            yield name, canonical_json(item) if isinstance(item, dict | list) else item
+
+
+def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """A row per record as stored, copies and conflicts included, ordered by run, evaluation and origin."""
+    table = pd.DataFrame([flat(record) | {"run": record.result.train.folder} for record in records])
+    order = ["run", "result.evaluation.fold", "result.protocol_hash", "provenance.started", "result.confusion_sha256"]
+    return table.sort_values(order, kind="stable", ignore_index=True)
+
+
+def export(records: Iterable[RunRecord], path: Path) -> int:
+    """Write all records to `path` (.csv or .parquet) and return how many; raises UserError for another ending."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise UserError(f"--out {path}: expected a name that ends in .csv or .parquet")
+    table = frame(records)
+    write_atomically(path, _parquet(table) if path.suffix == ".parquet" else _csv(table))
+    return len(table)
+
+
+def _csv(table: pd.DataFrame) -> bytes:
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def _parquet(table: pd.DataFrame) -> bytes:
+    try:
+        import pyarrow  # noqa: F401 - pandas asks for it
+    except ImportError:
+        raise UserError("parquet needs pyarrow (`pip install pyarrow`); or end the name in .csv") from None
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()

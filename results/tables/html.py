@@ -1,0 +1,58 @@
+"""Tables as HTML. Every text that comes from a record goes through jinja2's escaping."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from results.tables.table import Column, Mark, Row, Table
+
+_FOLDER = files("results").joinpath("templates")
+
+
+def source(name: str) -> str:
+    """The text of a file in `templates/`."""
+    return _FOLDER.joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def environment() -> Environment:
+    """The templates, escaping everything."""
+    names = [entry.name for entry in _FOLDER.iterdir() if entry.name.endswith(".j2")]
+    loader = DictLoader({name: source(name) for name in names})
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=False)
+
+
+def html(tables: Sequence[Table], title: str = "Tables") -> str:
+    """A page of tables and nothing else."""
+    template = environment().get_template("tables.html.j2")
+    shown = [fragment(table, f"table-{i}") for i, table in enumerate(tables)]
+    return template.render(title=title, tables=shown, style=Markup(source("style.css")))
+
+
+def fragment(table: Table, name: str) -> dict[str, Any]:
+    """What the template needs of a table; `name` is its id in the page."""
+    rows = [
+        [_cell(column, row, text, mark) for column, text, mark in zip(table.columns, cells, marks, strict=True)]
+        for row, cells, marks in zip(table.rows(), table.cells(), table.marks(), strict=True)
+    ]
+    return {
+        "id": re.sub(r"[^a-zA-Z0-9-]", "-", name),
+        "title": table.title,
+        "columns": table.columns,
+        "rows": rows,
+        "notes": table.notes,
+    }
+
+
+def _cell(column: Column, row: Row, text: str, mark: Mark) -> dict[str, Any]:
+    value = column.value(row) if column.value is not None else math.nan
+    classes = " ".join(name for name in ("number" if column.numeric else "", mark) if name)
+    return {"text": text, "classes": classes, "value": None if math.isnan(value) else repr(float(value))}

@@ -1,0 +1,216 @@
+"""Published numbers beside reproduced ones: `published/*.csv`, shown only where benchmark and protocol agree.
+
+A row is shown where its benchmark and fold, kind, setting, background, rule for absent classes and sizes are those of
+the runs. What counts as a reproduction is stricter: see `_why_not`.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from functools import cache, partial
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.catalogue import BENCHMARKS
+from benchmarks.protocol import Protocol
+from benchmarks.values import Value
+from results.tables.aggregate import aggregate, tidy
+from results.tables.notes import Content, row_names
+from results.tables.table import UNDEFINED, Column, Row, Table
+
+PLACES = {"pascal-5i": ("voc-15-5", 3)}  # a benchmark -> what the literature calls one of its folds
+REPRODUCES = {"ZegCLIP": "zegclip", "ZegCLIP+ST": "zegclip"}  # a published method -> ours
+BODY = {"zegclip": ("ViT-B-16", "openai")}  # the CLIP of the published rows, as open_clip names it
+METRICS = ("pacc", "miou_seen", "miou_unseen", "hiou")
+SCORED = METRICS[1:]
+
+
+class Published(Value):
+    """One published row, in percent as printed; None where the source prints nothing."""
+
+    method: str
+    setting: str
+    benchmark: str
+    protocol: str
+    backbone: str
+    pacc: float | None
+    miou_seen: float | None
+    miou_unseen: float | None
+    hiou: float | None
+    source: str
+    note: str
+
+
+@cache
+def read(name: str) -> tuple[dict[str, str], ...]:
+    """The rows of `published/<name>.csv`."""
+    text = files("results").joinpath("published", f"{name}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(io.StringIO(text)))
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """Every generalised row."""
+    rows = []
+    for row in read("generalised"):
+        figures = {metric: float(row[metric]) if row[metric] else None for metric in METRICS}
+        rows.append(Published.parse(row | figures, source="published/generalised.csv"))
+    return tuple(rows)
+
+
+def published_table(content: Content, stale: frozenset[str] = frozenset()) -> list[Table]:
+    """The published rows for this content and what was reproduced of them; none where nothing is published."""
+    benchmark, fold = PLACES.get(content.split.name, (content.split.name, 0))
+    if content.protocol is None or not any(row.benchmark == benchmark for row in published()):
+        return []
+    setting = content.protocol.train.setting
+    reasons = _differences(content, content.protocol)
+    rows = [] if reasons else [r for r in published() if (r.benchmark, r.setting) == (benchmark, setting)]
+    ours, notes = _ours(content, fold, stale) if rows else ({}, [])
+    sources = list(dict.fromkeys(row.source for row in rows))
+    frame = pd.DataFrame([_frame_row(row, ours, sources) for row in rows], columns=_FIELDS)
+    where = "" if len(content.split.folds) == 1 else f", fold {fold}"
+    return [
+        Table(
+            title=f"{content.split.name}{where}: published ({benchmark}, {setting}) and reproduced, in percent",
+            frame=frame,
+            columns=_columns(),
+            notes=(*_explained(rows, sources, reasons, content.protocol), *notes, *_gains(benchmark)),
+            protocol=content.protocol,
+            name="published",
+        )
+    ]
+
+
+def _differences(content: Content, protocol: Protocol) -> list[str]:
+    """In what this protocol differs from the published rows' one."""
+    asked, found = protocol.evaluation, []
+    if asked.kind != "generalised":
+        found.append(f"these runs are {asked.kind}")
+    if asked.background != "ignored":
+        found.append("these runs count background as a class")
+    if asked.absent_class != "skip":
+        found.append(f"these runs treat absent classes by {asked.absent_class}")
+    if content.part not in ("", "val"):
+        found.append(f"these runs are scored on the {content.part} part")
+    if asked.data.partial or protocol.train.data.partial:
+        found.append("these runs used part of the data")
+    if asked.inference != BENCHMARKS[content.split.name].inference:
+        found.append(f"these runs are scored at another size (short side {asked.inference.short_side})")
+    return found
+
+
+def _ours(content: Content, fold: int, stale: frozenset[str]) -> tuple[dict[str, dict[Any, Any]], list[str]]:
+    """Our row for each of our methods that reproduces a published one, and a line for each that does not."""
+    runs = tidy([r for r in content.records if r.result.evaluation.fold == fold], stale=stale)
+    frame = aggregate(runs, lambda _: (fold,))
+    frame.insert(0, "name", row_names(frame))
+    rows: dict[str, dict[Any, Any]] = {}
+    notes = []
+    for row in frame.to_dict("records"):
+        if row["method"] not in REPRODUCES.values():
+            continue
+        if reasons := _why_not(row):
+            notes.append(f"{row['name']} is no reproduction: {', '.join(reasons)}.")
+        else:
+            rows[row["method"]] = row
+    return rows, notes
+
+
+def _why_not(row: Row) -> list[str]:
+    """Why a row of ours is no reproduction: it must be whole, current, and made as the paper says."""
+    reasons, (model, tag) = [], BODY[row["method"]]
+    if row["partial"]:
+        reasons.append("part of the data or a trial run")
+    if row["stale"]:
+        reasons.append("made with other sources of the method")
+    if row["clip"].partition("@")[0] != f"{model}/{tag}":
+        reasons.append(f"its CLIP is {row['clip']}, not {model}/{tag}")
+    if row["label"] != row["method"] or json.loads(row["recipe"])["name"] != "paper":
+        reasons.append("its recipe is not the paper's")
+    if changed := sorted(json.loads(row["config"]).keys() - {"setting"}):
+        reasons.append(f"settings off their defaults: {', '.join(changed)}")
+    return reasons
+
+
+_FIELDS = [
+    *("method", "backbone", *METRICS),
+    *(f"reproduced_{metric}{suffix}" for metric in METRICS for suffix in ("", "_sd")),
+    *("seeds", "source", "source_number", "note"),
+]
+
+
+def _frame_row(row: Published, ours: dict[str, dict[Any, Any]], sources: list[str]) -> dict[str, Any]:
+    found = ours.get(REPRODUCES.get(row.method, ""), {})
+    fields: dict[str, Any] = {"method": row.method, "backbone": row.backbone}
+    for metric in METRICS:
+        printed = getattr(row, metric)
+        fields[metric] = math.nan if printed is None else round(printed / 100, 6)
+        fields[f"reproduced_{metric}"] = found.get(metric, math.nan)
+        fields[f"reproduced_{metric}_sd"] = found.get(f"{metric}_sd", math.nan)
+    number = sources.index(row.source) + 1
+    return fields | {
+        "seeds": found.get("seeds", 0),
+        "source": row.source,
+        "source_number": number,
+        "note": row.note,
+    }
+
+
+def _columns() -> tuple[Column, ...]:
+    headers = dict(zip(METRICS, ("pAcc", "mIoU(S)", "mIoU(U)", "hIoU"), strict=True))
+    columns = [
+        Column.text("published method", "method"),
+        Column("backbone", lambda row: row["backbone"] or UNDEFINED, numeric=False),
+    ]
+    columns += [Column.figure(headers[metric], metric, ".1f", scale=100) for metric in METRICS]
+    for metric in SCORED:
+        cell = partial(_beside, metric=metric)
+        columns.append(Column.percent(f"ours: {headers[metric]} (Δ)", f"reproduced_{metric}", cell))
+    columns.append(Column("source", lambda row: f"[{row['source_number']}]", numeric=False))
+    return tuple(columns)
+
+
+def _beside(row: Row, metric: str) -> str:
+    """Ours, and how much it is above the published value as printed."""
+    value, printed, sd = row[f"reproduced_{metric}"], row[metric], row[f"reproduced_{metric}_sd"]
+    if math.isnan(value):
+        return UNDEFINED
+    spread = "" if math.isnan(sd) else f" ± {100 * sd:.2f}"
+    delta = UNDEFINED if math.isnan(printed) else f"{100 * (value - printed):+.1f}"
+    return f"{100 * value:.1f}{spread} ({delta})"
+
+
+def _explained(rows: list[Published], sources: list[str], reasons: list[str], protocol: Protocol) -> list[str]:
+    if reasons:
+        return [f"Published rows are not shown: {'; '.join(reasons)}."]
+    if not rows:
+        return [f"Nothing is published in the setting {protocol.train.setting}."]
+    lines = [
+        "Published values as printed, ours at the method's own shift; Δ: ours less the published value.",
+        "The sources do not state the rule for absent classes and the sizes of every row; ours are those of the "
+        "released ZegCLIP (absent classes skipped, short side 512, window 512, stride 426).",
+    ]
+    if protocol.train.crop_decision == "masked":
+        lines.append("Ours decides crops on labels without unseen classes; the released ZegCLIP looks at all labels.")
+    lines += [f"[{number}] {source}." for number, source in enumerate(sources, 1)]
+    return lines + [f"{row.method}: {row.note}." for row in rows if row.note]
+
+
+def _gains(benchmark: str) -> list[str]:
+    """Gains stated without a table: told, never shown as rows."""
+    lines = []
+    for row in read("gains"):
+        if row["benchmark"] == benchmark or "not named" in row["benchmark"]:
+            where = "" if row["benchmark"] == benchmark else f" on {row['benchmark']}"
+            reference = f"; {row['note']}" if row["note"] else ""
+            lines.append(
+                f"{row['method']} states a gain of {row['hiou_gain']} points of hIoU{where} "
+                f"({row['source']}{reference}): a gain is no row."
+            )
+    return lines

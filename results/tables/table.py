@@ -1,0 +1,133 @@
+"""A table: one unrounded frame, what people see of it, and the lines under it; printed in four forms.
+
+`markdown` (for the terminal too) and `csv` are here, `latex` and `html` hold the others. All read the
+same columns, so that no form can show another number than the next.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import pandas as pd
+from tabulate import tabulate
+
+from benchmarks.protocol import Protocol
+
+Row = Mapping[Any, Any]
+Mark = Literal["", "best", "second"]
+UNDEFINED = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as people see it."""
+
+    header: str
+    cell: Callable[[Row], str]  # from a row of the frame
+    numeric: bool = True
+    value: Callable[[Row], float] | None = None  # the figure shown, unrounded: what a page sorts by
+    judged: bool = False  # are the best and the second best marked (the highest is best)?
+    digits: int = 1  # of the figure as it is printed: equal prints share a place
+
+    @classmethod
+    def text(cls, header: str, key: str) -> Column:
+        """A field as it stands, nothing where it is missing."""
+        return cls(header, partial(_text, key=key), numeric=False)
+
+    @classmethod
+    def figure(cls, header: str, key: str, form: str, scale: float = 1) -> Column:
+        """A number times `scale` in the format `form`, a dash where it is undefined."""
+        return cls(
+            header, partial(_figure, key=key, form=form, scale=scale), value=partial(_scaled, key=key, scale=scale)
+        )
+
+    @classmethod
+    def percent(cls, header: str, key: str, cell: Callable[[Row], str], *, judged: bool = False) -> Column:
+        """A fraction that sorts in percent, printed by a function of the row."""
+        return cls(header, cell, value=partial(_scaled, key=key, scale=100), judged=judged)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of one benchmark under one protocol: the numbers, how they are shown, and what must stand under them."""
+
+    title: str
+    frame: pd.DataFrame  # unrounded: metrics are fractions, NaN where undefined
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+    protocol: Protocol | None  # None where nothing was scored yet
+    name: str = "main"  # which of a benchmark's tables
+    long: bool = False  # a supplement that may run over pages
+    unjudged: str = "partial"  # rows where this column of the frame is true compete for no mark
+
+    def rows(self) -> list[dict[Any, Any]]:
+        """The frame, row by row."""
+        return self.frame.to_dict("records")
+
+    def cells(self) -> list[list[str]]:
+        """The body of the table as text, row by row."""
+        return [[column.cell(row) for column in self.columns] for row in self.rows()]
+
+    def marks(self) -> list[list[Mark]]:
+        """For each cell whether it is the best or the second best of its column, as printed; ties share a place."""
+        rows = self.rows()
+        columns = [_places(column, rows, self.unjudged) for column in self.columns]
+        return [[column[i] for column in columns] for i in range(len(rows))]
+
+    def markdown(self) -> str:
+        """Title, table and notes; ends with a newline."""
+        body = tabulate(
+            [[_escaped(cell) for cell in row] for row in self.cells()],
+            headers=[_escaped(column.header) for column in self.columns],
+            tablefmt="pipe",
+            colalign=["right" if column.numeric else "left" for column in self.columns],
+            disable_numparse=True,
+        )
+        parts = [f"**{_escaped(self.title)}**", body if len(self.frame) else "(nothing to show)"]
+        return "\n\n".join([*parts, "\n".join(f"- {' '.join(note.split())}" for note in self.notes)]).rstrip() + "\n"
+
+    def csv(self) -> str:
+        """Every field of the frame unrounded, as fractions; partial and stale runs have their own columns."""
+        frame = self.frame.assign(table=self.name, protocol=self.protocol.words() if self.protocol else "")
+        return frame.to_csv(index=False, lineterminator="\n")
+
+
+def mean_and_sd(row: Row, key: str) -> str:
+    """A mean in percent, with its sd over seeds (the field `<key>_sd`) where there are several."""
+    mean, sd = row[key], row[f"{key}_sd"]
+    if math.isnan(mean):
+        return UNDEFINED
+    return f"{100 * mean:.1f}" if math.isnan(sd) else f"{100 * mean:.1f} ± {100 * sd:.2f}"
+
+
+def _text(row: Row, key: str) -> str:
+    return "" if pd.isna(row[key]) else str(row[key])
+
+
+def _scaled(row: Row, key: str, scale: float) -> float:
+    return scale * row[key]
+
+
+def _figure(row: Row, key: str, form: str, scale: float) -> str:
+    return UNDEFINED if math.isnan(row[key]) else format(scale * row[key], form)
+
+
+def _places(column: Column, rows: list[dict[Any, Any]], unjudged: str) -> list[Mark]:
+    if not column.judged or column.value is None:
+        return [""] * len(rows)
+    shown = [math.nan if row.get(unjudged) else round(column.value(row), column.digits) for row in rows]
+    ranking = sorted({value for value in shown if not math.isnan(value)}, reverse=True)
+    if len(ranking) < 2:
+        return [""] * len(rows)  # nothing to choose from
+    places: dict[float, Mark] = {ranking[0]: "best"}
+    if shown.count(ranking[0]) == 1:
+        places[ranking[1]] = "second"
+    return ["" if math.isnan(value) else places.get(value, "") for value in shown]
+
+
+def _escaped(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

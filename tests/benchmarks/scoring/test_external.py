@@ -1,0 +1,158 @@
+"""Stored predictions of other systems, against the evaluation of a method that says the same."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+from benchmarks.protocol import Inference  # noqa: E402
+from benchmarks.scoring.evaluate import evaluate  # noqa: E402
+from benchmarks.scoring.external import ClassOrder, find_predictions, read_order, score_predictions  # noqa: E402
+from benchmarks.scoring.planes import score_chunks, views  # noqa: E402
+from benchmarks.scoring.predict import predicted  # noqa: E402
+from methods.method import Method, Vocabulary  # noqa: E402
+from splits.errors import UserError  # noqa: E402
+
+NAMES = ("cat", "dog", "cow", "bus")
+SEEN = (True, False, True, False)
+VOCABULARY = Vocabulary(NAMES, SEEN, NAMES, ("a {}",))
+TABLE = np.full(256, 252, dtype=np.uint8)
+TABLE[:5], TABLE[255] = [255, 0, 1, 2, 3], 255
+SIZES = Inference(short_side=12)
+
+
+class Coarse(Method):
+    """Few distinct scores, so that ties occur."""
+
+    def scores(self, images, vocabulary):
+        x = torch.nn.functional.avg_pool2d(images.pixels.float() / 255, 4)
+        weights = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0]])
+        return (torch.einsum("cd,bdhw->bchw", weights, x) * 4).round() / 4
+
+
+def save(folder, reader, method, *, order=NAMES, scores=False, dtype=np.int64):
+    """Every prediction of a method, as an index PNG or with all scores, indices in another order of the classes."""
+    folder.mkdir()
+    index_of = [order.index(name) for name in NAMES]
+    for index, id_ in enumerate(reader.ids):
+        image = reader.read(index).image
+        if scores:
+            chunks = list(score_chunks(views(method, image, VOCABULARY, SIZES), image.shape[:2]))
+            classes = [index_of[c] for members, _ in chunks for c in members]
+            values = torch.cat([s for _, s in chunks]).numpy()
+            said = np.broadcast_to(np.array(classes)[:, None, None], values.shape)
+            np.savez(folder / f"{id_}.npz", classes=said.astype(dtype), scores=values)
+        else:
+            said = predicted(method, image, VOCABULARY, SIZES, image.shape[:2])
+            Image.fromarray(np.array(index_of, np.uint8)[said]).save(folder / f"{id_}.png")
+    return find_predictions(folder, ClassOrder(order), reader.ids)
+
+
+@pytest.mark.parametrize("order", [NAMES, NAMES[::-1]])
+def test_indices_count_as_the_method_itself(tmp_path, random_reader, order):
+    """Fails when a pixel of stored indices is counted otherwise than the same prediction of a method."""
+    reader, method = random_reader(3, 12, 20), Coarse()
+    own = evaluate(method, reader, VOCABULARY, SIZES, TABLE)
+    stored = score_predictions(save(tmp_path / "p", reader, method, order=order), reader, NAMES, SEEN, TABLE)
+    assert stored.matrices.shape == (1, 4, 4)
+    assert np.array_equal(stored.matrices[0], own.matrices[own.own_index])
+    assert np.array_equal(stored.per_image, own.per_image)
+    assert (stored.images, stored.ignored_pixels) == (own.images, own.ignored_pixels)
+
+
+@pytest.mark.parametrize(("order", "dtype"), [(NAMES, np.int64), (("bus", "cat", "dog", "cow"), np.uint8)])
+def test_scores_give_the_same_sweep(tmp_path, random_reader, order, dtype):
+    """Fails when the matrix at any shift differs from the method's, ties included."""
+    reader, method = random_reader(3, 12, 20), Coarse()
+    own = evaluate(method, reader, VOCABULARY, SIZES, TABLE)
+    found = save(tmp_path / "p", reader, method, order=order, scores=True, dtype=dtype)
+    stored = score_predictions(found, reader, NAMES, SEEN, TABLE)
+    assert np.array_equal(stored.shifts, own.shifts)
+    assert np.array_equal(stored.matrices, own.matrices)
+    assert np.array_equal(stored.per_image, own.per_image)
+    assert np.array_equal(stored.boundary, own.boundary)
+
+
+def test_every_wrong_file_is_named(tmp_path, random_reader):
+    """Fails when a missing, foreign, doubled or misshapen prediction is passed over or not named."""
+    reader = random_reader(3, 12, 20)
+    folder = tmp_path / "p"
+    found = save(folder, reader, Coarse())
+
+    def refusal(ids=reader.ids):
+        with pytest.raises(UserError) as caught:
+            score_predictions(find_predictions(folder, found.order, ids), reader, NAMES, SEEN, TABLE)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+    (folder / "picture-1.png").rename(folder / "stranger.png")
+    assert "no prediction for picture-1" in refusal()
+    assert "is called stranger" in refusal()
+    Image.new("L", (19, 12)).save(folder / "picture-1.png")
+    (folder / "stranger.png").unlink()
+    assert "picture-1 (19x12 instead of 20x12)" in refusal()
+    Image.new("RGB", (20, 12)).save(folder / "picture-1.png")
+    assert "mode RGB" in refusal()
+    Image.new("L", (20, 12), 4).save(folder / "picture-1.png")
+    assert "picture-1 holds index 4" in refusal()
+    (folder / "picture-1.png").write_bytes(b"no picture")
+    assert "cannot be decoded" in refusal()
+    np.savez(folder / "picture-1.npz", classes=[1], scores=[1.0])
+    assert "both of image picture-1" in refusal()
+    (folder / "picture-1.png").unlink()
+    assert "some predictions are PNG and some npz" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"classes": np.zeros((1, 12, 20), int)}, "scores"),
+        ({"classes": np.zeros((1, 12, 20), int), "scores": np.zeros((2, 12, 20))}, "expected (k, H, W) twice"),
+        ({"classes": np.zeros((1, 12, 20)), "scores": np.zeros((1, 12, 20))}, "whole numbers"),
+        ({"classes": np.zeros((1, 12, 20), int), "scores": np.full((1, 12, 20), np.nan)}, "finite"),
+        ({"classes": np.zeros((2, 12, 20), int), "scores": np.zeros((2, 12, 20))}, "stands twice"),
+        ({"classes": np.array([{}], dtype=object), "scores": np.zeros((1, 12, 20))}, "cannot be read"),
+    ],
+)
+def test_wrong_scores_are_refused(tmp_path, random_reader, content, words):
+    """Fails when arrays that are no top-k scores (or hold pickled objects) are counted, or end in a stack trace."""
+    reader = random_reader(1, 12, 20)
+    np.savez(tmp_path / "picture-0.npz", **content)
+    with pytest.raises(UserError, match=words.replace("(", r"\(").replace(")", r"\)")):
+        score_predictions(find_predictions(tmp_path, ClassOrder(NAMES), reader.ids), reader, NAMES, SEEN, TABLE)
+
+
+def test_the_digest_is_of_content_and_order(tmp_path, random_reader):
+    """Fails when other predictions, or another meaning of their indices, pass for the same."""
+    reader = random_reader(2, 12, 20)
+    first, same = (save(tmp_path / name, reader, Coarse()) for name in "ab")
+    assert first.sha256(reader.ids) == same.sha256(reader.ids)
+    renamed = find_predictions(tmp_path / "a", ClassOrder(NAMES[::-1]), reader.ids)
+    assert renamed.sha256(reader.ids) != first.sha256(reader.ids)
+    Image.new("L", (20, 12)).save(tmp_path / "b" / "picture-1.png")
+    assert same.sha256(reader.ids) != first.sha256(reader.ids)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"classes": []}', '["a", "a"]', "[1]", '{"classes": ["a"], "shift_span": 0}', "[" * 100_000]
+)
+def test_a_wrong_class_order_is_refused(tmp_path, text):
+    """Fails when a file that tells no order of classes is taken for one."""
+    (tmp_path / "classes.json").write_text(text)
+    with pytest.raises(UserError, match=r"classes\.json"):
+        read_order(tmp_path / "classes.json")
+
+
+def test_other_classes_are_refused_by_name(tmp_path, random_reader):
+    """Fails when a system that knows other classes is scored as if it knew these."""
+    reader = random_reader(1, 12, 20)
+    found = save(tmp_path / "p", reader, Coarse())
+    (tmp_path / "o.json").write_text(json.dumps(["cat", "dog", "cow", "lorry"]))
+    order = read_order(tmp_path / "o.json")
+    with pytest.raises(UserError, match="without bus and with lorry"):
+        score_predictions(find_predictions(tmp_path / "p", order, reader.ids), reader, NAMES, SEEN, TABLE)
+    assert found.order == ClassOrder(NAMES)

@@ -1,0 +1,237 @@
+"""States of submitted runs and arrays, with SLURM's commands played by scripts; tests/slurm has the real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from results.launch.execute import scheduler
+from results.launch.execute.resources import Resources
+from results.launch.execute.scheduler import Unreachable
+from results.launch.execute.slurm import batches, sbatch_text
+from results.launch.execute.submission import Array, Queue, Submission, Submitted, one_at_a_time, submissions, ticket_of
+from results.launch.plan.request import Request, Run
+from results.launch.plan.runs import plan
+from results.launch.run.job import Job
+from results.store.claim import DEAD_AFTER_SECONDS
+from splits.errors import UserError
+
+NAME = "zss-20260101-000000-abcdef-0"
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """SLURM's commands as scripts that print what a test wants."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    def answers(command: str, text: str = "", code: int = 0) -> None:
+        (folder / f"{command}.txt").write_text(text)
+        script = folder / command
+        script.write_text(f"#!/bin/sh\ncat {folder}/{command}.txt\nexit {code}\n")
+        script.chmod(0o755)
+
+    for command in ("squeue", "scancel", "sbatch", "srun"):
+        answers(command)
+    answers("sacct", "Slurm accounting storage is disabled", 1)
+    answers("scontrol", "MaxArraySize            = 3\n")
+    answers("sinfo", "main*|infinite\nshort|10:00\nday|1-00:00:00\n")
+    return answers
+
+
+@pytest.fixture
+def runs() -> list[Run]:
+    return plan(Request(methods=("random", "clip"), benchmarks=("shapes-5i",)))
+
+
+def submitted(root: Path, runs: list[Run], **changes: object) -> Submission:
+    array = Array(name=NAME, job_id="7", folder="array0", runs=tuple(map(Submitted.of, runs))).model_copy(
+        update=changes
+    )
+    submission = Submission(id="20260101-000000-abcdef", commit="", code_sha256="", arrays=(array,))
+    submission.write(root)
+    return submission
+
+
+def states(root: Path, runs: list[Run]) -> list[str]:
+    queue = Queue(root)
+    return [queue.status(run).state for run in runs]
+
+
+def test_a_submission_is_read_back(tmp_path: Path, runs: list[Run]) -> None:
+    """Fails when what was submitted is not found by the next harness."""
+    stored = submitted(tmp_path, runs)
+    assert submissions(tmp_path) == [stored]
+
+
+def test_states_from_the_queue(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when pending, running, failed and forgotten jobs are taken for each other."""
+    submitted(tmp_path, runs[:4])
+    slurm("squeue", f"7_0|PENDING||Priority|{NAME}\n7_1|RUNNING|n1|None|{NAME}\n7_2|FAILED|n1|None|{NAME}\n")
+    assert states(tmp_path, runs[:5]) == ["queued", "running", "failed", "failed", "planned"]
+    assert "7_2 ended without a word (FAILED)" in Queue(tmp_path).status(runs[2]).reason
+
+
+def test_an_id_that_came_again_is_another_job(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when a job is known by its id, which starts again with a new controller, instead of by its name."""
+    submitted(tmp_path, runs[:2])
+    slurm("squeue", "7_0|PENDING||None|zss-20991231-000000-ffffff-0\n7_1|RUNNING|n1|None|somebody-elses\n")
+    slurm("sacct", "7_0|RUNNING|n1\n")
+    assert states(tmp_path, runs[:2]) == ["failed", "failed"]
+
+
+def test_accounting_tells_how_a_forgotten_job_ended(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when the end of a job that squeue has forgotten is not told although sacct knows it."""
+    submitted(tmp_path, runs[:2])
+    slurm("sacct", "7_0|OUT_OF_MEMORY|n1\n7_1|CANCELLED by 0|n1\n")
+    queue = Queue(tmp_path)
+    assert "OUT_OF_MEMORY" in queue.status(runs[0]).reason
+    assert queue.status(runs[1]).words == "interrupted: job 7_1 was cancelled"
+
+
+def test_a_silent_scheduler_loses_no_run(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when runs count as ended, and would be submitted again, because SLURM did not answer."""
+    submitted(tmp_path, runs[:2])
+    slurm("squeue", "", 1)
+    queue = Queue(tmp_path)
+    assert queue.status(runs[0]).state == "queued"
+    assert queue.silence
+    with pytest.raises(Unreachable):
+        scheduler.elements()
+
+
+def test_a_refused_element_is_a_failure_with_a_reason(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when a job that was cancelled because it could never start looks planned or cancelled by a person."""
+    submitted(tmp_path, runs[:2], refused={"1": "job 7_1 could never start (PartitionConfig) and was cancelled"})
+    slurm("squeue", f"7_0|PENDING||Resources|{NAME}\n7_1|CANCELLED||PartitionConfig|{NAME}\n")
+    assert states(tmp_path, runs[:2]) == ["queued", "failed"]
+
+
+def test_a_dead_node_does_not_look_alive(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when the claim of a job that SLURM has ended keeps its run in the state running."""
+    submitted(tmp_path, runs[:1])
+    claim = runs[0].folder(tmp_path).claims_of(ticket_of(NAME, 0)).claim()
+    assert claim is not None
+    slurm("squeue", f"7|NODE_FAIL|n1|None|{NAME}\n")
+    assert states(tmp_path, runs[:1]) == ["interrupted"]
+    slurm("squeue", f"7|RUNNING|n1|None|{NAME}\n")
+    assert states(tmp_path, runs[:1]) == ["running"]
+
+
+def test_an_owner_elsewhere_is_timed_over_many_looks(
+    tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a run whose machine has died, outside any cluster, is waited for without end."""
+    claims = runs[0].folder(tmp_path).claims
+    assert claims.claim() is not None
+    file = next(claims.folder.glob("*.json"))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"machine": "far-boot:pid:[1]"}))
+    now = [1000.0]  # by a clock that only the test moves
+    monkeypatch.setattr("results.store.claim.time.monotonic", lambda: now[0])
+    queue = Queue(tmp_path)
+    assert queue.status(runs[0]).state == "running"
+    now[0] += DEAD_AFTER_SECONDS + 1
+    queue.look()
+    assert queue.status(runs[0]).state == "planned"
+
+
+def test_arrays_by_shape_and_size(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when jobs that ask for different things share an array, an array is too long, or a job is lost."""
+    jobs = [Job(run=run, root=tmp_path) for run in runs]  # four folds of two methods
+    shapes = {"random": Resources(), "clip": Resources(mem="8G", array_parallelism=2)}
+    made = batches(jobs, shapes, "x")
+    assert [len(batch.jobs) for batch in made] == [3, 1, 3, 1]
+    assert sorted(job.run.train.folder for batch in made for job in batch.jobs) == sorted(r.train.folder for r in runs)
+    assert len({batch.name for batch in made}) == 4
+    assert [batch.resources.mem for batch in made] == ["", "", "8G", "8G"]
+    text = sbatch_text(made[2], tmp_path)
+    assert "#SBATCH --array=0-2%2" in text
+    assert "#SBATCH --mem=8G" in text
+    assert "--array" not in sbatch_text(made[3], tmp_path)
+
+
+def test_what_a_script_asks_for(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when an option does not reach the script, or cores do not reach srun."""
+    asked = Resources(
+        partition="day", gpus="a100:1", time="2:00:00", qos="q", setup=("module load cuda",), slurm={"exclude": "n7"}
+    )
+    job = replace(Job(run=runs[0], root=tmp_path), threads=3, workers=2)
+    text = sbatch_text(batches([job], {"random": asked}, "x")[0], tmp_path)
+    for line in (
+        "partition=day",
+        "gpus-per-node=a100:1",
+        "time=120",
+        "qos=q",
+        "exclude=n7",
+        "requeue",
+        "signal=USR2@90",
+    ):
+        assert f"#SBATCH --{line}\n" in text
+    assert "--cpus-per-task=5 " in text
+    assert "#SBATCH --cpus-per-task=5\n" in text
+    assert text.index("module load cuda") < text.index("srun")
+    assert "wckey" not in text
+
+
+def test_what_a_script_of_several_ranks_asks_for(tmp_path: Path, slurm) -> None:
+    """Fails when ranks do not become tasks over the nodes, or a run that one process makes gets as many."""
+    request = Request(("random", "zegclip"), ("shapes-5i",), folds=(0,), ranks=4)
+    jobs = [Job(run=run, root=tmp_path, device="cuda") for run in plan(request)]
+    asked = Resources(gpus="a100:2", nodes=2)
+    alone, together = batches(jobs, {"random": asked, "zegclip": asked}, "x")
+    for batch, lines in (
+        (alone, ("nodes=1", "ntasks-per-node=1", "gpus-per-node=a100:1")),
+        (together, ("nodes=2", "ntasks-per-node=2", "gpus-per-node=a100:2")),
+    ):
+        text = sbatch_text(batch, tmp_path)
+        assert all(f"#SBATCH --{line}\n" in text for line in lines), text
+    assert " --wait=0 --kill-on-bad-exit=1 " in sbatch_text(together, tmp_path)
+    assert (alone.jobs[0].nodes, together.jobs[0].nodes) == (1, 2)
+    scored = [replace(job, train=False) for job in jobs]  # scoring takes one process
+    assert {batch.ranks for batch in batches(scored, {"random": asked, "zegclip": asked}, "x")} == {1}
+
+
+def test_partitions_are_looked_at_first(slurm) -> None:
+    """Fails when a partition that is not there, or too short, is found out only in the queue."""
+    scheduler.check_partition("", 10**6)
+    scheduler.check_partition("day", 1440)
+    with pytest.raises(UserError, match="short allows 10:00"):
+        scheduler.check_partition("short", 11)
+    with pytest.raises(UserError, match="there are: main, short, day"):
+        scheduler.check_partition("gpu", 5)
+
+
+def test_the_environment_inside_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a job's variables reach what it submits, SLURM_CONF is lost, or defaults are outside one."""
+    monkeypatch.setenv("SBATCH_ACCOUNT", "mine")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with scheduler.submitter_environment():
+        assert os.environ["SBATCH_ACCOUNT"] == "mine"
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    monkeypatch.setenv("SLURM_CPU_BIND", "x")
+    monkeypatch.setenv("SLURM_CONF", "/some/slurm.conf")
+    with scheduler.submitter_environment():
+        assert os.environ["SLURM_CONF"] == "/some/slurm.conf"
+        assert not {"SLURM_JOB_ID", "SLURM_CPU_BIND"} & os.environ.keys()
+    assert os.environ["SLURM_JOB_ID"] == "5"
+
+
+def test_one_harness_submits_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when two harnesses may submit for one root of runs at the same time."""
+    monkeypatch.setattr("results.launch.execute.submission.LOCK_SECONDS", 0.1)
+    with one_at_a_time(tmp_path), pytest.raises(UserError, match="another harness"), one_at_a_time(tmp_path):
+        pass
+    with one_at_a_time(tmp_path):
+        pass
+
+
+def test_no_slurm_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Fails when --cluster slurm without SLURM ends in anything but a clear refusal."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="no sbatch on this machine"):
+        scheduler.require()

@@ -1,0 +1,180 @@
+"""Methods and data sets of one's own, from files, on their way through the harness."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+import sys
+from dataclasses import replace
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("torch")
+import harness
+from methods import custom as method_files
+from methods.registry import METHODS
+from results.launch.plan import custom as brought
+from results.launch.plan.request import Request
+from results.launch.plan.runs import plan
+from results.launch.run.job import Job
+from results.store import provenance
+from results.store.folders import find_records
+from results.store.record import RunRecord
+from splits.errors import UserError
+from tests.results.launch.afterwards import forget
+
+pytestmark = pytest.mark.usefixtures("forgotten")
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "adapter.py"
+SMALL = ("--folds", "0", "--limit", "3", "--device", "cpu", "--set", "recipe.batch=2")
+
+
+def record_of(root) -> RunRecord:
+    (record,) = find_records(root)
+    assert isinstance(record, RunRecord), record
+    return record
+
+
+def run(root, *words):
+    assert harness.main(["run", "--methods", "adapter", *SMALL, "--runs", str(root), *map(str, words)]) == 0
+
+
+def test_a_file_and_a_package_give_the_same_result(tmp_path, monkeypatch):
+    """Fails when a method of a file is trained or scored otherwise than the same class in a package."""
+    run(tmp_path / "file", "--method-file", EXAMPLE, "--cluster", "debug")
+    forget(METHODS.keys() - {"adapter"}, ())
+    module = ModuleType("a_package")
+    module.__file__ = str(EXAMPLE)
+    monkeypatch.setitem(sys.modules, "a_package", module)
+    exec(compile(EXAMPLE.read_text(), str(EXAMPLE), "exec"), module.__dict__)
+    METHODS["adapter"] = replace(module.METHODS["adapter"], own=True)
+    run(tmp_path / "package", "--cluster", "debug")
+    file, package = record_of(tmp_path / "file"), record_of(tmp_path / "package")
+    assert file.result.digest() == package.result.digest()
+    assert file.result.train.recipe.name == "changed own"
+    assert (file.result.train.recipe.lr, file.result.train.recipe.iterations) == (1e-3, 100)
+    assert file.result.losses
+
+
+def test_a_child_process_knows_method_and_data_set(tmp_path, capsys):
+    """Fails when a run in a process of its own does not know what the command line brought."""
+    farm = _shapes_farm(tmp_path)
+    assert harness.main(["data", "verify", str(farm)]) == 0
+    run(tmp_path / "runs", "--method-file", EXAMPLE, "--benchmarks", farm, "--jobs", "1")
+    out = capsys.readouterr().out
+    assert "adapter (changed own recipe) †" in out
+    assert record_of(tmp_path / "runs").result.evaluation.side.data.dataset == "own/little"
+    farm.unlink()  # tables need neither TOML nor method file
+    assert harness.main(["tables", "--from", str(tmp_path / "runs")]) == 0
+    assert "little: fold 0" in capsys.readouterr().out
+
+
+def _shapes_farm(tmp_path) -> Path:
+    from PIL import Image
+
+    from benchmarks.catalogue import Data, benchmark
+
+    for folder in ("photos", "masks"):
+        (tmp_path / folder).mkdir()
+    reader = Data().open(benchmark("shapes-5i"), "tune")
+    for index in range(4):
+        sample = reader.read(index)
+        Image.fromarray(sample.image).save(tmp_path / "photos" / f"{index}.png")
+        Image.fromarray(sample.mask).save(tmp_path / "masks" / f"{index}.png")
+    (tmp_path / "train.txt").write_text("0\n1\n")
+    (tmp_path / "val.txt").write_text("2\n3\n")
+    names = benchmark("shapes-5i").split.classes
+    lines = ['name = "little"', 'images = "photos"', 'masks = "masks"', 'train = "train.txt"', 'val = "val.txt"']
+    lines += [f"classes = {list(names)}", f"unseen = {list(names[::4])}", "background = 0"]
+    path = tmp_path / "little.toml"
+    path.write_text("\n".join(lines).replace("'", '"'))
+    return path
+
+
+def test_a_job_carries_the_file_as_it_was(tmp_path):
+    """Fails when a job that starts later runs what the file has become since."""
+    path = shutil.copy(EXAMPLE, tmp_path / "mine.py")
+    names = method_files.load(method_files.read_file(Path(path)))
+    (planned,) = plan(Request(methods=names, benchmarks=("shapes-5i",), folds=(0,)))
+    sent = pickle.dumps(Job(run=planned, root=tmp_path, brought=brought.everything()))
+    digest = provenance.sources_sha256("adapter")
+    Path(path).write_text("raise RuntimeError")
+    forget(METHODS.keys() - {"adapter"}, ())
+    job = pickle.loads(sent)
+    job.brought.register()
+    assert METHODS["adapter"].source == EXAMPLE.read_text()
+    assert provenance.sources_sha256("adapter") == digest
+    job.brought.register()  # a second job of the same process
+
+
+def test_the_digest_is_of_the_file_and_what_it_imports(tmp_path):
+    """Fails when a change of a method's file leaves its runs fresh, or a comment makes them stale."""
+
+    def digest_of(text):
+        path = tmp_path / "mine.py"
+        path.write_text(text)
+        method_files.load(method_files.read_file(path))
+        found = provenance.sources_sha256("adapter")
+        forget(METHODS.keys() - {"adapter"}, ())
+        return found
+
+    text = EXAMPLE.read_text()
+    same = digest_of(text)
+    assert digest_of(text + "\n# a comment\n") == same
+    assert digest_of(text.replace("scale: float = 20.0", "scale: float = 21.0")) != same
+    assert digest_of(text + "\nimport methods.losses\n") != same
+
+
+def test_entry_points_bring_methods(monkeypatch):
+    """Fails when an installed package's methods are not known, or a broken one ends in a stack trace."""
+    module = ModuleType("a_package")
+    exec(compile(EXAMPLE.read_text(), str(EXAMPLE), "exec"), module.__dict__)
+    monkeypatch.setitem(sys.modules, "a_package", module)
+    points = [EntryPoint("mine", "a_package:METHODS", method_files.GROUP)]
+    monkeypatch.setattr(method_files, "entry_points", lambda group: points if group == method_files.GROUP else [])
+    method_files.load_installed()
+    method_files.load_installed()  # again changes nothing
+    assert METHODS["adapter"].own
+    points[:] = [EntryPoint("theirs", "no_such_package:METHODS", method_files.GROUP)]
+    with pytest.raises(UserError, match="theirs = no_such_package:METHODS cannot be loaded: ModuleNotFoundError"):
+        method_files.load_installed()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("x = (", "SyntaxError"),
+        ("\n\nraise ValueError('no\\nluck')", r"ValueError: no luck \(line 3\)"),
+        ("METHODS = {}", "expected a dict METHODS"),
+        ("METHODS = {'a': 1}", "expected a dict METHODS"),
+        ("from methods.registry import METHODS", "is a method already"),
+        ("from methods.registry import METHODS as M\nMETHODS = {'../a': M['clip']}", "it names a folder"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(tmp_path, capsys, text, reason):
+    """Fails when a broken method file ends in a stack trace, or leaves half of itself in the registry."""
+    path, before = tmp_path / "mine.py", dict(METHODS)
+    path.write_text(text)
+    assert harness.main(["check", "--method-file", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    with pytest.raises(UserError, match=reason):
+        method_files.load(method_files.read_file(path))
+    assert before == METHODS
+
+
+def test_another_data_set_of_the_same_name_is_refused(tmp_path, capsys):
+    """Fails when runs of two data sets with one name are mixed in one folder, or a look leaves something behind."""
+    farm = _shapes_farm(tmp_path)
+    words = ["run", "--methods", "random", "--runs", str(tmp_path / "runs"), "--benchmarks", str(farm)]
+    assert harness.main([*words, "--dry-run"]) == 0
+    assert not (tmp_path / "runs").exists()
+    assert harness.main([*words, "--limit", "1", "--folds", "0"]) == 0
+    text = farm.read_text()
+    farm.write_text(text.replace('unseen = ["arrow", ', "unseen = ["))
+    capsys.readouterr()
+    assert harness.main([*words, "--dry-run"]) == 2
+    assert "is another data set called little" in capsys.readouterr().err

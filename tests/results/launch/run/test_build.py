@@ -1,0 +1,62 @@
+"""What training may name: in the inductive setting, nothing unseen."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+
+pytest.importorskip("torch")
+from benchmarks.catalogue import BENCHMARKS, benchmark, train_side
+from benchmarks.labels import UNSEEN_EXTENT, training_table
+from benchmarks.protocol import DataSource, Setting
+from results.launch.run.build import training_vocabulary, vocabulary_of
+
+FOLDS = [(name, fold.index) for name in BENCHMARKS for fold in benchmark(name).split.folds]
+SETTINGS: tuple[Setting, ...] = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
+
+
+def side(name: str, fold: int, setting: Setting = "inductive"):
+    bench = benchmark(name)
+    return train_side(
+        bench, fold, DataSource(dataset=bench.split.dataset, ids_sha256="0" * 64, mask_rule="given"), setting
+    )
+
+
+@pytest.mark.parametrize(("name", "fold"), FOLDS)
+def test_inductive_training_holds_no_unseen_name(name: str, fold: int) -> None:
+    """Fails when an unseen class, or its text, is within reach of an inductive training."""
+    vocabulary = training_vocabulary(side(name, fold))
+    unseen = set(benchmark(name).split.fold(fold).unseen)
+    held = [item for field in fields(vocabulary) for item in getattr(vocabulary, field.name)]
+    assert not unseen & {item for item in held if isinstance(item, str)}
+    assert vocabulary.names == vocabulary.texts == benchmark(name).split.fold(fold).seen
+    assert all(vocabulary.seen)
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize(("name", "fold"), FOLDS)
+def test_labels_are_positions_in_the_vocabulary(name: str, fold: int, setting: Setting) -> None:
+    """Fails when label n is not the n-th name that the method was built with: everything would be learned shifted."""
+    split = benchmark(name).split
+    vocabulary = training_vocabulary(side(name, fold, setting))
+    table = training_table(split, split.fold(fold), setting=setting)
+    labelled = {
+        class_: vocabulary.names[table[id_]]
+        for class_, id_ in zip(split.classes, split.ids, strict=True)
+        if table[id_] < UNSEEN_EXTENT
+    }
+    assert all(class_ == name_ for class_, name_ in labelled.items())
+    if setting == "fully-supervised":
+        assert set(labelled) == set(vocabulary.names) == set(split.fold(fold).classes)
+    assert set(labelled) == {n for n, seen in zip(vocabulary.names, vocabulary.seen, strict=True) if seen}
+
+
+def test_texts_follow_their_names() -> None:
+    """Fails when the words for a class are taken by position in another list."""
+    renamed = side("pascal-5i", 1)
+    words = tuple(f"the {name}" for name in renamed.classes)
+    renamed = renamed.model_copy(update={"queries": renamed.queries.model_copy(update={"texts": words})})
+    assert training_vocabulary(renamed).texts == tuple(f"the {name}" for name in renamed.seen)
+    two = vocabulary_of(renamed, ("sofa", "bus"))
+    assert (two.texts, two.seen) == (("the sofa", "the bus"), (True, False))

@@ -1,0 +1,61 @@
+"""What torch says is not deterministic reaches the record."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+from results.launch.run import make  # noqa: E402
+from results.launch.run.nondeterminism import CUBLAS, named  # noqa: E402
+from results.launch.run.worker import run_job  # noqa: E402
+from tests.torture.trials import job_of  # noqa: E402
+
+OPERATION = (
+    "upsample_bilinear2d_backward_out_cuda does not have a deterministic implementation, but you set "
+    "'torch.use_deterministic_algorithms(True, warn_only=True)'. You can file an issue."
+)
+WORKSPACE = (
+    "Deterministic behavior was enabled with either `torch.use_deterministic_algorithms(True)` or\n"
+    "`at::Context::setDeterministicAlgorithms(true)`, but this operation is not deterministic because it uses CuBLAS "
+    "and you have CUDA >= 10.2."
+)
+
+
+def test_operations_are_named_once_and_others_are_shown() -> None:
+    """Fails when an operation is lost, named twice, or a warning of something else is swallowed."""
+    with warnings.catch_warnings(record=True) as shown, named() as names:
+        for _ in range(2):
+            warnings.warn(OPERATION, stacklevel=1)
+        warnings.warn(WORKSPACE, stacklevel=1)
+        warnings.warn("the disk is slow", stacklevel=1)
+    assert names == {"upsample_bilinear2d_backward_out_cuda", CUBLAS}
+    assert [str(w.message) for w in shown] == ["the disk is slow"]
+
+
+def test_torch_itself_words_it_so() -> None:
+    """Fails when torch words its warning in another way than is looked for."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with named() as names:
+            torch.empty(3).put_(torch.tensor([0]), torch.tensor([1.0]))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert names == {"put_"}
+
+
+def test_the_record_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a warning of a run does not reach its record."""
+    evaluate = make.evaluate
+
+    def warning(*arguments, **options):
+        warnings.warn(OPERATION, stacklevel=1)
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(make, "evaluate", warning)
+    job = job_of("constant", tmp_path, limit=2)
+    assert run_job(job) == "done"
+    record = job.run.folder(tmp_path).read_record(job.run.evaluation)
+    assert record.provenance.nondeterministic == ("upsample_bilinear2d_backward_out_cuda",)

@@ -1,0 +1,28 @@
+"""Which images a sheet shows is a stated rule, not a taste."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from results.launch.run.picture import spread
+
+
+def test_worst_and_best_are_always_there():
+    """Fails if the worst or the best image is left out, or the order is not from worst to best."""
+    shares = np.random.default_rng(0).random(50)
+    chosen = spread(shares, 6)
+    assert chosen[0] == shares.argmin()
+    assert chosen[-1] == shares.argmax()
+    assert (np.diff(shares[chosen]) > 0).all()
+    ranks = [int((shares < shares[i]).sum()) for i in chosen]
+    assert np.ptp(np.diff(ranks)) <= 1  # evenly spaced
+
+
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_few_images(count):
+    """Fails if more images are asked for than there are, or one of no labelled pixel is chosen."""
+    chosen = spread(np.array([0.2, np.nan, 0.1, 0.3]), count)
+    assert len(chosen) == min(count, 3)
+    assert 1 not in chosen
+    assert len(set(chosen)) == len(chosen)

@@ -1,0 +1,113 @@
+"""A job at work: what another harness made is not made again, and what the disk refuses is one line."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+from results.launch.run import make
+from results.launch.run.worker import run_job
+from results.store.folders import CARD, RECORD
+from tests.torture.trials import essence, job_of
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory):
+    """A finished run of the constant baseline."""
+    job = job_of("constant", tmp_path_factory.mktemp("runs"), limit=4)
+    assert run_job(job) == "done"
+    return job
+
+
+def test_what_is_there_is_not_made_again(made, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a job that comes after another harness's scores, and so replaces, the record once more."""
+    folder = made.run.folder(made.root)
+    record = folder.evaluation(made.run.evaluation) / RECORD
+    before = record.stat().st_mtime_ns
+    monkeypatch.setattr(make, "make_record", lambda *_: pytest.fail("it was made again"))
+    assert run_job(made) == "done"
+    assert record.stat().st_mtime_ns == before
+    assert folder.read_record(made.run.evaluation).provenance.attempts == 1
+
+
+def test_what_is_broken_is_made_again(made) -> None:
+    """Fails when a record that cannot be trusted counts as there."""
+    folder = made.run.folder(made.root)
+    whole, matrices = essence(made.root), folder.evaluation(made.run.evaluation) / "confusion.npz"
+    matrices.write_bytes(matrices.read_bytes()[:-1])
+    assert run_job(made) == "done"
+    assert essence(made.root) == whole
+
+
+def test_drafts_of_dead_owners_are_swept(made) -> None:
+    """Fails when what a killed writer left stays for good."""
+    folder = made.run.folder(made.root).path
+    (folder / "evals" / ".record.json.0123456789ab.tmp").write_bytes(b"half")
+    assert run_job(made) == "done"
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_checkpoints_of_an_owner_that_died_at_its_end_go(made) -> None:
+    """Fails when checkpoints stay for good where a run was killed between its last weights and their deletion."""
+    folder = made.run.folder(made.root)
+    (folder.path / "checkpoint-4.pt").write_bytes(b"whatever")
+    (folder.evaluation(made.run.evaluation) / RECORD).unlink()
+    assert run_job(made) == "done"
+    assert not list(folder.path.glob("checkpoint-*"))
+
+
+@pytest.mark.parametrize("spoil", [lambda card: card.pop("curve"), lambda card: card.update(seconds="long")])
+def test_a_card_that_is_not_whole_is_one_line(made, spoil, tmp_path: Path) -> None:
+    """Fails when a card that lost a field ends in a stack trace."""
+    job = replace(made, root=tmp_path)
+    shutil.copytree(made.root, tmp_path, dirs_exist_ok=True)
+    folder = job.run.folder(tmp_path)
+    card = json.loads((folder.path / CARD).read_text())
+    spoil(card)
+    (folder.path / CARD).write_text(json.dumps(card))
+    (folder.evaluation(job.run.evaluation) / RECORD).unlink()
+    assert run_job(job) == "failed"
+    assert "is no whole card" in folder.read_state()["reason"]
+    assert not (folder.path / "error.txt").exists()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("lasting", [True, False])
+def test_a_disk_that_refuses_is_one_line(code: int, lasting: bool, tmp_path: Path, monkeypatch, capsys) -> None:
+    """Fails when a full or read-only disk ends in a stack trace, or its failure cannot be mended by running again."""
+    job, replace = job_of("constant", tmp_path, limit=4), os.replace
+    refused = []
+
+    def refuse(source, target, **options) -> None:
+        if Path(target).name in ("model.safetensors",) or (lasting and refused):
+            refused.append(target)
+            raise OSError(code, os.strerror(code), str(target))
+        replace(source, target, **options)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "replace", refuse)
+        assert run_job(job) == "failed"
+    told = capsys.readouterr().err if lasting else job.run.folder(tmp_path).read_state()["reason"]
+    assert os.strerror(code) in told
+    assert "then run the same again" in told
+    assert "Traceback" not in told
+    assert not list(tmp_path.rglob("error.txt"))
+    if lasting:  # its release could not be written either, and its process, this one, goes on
+        shutil.rmtree(job.run.folder(tmp_path).path / "claims")
+    assert run_job(job) == "done"
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys) -> None:
+    """Fails when a root of runs that is a file ends in a stack trace."""
+    (tmp_path / "runs").write_text("")
+    assert run_job(job_of("constant", tmp_path / "runs")) == "failed"
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert "name a folder, not a file" in said

@@ -1,0 +1,34 @@
+"""Curves over training, drawn from records."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from results.report.curves import mean_losses, read
+from results.store.record import LossPoint
+from tests.results.factory import record, store
+
+
+def test_what_is_only_watched_is_no_loss() -> None:
+    """Fails if a figure that a method logs beside its losses (a share, a similarity) is added to them."""
+    points = (
+        LossPoint(step=3, losses={"distillation": 2.0, "dice": 0.5, "watched picked_share": 0.9}),
+        LossPoint(step=6, losses={"distillation": 1.0, "dice": 0.25, "watched picked_share": 0.8}),
+    )
+    made = record()
+    made = made.model_copy(update={"result": made.result.model_copy(update={"losses": points})})
+    assert mean_losses([made]) == ([3, 6], [2.5, 1.25])
+
+
+def test_background_as_a_class_is_one_of_the_seen(tmp_path: Path) -> None:
+    """Fails if the report cannot read a run scored with background as a class, or counts it among the unseen."""
+    path, made = store(tmp_path, fold=1, background="class")
+    reading = read(made, path.with_name("confusion.npz"))
+    with np.load(path.with_name("confusion.npz")) as npz:
+        matrix = npz["matrices"][1]
+    iou = np.diag(matrix) / (matrix.sum(0) + matrix.sum(1) - np.diag(matrix))
+    assert reading.sweep.unseen[1] == pytest.approx(iou[1])
+    assert reading.sweep.seen[1] == pytest.approx(iou[[0, 2, 3, 4]].mean())
+    wrong = matrix - np.diag(np.diag(matrix))
+    assert reading.errors[0] == pytest.approx((wrong[:, 1].sum()) / matrix.sum())  # seen taken for unseen

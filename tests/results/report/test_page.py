@@ -1,0 +1,253 @@
+"""The page: complete in one file, harmless, the same on every call, and alive in a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from results.report import figures
+from results.report.curves import ERRORS, Reading, Sweep, mean_sweep, read
+from results.report.error_kinds import NEAR, RATES, error_table
+from results.report.page import render
+from results.store.confusion import packed
+from results.store.folders import find_stored
+from results.tables.table import UNDEFINED
+from tests.results import factory
+from tests.results.factory import SHAPES, specs, store
+
+pytestmark = pytest.mark.usefixtures("toy")
+HOSTILE = "<script>document.title='broken'</script> $x$"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def page_of(root: Path, **changes: Any) -> str:
+    found = list(find_stored(root))
+    paths = {f.record.result.confusion_sha256: f.confusion for f in found}  # type: ignore[union-attr]
+    options: dict[str, Any] = {"states": {}, "stale": frozenset(), **changes}
+    return render([f.record for f in found], lambda r: paths[r.result.confusion_sha256], **options)  # type: ignore[union-attr]
+
+
+def half_finished(root: Path) -> dict[str, str]:
+    """Two methods with three seeds, one of them incomplete, and two runs without a record."""
+    for seed in (0, 1, 2):
+        for fold in (0, 1):
+            store(root, method="zeta", fold=fold, seed=seed, seen=0.5, unseen=0.2 + 0.01 * seed)
+            if (seed, fold) != (2, 1):
+                store(root, method="alpha", fold=fold, seed=seed, seen=0.4, unseen=0.3)
+    return {specs(fold=1, seed=2)[0].folder: "running", specs("beta")[0].folder: f"failed: {HOSTILE}"}
+
+
+class Links(HTMLParser):
+    """Everything a page would load, and the text of its cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.scripts = 0
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.scripts += tag == "script"
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href", "srcset")]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def parsed(page: str) -> Links:
+    found = Links()
+    found.feed(page)
+    return found
+
+
+def test_the_page_is_one_file(tmp_path):
+    """Fails if the page would load anything from elsewhere."""
+    states = half_finished(tmp_path)
+    page = page_of(tmp_path, states=states)
+    found = parsed(page)
+    assert found.sources
+    assert all(source.startswith(("data:image/", "#")) for source in found.sources)
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+
+
+def test_names_do_no_harm(tmp_path, monkeypatch):
+    """Fails if a class, a recipe or a reason becomes an element of the page."""
+    monkeypatch.setattr(factory, "CLASSES", (HOSTILE, "bee", "cow", "$"))
+    known = factory.split()
+    monkeypatch.setattr("results.tables.tables.load_split", lambda _: known)
+    store(tmp_path, recipe=SHAPES.model_copy(update={"name": HOSTILE}))
+    page = page_of(tmp_path, states={specs("beta")[0].folder: HOSTILE})
+    found = parsed(page)
+    assert found.scripts == 1
+    assert "<script>document" not in page
+    assert any(HOSTILE in text for text in found.text)
+
+
+def test_the_same_page_twice(tmp_path):
+    """Fails if time, chance or order gets into the page or its figures."""
+    states = half_finished(tmp_path)
+    first, second = (page_of(tmp_path, states=states, figures_to=tmp_path / name) for name in "ab")
+    assert first == second
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
+    endings = {path.suffix for path in (tmp_path / "a").iterdir()}
+    assert endings == {".svg", ".pdf"}
+
+
+def test_a_half_finished_grid_says_what_is_missing(tmp_path):
+    """Fails if a run without a record is nowhere on the page, or an incomplete seed is averaged."""
+    states = half_finished(tmp_path)
+    text = " ".join(parsed(page_of(tmp_path, states=states)).text)
+    assert "11 records; 1 failed; 1 running" in text
+    assert "alpha seed 2 has fold 0 of 0, 1" in text
+    assert specs("beta")[0].folder in text
+    assert "beta fold 0 seed 0 (failed:" in text
+
+
+def test_nothing_scored_yet(tmp_path):
+    """Fails if a grid that has only begun has no page."""
+    page = page_of(tmp_path, states={specs()[0].folder: "running"})
+    assert "0 records; 1 running" in page
+
+
+def test_readings_by_hand(tmp_path):
+    """Fails if a score at a shift or a kind of error is another than the matrices say. Classes 0, 1 seen; 2 not."""
+    own = np.array([[10, 2, 3], [0, 20, 5], [4, 1, 15]])
+    np.savez(tmp_path / "confusion.npz", shifts=[0.0, 0.5], own_index=1, matrices=np.stack([np.diag([9, 9, 9]), own]))
+    made = factory.record()
+    side = made.result.evaluation.side.model_copy(update={"classes": ("a", "b", "c"), "seen": ("a", "b")})
+    evaluation = made.result.evaluation.model_copy(update={"side": side})
+    record = made.model_copy(update={"result": made.result.model_copy(update={"evaluation": evaluation})})
+    found = read(record, tmp_path / "confusion.npz")
+    assert found.sweep.seen[0] == found.sweep.unseen[0] == 1.0
+    assert found.sweep.seen[1] == pytest.approx((10 / 19 + 20 / 28) / 2)
+    assert found.sweep.unseen[1] == pytest.approx(15 / 28)
+    assert dict(zip(ERRORS, 60 * found.errors, strict=True)) == pytest.approx(
+        {"seen taken for unseen": 8, "unseen taken for seen": 5, "seen for another seen": 2, ERRORS[3]: 0}
+    )
+
+    assert found.near is None
+
+
+def read_by_hand(tmp_path: Path, boundary: Any) -> Reading:
+    """Classes 0 and 1 seen, 2 not: 100 pixels, 30 of them wrong."""
+    own = np.array([[20, 4, 6], [0, 30, 5], [10, 5, 20]])
+    (tmp_path / "confusion.npz").write_bytes(
+        packed({"shifts": [0.0], "own_index": 0, "matrices": own[None], "per_image": None, "boundary": boundary})
+    )
+    made = factory.record()
+    side = made.result.evaluation.side.model_copy(update={"classes": ("a", "b", "c"), "seen": ("a", "b")})
+    evaluation = made.result.evaluation.model_copy(update={"side": side})
+    record = made.model_copy(update={"result": made.result.model_copy(update={"evaluation": evaluation})})
+    return read(record, tmp_path / "confusion.npz")
+
+
+def test_errors_near_boundaries_by_hand(tmp_path):
+    """Fails if a share or a rate near boundaries is another than the matrices say."""
+    found = read_by_hand(tmp_path, np.array([[5, 1, 4], [0, 10, 2], [5, 3, 10]]))
+    assert found.near is not None
+    assert found.near.pixels == pytest.approx(0.4)
+    assert list(100 * found.near.errors) == pytest.approx([6, 8, 1, 0])
+    made = factory.record()
+    (row,) = error_table({"alpha": [made]}, {id(made): found}, "toy").rows()
+    assert (row[NEAR], *(row[rate] for rate in RATES)) == pytest.approx((0.15, 0.15 / 0.4, 0.15 / 0.6))
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    """Fails if a run without counts near boundaries is taken for one without errors there."""
+    with_it, without = read_by_hand(tmp_path, np.eye(3, dtype=np.int64)), read_by_hand(tmp_path, None)
+    records = [factory.record(), factory.record()]
+    readings = {id(records[0]): with_it, id(records[1]): without}
+    table = error_table({"alpha": records, "beta": records[:1]}, readings, "toy")
+    place = [column.header for column in table.columns].index(NEAR)
+    assert [cells[place] for cells in table.cells()] == [UNDEFINED, "0.0"]
+    assert "Not measured in all runs of alpha:" in table.notes[1]
+    assert "Near boundaries lie 3.0 % of the labelled pixels." in table.notes[1]
+
+
+def test_the_area_by_hand():
+    """Fails if the area depends on the order of the shifts or adds something at the ends."""
+    seen, unseen = np.array([0.0, 0.2, 0.4]), np.array([0.3, 0.3, 0.1])
+    for order in ([0, 1, 2], [2, 1, 0]):
+        sweep = Sweep(np.arange(3.0), seen[order], unseen[order], unseen)
+        assert sweep.area == pytest.approx(0.06 + 0.04)
+    assert mean_sweep([sweep, sweep]).area == pytest.approx(sweep.area)
+
+
+def test_dollars_set_no_formula():
+    """Fails if a name with dollars or a backslash stops the drawing."""
+    for name in ("$x", "$\\frac$", "a_$b$_c", "100 %"):
+        figure = figures.losses({name: ([1, 2], [3.0, 1.0])})
+        assert isinstance(figure, Figure)
+        assert figures.drawn(figure, "svg").startswith(b"<?xml")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium of the system, driven by Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM:
+        pytest.skip("no Chromium here")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+def test_in_a_browser(tmp_path, browser):
+    """Fails if the page reports an error, a picture does not load, a header does not sort or a field not filter."""
+    states = half_finished(tmp_path)
+    figures.save(figures.losses({"a": ([1, 2], [3.0, 1.0])}), tmp_path, "sheet")
+    file = tmp_path / "page.html"
+    file.write_text(page_of(tmp_path, states=states), encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    told: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: told.append(message.text))
+    page.on("pageerror", lambda error: told.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    assert told == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert page.title() == "Zero-shot segmentation: results"
+    widths = page.eval_on_selector_all("img", "images => images.map(image => image.naturalWidth)")
+    assert len(widths) >= 5
+    assert min(widths) > 0
+    _sorts(page)
+    _filters(page)
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "report.png", full_page=True)
+
+
+def _sorts(page: Any) -> None:
+    table = page.locator("figure.table").first
+    names = lambda: table.locator("tbody tr td:first-child").all_inner_texts()  # noqa: E731
+    before = names()
+    header = table.get_by_role("button", name="mIoU(U)")
+    header.click()
+    assert names() == ["alpha", "zeta"]  # .28 before .20
+    header.click()
+    assert names() == ["zeta", "alpha"]
+    table.get_by_role("button", name="method").click()
+    assert sorted(before) == sorted(names())
+
+
+def _filters(page: Any) -> None:
+    runs = page.locator("#runs")
+    visible = lambda: [r for r in runs.locator("tbody tr").all() if r.is_visible()]  # noqa: E731
+    assert len(visible()) == 13
+    runs.get_by_role("searchbox").fill("zeta fold1")
+    assert len(visible()) == 3
+    assert all(re.search("zeta/fold1", row.inner_text()) for row in visible())
+    runs.get_by_role("searchbox").fill("")
+    assert len(visible()) == 13

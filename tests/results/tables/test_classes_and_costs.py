@@ -1,0 +1,145 @@
+"""Supplement tables: classes and costs, and ablations in a table of their own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+
+import pytest
+from tests.results.tables.test_tables import grid
+
+from methods.registry import Entry
+from results.store.record import RunRecord
+from results.tables.tables import build_tables
+from tests.results.factory import CLASSES, SHAPES, record, specs
+
+pytestmark = pytest.mark.usefixtures("toy")
+
+
+@pytest.fixture
+def ablations(monkeypatch: pytest.MonkeyPatch, toy: None) -> None:
+    """The registry knows `zeta`, `alpha`, and `without`, which ablates alpha."""
+
+    def entry(group: str) -> Entry:
+        return Entry(title="", config="", builder="", fidelity="ours", needs="nothing", group=group)
+
+    known = {"without": entry("ablation:alpha"), "zeta": entry("comparison"), "alpha": entry("comparison")}
+    monkeypatch.setattr("results.tables.tables.METHODS", known)
+    monkeypatch.setattr("results.tables.notes.METHODS", known)
+
+
+def with_ious(made: RunRecord, ious: dict[str, float | None]) -> RunRecord:
+    classes = tuple(c.model_copy(update={"iou": ious.get(c.name, c.iou)}) for c in made.result.classes)
+    return made.model_copy(update={"result": made.result.model_copy(update={"classes": classes})})
+
+
+def shown(table) -> list[dict[str, str]]:
+    headers = [column.header for column in table.columns]
+    return [dict(zip(headers, cells, strict=True)) for cells in table.cells()]
+
+
+@pytest.mark.usefixtures("ablations")
+def test_ablations_have_their_own_table_led_by_the_method():
+    """Fails if an ablation stands among the compared methods, or its table does not begin with what it ablates.
+
+    hIoU of alpha 24.76, of `without` (S .4, U .1 and .06) 13.22.
+    """
+    main, own = build_tables(grid("without", unseen=0.1) + grid() + grid("zeta"))
+    assert main.frame["method"].tolist() == ["zeta", "alpha"]
+    assert own.frame["method"].tolist() == ["alpha", "without"]
+    assert [row["Δ hIoU"] for row in shown(own)] == ["–", "-11.5"]
+    assert "ablations of alpha" in own.title
+    assert main.notes[2].startswith("4 runs")
+
+
+@pytest.mark.usefixtures("ablations")
+def test_an_ablation_is_held_against_what_differs_in_nothing_else():
+    """Fails if the difference mixes recipes, or one is made up where there is no such run."""
+    _, own = build_tables(grid() + grid("without", unseen=0.1, recipe=SHAPES))
+    assert math.isnan(own.frame["hiou_delta"][1])
+    (alone,) = build_tables(grid("without"))
+    assert [row["Δ hIoU"] for row in shown(alone)] == ["–"]
+
+
+@pytest.mark.usefixtures("ablations")
+def test_an_ablation_is_held_against_the_same_seeds():
+    """Fails if a difference is one of other seeds: hIoU of seed 0 is 24.76 and of seed 1 higher, `without` has seed 0.
+
+    So -11.5 as above, whatever seed 1 of the whole does.
+    """
+    other = [record(method="alpha", unseen=0.4, fold=fold, seed=1) for fold in range(2)]
+    _, own = build_tables(grid("without", unseen=0.1) + grid() + other)
+    assert [row["Δ hIoU"] for row in shown(own)] == ["–", "-11.5"]
+
+
+@pytest.mark.usefixtures("ablations")
+def test_an_ablation_of_several_seeds_differs_by_their_mean():
+    """Fails if differences of seeds are added up: 11.54 of seed 0 as above, 44.44 - 28.57 = 15.87 of seed 1."""
+
+    def second(method: str, unseen: float) -> list[RunRecord]:
+        return [record(method=method, unseen=unseen, fold=fold, seed=1) for fold in range(2)]
+
+    _, own = build_tables(grid("without", unseen=0.1) + grid() + second("alpha", 0.4) + second("without", 0.2))
+    assert [row["Δ hIoU"] for row in shown(own)] == ["–", "-13.7"]
+
+
+@pytest.mark.usefixtures("ablations")
+def test_missing_ablations_are_told_under_their_table():
+    """Fails if a run that is not there is told under a table it does not belong to."""
+    main, own = build_tables(grid(), states={specs("without")[0].folder: "failed: no memory"})
+    assert not [note for note in main.notes if "no memory" in note]
+    assert [note for note in own.notes if "Not there: without fold 0 seed 0 (failed: no memory)" in note]
+
+
+def test_classes_by_hand():
+    """Fails if a class's runs as seen and as unseen are mixed, or an undefined IoU counts as 0.
+
+    Fold 0 hides ant, fold 1 bee.
+    """
+    records = [
+        with_ious(record(fold=0, seed=0), {"ant": 0.1, "bee": 0.6, "cow": None}),
+        with_ious(record(fold=0, seed=1), {"ant": 0.3, "bee": 0.8, "cow": 0.5}),
+        with_ious(record(fold=1, seed=0), {"ant": 0.9, "bee": 0.2, "cow": 0.7}),
+    ]
+    (table,) = build_tables(records, show=("classes",))
+    found = {(row["class"], row["as"]): row["alpha"] for row in shown(table)}
+    assert found == {
+        ("ant", "unseen"): "20.0",
+        ("bee", "unseen"): "20.0",
+        ("ant", "seen"): "90.0",
+        ("bee", "seen"): "70.0",
+        ("cow", "seen"): "60.0",
+        ("dog", "seen"): "50.0",
+    }
+    assert [row["class"] for row in csv.DictReader(io.StringIO(table.csv()))][:2] == list(CLASSES[:2])
+
+
+def test_costs_never_mix_devices():
+    """Fails if rates of two machines are averaged, or a median is another number. Seconds 10, 20, 60 and 5."""
+    made = []
+    for seed, (device, seconds) in enumerate([("cpu", 10.0), ("cpu", 20.0), ("cpu", 60.0), ("cuda", 5.0)]):
+        plain = record(seed=seed, device=device)
+        costs = plain.costs.model_copy(update={"train_seconds": seconds, "parameters_published": 2_500_000})
+        made.append(plain.model_copy(update={"costs": costs}))
+    (table,) = build_tables(made, show=("costs",))
+    rows = shown(table)
+    assert [(row["device"].split(",")[0], row["training s"], row["runs"]) for row in rows] == [
+        ("cpu", "20", "3"),
+        ("cuda", "5", "1"),
+    ]
+    assert rows[0]["authors' count"] == "2.500"
+    assert rows[0]["GMACs"] == "–"
+
+
+def test_partial_runs_are_named_in_supplements():
+    """Fails if a trial run's classes or costs can be read as results."""
+    for table in build_tables(grid(partial=True), show=("classes", "costs")):
+        assert any(note.startswith("Partial") and "alpha" in note for note in table.notes)
+
+
+def test_copies_are_counted_once_and_told():
+    """Fails if a run found in two folders weighs double, or its copy is passed over in silence."""
+    (table,) = build_tables(grid() + grid()[:1] + grid()[:1])
+    assert table.frame["runs"].tolist() == [2]
+    assert any("2 further copies of them counted once" in note for note in table.notes)

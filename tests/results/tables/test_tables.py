@@ -1,0 +1,215 @@
+"""Tables from hand-made records, compared with the texts in `golden/`.
+
+After a wanted change of the form: `REWRITE_GOLDEN=1 pytest tests/results/test_tables.py`, then read the difference.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.spec import ClipId
+from results.tables.aggregate import METRICS
+from results.tables.tables import HEADERS, build_tables
+from splits.errors import UserError
+from tests.results.factory import SHAPES, UNTRAINED, record, specs
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+pytestmark = pytest.mark.usefixtures("toy")
+
+
+def grid(method="alpha", seen=0.4, unseen=0.2, *, folds=(0, 1), seeds=(0,), **changes):
+    """Fold 1 has 4 points less on unseen classes; each seed has 2 points more on seen ones."""
+    return [
+        record(method, seen + 0.02 * seed, unseen - 0.04 * fold, fold=fold, seed=seed, **changes)
+        for fold in folds
+        for seed in seeds
+    ]
+
+
+def folder(*arguments, **changes) -> str:
+    return specs(*arguments, **changes)[0].folder
+
+
+def cases():
+    one = grid() + grid("zeta", 0.5, 0.3, shift=0.1, recipe=SHAPES, config={"scale": "sqrt"})
+    one += grid("untold", 0.3, 0.1, clip=None, recipe=UNTRAINED)
+    three = grid(seeds=(0, 1, 2)) + grid("zeta", 0.5, 0.3, seeds=(0, 1)) + grid("untold", 0.3, 0.1)
+    missing = {
+        folder("alpha", fold=1): "done",  # there: not to be named
+        folder("zeta"): "failed: out of\nmemory",
+        folder("zeta", fold=1): "failed: out of memory",
+        folder("beta", seed=3): "planned",
+    }
+    incomplete = grid(seeds=(0, 1))[:-1] + grid("zeta", folds=(1,))
+    partial = grid() + grid(limit=2, partial=True, unseen=0.1) + grid("zeta", partial=True)
+    several = grid() + grid(background="class") + grid(part="tune") + grid(benchmark="toy-one", folds=(0,))
+    variants = grid() + grid(config={"k": 3}) + grid(recipe=SHAPES) + grid(unseen=0.1, recipe=SLOWER)
+    conflict = [*grid(), record("zeta"), record("zeta", fold=1), record("zeta", 0.9, fold=1, device="cuda")]
+    undefined = [record(unseen=None), record(fold=1)]
+    hub = ClipId(model="tiny", pretrained="hub")
+    clips = grid() + grid(clip=hub) + grid("zeta", clip=hub.model_copy(update={"pretrained": "builtin"}))
+    return {
+        "one_seed": (one, {}),
+        "several_seeds": (three, {}),
+        "by_fold": (three + grid("beta", folds=(1,)), {"by": "fold"}),
+        "missing_and_failed": (grid(), {"states": missing}),
+        "nothing_scored": ([], {"states": {folder("alpha"): "running"}}),
+        "incomplete_seeds": (incomplete, {}),
+        "partial": (partial, {}),
+        "several_protocols": (several, {"states": {folder("zeta"): "planned"}}),
+        "variants": (variants, {}),
+        "clips": (clips, {}),
+        "conflict": (conflict, {}),
+        "stale": (one, {"stale": frozenset({folder("alpha", fold=1)})}),
+        "undefined": (undefined, {}),
+    }
+
+
+SLOWER = SHAPES.model_copy(update={"name": "paper", "weight_decay": 0.5})
+CASES = cases()
+
+
+def rendered(name: str) -> dict[str, str]:
+    records, options = CASES[name]
+    tables = build_tables(records, **options)
+    return {"md": "\n".join(t.markdown() for t in tables), "csv": "\n".join(t.csv() for t in tables)}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden(name):
+    """Fails if a number, a mark or a line under the table changes; each text was read and checked by hand."""
+    for ending, text in rendered(name).items():
+        path = GOLDEN / f"{name}.{ending}"
+        if os.environ.get("REWRITE_GOLDEN"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), f"{path.name} differs"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_independent_of_order(name):
+    """Fails if the order of files on a disk shows in a table."""
+    records, options = CASES[name]
+    first = rendered(name)
+    for seed in range(3):
+        shuffled = random.Random(seed).sample(records, len(records))
+        tables = build_tables(iter(shuffled), **options)
+        assert "\n".join(t.markdown() for t in tables) == first["md"]
+        assert "\n".join(t.csv() for t in tables) == first["csv"]
+
+
+def test_numbers_by_hand():
+    """Fails if a column shows another column's number. Folds: S .4; U .2 and .16; H .2667 and .2286."""
+    (table,) = build_tables(grid())
+    headers = [column.header for column in table.columns]
+    shown = dict(zip(headers, table.cells()[0], strict=True))
+    assert shown == {
+        "method": "alpha",
+        "pAcc": "40.0",
+        "mIoU(S)": "40.0",
+        "mIoU(U)": "18.0",
+        "hIoU": "24.8",  # (26.67 + 22.86) / 2
+        "H of means": "24.8",  # 2 * 40 * 18 / 58 = 24.83
+        "no shift": "13.2",  # U .1 and .06: (16.00 + 10.43) / 2
+        "oracle shift": "32.9",  # U .3 and .26: (34.29 + 31.52) / 2
+        "seeds": "1",
+    }
+
+
+def test_every_metric_has_a_header():
+    """Fails if a metric is aggregated but never shown."""
+    assert set(HEADERS) == set(METRICS)
+
+
+def test_registry_order_then_alphabet():
+    """Fails if rows do not follow the registry (zeta before alpha), unknown methods after, by name."""
+    (table,) = build_tables(grid("omega") + grid("alpha") + grid("beta") + grid("zeta"))
+    assert table.frame["method"].tolist() == ["zeta", "alpha", "beta", "omega"]
+
+
+def test_one_table_per_protocol():
+    """Fails if numbers of several protocols, parts or benchmarks meet in one table."""
+    records, _ = CASES["several_protocols"]
+    tables = build_tables(records)
+    assert len(tables) == 4
+    for table in tables:
+        for column in ("benchmark", "part", "family_hash"):
+            assert table.frame[column].nunique() == 1
+        assert table.protocol.family == table.frame["family_hash"][0]
+
+
+def test_partial_runs_are_marked_in_every_form():
+    """Fails if a partial run can be read as a result, in Markdown or CSV."""
+    for by in ("method", "fold"):
+        (table,) = build_tables(grid(partial=True), by=by)
+        assert all("†" in row[0] for row in table.cells())
+        assert any(note.startswith("† partial") for note in table.notes)
+        assert all(row["partial"] == "True" for row in csv.DictReader(io.StringIO(table.csv())))
+
+
+def test_csv_is_unrounded():
+    """Fails if the CSV carries what print rounds: others could not compute from it."""
+    (table,) = build_tables([record(seen=1 / 3, unseen=1 / 7), record(seen=1 / 3, unseen=1 / 7, fold=1)])
+    (row,) = csv.DictReader(io.StringIO(table.csv()))
+    assert float(row["miou_unseen"]) == 1 / 7
+    assert float(row["hiou"]) == pytest.approx(0.2, abs=1e-15)
+
+
+def test_names_cannot_break_the_table():
+    """Fails if a label with a bar or a line break adds cells or rows to the Markdown."""
+    recipe = SHAPES.model_copy(update={"name": "a|b\nc"})
+    (table,) = build_tables(grid(recipe=recipe))
+    lines = [line for line in table.markdown().splitlines() if line.startswith("|")]
+    assert len(lines) == 3
+    assert len({line.replace("\\|", "").count("|") for line in lines}) == 1
+    assert not [line for line in table.markdown().splitlines() if line.startswith("c ")]
+
+
+def test_bad_input_is_one_line():
+    """Fails if a folder that is none, or a benchmark that nobody knows, ends in a stack trace."""
+    for states, words in (({"somewhere": "failed"}, "is no run's folder"), ({"x/y/fold0-seed0-ab": "x"}, "'x'")):
+        with pytest.raises(UserError, match=words) as error:
+            build_tables([], states=states)
+        assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="'nowhere'"):
+        build_tables([record(benchmark="nowhere")])
+
+
+def test_no_records_no_tables():
+    """Fails if an empty folder of runs is an error."""
+    assert build_tables([]) == []
+
+
+def test_needs_no_torch():
+    """Fails if making tables loads torch: they are to come within a second, on machines without it too."""
+    code = (
+        "import sys\n"
+        "sys.modules['torch'] = None\n"  # an import of it would raise
+        "import results.tables.tables, results.store.folders\n"
+        "from tests.results.factory import record\n"
+        "results.tables.tables.build_tables([record(benchmark='shapes-5i')])[0].markdown()\n"
+        "assert not [m for m in sys.modules if m.split('.')[0] in ('open_clip', 'mmseg', 'lightning')]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_built_in_benchmark_says_what_it_is_no_evidence_of():
+    """Fails if a table of the built-in world can be printed without that line (here with the real splits)."""
+    code = (
+        "from results.tables.tables import build_tables; from tests.results.factory import record\n"
+        "print(build_tables([record(benchmark='shapes-5i')])[0].markdown())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
+    )
+    assert "no evidence about the methods on photos" in done.stdout
