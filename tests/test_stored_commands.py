@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def test_asking_again_for_what_is_done_loads_no_torch(some):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "2 runs: 2 done" in done.stdout
+    assert re.search("2 runs: 2 (done|stale)", done.stdout)  # stale where the methods have changed since
     assert "zegclip-without-rd" in done.stdout
 
 

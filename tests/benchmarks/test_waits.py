@@ -14,7 +14,7 @@ STATISTICS = {("tensor", "methods/method.py")}
 REGIONS = {
     ("_local_scalar_dense", "methods/contrast.py"),
     ("_local_scalar_dense", "methods/mining.py"),
-    ("index by a mask", "methods/distillation/method.py"),
+    ("index by a mask", "methods/distillation/distilled.py"),
     ("index_put by a mask", "backward"),
     ("nonzero", "methods/contrast.py"),
     ("tensor", "methods/mining.py"),
@@ -28,8 +28,8 @@ KNOWN = {
     "clip-to-seg": STATISTICS | REGIONS | {("tensor", "methods/distillation/teacher.py")},
     "chimera-seg": STATISTICS
     | {
-        ("_local_scalar_dense", "methods/chimera/method.py"),
-        ("index by a mask", "methods/chimera/method.py"),
+        ("_local_scalar_dense", "methods/chimera/chimera_seg.py"),
+        ("index by a mask", "methods/chimera/chimera_seg.py"),
     },
 }
 

@@ -12,10 +12,10 @@ from results.store.provenance import git_state, sources_sha256
 
 ASK = """
 import json
-from results import provenance
-from results.launch import element, frozen
+from results.store import provenance
+from results.launch.execute import cluster_job, frozen_code
 from methods.registry import METHODS
-told = [provenance.git_state(), provenance.code_sha256(), provenance.sources_sha256("zegclip"), frozen.__file__]
+told = [provenance.git_state(), provenance.code_sha256(), provenance.sources_sha256("zegclip"), frozen_code.__file__]
 print(json.dumps(told))
 """
 

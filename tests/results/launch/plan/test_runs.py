@@ -421,7 +421,7 @@ def test_planning_needs_no_torch(tmp_path: Path) -> None:
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.spec import ClipId
 from methods.registry import METHODS
-from results.launch.plan import plan, status
+from results.launch.plan.runs import plan, status
 from results.launch.request import Request
 from results.provenance import sources_sha256
 from pathlib import Path
