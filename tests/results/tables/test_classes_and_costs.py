@@ -7,12 +7,12 @@ import io
 import math
 
 import pytest
-from tests.results.tables.test_tables import grid
 
 from methods.registry import Entry
 from results.store.record import RunRecord
 from results.tables.tables import build_tables
 from tests.results.factory import CLASSES, SHAPES, record, specs
+from tests.results.tables.test_tables import grid
 
 pytestmark = pytest.mark.usefixtures("toy")
 

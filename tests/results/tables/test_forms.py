@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.results.tables.test_tables import CASES, grid
 
 from results.tables.html import html
 from results.tables.kinds import KINDS
@@ -19,6 +18,7 @@ from results.tables.table import Table
 from results.tables.tables import build_tables
 from tests.results import factory
 from tests.results.factory import SHAPES, record
+from tests.results.tables.test_tables import CASES, grid
 
 HOSTILE = '<script>alert(1)</script> & 100% $x_1^2$ #{\\input} ~"quoted" [a] ± – Δ †‡ ✓ é'
 pytestmark = pytest.mark.usefixtures("toy")

@@ -422,8 +422,8 @@ from benchmarks.catalogue import BENCHMARKS
 from benchmarks.spec import ClipId
 from methods.registry import METHODS
 from results.launch.plan.runs import plan, status
-from results.launch.request import Request
-from results.provenance import sources_sha256
+from results.launch.plan.request import Request
+from results.store.provenance import sources_sha256
 from pathlib import Path
 known = tuple(name for name, b in BENCHMARKS.items() if b.split.train_list or not b.photos)
 assert len(known) >= 4
