@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, normalize
+from torch.nn.functional import normalize
 
 from methods.clip import Clip
-from methods.clip.vit import VitTower
+from methods.clip.vit import VitTower, heads_of, standard_attention
 from methods.method import Images, Method, Vocabulary
 from methods.precision import wide_product
 from methods.training_free.attention_readouts_config import ReadoutConfig
@@ -32,7 +32,7 @@ class Readout(Method):
 
     def __init__(self, *, clip: Clip, config: ReadoutConfig) -> None:
         super().__init__()
-        _attention_of(clip.vit().blocks[-1])  # refuses other towers now rather than at the first picture
+        standard_attention(clip.vit().blocks[-1])  # refuses other towers now rather than at the first picture
         self.clip, self.config = clip, config
 
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
@@ -54,7 +54,7 @@ def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
     for block in tower.blocks[:-1]:
         tokens = block(tokens)
     last: Any = tower.blocks[-1]
-    attention = _attention_of(last)
+    attention = standard_attention(last)
     q, k, v = heads_of(attention, last.ln_1(tokens))
     mixed = weights_of(q, k, grid, config) @ v  # (B, heads, T, e)
     out = last.ls_1(attention.out_proj(mixed.transpose(1, 2).flatten(2)))  # (B, T, D)
@@ -62,13 +62,6 @@ def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
         out = tokens + out
         out = out + last.ls_2(last.mlp(last.ln_2(out)))
     return tower.project(out[:, 1:]).transpose(1, 2).unflatten(2, grid)
-
-
-def heads_of(attention: nn.MultiheadAttention, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of tokens `(B, T, D)`: `(B, heads, T, D / heads)` each."""
-    projected = linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
-    q, k, v = (part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for part in projected.chunk(3, dim=2))
-    return q, k, v
 
 
 def weights_of(q: Tensor, k: Tensor, grid: tuple[int, int], config: ReadoutConfig) -> Tensor:
@@ -96,9 +89,3 @@ def nearness(grid: tuple[int, int], spread: float) -> Tensor:
 def build(*, clip: Clip, vocabulary: Vocabulary, config: ReadoutConfig) -> Readout:
     """A training-free read-out; the training vocabulary does not matter to it."""
     return Readout(clip=clip, config=config)
-
-
-def _attention_of(block: Any) -> nn.MultiheadAttention:
-    if not isinstance(block.attn, nn.MultiheadAttention):
-        raise ValueError(f"this read-out needs standard attention; this tower has {type(block.attn).__name__}")
-    return block.attn
