@@ -1,7 +1,7 @@
 """From a data set's mask ids to the labels a method trains on and to the truth it is scored against: one table lookup.
 
-Unseen classes are removed here, before anything else (cropping, mining, losses) sees a label. The label codes are those
-of `methods.method`, repeated because this file must not import torch; a test holds them equal.
+Unseen classes are removed here, before anything else (cropping, mining, losses) sees a label. The codes are those of
+`methods.label_codes`. No torch here.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data.reader import spans
-from benchmarks.protocol import Setting
+from methods.label_codes import IGNORED, UNLABELLED, UNSEEN_EXTENT, VOID
 from splits.errors import DataError
 from splits.loader import Fold, Split
+from splits.settings import Setting
 
-UNLABELLED: Final = 255  # background or an unseen class: nobody says which
-VOID: Final = 254  # border of an object or padding
-UNSEEN_EXTENT: Final = 253  # some unseen class, not told which (only transductive-known-extent)
-IGNORED: Final = 255  # in a truth: counts nowhere
 ILLEGAL: Final = 252  # in a table only: no mask of the data set may hold this id; class indices stay below
 
 Background = Literal["ignored", "class"]

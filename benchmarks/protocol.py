@@ -11,9 +11,9 @@ from typing import Final, Literal, Self
 from pydantic import Field, model_validator
 
 from benchmarks.values import Value, digest
+from splits.settings import Setting
 
 BACKGROUND: Final = "background"
-Setting = Literal["inductive", "transductive", "transductive-known-extent", "fully-supervised"]
 
 
 class DataSource(Value):

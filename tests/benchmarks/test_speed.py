@@ -10,6 +10,7 @@ from benchmarks.speed import __main__ as speed  # noqa: E402
 from benchmarks.speed import command_times as commands  # noqa: E402
 from benchmarks.speed import compare, memory, process, scoring, textbook  # noqa: E402
 from benchmarks.speed.step import ours_loss  # noqa: E402
+
 from methods.check_subject import SEEN, small_clip, words  # noqa: E402
 from methods.method import UNLABELLED, VOID, Images  # noqa: E402
 from methods.registry import build_method, config_class  # noqa: E402

@@ -13,10 +13,10 @@ from importlib import import_module
 from pathlib import Path
 
 from results.tables.kinds import DEFAULT, KINDS
+from splits.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNS = ROOT / "results" / "runs"
-SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
 FORMATS = ("markdown", "latex", "csv", "html")
 LOGS = ("tensorboard", "wandb")
 

@@ -13,8 +13,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks.spec import TrainSpec
 from benchmarks.speed.process import PROJECT, called
+
+from benchmarks.spec import TrainSpec
 
 REFERENCE = PROJECT / "results" / "reference"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor
-
 from benchmarks.speed import textbook
 from benchmarks.speed.compare import Row, once, turns
 from benchmarks.speed.memory import peak_mib
+from torch import Tensor
+
 from methods.clip import load_clip
 from methods.method import UNLABELLED, Images, Vocabulary
 from methods.registry import build_method, config_class

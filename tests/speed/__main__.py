@@ -19,10 +19,10 @@ from typing import Any
 
 import cv2
 import torch
-
 from benchmarks.speed import command_times as commands
 from benchmarks.speed import pipeline, scoring, step, student_step, waits
 from benchmarks.speed.compare import Row
+
 from results.store import provenance
 
 RESULTS = Path(__file__).parent / "results"

@@ -9,6 +9,8 @@ from itertools import chain
 
 import numpy as np
 import torch
+from benchmarks.speed.compare import Row, alternate, once
+from benchmarks.speed.memory import peak_mib
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -17,8 +19,6 @@ from benchmarks.protocol import Inference
 from benchmarks.scoring.confusion import count
 from benchmarks.scoring.evaluate import Evaluation, best_classes, evaluate
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
-from benchmarks.speed.compare import Row, alternate, once
-from benchmarks.speed.memory import peak_mib
 from methods.method import Images, Method, Vocabulary
 
 TRUTH = (480, 640)
