@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.choices import Names, Scale
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainSide
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
@@ -23,8 +24,6 @@ from splits.settings import Setting
 if TYPE_CHECKING:
     from benchmarks.data.reader import Reader
 
-Scale = Literal["native", "trial"]
-Names = Literal["dataset", "renamed"]  # what classes are called before CLIP
 SHAPES_CLIP = Path(__file__).parent / "shapes" / "clip"
 BUILTIN = "builtin"
 

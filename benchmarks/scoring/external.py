@@ -20,11 +20,12 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.data.reader import Reader, opened
-from benchmarks.labels import IGNORED, apply
+from benchmarks.labels import apply
 from benchmarks.npz import SPOILT
 from benchmarks.scoring.boundary import BoundaryCount
 from benchmarks.scoring.evaluate import Best, Evaluation, image_pairs
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
+from methods.label_codes import IGNORED
 from splits.errors import DataError, UserError
 from splits.hashing import file_sha256
 
