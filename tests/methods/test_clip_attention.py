@@ -51,7 +51,7 @@ def outcome(blocks, tokens, inserted, training):
 @pytest.mark.parametrize("training", [False, True], ids=["frozen", "fine-tuned"])
 @pytest.mark.parametrize("name", TOWERS)
 def test_blocks_and_their_gradients_are_open_clips(make_clip, name, training) -> None:
-    """Fails when heads are mixed up, the scale or a bias is lost, or a gradient is another, prompts among the tokens."""
+    """Fails when heads are mixed up, the scale or a bias is lost, or a gradient is another, prompts among tokens."""
     tower, theirs = own_and_theirs(make_clip, name)
     generator = torch.Generator().manual_seed(3)
     for count, length in ((1, 1), (2, 18), (3, 65)):
