@@ -20,7 +20,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from methods.registry import entry
+from methods.registry import METHODS, entry
+from results.store.record import RunRecord
 
 PROJECT = Path(__file__).resolve().parents[2]
 OURS = {"methods": PROJECT}  # top-level package -> the folder it lies in
@@ -85,6 +86,12 @@ def sources_sha256(method: str) -> str:
     for module in sorted(found):
         content.update(f"{module}\0{found[module]}\0".encode())
     return content.hexdigest()
+
+
+def is_stale(record: RunRecord) -> bool:
+    """Was it made with other sources of its method than those here?"""
+    method = record.result.train.method
+    return method in METHODS and record.provenance.sources_sha256 != sources_sha256(method)
 
 
 @cache
