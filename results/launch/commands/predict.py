@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from results.launch.commands import execution_options
 from results.launch.commands import options as add
 from results.launch.plan.request import Prediction, Request
 from splits.errors import UserError
@@ -32,7 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     group.add_argument(
         "--background-below", type=float, metavar="T", help="a best score below T says background, as one class more"
     )
-    add.device(group)
+    execution_options.device(group)
     group = parser.add_argument_group("what is written")
     group.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="gets index, overlays, sheet.png, classes.json"
