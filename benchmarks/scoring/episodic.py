@@ -9,12 +9,12 @@ averages background and foreground. The word that stands for everything else is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import apply, table_of
 from benchmarks.protocol import Inference
 from benchmarks.scoring.confusion import count
@@ -59,7 +59,7 @@ def evaluate_items(
     inference: Inference,
     *,
     device: torch.device | str = "cpu",
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    watch: Watch = lambda done, total: None,
 ) -> Evaluation:
     """Score a method on items, each against its one class of `asked` (the fold's unseen classes, in order).
 

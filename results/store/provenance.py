@@ -182,11 +182,6 @@ def python_version() -> str:
     return f"{platform.python_implementation()} {platform.python_version()} on {sys.platform} {platform.machine()}"
 
 
-def threads() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @cache
 def _frozen() -> dict[str, Any]:
     path = PROJECT / FROZEN

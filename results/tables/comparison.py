@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from results.store.confusion import counted
+from results.store.confusion import Locate, counted
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import by_variant
-from results.tables.notes import Content, elsewhere, measured
+from results.tables.content import Content, elsewhere
+from results.tables.notes import measured
+from results.tables.row_names import names_of
 from results.tables.statistics import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
-from results.tables.table import UNDEFINED, Column, Row, Table
-from results.tables.tables import names_of
+from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table
 from splits.errors import UserError
 
-HEADERS = {"miou_seen": "mIoU(S)", "miou_unseen": "mIoU(U)", "hiou": "hIoU"}
 ALPHA = 0.05
-Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
 
 
 @dataclass(frozen=True)

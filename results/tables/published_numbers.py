@@ -20,8 +20,9 @@ from benchmarks.catalogue import BENCHMARKS
 from benchmarks.protocol import Protocol
 from benchmarks.values import Value
 from results.tables.aggregate import aggregate, tidy
-from results.tables.notes import Content, row_names
-from results.tables.table import UNDEFINED, Column, Row, Table
+from results.tables.content import Content
+from results.tables.row_names import row_names
+from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table
 
 PLACES = {"pascal-5i": ("voc-15-5", 3)}  # a benchmark -> what the literature calls one of its folds
 REPRODUCES = {"ZegCLIP": "zegclip", "ZegCLIP+ST": "zegclip"}  # a published method -> ours
@@ -163,15 +164,14 @@ def _frame_row(row: Published, ours: dict[str, dict[Any, Any]], sources: list[st
 
 
 def _columns() -> tuple[Column, ...]:
-    headers = dict(zip(METRICS, ("pAcc", "mIoU(S)", "mIoU(U)", "hIoU"), strict=True))
     columns = [
         Column.text("published method", "method"),
         Column("backbone", lambda row: row["backbone"] or UNDEFINED, numeric=False),
     ]
-    columns += [Column.figure(headers[metric], metric, ".1f", scale=100) for metric in METRICS]
+    columns += [Column.figure(HEADERS[metric], metric, ".1f", scale=100) for metric in METRICS]
     for metric in SCORED:
         cell = partial(_beside, metric=metric)
-        columns.append(Column.percent(f"ours: {headers[metric]} (Δ)", f"reproduced_{metric}", cell))
+        columns.append(Column.percent(f"ours: {HEADERS[metric]} (Δ)", f"reproduced_{metric}", cell))
     columns.append(Column("source", lambda row: f"[{row['source_number']}]", numeric=False))
     return tuple(columns)
 
