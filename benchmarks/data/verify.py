@@ -51,7 +51,7 @@ class Look:
 
 @dataclass
 class Report:
-    """What is to be told about one part."""
+    """What was found of one part."""
 
     part: str
     expected: int

@@ -1,4 +1,4 @@
-"""The report: one HTML file with tables, figures, pictures and the list of runs, which asks no network for anything."""
+"""The report: one HTML file with tables, figures, pictures and the list of runs, which loads nothing over a network."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ def _run(record: RunRecord, stale: frozenset[str]) -> dict[str, Any]:
 
 
 def _elsewhere(result: Result) -> str:
-    asked = result.evaluation
-    return f" on {asked.benchmark} fold {asked.fold}" if asked.transferred else ""
+    evaluation = result.evaluation
+    return f" on {evaluation.benchmark} fold {evaluation.fold}" if evaluation.transferred else ""
 
 
 def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]) -> None:

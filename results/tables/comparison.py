@@ -188,11 +188,11 @@ def _classes(content: Content, pair: Pair) -> list[str]:
             found = pair.found.get((index, seen))
             if found is not None:
                 groups[_verdict(found.difference, found.p)].append((found.difference, label))
-        told = [
+        counts = [
             f"{title} in {len(groups[key])}{_named(groups[key])}"
             for key, title in (("A higher", f"{pair.a} higher"), ("B higher", f"{pair.b} higher"))
         ]
-        lines.append(f"Classes {word}: {'; '.join(told)}; ties {len(groups['tie'])} (each at 95 %, uncorrected).")
+        lines.append(f"Classes {word}: {'; '.join(counts)}; ties {len(groups['tie'])} (each at 95 %, uncorrected).")
     return lines
 
 

@@ -38,7 +38,7 @@ class Content:
 
     split: Split
     part: str = ""
-    source: str = ""  # the benchmark that the weights were trained on, where that is told apart from the one scored
+    source: str = ""  # the benchmark that the weights were trained on, where that is another than the one scored
     protocol: Protocol | None = None
     records: list[RunRecord] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)

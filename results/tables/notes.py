@@ -118,8 +118,7 @@ def _made_with(content: Content, frame: pd.DataFrame) -> Iterator[str]:
     yield f"Recipe: {_grouped(names, _recipes(rows['recipe']))}."
     configs = [_chosen(row) for row in rows.to_dict("records")]
     if any(configs):
-        told = _grouped(names, [text or "none" for text in configs], always=True)
-        yield f"Settings off their defaults: {told}."
+        yield f"Settings off their defaults: {_grouped(names, [text or 'none' for text in configs], always=True)}."
     if not content.episodic:  # no class is seen there
         yield f"Own shift, taken off the seen scores: {_grouped(names, rows['own_shift'])}."
 
@@ -156,7 +155,7 @@ def _variants(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _grouped(names: Iterable[str], values: Iterable[str], *, always: bool = False) -> str:
-    """`value` where there is one (unless the names are to be told always), else `value: names; value: names`."""
+    """`value` where there is one (unless `always`), else `value: names; value: names`."""
     groups: dict[str, list[str]] = {}
     for name, value in zip(names, values, strict=True):
         groups.setdefault(value, []).append(name)
@@ -190,12 +189,12 @@ def _of_others(content: Content) -> Iterator[str]:
 
 def _trained_elsewhere(content: Content) -> Iterator[str]:
     """What is known of the training of imported weights, where it is not that nothing is wrong with it."""
-    told: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for record in content.records:
         result = record.result
         if result.contamination not in ("", "none"):
-            told.setdefault(result.contamination, []).append(f"{result.label} fold {result.evaluation.fold}")
-    for words, runs in sorted(told.items()):
+            found.setdefault(result.contamination, []).append(f"{result.label} fold {result.evaluation.fold}")
+    for words, runs in sorted(found.items()):
         if words == "unknown":
             yield f"Weights without a card, what they were trained on is unknown: {', '.join(sorted(set(runs)))}."
         elif words == UNSURE:

@@ -90,19 +90,19 @@ def published_table(content: Content, stale: frozenset[str] = frozenset()) -> li
 
 def _differences(content: Content, protocol: Protocol) -> list[str]:
     """In what this protocol differs from the published rows' one."""
-    asked, found = protocol.evaluation, []
-    if asked.kind != "generalised":
-        found.append(f"these runs are {asked.kind}")
-    if asked.background != "ignored":
+    evaluation, found = protocol.evaluation, []
+    if evaluation.kind != "generalised":
+        found.append(f"these runs are {evaluation.kind}")
+    if evaluation.background != "ignored":
         found.append("these runs count background as a class")
-    if asked.absent_class != "skip":
-        found.append(f"these runs treat absent classes by {asked.absent_class}")
+    if evaluation.absent_class != "skip":
+        found.append(f"these runs treat absent classes by {evaluation.absent_class}")
     if content.part not in ("", "val"):
         found.append(f"these runs are scored on the {content.part} part")
-    if asked.data.partial or protocol.train.data.partial:
+    if evaluation.data.partial or protocol.train.data.partial:
         found.append("these runs used part of the data")
-    if asked.inference != BENCHMARKS[content.split.name].inference:
-        found.append(f"these runs are scored at another size (short side {asked.inference.short_side})")
+    if evaluation.inference != BENCHMARKS[content.split.name].inference:
+        found.append(f"these runs are scored at another size (short side {evaluation.inference.short_side})")
     return found
 
 
@@ -203,7 +203,7 @@ def _explained(rows: list[Published], sources: list[str], reasons: list[str], pr
 
 
 def _gains(benchmark: str) -> list[str]:
-    """Gains stated without a table: told, never shown as rows."""
+    """Gains stated without a table: lines under a table, never rows."""
     lines = []
     for row in read("gains"):
         if row["benchmark"] == benchmark or "not named" in row["benchmark"]:
