@@ -6,11 +6,12 @@ Unseen classes are removed here, before anything else (cropping, mining, losses)
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.choices import Background, Border
 from benchmarks.data.reader import spans
 from methods.label_codes import IGNORED, UNLABELLED, UNSEEN_EXTENT, VOID
 from splits.errors import DataError
@@ -19,12 +20,10 @@ from splits.settings import Setting
 
 ILLEGAL: Final = 252  # in a table only: no mask of the data set may hold this id; class indices stay below
 
-Background = Literal["ignored", "class"]
-Border = Literal["void", "unlabelled"]
 Table = NDArray[np.uint8]  # (256,)
 
 
-def _table(split: Split, entries: dict[int, int]) -> Table:
+def table_of(split: Split, entries: dict[int, int]) -> Table:
     """A table of these entries, everything else illegal; `split.legal_ids` must all have one."""
     if len(split.classes) >= ILLEGAL:
         raise ValueError(f"{split.name}: at most {ILLEGAL - 1} classes fit into uint8 labels, got {len(split.classes)}")
@@ -72,7 +71,7 @@ def training_table(
         entries[split.background_id] = UNLABELLED if background == "ignored" else len(vocabulary)
     if split.ignore_id is not None:
         entries[split.ignore_id] = VOID if border == "void" else UNLABELLED
-    return _table(split, entries)
+    return table_of(split, entries)
 
 
 def evaluation_table(split: Split, fold: Fold | None = None, *, background: Background = "ignored") -> Table:
@@ -84,13 +83,13 @@ def evaluation_table(split: Split, fold: Fold | None = None, *, background: Back
     _check("background", background, Background)
     if fold is not None:
         _check_fold(split, fold)
-    asked = {name: index for index, name in enumerate(fold.classes if fold else split.classes)}
-    entries = {id_: asked.get(name, IGNORED) for name, id_ in zip(split.classes, split.ids, strict=True)}
+    index_of = {name: index for index, name in enumerate(fold.classes if fold else split.classes)}
+    entries = {id_: index_of.get(name, IGNORED) for name, id_ in zip(split.classes, split.ids, strict=True)}
     if split.background_id is not None:
-        entries[split.background_id] = IGNORED if background == "ignored" else len(asked)
+        entries[split.background_id] = IGNORED if background == "ignored" else len(index_of)
     if split.ignore_id is not None:
         entries[split.ignore_id] = IGNORED
-    return _table(split, entries)
+    return table_of(split, entries)
 
 
 def apply(table: Table, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -114,8 +114,8 @@ def _row(record: RunRecord) -> dict[str, Any]:
             name: getattr(record.costs, name)
             for name in ("parameters_trainable", "parameters_total", "train_seconds", "eval_seconds", "peak_memory_mib")
         },
-        "device": record.provenance.device,
-        "commit": record.provenance.commit,
+        "device": record.provenance.scoring.device,
+        "commit": record.provenance.scoring.commit,
     }
 
 
@@ -143,7 +143,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 def fold_mean(runs: Sequence[Mapping[Any, Any]]) -> dict[str, float]:
     """The mean of one seed's folds (tidy rows), by metric; NaN where a fold's value is undefined."""
     means = {metric: statistics.fmean(run[metric] for run in runs) for metric in MEASURED}
-    return {**means, "hiou_of_means": harmonic(means["miou_seen"], means["miou_unseen"])}
+    return {**means, "hiou_of_means": float(harmonic(means["miou_seen"], means["miou_unseen"]))}
 
 
 def mean_over(runs: pd.DataFrame, folds: Sequence[int]) -> Means:

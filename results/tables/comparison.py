@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from results.store.confusion import counted
+from results.store.confusion import Locate, counted
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import by_variant
-from results.tables.notes import Content, elsewhere, measured
+from results.tables.content import Content, elsewhere, gather
+from results.tables.notes import measured
+from results.tables.row_names import names_of
 from results.tables.statistics import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
-from results.tables.table import UNDEFINED, Column, Row, Table
-from results.tables.tables import gather, names_of
+from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table
 from splits.errors import UserError
 
-HEADERS = {"miou_seen": "mIoU(S)", "miou_unseen": "mIoU(U)", "hiou": "hIoU"}
 ALPHA = 0.05
-Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
 
 
 @dataclass(frozen=True)
@@ -211,11 +209,11 @@ def _classes(content: Content, pair: Pair) -> list[str]:
             found = pair.found.get((index, seen))
             if found is not None:
                 groups[_verdict(found.difference, found.p)].append((found.difference, label))
-        told = [
+        counts = [
             f"{title} in {len(groups[key])}{_named(groups[key])}"
             for key, title in (("A higher", f"{pair.a} higher"), ("B higher", f"{pair.b} higher"))
         ]
-        lines.append(f"Classes {word}: {'; '.join(told)}; ties {len(groups['tie'])} (each at 95 %, uncorrected).")
+        lines.append(f"Classes {word}: {'; '.join(counts)}; ties {len(groups['tie'])} (each at 95 %, uncorrected).")
     return lines
 
 

@@ -1,10 +1,10 @@
 """Ours beside its peers, in one process: equal outputs first, then medians over turns. Fails on no time.
 
-    python -m benchmarks.speed [--parts scoring pipeline step student waits commands growth] [--repeats 9]
+    python -m tests.speed [--parts scoring pipeline step student waits commands growth] [--repeats 9]
         [--data-root DIR]
 
 Ratios are of processor time: other work on the machine stretches wall time. Both are stored, with machine, versions
-and commit, as JSON in benchmarks/speed/results.
+and commit, as JSON in tests/speed/results.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from typing import Any
 
 import cv2
 import torch
-from benchmarks.speed import command_times as commands
-from benchmarks.speed import pipeline, scoring, step, student_step, waits
-from benchmarks.speed.compare import Row
 
-from results.store import provenance
+from results.store import machine, provenance
+from tests.speed import command_times, pipeline, scoring, step, student_step, waits
+from tests.speed.compare import Row
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("scoring", "pipeline", "step", "student", "waits", "commands", "growth")
@@ -40,12 +39,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
-    machine = _machine(options.threads)
+    of_machine = _machine(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     for part in options.parts:
         if found := _part(part, options):  # a part that was left out keeps what was measured before
             path = options.out / f"{part}.json"
-            path.write_text(json.dumps({"machine": machine, part: found}, indent=1) + "\n")
+            path.write_text(json.dumps({"machine": of_machine, part: found}, indent=1) + "\n")
             print(f"stored {path}", flush=True)
 
 
@@ -82,7 +81,7 @@ def _shown(row: Row) -> dict[str, Any]:
 
 def _commands(repeats: int) -> list[dict[str, Any]]:
     found = []
-    for taken in commands.timings(max(3, repeats // 3)):
+    for taken in command_times.timings(max(3, repeats // 3)):
         each = "" if taken.runs is None else f", {_ms(taken.timing.processor / taken.runs)} a run"
         below = "" if taken.target is None else f" | below {taken.target:g} s"
         print(
@@ -106,7 +105,7 @@ def _waits() -> dict[str, list[dict[str, Any]]]:
 def _growth(repeats: int) -> dict[str, Any]:
     few = max(2, repeats // 3)
     found = {}
-    for measured in (scoring.growth(few), commands.growth(), step.growth(2)):
+    for measured in (scoring.growth(few), command_times.growth(), step.growth(2)):
         for what, seconds in measured.items():
             found[what] = {"seconds": seconds, "exponent": _exponent(seconds)}
             points = ", ".join(f"{size}: {_ms(value)}" for size, value in seconds.items())
@@ -124,7 +123,7 @@ def _exponent(seconds: dict[int, float]) -> float:
 def _machine(threads: int) -> dict[str, Any]:
     commit, dirty = provenance.git_state()
     return {
-        "processor": _processor(),
+        "processor": machine.processor(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "threads": threads,
@@ -135,14 +134,6 @@ def _machine(threads: int) -> dict[str, Any]:
         "dirty": dirty,
         "when": provenance.now(),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def _ms(seconds: float) -> str:

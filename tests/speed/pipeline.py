@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.speed.compare import Row, alternate
 
 from benchmarks.data.datasets import open_reader
 from benchmarks.labels import apply, training_table
 from benchmarks.training.augmentation import PHOTOS
 from benchmarks.training.transforms import TrainPipeline
 from splits.loader import load_split
+from tests.speed.compare import Row, alternate
 
 IMAGES = 24
 

@@ -9,8 +9,6 @@ from itertools import chain
 
 import numpy as np
 import torch
-from benchmarks.speed.compare import Row, alternate, once
-from benchmarks.speed.memory import peak_mib
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -20,6 +18,8 @@ from benchmarks.scoring.confusion import count
 from benchmarks.scoring.evaluate import Evaluation, best_classes, evaluate
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
 from methods.method import Images, Method, Vocabulary
+from tests.speed.compare import Row, alternate, once
+from tests.speed.peak_memory import peak_mib
 
 TRUTH = (480, 640)
 CANVAS = (512, 683)

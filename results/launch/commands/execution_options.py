@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from results.launch.commands.options import natural, positive
-from results.launch.execute.execution import Execution
+from results.launch.execute.execution import Cluster, Execution
+from results.launch.plan.request import Device
 
 LOGS = ("tensorboard", "wandb")
 
@@ -50,7 +52,7 @@ def threads(parser: argparse._ActionsContainer) -> None:
 
 def device(parser: argparse._ActionsContainer) -> None:
     """The kind of device."""
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+    parser.add_argument("--device", choices=get_args(Device), help="default: cuda where there is one")
 
 
 def on_a_cluster(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +61,7 @@ def on_a_cluster(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--cluster",
         default=Execution.cluster,
-        choices=["local", "slurm", "debug"],
+        choices=get_args(Cluster),
         help="local: processes here; slurm: arrays of jobs; debug: one after another in this process. Default: local",
     )
     group.add_argument("--partition", metavar="P")

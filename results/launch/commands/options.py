@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from typing import get_args
 
+from benchmarks import choices
 from results.launch.plan.request import Request
+from results.store.places import runs_folder
 from splits.settings import SETTINGS
 
-ROOT = Path(__file__).resolve().parents[3]
-RUNS = ROOT / "results" / "runs"
-FIGURES = ROOT / "results" / "figures"
+PARTS = (Request.part, "tune")
 # What describes a training by its options; where weights are named by run or card, none of it may be given.
 TRAINING = (
     *("methods", "benchmarks", "folds", "seeds", "setting", "set", "sweep", "sweep_file"),
@@ -52,14 +53,18 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     which_data(group)
     group.add_argument(
         "--scale",
-        choices=["native", "trial"],
+        choices=get_args(choices.Scale),
         help="photos at the papers' size, or at one the built-in CLIP can see (default with it: trial)",
     )
     _settings(group)
     _batches(group)
     group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
     group.add_argument(
-        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs are stored; default: results/runs"
+        "--runs",
+        type=Path,
+        default=runs_folder(),
+        metavar="DIR",
+        help="where runs are stored; default: ZSS_RUNS, else results/runs",
     )
 
 
@@ -122,28 +127,32 @@ def which_protocol(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--class-names",
         default=Request.names,
-        choices=["dataset", "renamed"],
+        choices=get_args(choices.Names),
         help="renamed: potted plant, tv monitor, ...",
     )
-    group.add_argument("--training-images", choices=["keep", "drop"], help="those that contain unseen classes")
-    group.add_argument("--crop-decision", choices=["masked", "full"], help="full: as released ZegCLIP; a small leak")
-    group.add_argument("--border", choices=["void", "unlabelled"], help="what VOC's border pixels are to a method")
+    group.add_argument(
+        "--training-images", choices=get_args(choices.TrainingImages), help="those that contain unseen classes"
+    )
+    group.add_argument(
+        "--crop-decision", choices=get_args(choices.CropDecision), help="full: as released ZegCLIP; a small leak"
+    )
+    group.add_argument("--border", choices=get_args(choices.Border), help="what VOC's border pixels are to a method")
 
 
 def how_to_score(parser: argparse.ArgumentParser) -> None:
     """Choices of the evaluation side."""
     which_protocol(parser)
     group = parser.add_argument_group("how to score (each choice is another protocol)")
+    group.add_argument("--part", default=Request.part, choices=PARTS, help="tune: to choose constants on; no result")
     group.add_argument(
-        "--part", default=Request.part, choices=["val", "tune"], help="tune: to choose constants on; no result"
+        "--kind", choices=get_args(choices.Kind), help="episodic-binary: HSNet's items, the class is given"
     )
+    group.add_argument("--items", choices=get_args(choices.Items), help="of episodic-binary; default: all of the list")
+    group.add_argument("--absent-class", choices=get_args(choices.AbsentRule))
     group.add_argument(
-        "--kind", choices=["generalised", "episodic-binary"], help="episodic-binary: HSNet's items, the class is given"
-    )
-    group.add_argument("--items", choices=["all", "hsnet-1000"], help="of episodic-binary; default: all of the list")
-    group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
-    group.add_argument(
-        "--background", choices=["ignored", "class"], help="class: background is scored too, as one more seen class"
+        "--background",
+        choices=get_args(choices.Background),
+        help="class: background is scored too, as one more seen class",
     )
     group.add_argument(
         "--background-below",
@@ -192,9 +201,9 @@ def which_records(parser: argparse.ArgumentParser) -> None:
         dest="roots",
         nargs="+",
         type=Path,
-        default=[RUNS],
+        default=[runs_folder()],
         metavar="DIR",
-        help="folders of runs, of other machines too; default: results/runs",
+        help="folders of runs, of other machines too; default: ZSS_RUNS, else results/runs",
     )
     group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
     group.add_argument("--benchmarks", nargs="+", metavar="B", help="default: every one")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from results.launch.commands import options as add
 from results.launch.plan.request import Pictures
+from results.store.places import results_folder
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,7 +28,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=["spread", "first"],
         help="spread: from the worst to the best scored image, evenly by rank (default); first: the first ones",
     )
-    parser.add_argument("--out", type=Path, default=add.FIGURES, metavar="DIR", help="default: results/figures")
+    parser.add_argument(
+        "--out", type=Path, default=results_folder() / "figures", metavar="DIR", help="default: results/figures"
+    )
     parser.add_argument(
         "--pseudo-masks", action="store_true", help="instead: what a method's mining makes of training images"
     )

@@ -6,20 +6,21 @@ import argparse
 from pathlib import Path
 
 from results.launch.commands import options as add
+from results.store.places import results_folder
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Which records, and where page, figures and pictures lie."""
     parser = commands.add_parser("report", help="one HTML page of stored records; needs no data and no torch")
     add.which_records(parser)
-    parser.add_argument("--out", type=Path, default=add.ROOT / "results" / "report.html", metavar="FILE")
+    parser.add_argument("--out", type=Path, default=results_folder() / "report.html", metavar="FILE")
     parser.add_argument(
         "--figures", type=Path, metavar="DIR", help="save the page's figures there too, as SVG and PDF for papers"
     )
     parser.add_argument(
         "--pictures",
         type=Path,
-        default=add.FIGURES,
+        default=results_folder() / "figures",
         metavar="DIR",
         help="sheets of predictions (`picture`) to put on the page; default: results/figures",
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from benchmarks.data.parallel import cores
 from results.launch.plan.request import Device
-from results.store.provenance import threads as cores
 from splits.errors import UserError
 
 

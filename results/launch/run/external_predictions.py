@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.catalogue import Data, benchmark
 from benchmarks.data.limited import Limited
+from benchmarks.data.parallel import cores
 from benchmarks.data.reader import Reader
 from benchmarks.labels import evaluation_table
 from benchmarks.recipes import imported
@@ -21,9 +22,9 @@ from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
 from results.launch.run.predict import CLASSES, INDEX
 from results.launch.run.result import store
-from results.store import provenance
+from results.store import machine, provenance
 from results.store.files import write_atomically
-from results.store.record import Costs, Provenance
+from results.store.record import Costs, Phase, Provenance
 from splits.errors import UserError
 
 STAND_IN = "constant"  # plans the protocol: it needs no CLIP; nothing else of it is in the record
@@ -106,13 +107,15 @@ def _write(run: Run, root: Path, evaluation: Evaluation, started: str) -> None:
 
 
 def _provenance(started: str) -> Provenance:
-    return Provenance(
+    scoring = Phase(
         **provenance.here(),
-        sources_sha256="",
         device="cpu",
-        threads=provenance.threads(),
+        processor=machine.processor(),
+        threads=cores(),
+        load=machine.load(),
         deterministic=True,
         started=started,
         ended=provenance.now(),
         attempts=1,
     )
+    return Provenance(sources_sha256="", scoring=scoring)
