@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from results.launch.commands import options as add
-from results.launch.plan.request import Pictures
+from results.launch.plan.request import Choice, Pictures
 from results.store.places import results_folder
 
 
@@ -25,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--choose",
         default=Pictures.choose,
-        choices=["spread", "first"],
+        choices=get_args(Choice),
         help="spread: from the worst to the best scored image, evenly by rank (default); first: the first ones",
     )
     parser.add_argument(
