@@ -12,7 +12,7 @@ import pandas as pd
 from results.store.confusion import Locate, counted
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import by_variant
-from results.tables.content import Content, elsewhere
+from results.tables.content import Content, elsewhere, gather
 from results.tables.notes import measured
 from results.tables.row_names import names_of
 from results.tables.statistics import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
@@ -33,6 +33,27 @@ class Pair:
     seeds: tuple[int, ...]
     left_out: int  # runs of either without a partner
     partial: bool  # is one of the runs part of the data, or a trial run?
+
+
+def compare_records(
+    records: Sequence[RunRecord], methods: Sequence[str], locate: Locate, fail_under: float | None = None
+) -> tuple[list[Table], list[str]]:
+    """The tables of every benchmark that has runs of all, and a line for each difference in hIoU that is too small.
+
+    fail_under: in points; None: none is. Raises UserError where no benchmark has runs of all.
+    """
+    if len(methods) < 2:
+        raise UserError(f"compare {methods[0]}: names one method; expected two or more")
+    contents = [content for content in gather(records, {}) if has(content, methods)]
+    if not contents:
+        known = sorted({record.result.train.method for record in records})
+        raise UserError(f"compare {' '.join(methods)}: no benchmark has runs of all; there are: {', '.join(known)}")
+    tables, failed = [], []
+    for content in contents:
+        pairs = compare_content(content, methods, locate)
+        tables += tables_of_pairs(content, pairs)
+        failed += [] if fail_under is None else below(pairs, fail_under)
+    return tables, failed
 
 
 def compare_content(content: Content, methods: Sequence[str], locate: Locate) -> list[Pair]:
