@@ -137,7 +137,16 @@ def _lookers(commands: argparse._SubParsersAction) -> None:
     """The other commands on stored records."""
     held = commands.add_parser("compare", help="is one method better than another? paired, with intervals")
     held.add_argument("compared", nargs="+", metavar="A B", help="methods or rows of a table; A against each other one")
-    add.which_records(held)
+    add.which_records(held, methods=False)  # verdicts are one family: all rows count
+    held.add_argument(
+        "--over",
+        default="images",
+        choices=["images", "classes"],
+        help="what an interval is over, besides seeds; classes: other unseen classes than these",
+    )
+    held.add_argument(
+        "--delta", type=float, default=1.0, metavar="POINTS", help="smaller differences are equivalent; default: 1"
+    )
     held.add_argument("--format", default="markdown", choices=add.FORMATS)
     held.add_argument(
         "--fail-under",
@@ -145,7 +154,7 @@ def _lookers(commands: argparse._SubParsersAction) -> None:
         metavar="POINTS",
         help="exit code 1 where A - B in hIoU is less than this, in points",
     )
-    held.set_defaults(command=add.calling("results.launch.commands.records:print_comparison"))
+    held.set_defaults(methods=None, command=add.calling("results.launch.commands.records:print_comparison"))
     written = commands.add_parser("report", help="one HTML page of stored records; needs no data and no torch")
     add.which_records(written)
     written.add_argument("--out", type=Path, default=add.ROOT / "results" / "report.html", metavar="FILE")

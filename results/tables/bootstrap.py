@@ -8,24 +8,28 @@ asks for are gathered in one pass over the draws, chunk by chunk, whatever the n
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from benchmarks.choices import AbsentRule
+from benchmarks.scoring.metrics import harmonic, iou
 from results.tables.statistics import METRICS, Counts, Floats, ious, means
 
 DRAWS = 20_000
 SEED = 20240  # of the draws: the same interval on every call
-ROOM = 1 << 22  # weights held at once
+ROOM = 1 << 22  # weights made at once
+KEPT = 1 << 25  # weights of one list that stay in memory from call to call
 
 
 def scores(counts: Counts) -> dict[str, float]:
     """METRICS of all images, each once; NaN where undefined."""
-    iou = ious(counts, np.ones((1, len(counts.hit))))
-    return {metric: float(value[0]) for metric, value in means(iou, counts.seen).items()}
+    per_class = ious(counts, np.ones((1, len(counts.hit))))
+    return {metric: float(value[0]) for metric, value in means(per_class, counts.seen).items()}
 
 
 Weights = Mapping[int, float]  # which run (a place in a list of runs) -> its weight in a mean
@@ -61,8 +65,17 @@ def class_draws(run: Counts, draws: int = DRAWS) -> NDArray[np.float32]:
     return found
 
 
-def chunks(listed: str, size: int, draws: int) -> Any:
-    """Yield the first draw's number and `(size, n)` float32: how often each of n draws has each image."""
+def chunks(listed: str, size: int, draws: int) -> Iterable[tuple[int, NDArray[np.float32]]]:
+    """The first draw's number and `(size, n)` float32, how often each of n draws has each image; for all draws."""
+    return _kept(listed, size, draws) if size * draws <= KEPT else _drawn(listed, size, draws)
+
+
+@lru_cache(maxsize=1)
+def _kept(listed: str, size: int, draws: int) -> list[tuple[int, NDArray[np.float32]]]:
+    return list(_drawn(listed, size, draws))
+
+
+def _drawn(listed: str, size: int, draws: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
     step = max(1, min(1000, ROOM // max(size, 1)))
     words = np.frombuffer(hashlib.sha256(listed.encode()).digest()[:8], dtype=np.uint32)
     for start in range(0, draws, step):
@@ -93,7 +106,7 @@ def _packed(run: Counts) -> Any:
 
 def _truth_of(run: Counts, known: dict[bytes, Any]) -> bytes:
     """The key of this run's truth `(C, N)` among those known, where it is put if it is new."""
-    key = hashlib.sha256(np.ascontiguousarray(run.truth)).digest()
+    key = hashlib.sha256(run.truth.tobytes()).digest()
     if key not in known:
         known[key] = _sparse(run.truth)
     return key
@@ -103,22 +116,16 @@ def _sparse(counts: Floats) -> Any:
     return sparse.csr_matrix(counts.T.astype(np.float32))
 
 
-def _iou(sums: NDArray[np.float32], truth: NDArray[np.float32], rule: str) -> NDArray[np.float32]:
+def _iou(sums: NDArray[Any], truth: NDArray[Any], rule: AbsentRule) -> NDArray[Any]:
     """`(C, n)` from `(2 C, n)` sums of hits and false alarms, and `(C, n)` sums of the truth."""
     hit, wrong = np.split(sums, 2)
-    union = truth + wrong
-    defined = (union if rule == "skip" else truth) > 0
-    if defined.all():
-        return hit / union
-    return np.where(defined, hit / np.where(defined, union, 1), np.float32(np.nan))
+    return iou(hit, truth, hit + wrong, rule)
 
 
-def _scores(iou: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _scores(per_class: NDArray[np.float32], seen: NDArray[np.bool_]) -> NDArray[np.float32]:
     """`(len(METRICS), n)`."""
-    s, u = _mean(iou[seen]), _mean(iou[~seen])
-    total = s + u
-    with np.errstate(invalid="ignore"):
-        return np.stack([s, u, np.where(total == 0, np.float32(0), 2 * s * u / np.where(total == 0, 1, total))])
+    s, u = _mean(per_class[seen]), _mean(per_class[~seen])
+    return np.stack([s, u, harmonic(s, u)]).astype(np.float32)
 
 
 def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Two methods class by class: the difference in IoU of each class as unseen and as seen, with both parts of its error."""
+"""Two methods class by class: the difference in IoU of each class as unseen and as seen, with its uncertainty."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from results.tables.class_differences import class_differences
 from results.tables.classes_and_costs import Variants, by_variant
-from results.tables.families import Counted, family_of, rows_of
+from results.tables.families import Counted, family_of
 from results.tables.inference import ALPHA, DELTA, POWER, holm
 from results.tables.notes import Content, elsewhere, measured
 from results.tables.over_classes import over_classes
@@ -171,12 +171,10 @@ def _explained(found: Comparison) -> Iterator[str]:
     tested = family.verdict(*found.pairs[0], "hiou")
     yield (
         f"p: Holm-corrected over all {tested.family} tested pairs of {_family_words(found.table)}, in each metric, "
-        f"whichever pairs are shown; half-widths are not corrected. Higher or lower: p under {ALPHA:g}; equivalent: two "
-        f"one-sided tests, corrected alike, put the difference under {100 * tested.delta:g} points."
+        f"whichever pairs are shown; half-widths are not corrected. Higher or lower: p under {ALPHA:g}; equivalent: "
+        f"two one-sided tests, corrected alike, put the difference under {_points_of(tested.delta)}."
     )
-    yield (
-        f"Detectable: the true difference that one such test, uncorrected, finds with a probability of {100 * POWER:g} %."
-    )
+    yield (f"Detectable: the true difference that one such test, uncorrected, finds in {100 * POWER:g} % of studies.")
     if any(len(family.verdict(a, b, "hiou").found.seeds) == 1 for a, b in found.pairs):
         yield "One seed: half-widths are over images only, and are about these weights, not about the methods."
 
@@ -185,20 +183,24 @@ def _family_words(table: str) -> str:
     return f"the table of {table}" if ":" in table or table == "comparison" else table
 
 
+def _points_of(delta: float) -> str:
+    return f"{100 * delta:g} point{'s' * (delta != 0.01)}"
+
+
 def _half_widths(found: Comparison) -> Iterator[str]:
     """What a half-width is made of, how much of it is chance of the draws, and where a symmetric one misleads."""
     drawn = [(a, b, m, found.family.verdict(a, b, m).found.by) for a, b in found.pairs for m in METRICS]
     if found.over == "classes":
         yield (
-            f"Half-width: half the {SURE} interval over other unseen classes (drawn within folds, {found.family.draws:,} "
-            "draws, t-shaped) and seeds (t), the root of the sum of their squared half-widths; seen classes are fixed."
+            f"Half-width: half the {SURE} interval over other unseen classes (drawn within folds, "
+            f"{found.family.draws:,} draws, t-shaped) and seeds (t), the root of the sum of their squared half-widths; seen classes are fixed."
         )
         return
     errors = [100 * by.simulated * 1.96 for *_, by in drawn if not math.isnan(by.simulated)]
     yield (
         f"Half-width: half the {SURE} interval, over images ({found.family.draws:,} draws, shared by all methods and "
-        "seeds; normal) and seeds (paired, t), the root of the sum of their squared half-widths. Monte Carlo error at most "
-        f"{max(errors, default=0.0):.3f} points."
+        "seeds; normal) and seeds (paired, t), the root of the sum of their squared half-widths. Monte Carlo error at "
+        f"most {max(errors, default=0.0):.3f} points."
     )
     for a, b, metric, by in drawn:
         if by.skewed:

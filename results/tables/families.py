@@ -1,4 +1,4 @@
-"""The family of verdicts of a table: its rows, as inference wants them, from stored records and the counts beside them."""
+"""The family of verdicts of a table: its rows, made from stored records and the counts of images beside them."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ def reader(locate: Locate) -> Counted:
 
 def rows_of(variants: Variants, read: Counted) -> list[Row]:
     """A row of the family for each row of a table, in its order."""
-    return [
-        Row(name, Stored(runs, read), any(run.result.partial for run in runs)) for name, runs in variants.items()
-    ]
+    return [Row(name, Stored(runs, read), any(run.result.partial for run in runs)) for name, runs in variants.items()]
 
 
 def family_of(

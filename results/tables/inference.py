@@ -1,12 +1,12 @@
-"""What can be said of a mean or a difference whose images and seeds both vary: half-widths, p values, equivalence, power.
+"""What can be said of a mean or a difference whose images and seeds vary: half-widths, p values, equivalence, power.
 
 An estimate has two independent errors. That of the sample (images, or classes) is normal, or t with stated degrees of
-freedom, with the standard error of a bootstrap. That of the seeds is the error of a mean of n values, t-distributed with
-n - 1 degrees of freedom. The half-width of an interval
-is the root of the sum of the two parts' squared half-widths: Howe (JASA 69, 1974, 789-794), as the method of variance
-estimates recovery (Zou and Donner, Statistics in Medicine 27, 2008, 1693-1702). It is exact where one part is 0. A p
-value is the level whose interval just reaches the value in question. With one seed nothing is known of the seeds' part:
-the interval is over images only, and there is no p value.
+freedom, with the standard error of a bootstrap. That of the seeds is the error of a mean of n values, t-distributed
+with n - 1 degrees of freedom. The half-width of an interval is the root of the sum of the two parts' squared
+half-widths: Howe (JASA 69, 1974, 789-794), as the method of variance estimates recovery (Zou and Donner, Statistics in
+Medicine 27, 2008, 1693-1702). It is exact where one part is 0. A p value is the level whose interval just reaches the
+value in question. With one seed nothing is known of the seeds' part: the interval is over the sample only, and there
+is no p value.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ class Uncertain:
         """
         if not self.tested:
             return math.nan
-        return math.hypot(
-            _noncentrality(self.df) * self.of_sample, _noncentrality(self.seeds - 1) * self.of_seeds
-        )
+        return math.hypot(_noncentrality(self.df) * self.of_sample, _noncentrality(self.seeds - 1) * self.of_seeds)
 
     @property
     def skewed(self) -> bool:

@@ -1,9 +1,9 @@
 """How far a difference holds for other unseen classes: the classes of each fold drawn with replacement, not the images.
 
-A fold's unseen classes are a sample; a zero-shot claim is about classes that nobody chose yet. The folds are strata: each
-keeps its number of classes. Both methods share the draws. A bootstrap of n values has (n - 1) / n of their variance, so
-each fold's is multiplied by n / (n - 1); degrees of freedom are the sum of n - 1 over folds. The classes' own variance
-has the images' in it, so images are not drawn besides. Seen classes stay: mIoU(S) has no such interval.
+A fold's unseen classes are a sample; a zero-shot claim is about classes that nobody chose yet. The folds are strata:
+each keeps its number of classes. Both methods share the draws. A bootstrap of n values has (n - 1) / n of their
+variance, so each fold's is multiplied by n / (n - 1); degrees of freedom are the sum of n - 1 over folds. The classes'
+own variance has the images' in it, so images are not drawn besides. Seen classes stay: mIoU(S) has no such interval.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.scoring.metrics import harmonic
 from results.tables.bootstrap import DRAWS, SEED
 from results.tables.statistics import Counts, Floats, Runs, ious
 
@@ -52,4 +53,4 @@ def _score(seen: float, unseen: Floats, weights: Floats, metric: str) -> Floats:
     u = weights @ unseen
     if metric == "miou_unseen":
         return u
-    return np.where(seen + u == 0, 0.0, 2 * seen * u / np.where(seen + u == 0, 1.0, seen + u))
+    return harmonic(np.full_like(u, seen), u)

@@ -1,4 +1,4 @@
-"""Counts of single images, and the scores of any weighting of them: what is drawn again in `results.tables.bootstrap`."""
+"""Counts of single images, and the scores of any weighting of them, as `results.tables.bootstrap` draws weightings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmarks.choices import AbsentRule
+from benchmarks.scoring.metrics import harmonic, iou
 
 Floats = NDArray[np.float64]
 METRICS = ("miou_seen", "miou_unseen", "hiou")
@@ -21,7 +24,7 @@ class Counts:
     predicted: Floats
     seen: NDArray[np.bool_]  # (C,)
     images: str = ""  # which list of images: runs of one list share the draws
-    rule: str = "skip"  # for absent classes, as in `benchmarks.scoring.metrics`
+    rule: AbsentRule = "skip"  # for absent classes
     name: str = ""  # what equal counts have in common (a hash): draws of these are made once
 
 
@@ -32,7 +35,7 @@ def counts_of(
     per_image: NDArray[np.int64],
     images: int,
     seen: Sequence[bool],
-    rule: str = "skip",
+    rule: AbsentRule = "skip",
     listed: str = "",
     name: str = "",
 ) -> Counts:
@@ -50,16 +53,13 @@ def counts_of(
 def ious(counts: Counts, weights: Floats) -> Floats:
     """`(B, C)` IoU of each class under `(B, N)` weights of the images; NaN where a class is not averaged."""
     hit, truth, predicted = (weights @ part for part in (counts.hit, counts.truth, counts.predicted))
-    union = truth + predicted - hit
-    defined = (union if counts.rule == "skip" else truth) > 0
-    return np.where(defined, hit / np.maximum(union, 1), np.nan)
+    return iou(hit, truth, predicted, counts.rule)
 
 
-def means(iou: Floats, seen: NDArray[np.bool_]) -> dict[str, Floats]:
+def means(per_class: Floats, seen: NDArray[np.bool_]) -> dict[str, Floats]:
     """`(B,)` mIoU(S), mIoU(U) and hIoU of `(B, C)` IoUs."""
-    s, u = _nanmean(iou[:, seen]), _nanmean(iou[:, ~seen])
-    with np.errstate(invalid="ignore"):
-        return {"miou_seen": s, "miou_unseen": u, "hiou": np.where(s + u == 0, 0.0, 2 * s * u / (s + u))}
+    s, u = _nanmean(per_class[:, seen]), _nanmean(per_class[:, ~seen])
+    return {"miou_seen": s, "miou_unseen": u, "hiou": harmonic(s, u)}
 
 
 def shared(a: Runs, b: Runs) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -50,12 +50,8 @@ class Difference:
     def reversed(self) -> Difference:
         """B - A."""
         by = self.by
-        turned = Uncertain(
-            -by.value, by.of_sample, by.of_seeds, by.seeds, by.df, -by.high, -by.low, by.simulated
-        )
-        return Difference(
-            self.b, self.a, turned, {f: -v for f, v in self.folds.items()}, self.seeds, self.partial
-        )
+        turned = Uncertain(-by.value, by.of_sample, by.of_seeds, by.seeds, by.df, -by.high, -by.low, by.simulated)
+        return Difference(self.b, self.a, turned, {f: -v for f, v in self.folds.items()}, self.seeds, self.partial)
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class Verdict:
     @property
     def words(self) -> str:
         """What A is beside B."""
-        if math.isnan(self.found.by.value):
+        if math.isnan(self.found.by.value) or math.isnan(self.found.by.half()):
             return UNDEFINED
         if self.found.partial:
             return PARTIAL

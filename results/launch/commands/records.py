@@ -116,12 +116,14 @@ def _readable(root: Path) -> list[Stored]:
 @_uncollected()
 def print_comparison(options: argparse.Namespace) -> int:
     """Paired differences of the first method named to each of the others; 1 where the gate is not passed."""
-    from results.tables.comparison import below, compare_content, has, tables_of_pairs
+    from results.tables.comparison import below, compare_content, has, tables_of_comparison
+    from results.tables.families import reader
 
     if len(options.compared) < 2:
         raise UserError(f"compare {options.compared[0]}: names one method; expected two or more")
     found = find(options)
     paths = {s.record.result.confusion_sha256: s.confusion for s in found.stored}
+    read = reader(lambda r: paths[r.result.confusion_sha256])
     contents = [content for content in gather(found.records, {}) if has(content, options.compared)]
     if not contents:
         known = sorted({record.result.train.method for record in found.records})
@@ -131,10 +133,10 @@ def print_comparison(options: argparse.Namespace) -> int:
     failed: list[str] = []
     tables: list[Table] = []
     for content in contents:
-        pairs = compare_content(content, options.compared, lambda r: paths[r.result.confusion_sha256])
-        tables += tables_of_pairs(content, pairs)
+        compared = compare_content(content, options.compared, read, delta=options.delta / 100, over=options.over)
+        tables += tables_of_comparison(content, compared, read)
         if options.fail_under is not None:
-            failed += below(pairs, options.fail_under)
+            failed += below(compared, options.fail_under)
     print(rendered(tables, options.format), end="")
     for line in failed:
         print(f"gate: {line}", file=sys.stderr)

@@ -17,14 +17,14 @@ def test_every_draw_has_as_many_images_and_is_the_same_again():
     assert drawn.shape == (60, 2500)
     assert (drawn.sum(axis=0) == 60).all()
     assert np.array_equal(drawn, np.concatenate([w for _, w in chunks("list", 60, 2500)], axis=1))
-    assert not np.array_equal(drawn[:, :1000], next(chunks("other", 60, 1000))[1])  # another list: other draws
+    assert not np.array_equal(drawn[:, :1000], next(iter(chunks("other", 60, 1000)))[1])  # another list: other draws
 
 
 def test_each_draw_has_the_scores_of_its_images():
     """Fails if a draw's score is not that of the images it has, each as often; sums in float64 the hard way."""
     runs = list(study(np.random.default_rng(1), seeds=2)[0].values())
     found = mean_draws(runs, [{0: 1.0}, {0: 0.5, 1: 0.5}], draws=40)
-    weights = next(chunks(runs[0].images, len(runs[0].hit), 40))[1].T.astype(float)
+    weights = next(iter(chunks(runs[0].images, len(runs[0].hit), 40)))[1].T.astype(float)
     expected = [means(ious(run, weights), run.seen) for run in runs]
     for i, metric in enumerate(METRICS):
         np.testing.assert_allclose(found[0][i], expected[0][metric], rtol=1e-5)
@@ -48,7 +48,7 @@ def test_classes_that_a_draw_lacks_are_left_out(rule):
     truth, said = hit.copy(), hit.copy()
     said[:, 1] += 1  # class 1 is predicted everywhere
     run = Counts(hit, truth, said, np.array(SEEN), rule=rule)
-    weights = next(chunks("", 4, 200))[1].T.astype(float)
+    weights = next(iter(chunks("", 4, 200)))[1].T.astype(float)
     expected = means(ious(run, weights), run.seen)
     found = mean_draws([run], [{0: 1.0}], 200)[0]
     assert np.isnan(found[1]).any()

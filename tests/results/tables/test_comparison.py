@@ -132,6 +132,7 @@ def test_over_classes_says_so(tmp_path):
     """Fails if an interval over other classes is made of one unseen class a fold, or is not called one."""
     _, _, table = compared(tmp_path, "zeta", "alpha", over="classes", zeta={}, alpha={})
     assert table.frame["half"].isna().all()
+    assert set(table.frame["verdict"]) == {"undefined"}
     assert any("over other unseen classes" in note for note in table.notes)
 
 

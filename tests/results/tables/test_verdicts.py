@@ -100,9 +100,7 @@ def test_equivalence():
     a, _ = study(np.random.default_rng(7), seeds=6, images=300)
     twin = {key: Counts(r.hit * 1.0001, r.truth, r.predicted, r.seen) for key, r in a.items()}
     pair = [Row("a", a), Row("b", twin)]
-    assert judged(pair, [0], draws=FEW, delta=0.02).verdict("a", "b", "hiou").words == (
-        "lower, by less than 2 points"
-    )
+    assert judged(pair, [0], draws=FEW, delta=0.02).verdict("a", "b", "hiou").words == ("lower, by less than 2 points")
     unlike = rows(seeds=6, better=(0.0, 0.0))
     assert judged(unlike, [0], draws=FEW, delta=0.5).verdict("a", "b", "hiou").words == "equivalent within 50 points"
     assert judged(unlike, [0], draws=FEW, delta=1e-6).verdict("a", "b", "hiou").words == APART
