@@ -193,7 +193,8 @@ def _half_widths(found: Comparison) -> Iterator[str]:
     if found.over == "classes":
         yield (
             f"Half-width: half the {SURE} interval over other unseen classes (drawn within folds, "
-            f"{found.family.draws:,} draws, t-shaped) and seeds (t), the root of the sum of their squared half-widths; seen classes are fixed."
+            f"{found.family.draws:,} draws, t-shaped) and seeds (t), the root of the sum of their squared half-widths; "
+            "seen classes are fixed."
         )
         return
     errors = [100 * by.simulated * 1.96 for *_, by in drawn if not math.isnan(by.simulated)]
