@@ -26,6 +26,7 @@ from pathlib import Path
 from results.launch.commands import custom as own
 from results.launch.commands import options as add
 from results.store.files import disk_words
+from results.store.places import results_folder, runs_folder
 from splits.errors import UserError
 
 LOOKING = ("tables", "compare", "report", "export", "picture", "results", "list", "data")
@@ -110,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         help="spread: from the worst to the best scored image, evenly by rank (default); first: the first ones",
     )
     drawn.add_argument(
-        "--out", type=Path, default=add.ROOT / "results" / "figures", metavar="DIR", help="default: results/figures"
+        "--out", type=Path, default=results_folder() / "figures", metavar="DIR", help="default: results/figures"
     )
     drawn.add_argument(
         "--pseudo-masks", action="store_true", help="instead: what a method's mining makes of training images"
@@ -120,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     looked = stored.add_subparsers(required=True, metavar="verify").add_parser(
         "verify", help="recompute every record's numbers; a line for each problem; exit code 1 if there is one"
     )
-    looked.add_argument("--from", dest="roots", nargs="+", type=Path, default=[add.RUNS], metavar="DIR")
+    looked.add_argument("--from", dest="roots", nargs="+", type=Path, default=[runs_folder()], metavar="DIR")
     looked.set_defaults(command=add.calling("results.store.verify:main"))
     repeated = commands.add_parser("check-determinism", help="train and score several ways, compare bit for bit")
     add.what_to_repeat(repeated)
@@ -157,14 +158,14 @@ def _lookers(commands: argparse._SubParsersAction) -> None:
     held.set_defaults(methods=None, command=add.calling("results.launch.commands.records:print_comparison"))
     written = commands.add_parser("report", help="one HTML page of stored records; needs no data and no torch")
     add.which_records(written)
-    written.add_argument("--out", type=Path, default=add.ROOT / "results" / "report.html", metavar="FILE")
+    written.add_argument("--out", type=Path, default=results_folder() / "report.html", metavar="FILE")
     written.add_argument(
         "--figures", type=Path, metavar="DIR", help="save the page's figures there too, as SVG and PDF for papers"
     )
     written.add_argument(
         "--pictures",
         type=Path,
-        default=add.ROOT / "results" / "figures",
+        default=results_folder() / "figures",
         metavar="DIR",
         help="sheets of predictions (`picture`) to put on the page; default: results/figures",
     )

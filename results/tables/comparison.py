@@ -12,18 +12,18 @@ import pandas as pd
 
 from results.tables.class_differences import class_differences
 from results.tables.classes_and_costs import Variants, by_variant
+from results.tables.content import Content, elsewhere, parts_of
 from results.tables.families import Counted, family_of
 from results.tables.inference import ALPHA, DELTA, POWER, holm
-from results.tables.notes import Content, elsewhere, measured
+from results.tables.notes import measured
 from results.tables.over_classes import over_classes
+from results.tables.row_names import names_of
 from results.tables.statistics import METRICS, shared
-from results.tables.table import UNDEFINED, Column, Table
+from results.tables.table import HEADERS, UNDEFINED, Column, Table
 from results.tables.table import Row as Cells
-from results.tables.tables import names_of, parts_of
 from results.tables.verdicts import Family, Row, Verdict
 from splits.errors import UserError
 
-HEADERS = {"miou_seen": "mIoU(S)", "miou_unseen": "mIoU(U)", "hiou": "hIoU"}
 SURE = f"{100 * (1 - ALPHA):g} %"
 
 
@@ -233,9 +233,9 @@ def _classes(content: Content, found: Comparison, read: Counted) -> Iterator[str
                 if not math.isnan(p):
                     group = "not separated" if p >= ALPHA else "higher" if value > 0 else "lower"
                     groups[group].append((value, content.split.classes[index]))
-            told = [f"{name} in {len(of)}{_listed(of)}" for name, of in groups.items() if name != "not separated"]
+            counts = [f"{name} in {len(of)}{_listed(of)}" for name, of in groups.items() if name != "not separated"]
             yield (
-                f"Classes {word}, {a} beside {b}: {'; '.join(told)}; not separated {len(groups['not separated'])} "
+                f"Classes {word}, {a} beside {b}: {'; '.join(counts)}; not separated {len(groups['not separated'])} "
                 "(Holm-corrected over these classes)."
             )
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 
-from results.store.confusion import counted
+from results.store.confusion import Locate, counted
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import Variants
+from results.tables.content import Content
 from results.tables.inference import DELTA
-from results.tables.notes import Content
 from results.tables.statistics import Counts, counts_of
 from results.tables.verdicts import Family, Over, Place, Row, judged
 from splits.errors import UserError
 
-Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
 Counted = Callable[[RunRecord], Counts | None]  # None: no counts of single images lie beside the record
 
 

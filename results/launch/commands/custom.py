@@ -9,6 +9,7 @@ from typing import get_args
 
 from benchmarks import choices
 from results.launch.commands import options as add
+from results.store.places import runs_folder
 
 COMMANDS = ("predict", "score", "check")
 
@@ -44,7 +45,7 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="as for `run`")
     group.add_argument("--clip", metavar="MODEL/TAG", help="as for `run`; with --run and a card only for a local file")
-    group.add_argument("--runs", type=Path, default=add.RUNS, metavar="DIR", help="default: results/runs")
+    group.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help="default: results/runs")
     group = parser.add_argument_group("which pictures")
     group.add_argument("--images", type=Path, metavar="DIR", help="a folder of pictures, one picture, or a video")
     group.add_argument("--every", type=add.positive, default=1, metavar="N", help="of a video, each N-th frame")
@@ -86,7 +87,7 @@ def _score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--part", default="val", choices=["val", "tune"])
     add.which_data(parser)
     parser.add_argument("--limit", type=add.positive, metavar="N", help="the first N images; marked in tables")
-    parser.add_argument("--runs", type=Path, default=add.RUNS, metavar="DIR", help="default: results/runs")
+    parser.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help="default: results/runs")
     group = parser.add_argument_group("how it was asked (part of the protocol; default: as this harness asks)")
     group.add_argument("--templates", metavar="NAME", help="single, multi, shapes")
     group.add_argument("--scale", choices=get_args(choices.Scale), help="default: native")

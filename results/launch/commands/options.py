@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks import choices
+from results.store.places import runs_folder
 from results.tables.kinds import DEFAULT, KINDS
 from splits.settings import SETTINGS
 
-ROOT = Path(__file__).resolve().parents[3]
-RUNS = ROOT / "results" / "runs"
 FORMATS = ("markdown", "latex", "csv", "html")
 LOGS = ("tensorboard", "wandb")
 
@@ -107,7 +106,11 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     )
     group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
     group.add_argument(
-        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs are stored; default: results/runs"
+        "--runs",
+        type=Path,
+        default=runs_folder(),
+        metavar="DIR",
+        help="where runs are stored; default: ZSS_RUNS, else results/runs",
     )
 
 
@@ -311,9 +314,9 @@ def which_records(parser: argparse.ArgumentParser, *, methods: bool = True) -> N
         dest="roots",
         nargs="+",
         type=Path,
-        default=[RUNS],
+        default=[runs_folder()],
         metavar="DIR",
-        help="folders of runs, of other machines too; default: results/runs",
+        help="folders of runs, of other machines too; default: ZSS_RUNS, else results/runs",
     )
     if methods:
         group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")

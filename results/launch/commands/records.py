@@ -14,9 +14,10 @@ from benchmarks.catalogue import benchmark
 from results.launch.plan.runs import is_stale, methods_named
 from results.store.folders import CorruptRecord, Stored, find_stored, unfinished
 from results.store.record import RunRecord
+from results.tables.content import gather
 from results.tables.kinds import DEFAULT, KINDS, Kind
 from results.tables.table import Table
-from results.tables.tables import build_tables, gather
+from results.tables.tables import build_tables
 from splits.errors import UserError
 
 

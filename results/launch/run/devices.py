@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from benchmarks.data.parallel import cores
 from results.launch.run.job import Device
-from results.store.provenance import threads as cores
 from splits.errors import UserError
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from results.store.provenance import PROJECT
+from results.store.places import PROJECT
 
 
 def child_variables(threads: int) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.catalogue import Data, benchmark
 from benchmarks.data.limited import Limited
+from benchmarks.data.parallel import cores
 from benchmarks.data.reader import Reader
 from benchmarks.labels import evaluation_table
 from benchmarks.recipes import imported
@@ -135,7 +136,7 @@ def _provenance(started: str) -> Provenance:
         **provenance.here(),
         device="cpu",
         processor=machine.processor(),
-        threads=provenance.threads(),
+        threads=cores(),
         load=machine.load(),
         deterministic=True,
         started=started,

@@ -12,9 +12,9 @@ from results.store.folders import find_stored
 from results.store.record import RunRecord
 from results.tables.class_differences import class_differences
 from results.tables.comparison import below, compare_content, has, tables_of_comparison
+from results.tables.content import gather
 from results.tables.families import reader
 from results.tables.statistics import METRICS
-from results.tables.tables import gather
 from splits.errors import UserError
 from tests.results import factory
 from tests.results.factory import SHAPES, store

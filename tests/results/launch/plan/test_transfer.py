@@ -31,7 +31,7 @@ SETS = {"twin", "odd"}
 def as_it_was(torch_as_it_was):
     """A run in this process knows data sets; other tests choose for themselves."""
     yield
-    for registry in (BENCHMARKS, loader.OWN, brought.KNOWN, catalogue._OPENERS, catalogue.MASK_RULES):
+    for registry in (BENCHMARKS, loader.CUSTOM, brought.KNOWN, catalogue._OPENERS, catalogue.MASK_RULES):
         for name in SETS:
             registry.pop(name, None)
             registry.pop(f"own/{name}", None)
