@@ -20,8 +20,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from methods.registry import entry
+from methods.registry import METHODS, entry
 from results.store.places import PROJECT
+from results.store.record import RunRecord
 
 OURS = {"methods": PROJECT}  # top-level package -> the folder it lies in
 BROUGHT = "method file"  # stands for the module of a method that came in a file
@@ -89,6 +90,12 @@ def sources_sha256(method: str) -> str:
     for module in sorted(found):
         content.update(f"{module}\0{found[module]}\0".encode())
     return content.hexdigest()
+
+
+def is_stale(record: RunRecord) -> bool:
+    """Was it made with other sources of its method than those here?"""
+    method = record.result.train.method
+    return method in METHODS and record.provenance.sources_sha256 != sources_sha256(method)
 
 
 @cache

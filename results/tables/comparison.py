@@ -10,10 +10,12 @@ from typing import Any
 
 import pandas as pd
 
+from results.store.confusion import Locate
+from results.store.record import RunRecord
 from results.tables.class_differences import class_differences
 from results.tables.classes_and_costs import Variants, by_variant
-from results.tables.content import Content, elsewhere, parts_of
-from results.tables.families import Counted, family_of
+from results.tables.content import Content, elsewhere, gather, parts_of
+from results.tables.families import Counted, family_of, reader
 from results.tables.inference import ALPHA, DELTA, POWER, holm
 from results.tables.notes import measured
 from results.tables.over_classes import over_classes
@@ -25,6 +27,16 @@ from results.tables.verdicts import Family, Row, Verdict
 from splits.errors import UserError
 
 SURE = f"{100 * (1 - ALPHA):g} %"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to compare, and how."""
+
+    names: tuple[str, ...]  # methods, or rows; the first beside each other one
+    over: str = "images"  # what an interval is over, besides seeds: images, or classes
+    delta: float = DELTA  # smaller differences are equivalent; a fraction
+    fail_under: float | None = None  # in points
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,26 @@ class Comparison:
     def pairs(self) -> list[tuple[str, str]]:
         """A beside each B."""
         return [(self.names[0], other) for other in self.names[1:]]
+
+
+def compare_records(records: Sequence[RunRecord], wanted: Wanted, locate: Locate) -> tuple[list[Table], list[str]]:
+    """The tables of every benchmark that has runs of all, and a line for each difference in hIoU that is too small.
+
+    Raises UserError where no benchmark has runs of all.
+    """
+    methods, read = wanted.names, reader(locate)
+    if len(methods) < 2:
+        raise UserError(f"compare {methods[0]}: names one method; expected two or more")
+    contents = [content for content in gather(records, {}) if has(content, methods)]
+    if not contents:
+        known = sorted({record.result.train.method for record in records})
+        raise UserError(f"compare {' '.join(methods)}: no benchmark has runs of all; there are: {', '.join(known)}")
+    tables, failed = [], []
+    for content in contents:
+        found = compare_content(content, methods, read, delta=wanted.delta, over=wanted.over)
+        tables += tables_of_comparison(content, found, read)
+        failed += [] if wanted.fail_under is None else below(found, wanted.fail_under)
+    return tables, failed
 
 
 def compare_content(
