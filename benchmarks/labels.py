@@ -11,7 +11,7 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data.reader import spans
+from benchmarks.data.mask_file import spans
 from benchmarks.protocol import Setting
 from splits.errors import DataError
 from splits.loader import Fold, Split
@@ -21,6 +21,7 @@ VOID: Final = 254  # border of an object or padding
 UNSEEN_EXTENT: Final = 253  # some unseen class, not told which (only transductive-known-extent)
 IGNORED: Final = 255  # in a truth: counts nowhere
 ILLEGAL: Final = 252  # in a table only: no mask of the data set may hold this id; class indices stay below
+MOST_CLASSES: Final = ILLEGAL - 1  # one index more is background, where it is a class
 
 Background = Literal["ignored", "class"]
 Border = Literal["void", "unlabelled"]
@@ -29,8 +30,10 @@ Table = NDArray[np.uint8]  # (256,)
 
 def _table(split: Split, entries: dict[int, int]) -> Table:
     """A table of these entries, everything else illegal; `split.legal_ids` must all have one."""
-    if len(split.classes) >= ILLEGAL:
-        raise ValueError(f"{split.name}: at most {ILLEGAL - 1} classes fit into uint8 labels, got {len(split.classes)}")
+    if len(split.classes) > MOST_CLASSES:
+        raise ValueError(
+            f"{split.name}: at most {MOST_CLASSES} classes fit into uint8 labels, got {len(split.classes)}"
+        )
     if split.legal_ids != entries.keys():
         raise ValueError(f"{split.name}: entries for {sorted(entries)}, expected {sorted(split.legal_ids)}")
     table = np.full(256, ILLEGAL, dtype=np.uint8)
