@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.data.folders import FolderReader, Part, below, files, first_with
+from benchmarks.data.folders import FolderReader, Part, below, first_with
+from benchmarks.data.listing import files
 from splits.errors import DataError
 from splits.loader import Split
 
