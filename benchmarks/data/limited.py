@@ -1,6 +1,6 @@
 """Part of a data set: the first images, for a trial run; those without some classes."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import islice
 
 import numpy as np
@@ -18,6 +18,11 @@ class Limited(Reader):
         self.ids = reader.ids[:count]
         self.partial = True
         self.mask_rule, self.year = reader.mask_rule, reader.year
+
+    def files(self) -> tuple[Reader, Sequence[int]]:
+        """The first ones of the reader behind."""
+        behind, indices = self._reader.files()
+        return behind, indices[: len(self.ids)]
 
     def read(self, index: int) -> Sample:
         """The sample `ids[index]` of the reader behind."""
@@ -48,6 +53,11 @@ class Without(Reader):
         self.ids = tuple(reader.ids[index] for index in self._kept)
         self.partial = reader.partial or limit is not None
         self.mask_rule, self.year = reader.mask_rule, reader.year
+
+    def files(self) -> tuple[Reader, Sequence[int]]:
+        """Those of the reader behind up to the last that is kept: their masks are read to know."""
+        behind, indices = self._reader.files()
+        return behind, indices[: self._kept[-1] + 1]
 
     def read(self, index: int) -> Sample:
         """The sample `ids[index]` of the reader behind."""

@@ -10,11 +10,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.catalogue import benchmark
 from benchmarks.data import sbd, voc
 from benchmarks.data.datasets import data_roots, expected_images, open_reader
 from benchmarks.data.download import archives_of, download
 from benchmarks.data.parallel import cores
-from benchmarks.data.verify import Report, missing_words, overlap, verify_part
+from benchmarks.data.verify import Report, missing_words, overlap, overlap_words, shared_photos, strays, verify_part
+from benchmarks.prompts import check_names
+from benchmarks.templates import templates
 from splits.errors import DataError, UserError
 from splits.loader import Split, load_split
 
@@ -39,16 +42,25 @@ def verify(options: argparse.Namespace) -> int:
                 problems.append(str(error))
                 continue
         reports.append(report)
-        problems += [*missing_words(report), *report.problems]
+        problems += [*missing_words(report), *report.problems, *report.told]
         if options.list_missing:
             problems += [f"missing: {path}" for path in report.missing]
-    if len(reports) == len(PARTS) and (shared := overlap(split, data_root=options.data_root, year=year)):
-        problems.append(f"train and val share {len(shared)} images, first {shared[0]}; expected none")
+    if len(reports) == len(PARTS):
+        problems += overlap_words(overlap(split, data_root=options.data_root, year=year)) + shared_photos(*reports)
     print("\n".join(problems), end="\n" if problems else "")
+    for line in [*remarks_of(split), *strays(reports)]:
+        print(f"note: {line}")
     for report in reports:
         print(_summary(split, report))
     print(f"{split.name}: {f'{len(problems)} problems' if problems else 'nothing is wrong'}")
     return 1 if problems else 0
+
+
+def remarks_of(split: Split) -> tuple[str, ...]:
+    """What CLIP makes of the names of a data set that is not shipped."""
+    if not split.own_lists:
+        return ()
+    return check_names(split.classes, templates(benchmark(split.name).templates), split.name)
 
 
 def prepare(options: argparse.Namespace) -> int:
