@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.data.datasets import MASK_RULES, open_reader
-from benchmarks.data.reader import Reader
-from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Setting, TrainSide
+from benchmarks.choices import Names, Scale
+from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainSide
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from splits.errors import UserError
 from splits.loader import Split, load_split
+from splits.settings import Setting
 
-Scale = Literal["native", "trial"]
-Names = Literal["dataset", "renamed"]  # what classes are called before CLIP
+if TYPE_CHECKING:
+    from benchmarks.data.reader import Reader
+
 SHAPES_CLIP = Path(__file__).parent / "shapes" / "clip"
 BUILTIN = "builtin"
 
@@ -32,7 +33,7 @@ class Benchmark:
     """What a benchmark is besides its split."""
 
     name: str
-    templates: str  # the name of the sentences that CLIP is asked with, see benchmarks.templates
+    templates: str  # the name of the prompt templates, see benchmarks.templates
     inference: Inference  # at the scale of the papers
     trial: Inference | None = None  # at a scale that the built-in CLIP can see; for photos only
     parts: tuple[str, ...] = ("val",)
@@ -115,11 +116,15 @@ class Data:
 
     def open(self, bench: Benchmark, part: str) -> Reader:
         """A reader of one part; raises DataError where the data is not what it should be."""
+        from benchmarks.data.datasets import open_reader  # brings Pillow, which tables need not load
+
         return open_reader(bench.split, part, data_root=self.root, subset=self.subset, year=self.year_of(bench.split))
 
 
 def source(bench: Benchmark, part: str, data: Data) -> DataSource:
     """A part by content. A whole set whose list ships is known without looking at it."""
+    from benchmarks.data.datasets import MASK_RULES
+
     split = bench.split
     listed = {"train": split.train_sha256, "val": split.val_sha256}.get(part)
     if listed and not data.subset:
@@ -144,18 +149,18 @@ def train_side(
     fold: int,
     data: DataSource,
     setting: Setting = "inductive",
-    asked_with: str | None = None,
+    template_set: str | None = None,
     *,
     names: Names = "dataset",
     choices: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainSide:
     """The training side of a benchmark's protocol.
 
-    asked_with: other templates than the benchmark's own, by name. choices: further fields, not to be at their default.
+    template_set: other templates than the benchmark's, by name. choices: further fields, not to be at their default.
     """
-    chosen, queries = bench.split.fold(fold), _queries(bench, fold, asked_with, names)
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, template_set, names)
     side = TrainSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, setting=setting)
-    return TrainSide.parse(side.model_dump(mode="json") | dict(choices), source="the training asked for")
+    return TrainSide.parse(side.model_dump(mode="json") | dict(choices), source="the training side")
 
 
 def eval_side(
@@ -163,18 +168,18 @@ def eval_side(
     fold: int,
     data: DataSource,
     inference: Inference,
-    asked_with: str | None = None,
+    template_set: str | None = None,
     *,
     names: Names = "dataset",
 ) -> EvalSide:
-    """The evaluation side of a benchmark's protocol; `asked_with` as in `train_side`."""
-    chosen, queries = bench.split.fold(fold), _queries(bench, fold, asked_with, names)
+    """The evaluation side of a benchmark's protocol; `template_set` as in `train_side`."""
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, template_set, names)
     return EvalSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, inference=inference)
 
 
-def _queries(bench: Benchmark, fold: int, asked_with: str | None, names: Names) -> Queries:
+def _queries(bench: Benchmark, fold: int, template_set: str | None, names: Names) -> Queries:
     if names == "renamed" and not set(bench.split.classes) & set(RENAMED):
         raise UserError(f"{bench.name} has no renamed classes; leave --class-names out")
     words = RENAMED if names == "renamed" else {}
     texts = tuple(words.get(name, name) for name in bench.split.fold(fold).classes)
-    return Queries(texts=texts, templates=templates(asked_with or bench.templates))
+    return Queries(texts=texts, templates=templates(template_set or bench.templates))

@@ -1,4 +1,4 @@
-"""A person's own data set: one TOML says where pictures, masks and lists lie and what mask values mean. No torch.
+"""A custom data set: one TOML says where pictures, masks and lists lie and what mask values mean. No torch.
 
     name = "farm"
     images = "photos"                  # a folder, or a pattern: "photos/{id}.jpg"
@@ -29,7 +29,7 @@ from pydantic import Field, model_validator
 
 from benchmarks import toml
 from benchmarks.catalogue import BENCHMARKS, PHOTO, PHOTO_TRIAL, Benchmark
-from benchmarks.data import datasets as catalogue
+from benchmarks.data import datasets
 from benchmarks.data.folders import FolderReader, Part
 from benchmarks.data.listing import ID, MASKS, PICTURES, Place, no_id, read_ids
 from benchmarks.data.mask_file import read_mask
@@ -43,7 +43,7 @@ from splits.errors import DataError, UserError
 from splits.loader import Fold, Split, ids_sha256
 
 FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before it is asked
+ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before
 
 
 class OwnDataSet(Value):
@@ -127,7 +127,7 @@ class OwnDataSet(Value):
             train_sha256=ids_sha256(self.train),
             val_sha256=ids_sha256(self.val),
             note="A data set of the user's own: nothing is published on it.",
-            own_lists={"train": self.train, "val": self.val},
+            custom_lists={"train": self.train, "val": self.val},
         )
 
     def open(self, split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
@@ -169,17 +169,17 @@ class OwnReader(FolderReader):
 
     def remarks(self, pixels: NDArray[np.int64]) -> tuple[str, ...]:
         """Values that are ignored only because nobody named them; classes of which the part has no pixel."""
-        told, total = [], max(1, int(pixels.sum()))
+        found, total = [], max(1, int(pixels.sum()))
         for value in () if self.data.ignore_named else self.data.ignore:
             if pixels[value]:
-                told.append(
+                found.append(
                     f"mask value {value} ({pixels[value] / total:.1%} of the pixels) is ignored as nobody named it: "
                     f"give `ignore = {value}`, or the class that it is"
                 )
         lacking = [name for name, values in self.data.ids.items() if not pixels[list(values)].any()]
         if lacking and not self.partial:
-            told.append(f"no image of {', '.join(lacking[:8])}{', ...' if len(lacking) > 8 else ''}")
-        return tuple(told)
+            found.append(f"no image of {', '.join(lacking[:8])}{', ...' if len(lacking) > 8 else ''}")
+        return tuple(found)
 
     def counted(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Values of one class added up under its first."""
@@ -204,7 +204,7 @@ def register(data: OwnDataSet) -> None:
     sizes = {"short_side": data.short_side, "window": data.window, "stride": data.stride}
     inference = Inference.parse(sizes, source=f"the data set {data.name}")
     loader.register(data.split)
-    catalogue.register(data.dataset, data.open, mask_rule(data))
+    datasets.register(data.dataset, data.open, mask_rule(data))
     BENCHMARKS[data.name] = Benchmark(
         name=data.name, templates=data.templates, inference=inference, trial=PHOTO_TRIAL, own=True
     )
@@ -212,39 +212,40 @@ def register(data: OwnDataSet) -> None:
 
 def read_toml(path: Path) -> OwnDataSet:
     """The data set that a TOML describes; raises UserError, one line, for what cannot be."""
-    told = toml.read_toml(path)
+    content = toml.read_toml(path)
     needed = ("name", "images", "masks", "train", "val", "classes", "unseen")
-    if missing := [key for key in needed if key not in told]:
+    if missing := [key for key in needed if key not in content]:
         raise UserError(f"{path}: lacks {', '.join(missing)}; expected {', '.join(needed)}")
-    if wrong := [key for key in ("name", "images", "masks", "train", "val") if not isinstance(told[key], str)]:
+    if wrong := [key for key in ("name", "images", "masks", "train", "val") if not isinstance(content[key], str)]:
         raise UserError(f"{path}: {', '.join(wrong)}: expected text in quotes")
     folder = path.resolve().parent
-    told["images"], told["masks"] = (str(folder / told[key]) for key in ("images", "masks"))
-    told["train"], told["val"] = (read_ids(folder / told[key]) for key in ("train", "val"))
-    data = OwnDataSet.parse(_in_full(told, path), source=str(path))
+    content["images"], content["masks"] = (str(folder / content[key]) for key in ("images", "masks"))
+    content["train"], content["val"] = (read_ids(folder / content[key]) for key in ("train", "val"))
+    data = OwnDataSet.parse(_in_full(content, path), source=str(path))
     check_names(data.classes, templates(data.templates), str(path))
     return data
 
 
-def _in_full(told: dict[str, Any], path: Path) -> dict[str, Any]:
+def _in_full(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """Short forms written out: one value for a list of one, one fold for a list of folds, ids that were left out."""
-    if not isinstance(told["classes"], list) or not all(isinstance(name, str) for name in told["classes"]):
+    if not isinstance(content["classes"], list) or not all(isinstance(name, str) for name in content["classes"]):
         raise UserError(f"{path}: classes: expected a list of names")
-    if len(told["classes"]) > MOST_CLASSES:
-        raise UserError(f"{path}: {len(told['classes'])} classes; at most {MOST_CLASSES} fit into labels of one byte")
-    told["ignore_named"] = "ignore" in told
+    if len(content["classes"]) > MOST_CLASSES:
+        count = len(content["classes"])
+        raise UserError(f"{path}: {count} classes; at most {MOST_CLASSES} fit into labels of one byte")
+    content["ignore_named"] = "ignore" in content
     for key in ("background", "ignore"):
-        if key in told:
-            told[key] = _listed(told[key])
-    if isinstance(told["unseen"], list) and all(isinstance(name, str) for name in told["unseen"]):
-        told["unseen"] = [told["unseen"]]
-    if "ids" not in told:
-        taken = [*told.get("background", ()), *told.get("ignore", (255,))]
+        if key in content:
+            content[key] = _listed(content[key])
+    if isinstance(content["unseen"], list) and all(isinstance(name, str) for name in content["unseen"]):
+        content["unseen"] = [content["unseen"]]
+    if "ids" not in content:
+        taken = [*content.get("background", ()), *content.get("ignore", (255,))]
         free = [value for value in range(256) if value not in taken]
-        told["ids"] = dict(zip(told["classes"], ([value] for value in free), strict=False))
-    elif isinstance(told["ids"], dict):
-        told["ids"] = {name: _listed(values) for name, values in told["ids"].items()}
-    return told
+        content["ids"] = dict(zip(content["classes"], ([value] for value in free), strict=False))
+    elif isinstance(content["ids"], dict):
+        content["ids"] = {name: _listed(values) for name, values in content["ids"].items()}
+    return content
 
 
 def _check_lines(files: Part, images: str) -> None:

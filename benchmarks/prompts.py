@@ -43,12 +43,12 @@ def check_names(names: Sequence[str], templates: Sequence[str], source: str) -> 
     prompts = {name: tuple(pieces(template.replace("{}", name)) for template in templates) for name in names}
     _differ({name: tuple(prompt[:ROOM] for prompt in rows) for name, rows in prompts.items()}, source, "class names")
     _differ(dict(zip(templates, zip(*prompts.values(), strict=True), strict=True)), source, "templates")
-    told = []
+    remarks = []
     if cut := [name for name in names if _cut(name, prompts[name], templates)]:
-        told.append(f"CLIP reads {ROOM} tokens and no more of the prompts of {_shown(cut)}: they are cut")
+        remarks.append(f"CLIP reads {ROOM} tokens and no more of the prompts of {_shown(cut)}: they are cut")
     if lines := [name for name in names if "_" in name]:
-        told.append(f"CLIP reads the underscore as a sign of its own in {_shown(lines)}; write a blank for a blank")
-    return tuple(told)
+        remarks.append(f"CLIP reads the underscore as a sign of its own in {_shown(lines)}; write a blank for a blank")
+    return tuple(remarks)
 
 
 def _differ(rows: dict[str, tuple[tuple[str, ...], ...]], source: str, what: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data.mask_file import read_raw
-from benchmarks.data.photo_file import Size, orientation_of, stored_size, to_rgb
+from benchmarks.data.photo_file import Size, stored_size, to_rgb
 from benchmarks.data.picture_file import picture
 from splits.errors import DataError
 
@@ -53,14 +53,13 @@ def photo_facts(path: Path) -> PhotoFacts:
     if problem:
         return PhotoFacts(problem=problem)
     try:
-        with picture(path, "image", content) as image:
-            orientation = orientation_of(image)
-            size = stored_size(image, orientation)
-            image.draft("RGB", (max(1, size[0] // 8), max(1, size[1] // 8)))
-            to_rgb(image, path)
+        with picture(path, "image", content) as opened:
+            size = stored_size(opened)
+            opened.image.draft("RGB", (max(1, size[0] // 8), max(1, size[1] // 8)))
+            to_rgb(opened, path)
     except DataError as error:
         return PhotoFacts(sha256, str(error))
-    return PhotoFacts(sha256, "", size, orientation)
+    return PhotoFacts(sha256, "", size, opened.orientation)
 
 
 def mask_facts(path: Path) -> MaskFacts:
@@ -97,7 +96,7 @@ def unpacked(kind: Kind, row: Sequence[Any]) -> Facts:
     sha256, problem, size = str(row[0]), str(row[1]), (int(row[2][0]), int(row[2][1]))
     if kind == "photo":
         return PhotoFacts(sha256, problem, size, int(row[3]))
-    values, colours = ({int(key): value for key, value in told.items()} for told in row[3:5])
+    values, colours = ({int(key): value for key, value in column.items()} for column in row[3:5])
     return MaskFacts(sha256, problem, size, values, colours, str(row[5]), tuple(row[6]))
 
 

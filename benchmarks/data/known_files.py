@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,10 @@ from typing import Any
 from benchmarks.data.cache import cache_folder, only_one
 from benchmarks.data.file_facts import FINDERS, VERSION, Facts, Kind, packed, unpacked
 from benchmarks.data.parallel import mapped
+from benchmarks.data.reader import Watch
 from benchmarks.values import digest
 from splits.errors import UserError
 
-Watch = Callable[[int, int], None]
 Table = dict[str, Any]  # file name -> [stamp, facts]
 
 

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.data.photo_file import orientation_of
-from benchmarks.data.picture_file import bits, inverted, picture, rescaled
+from benchmarks.data.picture_file import picture
 from splits.errors import DataError
 
 Colour = tuple[int, int, int]
@@ -39,7 +38,8 @@ class RawMask:
 
 def read_raw(path: Path, what: str = "mask", content: bytes | None = None) -> RawMask:
     """The stored numbers of a file; raises DataError where it is missing or broken, or its numbers are no ids."""
-    with picture(path, what, content) as image:
+    with picture(path, what, content) as opened:
+        image = opened.image
         if image.format in ("JPEG", "MPO", "WEBP"):
             raise DataError(
                 f"{what} {path} is a {'WebP' if image.format == 'WEBP' else 'JPEG'} whatever its name: its compression "
@@ -50,22 +50,21 @@ def read_raw(path: Path, what: str = "mask", content: bytes | None = None) -> Ra
                 f"{what} {path} is a picture of mode {image.mode}, expected one class id a pixel (greyscale or palette "
                 "PNG); masks drawn in colours must be turned back into ids"
             )
-        if inverted(image) or rescaled(image):
+        if opened.from_white or opened.stretched:
             raise DataError(
                 f"{what} {path} is a {image.format} that counts from white, or up to a maximum of its own, which "
                 "changes ids; save it as PNG"
             )
-        if orientation_of(image) != 1:
+        if opened.orientation != 1:
             raise DataError(
                 f"{what} {path} has an EXIF orientation; turn its pixels as they are meant and take the tag out"
             )
-        depth, mode = bits(image), image.mode
         values = np.array(image)
-        colours = _colours(image) if mode == "P" else None
-    if mode == "1":
-        values = values.astype(np.uint8)
-    elif mode == "L" and depth in STRETCHED:
-        values = values // np.uint8(STRETCHED[depth])
+        colours = _colours(image) if image.mode == "P" else None
+        if image.mode == "1":
+            values = values.astype(np.uint8)
+        elif image.mode == "L" and opened.bits in STRETCHED:
+            values = values // np.uint8(STRETCHED[opened.bits])
     return RawMask(values, colours)
 
 

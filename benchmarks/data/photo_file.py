@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
-from benchmarks.data.picture_file import bits, inverted, picture
+from benchmarks.data.picture_file import Opened, picture
 from splits.errors import DataError
 
 Size = tuple[int, int]  # width, height
@@ -43,12 +43,11 @@ def read_image(path: Path, mask_size: Size | None = None, undecided: Turn = "ref
     Grey becomes RGB; samples of 16 bits are cut to their upper 8, CMYK is turned by the plain formula. Raises DataError
     where the file is missing or broken, has transparent pixels or values of no known scale, or a turn that is not told.
     """
-    with picture(path, "image") as image:
-        orientation = orientation_of(image)
-        upright = image.format == "TIFF"  # Pillow turns these while it decodes them
-        stored = stored_size(image, orientation)
-        wanted = _upright(path, stored, orientation, mask_size, undecided)
-        rgb = to_rgb(image, path)
+    with picture(path, "image") as opened:
+        orientation = opened.orientation
+        upright = opened.image.format == "TIFF"  # Pillow turns these while it decodes them
+        wanted = _upright(path, stored_size(opened), orientation, mask_size, undecided)
+        rgb = to_rgb(opened, path)
     if orientation != 1 and wanted != upright:
         rgb = rgb.transpose((UPRIGHT if wanted else BACK)[orientation])
     return np.array(rgb)
@@ -71,26 +70,17 @@ def turn_problems(
     return []
 
 
-def orientation_of(image: Image.Image) -> int:
-    """The EXIF orientation 1..8 of an opened picture; 1 where there is none or it cannot be read."""
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a camera's broken EXIF says nothing about the pixels
-        return 1
-    return value if value in UPRIGHT else 1
-
-
-def stored_size(image: Image.Image, orientation: int) -> Size:
+def stored_size(opened: Opened) -> Size:
     """Width and height as the file has them."""
-    width, height = image.size
-    return (height, width) if image.format == "TIFF" and orientation in SIDEWAYS else (width, height)
+    width, height = opened.image.size
+    return (height, width) if opened.image.format == "TIFF" and opened.orientation in SIDEWAYS else (width, height)
 
 
-def to_rgb(image: Image.Image, path: Path) -> Image.Image:
+def to_rgb(opened: Opened, path: Path) -> Image.Image:
     """Decode an opened picture to 8-bit RGB; raises DataError where that would take a guess."""
-    depth = bits(image)
+    image = opened.image
     if image.mode in DEEP_GREY or (image.mode == "I" and image.format == "PPM"):
-        return _deep_grey(image, path, 12 if depth == 12 else 16)
+        return _deep_grey(opened, path)
     if image.mode not in EIGHT_BITS:
         raise DataError(
             f"image {path} is a picture of mode {image.mode}, whose numbers have no known scale; expected 8 or 16 bits "
@@ -103,17 +93,17 @@ def to_rgb(image: Image.Image, path: Path) -> Image.Image:
             "an opaque picture: lay it on a background"
         )
     rgb = image.convert("RGB")
-    if depth == 16:
+    if opened.bits == 16:
         _check_depth(path, int(np.asarray(rgb).max(initial=0)) << 8 | 255)  # their lower bits are not known
     return rgb
 
 
-def _deep_grey(image: Image.Image, path: Path, depth: int) -> Image.Image:
-    if inverted(image) or "transparency" in image.info:
+def _deep_grey(opened: Opened, path: Path) -> Image.Image:
+    if opened.from_white or "transparency" in opened.image.info:
         raise DataError(
-            f"image {path} is grey of {depth} bits, counted from white or with a transparent value; {ADVICE}"
+            f"image {path} is grey of {opened.bits} bits, counted from white or with a transparent value; {ADVICE}"
         )
-    grey = np.asarray(image).astype(np.int64)
+    grey, depth = np.asarray(opened.image).astype(np.int64), 12 if opened.bits == 12 else 16
     if depth == 16:
         _check_depth(path, int(grey.max(initial=0)))
     return Image.fromarray((grey >> (depth - 8)).astype(np.uint8)).convert("RGB")
@@ -123,7 +113,7 @@ def _check_depth(path: Path, largest: int) -> None:
     if 0 < largest < SURELY_16:
         raise DataError(
             f"image {path} has 16 bits a sample and none above {largest}: samples of 12 or 14 bits, or a dark picture, "
-            f"which cannot be told; {ADVICE}"
+            f"nobody knows which; {ADVICE}"
         )
 
 
@@ -135,7 +125,7 @@ def _upright(path: Path, stored: Size, orientation: int, mask_size: Size | None,
     if mask_size == stored == upright and undecided == "refuse":
         raise DataError(
             f"image {path} has the EXIF orientation {orientation}, and its mask has the size of the stored and of the "
-            "upright picture, so that it cannot be told which of them was labelled; turn the photo's pixels upright or "
+            "upright picture, so that nobody knows which of them was labelled; turn the photo's pixels upright or "
             "take the tag out, whichever fits the mask"
         )
     return mask_size != stored

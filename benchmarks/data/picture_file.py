@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from splits.errors import DataError
 
@@ -30,9 +32,20 @@ HEADS: Final = (  # what files that are none of these begin with, and what to do
 )
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A picture file whose pixels are not decoded yet, and what its header says that decoding forgets."""
+
+    image: Image.Image
+    bits: int  # of one sample in the file: Pillow stretches grey of 1, 2 and 4 bits and cuts colours of 16
+    from_white: bool  # grey counts from white: Pillow inverts some of these and leaves others as they are
+    stretched: bool  # the decoder stretches the values from a maximum that the file names
+    orientation: int  # EXIF's, 1..8; 1 where there is none or it cannot be read
+
+
 @contextmanager
-def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Image.Image]:
-    """The file as Pillow opens it, its pixels not decoded yet; content: its bytes where they are in hand.
+def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Opened]:
+    """The file, opened; content: its bytes where they are in hand.
 
     Raises DataError where it is missing, holds several pictures, or cannot be decoded here or while it is open.
     """
@@ -46,7 +59,7 @@ def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Ima
                 raise DataError(
                     f"{what} {path} holds {frames} pictures, an animation or pages; expected one: save the one meant"
                 )
-            yield image
+            yield Opened(image, _bits(image), _from_white(image), _stretched(image), _orientation(image))
     except DataError:
         raise
     except FileNotFoundError:
@@ -60,27 +73,30 @@ def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Ima
         raise DataError(f"{what} {path} {_why(path, content, error)}") from None
 
 
-def bits(image: Image.Image) -> int:
-    """Bits of one sample in the file, as Pillow unpacks them; 8 where it does not say. Before the pixels are decoded.
-
-    Pillow stretches grey samples of 1, 2 and 4 bits over 0..255 and cuts those of 16 in colour pictures to 8.
-    """
+def _bits(image: Image.Image) -> int:
     found = re.search(r";(\d+)", _packing(image))
     return int(found[1]) if found else 1 if image.mode == "1" else 8
 
 
-def inverted(image: Image.Image) -> bool:
-    """Does the file count grey from white? Pillow turns some of these over and leaves others as they are."""
+def _from_white(image: Image.Image) -> bool:
     if image.format == "PPM":
         return image.mode == "1"
     return image.format == "TIFF" and getattr(image, "tag_v2", {}).get(TIFF_PHOTOMETRIC) == 0
 
 
-def rescaled(image: Image.Image) -> bool:
-    """Does its decoder stretch the values from a maximum that the file names? (PGM and PPM)"""
+def _stretched(image: Image.Image) -> bool:
     if image.format != "PPM" or not (tiles := _tiles(image)):
         return False
     return tiles[0][0] == "ppm" or (tiles[0][0] == "ppm_plain" and tiles[0][3][-1] != 255)
+
+
+def _orientation(image: Image.Image) -> int:
+    """To be looked at last: of a PNG, Pillow decodes the pixels for it."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error):  # says nothing about the pixels
+        return 1
+    return value if value in range(1, 9) else 1
 
 
 def _packing(image: Image.Image) -> str:

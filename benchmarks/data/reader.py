@@ -17,6 +17,8 @@ from benchmarks.data.photo_file import Turn, read_image
 from splits.errors import DataError
 from splits.loader import ids_sha256
 
+Watch = Callable[[int, int], None]  # called with how many are done, of how many
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -46,8 +48,8 @@ class Reader(ABC):
         """The mask of `ids[index]` alone, `(H, W)`: readers of files need not decode the picture for it."""
         return self.read(index).mask
 
-    def prepare(self, watch: Callable[[int, int], None] = lambda done, total: None, jobs: int = 1) -> None:  # noqa: B027
-        """Make once what reading needs and the data set has not; told how much of it is done. Safe to call again."""
+    def prepare(self, watch: Watch = lambda done, total: None, jobs: int = 1) -> None:  # noqa: B027
+        """Make once what reading needs and the data set has not; `watch` follows it. Safe to call again."""
 
     def files(self) -> tuple[Reader, Sequence[int]]:
         """The reader whose files are read, and which of its indices are: not itself where it takes from another."""

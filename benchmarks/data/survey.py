@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,8 @@ from benchmarks.data.folders import FolderReader
 from benchmarks.data.known_files import facts_of, unknown
 from benchmarks.data.mask_file import illegal_words
 from benchmarks.data.photo_file import turn_problems
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 
-Watch = Callable[[int, int], None]
 MANY: Final = 0.2  # share of the masks that hold a value: from there on seams are no accident
 FEW_PIXELS: Final = 10
 
@@ -60,7 +59,7 @@ class Survey:
 
     def file_problems(self) -> Iterator[str]:
         """Files that cannot be read as they are, pairs that do not fit, values that no mask may hold."""
-        for index, photo, mask in zip(self._indices, self.photos, self.masks, strict=True):
+        for index, (photo, mask) in enumerate(zip(self.photos, self.masks, strict=True)):
             yield from (facts.problem for facts in (photo, mask) if facts.problem)
             path = self.reader.mask_path(index)
             if not photo.problem and not mask.problem:
@@ -68,25 +67,6 @@ class Survey:
                 yield from turn_problems(image, path, photo.size, photo.orientation, mask.size, self.reader.undecided)
             if words := illegal_words(path, mask.values, self.reader.file_ids):
                 yield words
-
-    def palette_problems(self) -> Iterator[str]:
-        """One index with two colours, or one colour with two indices: a program chose them, file by file."""
-        colours: dict[int, dict[str, int]] = defaultdict(dict)  # index -> colour -> where first
-        indices: dict[str, dict[int, int]] = defaultdict(dict)  # colour -> index -> where first
-        for at, mask in enumerate(self.masks):
-            for index, colour in mask.colours.items():
-                colours[index].setdefault(colour, at)
-                indices[colour].setdefault(index, at)
-        for index, places in sorted(colours.items()):
-            if len(places) > 1:
-                told = (f"#{colour} in {self._mask(at)}" for colour, at in list(places.items())[:2])
-                yield f"index {index} is {' and '.join(told)}: {CHOSEN}"
-                return
-        for colour, where in indices.items():
-            if len({self.masks[at].palette for at in where.values()}) > 1:
-                said = (f"index {index} in {self._mask(at)}" for index, at in list(where.items())[:2])
-                yield f"the colour #{colour} is {' and '.join(said)}: {CHOSEN}"
-                return
 
     def seams(self) -> Iterator[str]:
         """Values that lie along the seams of others alone, in a good part of the masks that hold them."""
@@ -107,12 +87,26 @@ class Survey:
                 "interpolation? resize the originals by nearest neighbour"
             )
 
-    @property
-    def _indices(self) -> range:
-        return range(len(self.ids))
 
-    def _mask(self, at: int) -> str:
-        return self.reader.mask_path(at).name
+def palette_problems(surveys: Sequence[Survey]) -> list[str]:
+    """One index with two colours, or one colour with two indices, in the masks of a set: the first such pair."""
+    masks = [(survey.reader.mask_path(at), m) for survey in surveys for at, m in enumerate(survey.masks) if m.colours]
+    return palette_words([(path, mask.colours, mask.palette) for path, mask in masks])
+
+
+def palette_words(files: Iterable[tuple[Path, Mapping[int, str], str]]) -> list[str]:
+    """The same of files with the colour of each index that they hold, and with which palette they have."""
+    colours: dict[int, tuple[Path, str]] = {}  # index -> where first, its colour there
+    indices: dict[str, tuple[Path, int, str]] = {}  # colour -> where first, its index and the palette there
+    for path, found, palette in files:
+        for index, colour in found.items():
+            first, other = colours.setdefault(index, (path, colour))
+            if other != colour:
+                return [f"index {index} is #{other} in {first} and #{colour} in {path}: {CHOSEN}"]
+            first, number, there = indices.setdefault(colour, (path, index, palette))
+            if number != index and there != palette:  # a palette may have one colour twice
+                return [f"the colour #{colour} is index {number} in {first} and {index} in {path}: {CHOSEN}"]
+    return []
 
 
 CHOSEN: Final = (

@@ -8,7 +8,7 @@ All are sentences, one line each; what was counted is compared with what is reco
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,31 +24,28 @@ from benchmarks.data.folders import FolderReader, near
 from benchmarks.data.known_files import facts_of
 from benchmarks.data.listing import PICTURES, some
 from benchmarks.data.mask_file import read_raw
-from benchmarks.data.reader import Reader
-from benchmarks.data.survey import Survey, surveyed
+from benchmarks.data.reader import Reader, Watch
+from benchmarks.data.survey import Survey, palette_problems, surveyed
 from splits.loader import Split, read_facts, read_list
 
-Watch = Callable[[int, int], None]
 SHOWN: Final = 3  # missing files named in one line
 OFFICIAL_TRAIN: Final = "voc2012_seg_train_1464"
 
 
 @dataclass
 class Report:
-    """What was found in one part."""
+    """What was found of one part."""
 
     part: str
     expected: int
     present: int = 0
     problems: list[str] = field(default_factory=list)  # no number may be made of it
-    told: list[str] = field(default_factory=list)  # what a reader of numbers must know
+    warnings: list[str] = field(default_factory=list)  # what a reader of numbers must know
     missing: list[Path] = field(default_factory=list)
     near: str = ""  # what may be meant by a missing file
     pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))  # of each id
     images: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))  # that hold each id
-    sha256: str = ""  # of all files read
-    photos: dict[str, str] = field(default_factory=dict)  # sha256 of a photo -> its id
-    others: frozenset[Path] = frozenset()  # files beside those of the listed ids
+    survey: Survey | None = None  # None where the pictures are drawn
 
 
 def verify_part(
@@ -86,20 +83,17 @@ def checked(
     if survey is None:
         return Report(part, len(reader), len(reader))
     behind = survey.reader
-    report = Report(part, behind.part.count, len(survey.ids), sha256=survey.sha256)
+    report = Report(part, behind.part.count, len(survey.ids), survey=survey)
     report.pixels, report.images = survey.pixels()
     report.problems = [*survey.file_problems()]
-    report.photos = {facts.sha256: id_ for id_, facts in zip(survey.ids, survey.photos, strict=True)}
-    report.others = frozenset(path for place in behind.part.places for path in place.others())
-    if split.own_lists:
-        report.problems += survey.palette_problems()
-        report.told += [f"{part}: {line}" for line in (*survey.seams(), *behind.remarks(survey.stored()))]
+    if split.custom_lists:
+        report.warnings += [f"{part}: {line}" for line in (*survey.seams(), *behind.remarks(survey.stored()))]
     elif split.dataset == "voc2012":
-        report.told += _against_voc(split, part, survey)
+        report.warnings += _against_voc(split, part, survey)
     if not behind.partial and len(survey.ids) == len(behind):
-        report.told += _against_records(split, part, report)
+        report.warnings += _against_records(split, part, report)
         if isinstance(behind, CocoReader):
-            report.told += _annotated(split, part, behind)
+            report.warnings += _annotated(split, part, behind)
     return report
 
 
@@ -109,26 +103,34 @@ def overlap(split: Split, *, data_root: str | Path | None, year: str = "") -> tu
     return tuple(sorted(set(train) & set(val)))
 
 
-def overlap_words(shared: Sequence[str]) -> list[str]:
-    """What is wrong where images are in both parts."""
-    return [f"train and val share {len(shared)} images, first {shared[0]}; expected none"] if shared else []
+def across(split: Split, surveys: Sequence[Survey]) -> tuple[list[str], list[str]]:
+    """Problems and warnings that no part shows alone: images in both lists, palettes, one photo under two names.
 
-
-def shared_photos(train: Report, val: Report) -> list[str]:
-    """Photos that are in both parts under two names, byte for byte."""
-    both = [(train.photos[s], id_) for s, id_ in val.photos.items() if s and train.photos.get(s, id_) != id_]
+    surveys: of the parts that are read. Shipped lists are known to share nothing, official masks to have one palette.
+    """
+    if not split.custom_lists:
+        return [], []
+    shared = sorted(set(split.custom_lists["train"]) & set(split.custom_lists["val"]))
+    problems = [f"train and val share {len(shared)} images, first {shared[0]}; expected none"] if shared else []
+    problems += palette_problems(surveys)
+    if shared or len(surveys) < len(split.custom_lists):
+        return problems, []
+    train, val = ({p.sha256: id_ for id_, p in zip(s.ids, s.photos, strict=True) if p.sha256} for s in surveys)
+    both = [(val[sha256], train[sha256]) for sha256 in val if sha256 in train]
     if not both:
-        return []
-    return [f"{len(both)} val photos are train photos under another name, first {both[0][1]}, which is {both[0][0]}"]
+        return problems, []
+    words = f"{len(both)} val photos are train photos too, byte for byte, first {both[0][0]}, which is {both[0][1]}"
+    return problems, [words]
 
 
-def strays(reports: Sequence[Report]) -> list[str]:
+def strays(surveys: Sequence[Survey]) -> list[str]:
     """Files that are of no listed id, in words: pictures, and what is none."""
-    beside = sorted(frozenset.intersection(*(report.others for report in reports))) if reports else []
-    pictures = [p for p in beside if p.suffix.lower() in PICTURES and not p.name.startswith(".")]
-    others = [path for path in beside if path not in set(pictures)]
-    told = [f"{len(pictures)} pictures are of no listed id: {some(pictures)}"] if pictures else []
-    return told + ([f"{len(others)} other files are no pictures: {some(others)}"] if others else [])
+    beside = [{path for place in survey.reader.part.places for path in place.others()} for survey in surveys]
+    paths = sorted(set.intersection(*beside)) if beside else []
+    pictures = [path for path in paths if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
+    others = [path for path in paths if path not in pictures]
+    words = [f"{len(pictures)} pictures are of no listed id: {some(pictures)}"] if pictures else []
+    return words + ([f"{len(others)} other files are no pictures: {some(others)}"] if others else [])
 
 
 def missing_words(report: Report) -> Iterator[str]:

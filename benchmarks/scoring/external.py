@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 
 from benchmarks.data.mask_file import read_raw
 from benchmarks.data.reader import Reader
-from benchmarks.labels import IGNORED, apply
+from benchmarks.labels import apply
 from benchmarks.npz import SPOILT
 from benchmarks.scoring.boundary import BoundaryCount
 from benchmarks.scoring.evaluate import Best, Evaluation, image_pairs
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
+from methods.label_codes import IGNORED
 from splits.errors import DataError, UserError
+from splits.hashing import file_sha256
 
 SUFFIXES: Final = (".png", ".npz")
 SHOWN: Final = 5  # ids named in one line
@@ -50,23 +52,22 @@ class Predictions:
 
     def sha256(self, ids: Sequence[str]) -> str:
         """Over the class order, and the id and bytes of each file, in this order."""
-        told = hashlib.sha256(json.dumps([self.order.names, self.order.shift_span]).encode())
+        content = hashlib.sha256(json.dumps([self.order.names, self.order.shift_span]).encode())
         for id_ in ids:
-            with open(self.files[id_], "rb") as file:
-                told.update(f"\0{id_}\0{hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
-        return told.hexdigest()
+            content.update(f"\0{id_}\0{file_sha256(self.files[id_])}".encode())
+        return content.hexdigest()
 
 
 def read_order(path: Path) -> ClassOrder:
     """The JSON of a class order: a list of names, or an object with `classes` and perhaps `shift_span`."""
     try:
-        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"class order {path} is missing; it is a JSON list of class names, index 0 first") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"class order {path} cannot be read as JSON ({error})") from None
-    names = told.get("classes") if isinstance(told, dict) else told
-    span = told.get("shift_span", SPAN) if isinstance(told, dict) else SPAN
+    names = content.get("classes") if isinstance(content, dict) else content
+    span = content.get("shift_span", SPAN) if isinstance(content, dict) else SPAN
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"class order {path}: expected a list of names, or an object with such a list as `classes`")
     if len(set(names)) != len(names):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 from collections.abc import Callable
@@ -30,7 +29,7 @@ def write_atomically(
 ) -> None:
     """Write to a temporary name beside `path`, sync, rename. `before_rename` may raise to call the write off.
 
-    It is asked again where the draft is gone (`sweep`): who paused between the question and the rename lost it there.
+    It is called again where the draft is gone (`sweep`): a writer that paused between check and rename lost it there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
@@ -74,12 +73,6 @@ def sweep(folder: Path, *, besides: str = "") -> None:
     for draft in folder.rglob(DRAFT):
         if besides not in draft.relative_to(folder).parts:
             draft.unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 (hex) of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

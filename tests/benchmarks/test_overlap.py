@@ -7,7 +7,7 @@ import pytest
 from benchmarks.catalogue import DataSource, benchmark, eval_side, train_side
 from benchmarks.overlap import Groups, groups, labelled, pseudo_labelled, words_of
 from benchmarks.spec import EvalSpec, Recipe, TrainSpec
-from benchmarks.training.transforms import Augmentation
+from benchmarks.training.augmentation import Augmentation
 from results.launch.plan.transfer import transferred
 
 VOC_IN_COCO = {  # by hand: COCO's name of each VOC class, in the order of VOC's ids
@@ -84,5 +84,5 @@ def test_what_is_scored_at_home_stays_as_it_was():
     assert elsewhere.transferred
     assert elsewhere.key != spec.key
     assert EvalSpec.parse(elsewhere.model_dump(mode="json"), source="") == elsewhere
-    with pytest.raises(ValueError, match="not asked"):
+    with pytest.raises(ValueError, match="not scored"):
         EvalSpec(**dict(spec) | {"labelled": ("unicorn",)})

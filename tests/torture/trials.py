@@ -112,7 +112,8 @@ def warm() -> None:
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        from benchmarks.training.transforms import Augmentation, _transforms
+        from benchmarks.training.augmentation import Augmentation
+        from benchmarks.training.transforms import _transforms
         from results.launch.run.worker import run_job
 
         _transforms(Augmentation())
@@ -215,7 +216,7 @@ def differences(expected: dict[str, str], got: dict[str, str]) -> str:
 def readable(root: Path) -> str:
     """Read everything a person's commands would read after a fault; what cannot be read, in words."""
     from results.launch.plan.request import Run
-    from results.launch.plan.runs import status
+    from results.launch.run.status import status
     from results.store.folders import CorruptRecord, Stored, find_stored
 
     for found in find_stored(root):
