@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +33,7 @@ class Survey:
     photos: tuple[PhotoFacts, ...]
     masks: tuple[MaskFacts, ...]
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """sha256 over the sorted lines of id, sha256 of its photo, and sha256 of its mask or of what that is drawn of.
 

@@ -36,7 +36,7 @@ def verify_set(
     year = split.year(year)
     reports, problems = [], []
     for part in PARTS:
-        with _bar(f"{split.name} {part}") as watch:
+        with progress_bar(f"{split.name} {part}") as watch:
             try:
                 report = verify_part(split, part, data_root=data_root, year=year, jobs=jobs or cores(), watch=watch)
             except DataError as error:
@@ -95,7 +95,7 @@ def prepare_set(
         _build_voc(split, data_root)
     for part in PARTS:
         reader = open_reader(split, part, data_root=data_root, subset=subset, year=year)
-        with _bar(f"{split.name} {part}: masks") as watch:
+        with progress_bar(f"{split.name} {part}: masks") as watch:
             reader.prepare(watch, jobs=jobs or cores())
         partial = f" of {expected_images(split, part, year)}: partial" if reader.partial else ""
         print(f"{split.name} {part}: {len(reader)} images{partial}, ready ({reader.mask_rule})")
@@ -110,7 +110,7 @@ def _build_voc(split: Split, data_root: str | None) -> None:
     if set(ids) <= there:
         return
     source = sbd.find(roots)
-    with _bar(f"building {voc.AUG}") as watch:
+    with progress_bar(f"building {voc.AUG}") as watch:
         lacking = sbd.build(folder, source, ids, split.legal_ids, watch)
     print(f"{voc.AUG}: {len(ids) - len(lacking)} of {len(ids)} masks are there")
     if lacking and source is None:
@@ -127,7 +127,7 @@ def _download(split: Split, year: str, data_root: str | None) -> None:
         raise UserError("--download: say where to with --data-root DIR (the first folder of several)")
     for archive in archives_of(split.dataset, year):
         print(f"{archive.url}\n  licence: {archive.licence}\n  into {roots[0] / archive.into}")
-        with _bar(Path(archive.url).name) as watch:
+        with progress_bar(Path(archive.url).name) as watch:
             download(archive, roots[0], watch)
 
 
@@ -139,7 +139,7 @@ def _summary(split: Split, report: Report) -> str:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Watch]:
+def progress_bar(title: str) -> Iterator[Watch]:
     """A progress bar on the error stream, for people only."""
     console = Console(stderr=True)
     if not console.is_terminal:
