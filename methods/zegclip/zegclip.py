@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from methods import losses
@@ -40,16 +41,27 @@ class ZegClip(Method):
         exclusive = config.loss == "exclusive"
         self.seen_shift = config.seen_shift if config.setting == "inductive" and not exclusive else 0.0
         self.shift_span = 10.0 if exclusive else 0.5  # logits, or sigmoid scores
-        if isinstance(encoder, PromptedEncoder) and head.descriptor:  # published for the whole method alone
-            self.published_parameters = released.published_parameters(
-                width=encoder.vit.width,
-                embed=encoder.vit.embed_dim,
-                blocks=len(encoder.vit.blocks),
-                prompts=config.prompt_tokens,
-                layers=config.decoder_layers,
-            )
+        self.published_parameters = self.counted_as_published()
         self.register_buffer("text", self.prototypes(vocabulary), persistent=False)  # (C, d)
         self.register_buffer("seen", vocabulary.seen_mask(), persistent=False)  # (C,)
+
+    def counted_as_published(self) -> int | None:
+        """Trainable parameters as the released code counts them; None for variants that nobody published."""
+        if not isinstance(self.encoder, PromptedEncoder) or not self.head.descriptor:
+            return None
+        return released.published_parameters(
+            width=self.encoder.vit.width,
+            embed=self.encoder.vit.embed_dim,
+            blocks=len(self.encoder.vit.blocks),
+            prompts=self.config.prompt_tokens,
+            layers=self.config.decoder_layers,
+        )
+
+    def released_names(self) -> released.Names:
+        """How the released code calls our tensors; raises ValueError for a variant that it cannot hold."""
+        if not isinstance(self.encoder, PromptedEncoder) or not self.head.descriptor:
+            raise ValueError("a released checkpoint is one of the whole ZegCLIP: encoder 'prompts', query 'descriptor'")
+        return released.ZEGCLIP
 
     def prototypes(self, vocabulary: Vocabulary) -> Tensor:
         """`(C, d)` text embeddings, rounded as the released files are where the config says so."""
@@ -67,6 +79,10 @@ class ZegClip(Method):
         tokens = self.encoder(x)
         return self.head(tokens.cls, tokens.dense, text.to(tokens.cls))
 
+    def mask_maps(self, x: Tensor, text: Tensor) -> dict[str, Tensor]:
+        """The mask logits that have losses of their own, by what stands before the names of these."""
+        return {"": self.mask_logits(x, text)}
+
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
         """`focal` and `dice`, or `cross_entropy`, on logits upsampled to the labels."""
         return self.losses_of(self.normalised(images), labels, progress=progress)
@@ -76,10 +92,12 @@ class ZegClip(Method):
         text, training = self.text, progress >= self.config.self_training_from
         if self.config.self_training and not training:
             text, labels = text[self.seen], losses.only_seen(labels, self.seen)
-        logits = losses.upsampled(self.mask_logits(x, text), labels.shape[-2:])
+        maps = {name: losses.upsampled(m, labels.shape[-2:]) for name, m in self.mask_maps(x, text).items()}
         if self.config.self_training and training:
-            labels = losses.pseudo_labelled(labels, logits, self.seen, self._pseudo_code())
-        return self.criterion(logits, labels)
+            mean = torch.stack([logits.detach() for logits in maps.values()]).mean(0) if len(maps) > 1 else maps[""]
+            labels = losses.pseudo_labelled(labels, mean, self.seen, self._pseudo_code())
+        weighted = {name: self.criterion(logits, labels) for name, logits in maps.items()}
+        return {name + loss: value for name, terms in weighted.items() for loss, value in terms.items()}
 
     def criterion(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The weighted losses of logits `(B, C, H, W)` and labels `(B, H, W)`."""
