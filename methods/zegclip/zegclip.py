@@ -30,7 +30,7 @@ class ZegClip(Method):
     seen: Tensor
 
     def __init__(
-        self, *, clip: Clip, encoder: nn.Module, head: Head, vocabulary: Vocabulary, config: ZegClipConfig
+        self, *, clip: Clip, encoder: nn.Module, head: nn.Module, vocabulary: Vocabulary, config: ZegClipConfig
     ) -> None:
         super().__init__()
         _check_vocabulary(vocabulary, config)
@@ -145,7 +145,13 @@ class ZegClip(Method):
 def build(*, clip: Clip, vocabulary: Vocabulary, config: ZegClipConfig) -> ZegClip:
     """ZegCLIP on any CLIP with a vision transformer; raises ValueError with the reason for any other."""
     vit = clip.vit()
-    head = Head(
+    head = build_head(vit, config)  # drawn before the encoder: a seed must go on giving the same weights
+    return ZegClip(clip=clip, encoder=_encoder(vit, config), head=head, vocabulary=vocabulary, config=config)
+
+
+def build_head(vit: VitTower, config: ZegClipConfig, kind: type[Head] = Head) -> Head:
+    """A head for the tokens of this tower; followers of ZegCLIP have kinds of their own."""
+    return kind(
         width=vit.embed_dim,
         layers=config.decoder_layers,
         heads=config.decoder_heads,
@@ -154,7 +160,6 @@ def build(*, clip: Clip, vocabulary: Vocabulary, config: ZegClipConfig) -> ZegCl
         project_memory=config.memory == "projected",
         scale=vit.embed_dim**0.5 if config.token_scale == "sqrt-width" else 1.0,
     )
-    return ZegClip(clip=clip, encoder=_encoder(vit, config), head=head, vocabulary=vocabulary, config=config)
 
 
 def _encoder(vit: VitTower, config: ZegClipConfig) -> nn.Module:
