@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from methods import losses
 from methods.cascade_clip.cascade_clip import build
@@ -101,6 +102,39 @@ def test_features_queries_and_masks_of_every_stage(golden, make_model, inputs, p
             check(scores.mean(1), f"dec{s}_{i}_mask")
         check(stage.decoder.last(queries, memory).mean(1), f"dec{s}_2_mask")
     check(losses.upsampled(model.mask_logits(x, model.text), (30, 30)), "pred_masks")
+
+
+def _heads_that_average(model, patch):
+    patch.setattr(type(model.head), "forward", lambda h, t, x, old=type(model.head).forward: old(h, t, x) / 3)
+
+
+MUTATIONS = {
+    "class embedding once": lambda m, p: p.setattr(m.encoder, "class_copies", 1),
+    "a tap before its block": lambda m, p: p.setattr(m.encoder, "taps", tuple(t - 1 for t in m.encoder.taps)),
+    "norm's epsilon": lambda m, p: p.setattr(m.encoder.norm, "eps", 1e-5),
+    "CLIP's projection": lambda m, p: p.setattr(m.encoder, "random_projections", False),
+    "no aggregation": lambda m, p: p.setattr(m.head, "weights", nn.ParameterList()),
+    "weights reversed": lambda m, p: [w.data.copy_(w.flip(0)) for w in m.head.weights],
+    "mean of masks": _heads_that_average,
+    "one query for all": lambda m, p: [setattr(s, "query", m.head.stages[2].query) for s in m.head.stages],
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_changed_constant_shows(golden, make_model, inputs, monkeypatch, name):
+    """Fails when the comparisons above would not see the method change in a part of its own."""
+    model, text = make_model("f64")
+    MUTATIONS[name](model, monkeypatch)
+    x, labels = batch(inputs, "f64")
+    masks = losses.upsampled(model.mask_logits(x, model.text), (30, 30)).detach()
+    terms = model.losses_of(x, labels, progress=0.0)
+    scores = model.activate(losses.upsampled(model.mask_logits(x, text), (30, 30)), IS_SEEN).detach()
+    recorded = golden.json("cascade_tiny/scalars")["f64"]["losses"]["inductive"]
+    same = [np.allclose(masks, golden.arrays("cascade_tiny/intermediates_f64")["pred_masks"], **TOLERANCE["f64"])]
+    same.append(np.allclose(scores, golden.arrays("cascade_tiny/inference_f64")["inductive.single_window"], **SCORES["f64"]))
+    same.append(terms["focal"].item() == pytest.approx(recorded["focal_weighted_x100"], rel=1e-9))
+    same.append(terms["dice"].item() == pytest.approx(recorded["dice"], rel=1e-9))
+    assert same.count(False) >= 3  # dice is the least sensitive
 
 
 @pytest.mark.parametrize(("case", "setting", "labels"), SETTINGS)

@@ -142,6 +142,35 @@ def test_features_plans_and_maps_of_every_stage(golden, make_model, inputs, iter
     check(losses.upsampled(maps["first_"], (36, 36)), "score_masks")
 
 
+MUTATIONS = {
+    "epsilon": lambda m, p: p.setattr("methods.otseg.sinkhorn.EPSILON", 0.051),
+    "tolerance": lambda m, p: p.setattr("methods.otseg.sinkhorn.TOLERANCE", 1e-5),
+    "fewer iterations": lambda m, p: p.setattr("methods.otseg.sinkhorn.ITERATIONS", 8),
+    "marginals without 1e-8": lambda m, p: p.setattr("methods.otseg.sinkhorn.INSIDE_LOG", 0.0),
+    "class embedding once": lambda m, p: p.setattr(m.encoder, "class_copies", 1),
+    "norm's epsilon": lambda m, p: p.setattr(m.encoder.norm, "eps", 1e-5),
+    "plan times P alone": lambda m, p: p.setattr(
+        otseg_head.Transport, "map", property(lambda t: t.plan.shape[-1] * (t.plan * t.similarity).sum(2))
+    ),
+    "the last map alone": lambda m, p: p.setattr(m.head, "product", False),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_changed_constant_shows(golden, make_model, inputs, monkeypatch, name):
+    """Fails when the comparisons above would not see a constant of the method change."""
+    model, _ = make_model("f64")
+    recorded = golden.arrays("otseg_tiny/intermediates_f64")
+    MUTATIONS[name](model, monkeypatch)
+    maps = model.mask_maps(batch(inputs, "f64")[0], model.text)
+    terms = model.losses_of(*batch(inputs, "f64"), progress=0.0)
+    scalars = golden.json("otseg_tiny/scalars")["f64"]["losses"]["inductive"]
+    same = [np.allclose(maps[""].detach(), recorded["decoder_map"], **TOLERANCE["f64"])]
+    same.append(np.allclose(maps["first_"].detach(), recorded["mps_map"], **TOLERANCE["f64"]))
+    same += [terms[ours].item() == pytest.approx(scalars[theirs], rel=1e-9) for ours, theirs in TERMS.items()]
+    assert same.count(False) >= (3 if name == "the last map alone" else 4)  # dice is the least sensitive
+
+
 @pytest.mark.parametrize(("case", "setting", "labels"), SETTINGS)
 def test_losses_in_every_setting(golden, make_model, inputs, precision, case, setting, labels):
     """Fails when a map has no loss, another weight, or a setting is handled otherwise."""
