@@ -69,7 +69,9 @@ def build(*, clip: Clip, vocabulary: Vocabulary, config: CascadeClipConfig) -> C
     vit = clip.vit()
     blocks = min(config.stage_blocks, (len(vit.blocks) - 1) // LOWER_STAGES)
     if blocks < 1:
-        raise ValueError(f"{clip.name}: two lower stages and the last block need three blocks, it has {len(vit.blocks)}")
+        raise ValueError(
+            f"{clip.name}: two lower stages and the last block need three blocks, it has {len(vit.blocks)}"
+        )
     encoder = LayeredEncoder(
         vit=vit,
         prompts=config.prompt_tokens,

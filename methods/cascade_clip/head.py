@@ -25,7 +25,12 @@ class CascadeHead(nn.Module):
     descriptor = True
 
     def __init__(
-        self, *, head: Callable[[], Head], independent: bool, blocks: int, aggregation: Literal["gaussian", "equal", "last"]
+        self,
+        *,
+        head: Callable[[], Head],
+        independent: bool,
+        blocks: int,
+        aggregation: Literal["gaussian", "equal", "last"],
     ) -> None:
         """head: makes the head of one stage; not independent: one serves all. blocks: in each lower stage."""
         super().__init__()
@@ -40,7 +45,9 @@ class CascadeHead(nn.Module):
         groups = middle.split(self.blocks)
         if not self.weights:
             return [group[-1] for group in groups]
-        return [torch.einsum("t,tbdhw->bdhw", w.to(group), group) for w, group in zip(self.weights, groups, strict=True)]
+        return [
+            torch.einsum("t,tbdhw->bdhw", w.to(group), group) for w, group in zip(self.weights, groups, strict=True)
+        ]
 
     def forward(self, tokens: LayeredTokens, text: Tensor) -> Tensor:
         """Mask logits `(B, C, h, w)` of texts `(C, d)`: the sum over the stages."""

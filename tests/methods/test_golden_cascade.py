@@ -131,7 +131,9 @@ def test_a_changed_constant_shows(golden, make_model, inputs, monkeypatch, name)
     scores = model.activate(losses.upsampled(model.mask_logits(x, text), (30, 30)), IS_SEEN).detach()
     recorded = golden.json("cascade_tiny/scalars")["f64"]["losses"]["inductive"]
     same = [np.allclose(masks, golden.arrays("cascade_tiny/intermediates_f64")["pred_masks"], **TOLERANCE["f64"])]
-    same.append(np.allclose(scores, golden.arrays("cascade_tiny/inference_f64")["inductive.single_window"], **SCORES["f64"]))
+    same.append(
+        np.allclose(scores, golden.arrays("cascade_tiny/inference_f64")["inductive.single_window"], **SCORES["f64"])
+    )
     same.append(terms["focal"].item() == pytest.approx(recorded["focal_weighted_x100"], rel=1e-9))
     same.append(terms["dice"].item() == pytest.approx(recorded["dice"], rel=1e-9))
     assert same.count(False) >= 3  # dice is the least sensitive
