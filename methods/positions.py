@@ -1,4 +1,4 @@
-"""Position tables at other sizes, as DINO's code interpolates them; the training-free methods took that over for CLIP."""
+"""Position tables at other sizes, as DINO's code interpolates them; training-free methods do so with CLIP's."""
 
 from __future__ import annotations
 

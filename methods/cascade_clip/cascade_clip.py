@@ -10,6 +10,7 @@ from methods.cascade_clip.head import LOWER_STAGES, CascadeHead
 from methods.clip import Clip
 from methods.method import Vocabulary
 from methods.zegclip import released
+from methods.zegclip.decoder import Head
 from methods.zegclip.zegclip import ZegClip, build_head
 
 STAGES = range(LOWER_STAGES + 1)
@@ -81,7 +82,7 @@ def build(*, clip: Clip, vocabulary: Vocabulary, config: CascadeClipConfig) -> C
         random_projections=config.projections == "random",
     )
     head = CascadeHead(
-        head=lambda: build_head(vit, config),
+        head=lambda: build_head(Head, vit, config),
         independent=config.decoders == "independent",
         blocks=blocks,
         aggregation=config.aggregation,

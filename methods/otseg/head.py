@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -80,12 +79,19 @@ class TransportDecoder(MaskDecoder):
         return [*found, self.last(queries, memory, together=together).map]
 
 
+class Switches(NamedTuple):
+    """What ablations leave out."""
+
+    first_map: bool = True
+    product: bool = True  # False: the map of the decoder's last layer alone
+
+
 class OtHead(Head):
     """From tokens and texts to both mask maps."""
 
     decoder_type = TransportDecoder
-    first_map = True
-    product = True
+    decoder: TransportDecoder
+    switches = Switches()
 
     def prompt_queries(self, cls: Tensor, text: Tensor) -> Tensor:
         """`(B, K, N, d)` from CLS `(B, d)` and texts `(K, N, d)`: one linear layer for all of them."""
@@ -101,9 +107,9 @@ class OtHead(Head):
         memory = dense.flatten(2).transpose(1, 2)  # (B, P, d)
         queries = self.prompt_queries(cls, text)
         *others, last = self.decoder.maps(queries, memory, together=together)
-        if self.product:
+        if self.switches.product:
             for other in others:
                 last = last * other.sigmoid() ** (1 / len(others))
-        first = transport(queries, memory, together=together).map if self.first_map else None
+        first = transport(queries, memory, together=together).map if self.switches.first_map else None
         grid = dense.shape[-2:]
         return Maps(last.unflatten(2, grid), None if first is None else first.unflatten(2, grid))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from methods.clip import Clip
 from methods.method import Vocabulary
-from methods.otseg.head import Maps, OtHead
+from methods.otseg.head import Maps, OtHead, Switches
 from methods.otseg.otseg_config import RELEASED_TEXTS, OtSegConfig
 from methods.zegclip import released
 from methods.zegclip.encoder import PromptedEncoder
@@ -47,8 +47,9 @@ class OtSeg(ZegClip):
     def mask_logits(self, x: Tensor, text: Tensor) -> Tensor:
         """What is scored, `(B, K, h, w)`: an image's scores do not depend on others in its batch."""
         maps = self.both_maps(x, text, together=False)
-        mean = self.config.scored == "mean" and maps.first is not None
-        return (maps.decoder + maps.first) / 2 if mean else maps.decoder
+        if self.config.scored == "decoder" or maps.first is None:
+            return maps.decoder
+        return (maps.decoder + maps.first) / 2
 
     def released_names(self) -> released.Names:
         """ZegCLIP's: a checkpoint of either loads into the other, so nothing but the method named tells them apart."""
@@ -58,8 +59,8 @@ class OtSeg(ZegClip):
 def build(*, clip: Clip, vocabulary: Vocabulary, config: OtSegConfig) -> OtSeg:
     """OTSeg on any CLIP with a vision transformer; raises ValueError with the reason for any other."""
     vit = clip.vit()
-    head = build_head(vit, config, OtHead)
-    head.first_map, head.product = config.first_map, config.decoder_map == "product"
+    head = build_head(OtHead, vit, config)
+    head.switches = Switches(first_map=config.first_map, product=config.decoder_map == "product")
     encoder = PromptedEncoder(
         vit=vit,
         prompts=config.prompt_tokens,

@@ -27,8 +27,8 @@ def transport_plan(similarity: Tensor, *, together: bool = True) -> Tensor:
 def solved(similarity: Tensor, *, together: bool = True) -> tuple[Tensor, int]:
     """Plans `(B, K, N, P)` between N texts and P patches, one for each image and class, and how often it iterated.
 
-    similarity: cosines `(B, K, N, P)`. Costs are 1 - cosine, marginals uniform; a plan's weights of one text sum to 1 / N (+ 1e-8), of one patch to about
-    1 / P. float32 or wider.
+    similarity: cosines `(B, K, N, P)`. Costs are 1 - cosine, marginals uniform; a plan's weights of one text sum to
+    1 / N (+ 1e-8), of one patch to about 1 / P. float32 or wider.
 
     together: one stop rule for the whole call, as released, so that values depend (by about 5e-6) on what else is in
     the batch. False: one for each image with all its classes, which is what the released code does at test, where it
@@ -41,7 +41,9 @@ def solved(similarity: Tensor, *, together: bool = True) -> tuple[Tensor, int]:
         u = torch.zeros_like(kernel[:, :, :1])  # (B, K, 1, P), potentials of patches in units of EPSILON
         v = torch.zeros_like(kernel[..., :1])  # (B, K, N, 1)
         running = torch.ones_like(u[:, :1, :, :1], dtype=torch.bool)  # (B, 1, 1, 1)
-        for iterations in range(1, ITERATIONS + 1):
+        iterations = 0
+        while running.any() and iterations < ITERATIONS:
+            iterations += 1
             # u drops out of the right side of its own update, v of its own too
             next_u = log_patch - (kernel + v).logsumexp(-2, keepdim=True)
             next_v = log_text - (kernel + next_u).logsumexp(-1, keepdim=True)
@@ -52,6 +54,4 @@ def solved(similarity: Tensor, *, together: bool = True) -> tuple[Tensor, int]:
             else:
                 u, v = torch.where(running, next_u, u), torch.where(running, next_v, v)
                 running = running & (change.mean((1, 2, 3), keepdim=True) >= TOLERANCE)
-            if not running.any():
-                break
         return (kernel + u + v).exp(), iterations

@@ -1,7 +1,7 @@
 """SC-CLIP (Bai et al. 2024, arXiv 2411.15869): CLIP calibrated by itself, training-free.
 
-Anomalous tokens are found and repaired, the last block attends by the likeness of middle tokens, and a second pass reads
-the sum of several blocks. From a description of the released code; its thresholds afterwards are left out.
+Anomalous tokens are found and repaired, the last block attends by the likeness of middle tokens, and a second pass
+reads the sum of several blocks. From a description of the released code; its thresholds afterwards are left out.
 """
 
 from __future__ import annotations

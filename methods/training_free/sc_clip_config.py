@@ -1,4 +1,4 @@
-"""Config of SC-CLIP. Defaults are those of its released code (SuleBai/SC-CLIP at 0417ba9), the same for all data sets."""
+"""Config of SC-CLIP. Defaults are its released code's (SuleBai/SC-CLIP at 0417ba9), the same for all data sets."""
 
 from pydantic import Field
 

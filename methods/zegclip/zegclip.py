@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from methods.zegclip.decoder import Head
 from methods.zegclip.encoder import PlainEncoder, PromptedEncoder
 from methods.zegclip.zegclip_config import ZegClipConfig
 
+AnyHead = TypeVar("AnyHead", bound=Head)
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # on the scale 0..255, as the released configs have them
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
@@ -145,11 +147,11 @@ class ZegClip(Method):
 def build(*, clip: Clip, vocabulary: Vocabulary, config: ZegClipConfig) -> ZegClip:
     """ZegCLIP on any CLIP with a vision transformer; raises ValueError with the reason for any other."""
     vit = clip.vit()
-    head = build_head(vit, config)  # drawn before the encoder: a seed must go on giving the same weights
+    head = build_head(Head, vit, config)  # drawn before the encoder: a seed must go on giving the same weights
     return ZegClip(clip=clip, encoder=_encoder(vit, config), head=head, vocabulary=vocabulary, config=config)
 
 
-def build_head(vit: VitTower, config: ZegClipConfig, kind: type[Head] = Head) -> Head:
+def build_head(kind: type[AnyHead], vit: VitTower, config: ZegClipConfig) -> AnyHead:
     """A head for the tokens of this tower; followers of ZegCLIP have kinds of their own."""
     return kind(
         width=vit.embed_dim,

@@ -1,4 +1,4 @@
-"""Fillings by name for the open-vocabulary fixtures (numpy only); same idea as ../recipe.py, with a salt per variant."""
+"""Fillings by name for the open-vocabulary fixtures (numpy only); as recipe.py, with a salt per variant."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""What the comparisons with recorded values share: tolerances, labels of the tiny world, a built method's released names.
+"""What the comparisons with recorded values share: tolerances, labels, settings, released names.
 
 Seven classes, of which 2 and 5 are unseen, so that seen ids are not contiguous.
 """

@@ -152,7 +152,7 @@ MUTATIONS = {
     "plan times P alone": lambda m, p: p.setattr(
         otseg_head.Transport, "map", property(lambda t: t.plan.shape[-1] * (t.plan * t.similarity).sum(2))
     ),
-    "the last map alone": lambda m, p: p.setattr(m.head, "product", False),
+    "the last map alone": lambda m, p: p.setattr(m.head, "switches", otseg_head.Switches(product=False)),
 }
 
 
