@@ -1,4 +1,4 @@
-"""Pixel-adaptive mask refinement (Araslanov and Roth, CVPR 2020, arXiv 2005.08104): maps that follow a picture's edges."""
+"""Pixel-adaptive mask refinement (Araslanov and Roth, CVPR 2020, arXiv 2005.08104): maps that follow a picture."""
 
 from __future__ import annotations
 

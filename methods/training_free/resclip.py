@@ -1,4 +1,4 @@
-"""ResCLIP (Yang et al., CVPR 2025, arXiv 2411.15851): middle attention and a first segmentation added to the last block.
+"""ResCLIP (Yang et al., CVPR 2025, arXiv 2411.15851): middle attention and a first result added to the last block.
 
 Training-free; from a description of the released code, in which both additions are always on. Its thresholds
 afterwards are left out.
@@ -58,7 +58,7 @@ class ResClip(PerPicture):
         """All blocks but the last."""
         tokens, grid = embedded(self.tower, x)
         maps = []
-        for i, block in enumerate(self.tower.blocks[:-1]):
+        for i, block in enumerate(self._blocks[:-1]):
             if i in self.middle:
                 q, k, _ = heads_of(attention_of(block), block.ln_1(tokens))
                 maps += [(q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])).softmax(-1)] * self.middle.count(i)
@@ -83,7 +83,7 @@ class ResClip(PerPicture):
 
     def last_block(self, entering: Entering, matrix: Tensor | None) -> Tensor:
         """`(1+N, d)` in text space, not normalised, CLS first; matrix: `(1+N, 1+N)`, what the first pass feeds back."""
-        c, last = self.config, self._last
+        c, last = self.config, self._blocks[-1]
         attention = attention_of(last)
         q, k, v = heads_of(attention, last.ln_1(entering.tokens))
         weights = torch.stack([self._logits(part, entering.grid, matrix).softmax(-1) for part in self._parts(q, k)])
@@ -107,8 +107,8 @@ class ResClip(PerPicture):
         return logits + nearness(grid, c.spread).to(logits) if c.attention == "kk-near" else logits
 
     @property
-    def _last(self) -> Any:
-        return self.tower.blocks[-1]
+    def _blocks(self) -> Any:
+        return self.tower.blocks
 
 
 def feedback(classes: Tensor, blur: float) -> Tensor:
