@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benchmarks.catalogue import Benchmark, benchmark
 from benchmarks.spec import Recipe
-from benchmarks.training.transforms import PHOTOS, Augmentation
+from benchmarks.training.augmentation import PHOTOS, Augmentation
 from methods.method_entry import NOTHING, MethodEntry, MethodRecipe, RecipeKind, borrowed
 from methods.registry import METHODS, entry
 from splits.errors import UserError
