@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.data.datasets import MASK_RULES, open_reader
-from benchmarks.data.reader import Reader
-from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Setting, TrainSide
+from benchmarks.choices import Names, Scale
+from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainSide
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
+from methods.method_entry import RecipeKind
 from splits.errors import UserError
 from splits.loader import Split, load_split
+from splits.settings import Setting
 
-Scale = Literal["native", "trial"]
-Names = Literal["dataset", "renamed"]  # what classes are called before CLIP
+if TYPE_CHECKING:
+    from benchmarks.data.reader import Reader
+
 SHAPES_CLIP = Path(__file__).parent / "shapes" / "clip"
 BUILTIN = "builtin"
 
@@ -37,6 +39,7 @@ class Benchmark:
     trial: Inference | None = None  # at a scale that the built-in CLIP can see; for photos only
     parts: tuple[str, ...] = ("val",)
     photos: bool = True
+    recipes: RecipeKind = "voc"  # which of a method's recipes it is trained by, at the scale of the papers
     own: bool = False  # brought by a person: no paper trained on it
 
     @property
@@ -66,8 +69,8 @@ RENAMED = {
 }
 
 
-def _photos(name: str, templates: str) -> Benchmark:
-    return Benchmark(name=name, templates=templates, inference=PHOTO, trial=PHOTO_TRIAL)
+def _photos(name: str, templates: str, recipes: RecipeKind) -> Benchmark:
+    return Benchmark(name=name, templates=templates, inference=PHOTO, trial=PHOTO_TRIAL, recipes=recipes)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -79,10 +82,12 @@ BENCHMARKS: dict[str, Benchmark] = {
             inference=Inference(short_side=64),
             parts=("val", "tune"),
             photos=False,
+            recipes="shapes",
         ),
-        *(_photos(name, "single") for name in ("pascal-5i", "voc-15-5", "pascal-5i-tune")),
-        *(_photos(name, "multi") for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
-        *(_photos(name, "multi") for name in ("coco-stuff-156-15", "context-49-10", "context-50-10")),
+        *(_photos(name, "single", "voc") for name in ("pascal-5i", "voc-15-5", "pascal-5i-tune")),
+        *(_photos(name, "multi", "coco-20i") for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
+        _photos("coco-stuff-156-15", "multi", "coco-stuff"),
+        *(_photos(name, "multi", "context") for name in ("context-49-10", "context-50-10")),
     )
 }
 
@@ -115,11 +120,15 @@ class Data:
 
     def open(self, bench: Benchmark, part: str) -> Reader:
         """A reader of one part; raises DataError where the data is not what it should be."""
+        from benchmarks.data.datasets import open_reader  # brings Pillow, which tables need not load
+
         return open_reader(bench.split, part, data_root=self.root, subset=self.subset, year=self.year_of(bench.split))
 
 
 def source(bench: Benchmark, part: str, data: Data) -> DataSource:
     """A part by content. A whole set whose list ships is known without looking at it."""
+    from benchmarks.data.datasets import MASK_RULES
+
     split = bench.split
     listed = {"train": split.train_sha256, "val": split.val_sha256}.get(part)
     if listed and not data.subset:

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.bodies.body import IMAGENET_MEAN, IMAGENET_STD
 from methods.clip import Clip
+from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from methods.method import Vocabulary
 from methods.training_free.attention_readouts import attention_of
 from methods.training_free.per_picture import PerPicture, class_map, embedded
