@@ -19,9 +19,9 @@ from mmseg.models.decode_heads.ham_head import NMF2D  # fills the registry on it
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from methods.bodies.backbone_weights import load_backbone
 from methods.bodies.body import Body
-from methods.bodies.published import Architecture
-from methods.bodies.weights import load_backbone
+from methods.bodies.mmseg_architectures import Architecture
 from methods.body_names import BatchNormMode
 
 POOLING_HEADS = ("DepthwiseSeparableASPPHead", "UPerHead")  # BatchNorm on one value per picture and channel

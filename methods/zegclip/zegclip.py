@@ -10,16 +10,16 @@ from methods import losses
 from methods.clip import Clip, VitTower
 from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from methods.method import UNLABELLED, UNSEEN_EXTENT, Images, Method, Vocabulary
-from methods.zegclip import released
 from methods.zegclip.decoder import Head
 from methods.zegclip.encoder import PlainEncoder, PromptedEncoder
+from methods.zegclip.released_checkpoint import published_parameters, read_checkpoint, trained_part
 from methods.zegclip.zegclip_config import ZegClipConfig
 
 
 class ZegClip(Method):
     """Mask logits per class from a frozen CLIP's tokens and a text-queried decoder.
 
-    The logits of one class do not depend on the other classes asked. Self-training needs a training vocabulary with
+    The logits of one class do not depend on the others. Self-training needs a training vocabulary with
     unseen classes; until `config.self_training_from` it is not used and the losses are those of the inductive setting.
     """
 
@@ -39,7 +39,7 @@ class ZegClip(Method):
         self.seen_shift = config.seen_shift if config.setting == "inductive" and not exclusive else 0.0
         self.shift_span = 10.0 if exclusive else 0.5  # logits, or sigmoid scores
         if isinstance(encoder, PromptedEncoder) and head.descriptor:  # published for the whole method alone
-            self.published_parameters = released.published_parameters(
+            self.published_parameters = published_parameters(
                 width=encoder.vit.width,
                 embed=encoder.vit.embed_dim,
                 blocks=len(encoder.vit.blocks),
@@ -84,10 +84,16 @@ class ZegClip(Method):
         c = self.config
         if c.loss == "exclusive":
             return {"cross_entropy": losses.exclusive_loss(logits, labels)}
-        count = losses.mask_count(losses.class_areas(labels, logits.shape[1]))
-        focal = losses.focal_loss(logits, labels, count, alpha=c.focal_alpha, gamma=c.focal_gamma, ignored=c.ignored)
-        dice = losses.dice_loss(logits, labels, count, denominator=c.dice_denominator, ignored=c.ignored)
-        return {"focal": c.focal_weight * focal, "dice": c.dice_weight * dice}
+        return losses.nel(
+            logits,
+            labels,
+            focal_weight=c.focal_weight,
+            dice_weight=c.dice_weight,
+            alpha=c.focal_alpha,
+            gamma=c.focal_gamma,
+            denominator=c.dice_denominator,
+            ignored=c.ignored,
+        )
 
     def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
         """Mask logits `(B, len(vocabulary), h, w)` on the patch grid, float32 or wider."""
@@ -108,10 +114,12 @@ class ZegClip(Method):
 
     def import_weights(self, path: Path) -> None:
         """Load what a finished run leaves, or a checkpoint (`.pth`) of the released code."""
-        if path.suffix == ".pth":
-            released.load_released(self, path)
-        else:
-            super().import_weights(path)
+        if path.suffix != ".pth":
+            return super().import_weights(path)
+        if not isinstance(self.encoder, PromptedEncoder) or not self.head.descriptor:
+            raise ValueError("a released checkpoint is one of the whole ZegCLIP: encoder 'prompts', query 'descriptor'")
+        layers, ours, state = self.config.decoder_layers, self.trained_state(), read_checkpoint(path)
+        self.load_trained_state(trained_part(state, ours, clip=self.clip, decoder_layers=layers, source=str(path)))
 
     def _pseudo_code(self) -> int:
         """The label code that pseudo labels replace.

@@ -92,7 +92,7 @@ def loaded_sha256(method: Method) -> str:
 def _address(asked: BodyWeights) -> str:
     if asked.source != PUBLISHED:
         return asked.source
-    from methods.bodies.published import PUBLISHED as BODIES
+    from methods.bodies.mmseg_architectures import PUBLISHED as BODIES
 
     if asked.body not in BODIES or not BODIES[asked.body].weights:
         raise UserError(f"no address is published for the weights of {asked.body}; give a file by its path")

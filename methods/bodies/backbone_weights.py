@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from methods.bodies.layouts import in_our_names, may_lack
+from methods.bodies.weight_names import in_our_names, may_lack
 from methods.downloads import first_line, reach
 from splits.hashing import file_sha256
 
