@@ -1,4 +1,4 @@
-"""A published segmentor of mmsegmentation as a body: its backbone and decode head, built by its own registry.
+"""A published segmentor of mmsegmentation as a body: its backbone and decode head, built by its registry.
 
 The head's classifier (after its dropout) is the 1x1 convolution into text space, drawn as mmsegmentation draws it.
 """
@@ -85,7 +85,7 @@ class ReproducibleNmf(NMF2D):
     """SegNeXt's matrix factorisation with the same first bases for every picture at test.
 
     mmsegmentation draws them anew in every pass (`rand_init`), at test too, so that one picture twice gives two
-    answers. Ours: in evaluation mode they come from a generator of their own; in training nothing changes, except that
+    answers. Ours: in evaluation mode they come from another generator; in training nothing changes, except that
     the iterations, products of many factors, always run in float32 or wider.
     """
 

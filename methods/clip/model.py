@@ -78,7 +78,7 @@ class Clip(nn.Module):
         return self._tower
 
     def normalised(self, images: Images, *, size: tuple[int, int] | None = None) -> Tensor:
-        """`(B, 3, H, W)` pixels by CLIP's own mean and std, padding zero, resized to `size` where one is given."""
+        """`(B, 3, H, W)` pixels by CLIP's mean and std, padding zero, resized to `size` where one is given."""
         x = images.normalised(self.mean, self.std)
         return x if size is None or tuple(x.shape[-2:]) == tuple(size) else resized(x, size)
 
@@ -95,7 +95,7 @@ class Clip(nn.Module):
         """`(C, d)` unit-norm fp32 class embeddings on the model's device.
 
         Each template's embedding is L2-normalised, their mean is normalised again (Radford et al. 2021, Section 3.1.4).
-        Computed class by class, so that a prototype does not depend on the other classes asked; kept in memory, and in
+        Computed class by class, so that a prototype does not depend on the other classes; kept in memory, and in
         files under `text_cache` where that is set.
         """
         texts, templates = tuple(texts), tuple(templates)
@@ -118,7 +118,7 @@ class Clip(nn.Module):
         return rows
 
     def _embedded(self, texts: list[str], templates: tuple[str, ...]) -> Tensor:
-        """`(len(texts), d)` in fp32 on the CPU, fit for training even if first asked for in inference mode."""
+        """`(len(texts), d)` in fp32 on the CPU, fit for training even if first computed in inference mode."""
         device = next(self.model.parameters()).device
         rows = []
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):

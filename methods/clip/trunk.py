@@ -1,8 +1,8 @@
 """timm trunks as a tower: the mean over a feature map and a linear head give CLS, the head on each position the rest.
 
 Where nothing but linear layers follows the pooling, the mean of the dense tokens is CLS. Where a norm does (ConvNeXt),
-it is applied to each position by itself, and the mean is not CLS; nobody published that read-out for CLIP's trunks as
-theirs, so it is our reading.
+it is applied to each position by itself, and the mean is not CLS: our reading, since no such read-out of CLIP's trunks
+is published.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class ZegClip(Method):
         return text.half().float() if self.config.text_dtype == "float16" else text
 
     def normalised(self, images: Images) -> Tensor:
-        """`(B, 3, H, W)` by ImageNet's statistics as released, or by CLIP's own; padding zero."""
+        """`(B, 3, H, W)` by ImageNet's statistics as released, or by CLIP's; padding zero."""
         if self.config.normalisation == "clip":
             return self.clip.normalised(images)
         return images.normalised(IMAGENET_MEAN, IMAGENET_STD)
@@ -104,7 +104,7 @@ class ZegClip(Method):
         return scores if self.config.loss == "exclusive" else super().activate(scores.sigmoid(), seen)
 
     def parameter_groups(self) -> list[dict]:
-        """One group, as the released optimiser amounts to; a fine-tuned encoder is a second one with its own rate."""
+        """One group, as the released optimiser amounts to; a fine-tuned encoder is a second one with another rate."""
         if self.config.encoder != "finetuned":
             return super().parameter_groups()
         return [

@@ -35,7 +35,7 @@ class Adapter(Method):
         return {"ce": cross_entropy(scores, target, reduction="sum") / known.sum().clamp(min=1)}
 
     def scores(self, images, vocabulary):
-        """(B, classes asked, h, w), for any class names."""
+        """(B, classes, h, w), for any class names."""
         dense = self.clip.tokens(images).dense  # (B, d, h, w)
         adapted = dense + torch.einsum("ed,bdhw->behw", self.adapter.weight, dense)
         text = self.clip.text_prototypes(vocabulary.texts, vocabulary.templates)
