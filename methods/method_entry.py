@@ -60,6 +60,8 @@ class MethodEntry:
         if self.recipe and (self.recipes or not self.trained):
             reason = "it has `recipes` already" if self.recipes else "it is not trained"
             raise ValueError(f"`recipe` changes fields of ZegCLIP's recipe; {reason}: leave it out")
+        if bool(self.published_as) != bool(self.published_clip):
+            raise ValueError("`published_as` and `published_clip` belong together: give both or none")
 
 
 def borrowed(recipes: Recipes, method: str) -> dict[RecipeKind, MethodRecipe]:
