@@ -16,7 +16,7 @@ from splits.errors import DataError
 
 @dataclass(frozen=True)
 class Part:
-    """The files of one part of a data set, before anybody asked whether they are complete."""
+    """The files of one part of a data set, complete or not."""
 
     name: str  # of benchmark and part, for messages
     listed: tuple[str, ...]  # ids, in order
@@ -96,6 +96,15 @@ def files(folder: Path, suffix: str, *, prefix: str = "") -> dict[str, Path]:
 def first_with(folders: Iterable[Path], *needed: str) -> Path | None:
     """The first folder that holds all of `needed`, or None."""
     return next((f for f in folders if all((f / name).exists() for name in needed)), None)
+
+
+def found(name: str, data_set: str, places: Sequence[Path], needed: str, source: str) -> Path:
+    """The first place that holds `needed`, or DataError that says where was looked and what belongs there."""
+    folder = first_with(places, needed)
+    if folder is None:
+        looked = ", ".join(str(place / needed) for place in places)
+        raise DataError(f"{name}: no {data_set} found; looked for {looked}; put there {source}")
+    return folder
 
 
 def below(roots: Sequence[Path], places: Iterable[str]) -> list[Path]:

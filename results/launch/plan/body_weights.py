@@ -1,23 +1,13 @@
-"""ImageNet weights of bodies: which ones runs need, whether they are on this disk, and how they come there.
-
-No torch here until something is fetched or looked up.
-"""
+"""ImageNet weights that bodies begin with: which a method's config names. No torch."""
 
 from __future__ import annotations
 
 import re
-import urllib.parse
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from methods.config import MethodConfig
 from splits.errors import UserError
-
-if TYPE_CHECKING:
-    from methods.method import Method
-    from results.launch.plan.request import Run
 
 NONE, PUBLISHED = "none", "published"
 
@@ -39,61 +29,16 @@ class BodyWeights:
 
 
 def weights_of(config: MethodConfig) -> BodyWeights | None:
-    """What a method's config asks for; None where it has no body, or one that is drawn."""
+    """What a method's config names; None where it has no body, or one that is drawn."""
     source = getattr(config, "body_weights", NONE)
     return None if source == NONE else BodyWeights(getattr(config, "body", ""), source)
 
 
 def check(method: str, config: MethodConfig) -> None:
     """Raise UserError where the weights are to come from a file that is not there."""
-    asked = weights_of(config)
-    if asked is not None and asked.is_file and not Path(asked.source).is_file():
+    weights = weights_of(config)
+    if weights is not None and weights.is_file and not Path(weights.source).is_file():
         raise UserError(
-            f"{method}: there is no file of body weights {asked.source}; give a file, a URL, {PUBLISHED!r} or {NONE!r}"
+            f"{method}: there is no file of body weights {weights.source}; give a file, a URL, {PUBLISHED!r} or "
+            f"{NONE!r}"
         )
-
-
-def needed(runs: Iterable[Run]) -> list[BodyWeights]:
-    """The body weights of runs, each once."""
-    from results.launch.plan.settings import config_of
-
-    found = (weights_of(config_of(run.train)) for run in runs)
-    return list(dict.fromkeys(asked for asked in found if asked is not None))
-
-
-def here(asked: BodyWeights) -> bool:
-    """Can they be loaded without the net? (`methods.bodies` keeps a URL's file in torch's hub folder.)"""
-    if asked.is_file:
-        return Path(asked.source).is_file()
-    import torch
-
-    path = urllib.parse.urlsplit(_address(asked)).path
-    return (Path(torch.hub.get_dir()) / "checkpoints" / Path(path).name).is_file()
-
-
-def fetch(asked: BodyWeights) -> str:
-    """Have them on this disk and see that they fit their body; returns the sha256 of the file."""
-    from methods.bodies import build_body
-
-    try:
-        return build_body(asked.body, out_channels=1, weights=asked.source).weights_sha256 or ""
-    except (ValueError, OSError) as error:
-        raise UserError(str(error)) from None
-
-
-def loaded_sha256(method: Method) -> str:
-    """Of the file that a method's body was given its weights from; empty where there is none."""
-    from methods.bodies import Body
-
-    hashes = [module.weights_sha256 for module in method.modules() if isinstance(module, Body)]
-    return next(filter(None, hashes), "")
-
-
-def _address(asked: BodyWeights) -> str:
-    if asked.source != PUBLISHED:
-        return asked.source
-    from methods.bodies.mmseg_architectures import PUBLISHED as BODIES
-
-    if asked.body not in BODIES or not BODIES[asked.body].weights:
-        raise UserError(f"no address is published for the weights of {asked.body}; give a file by its path")
-    return BODIES[asked.body].weights

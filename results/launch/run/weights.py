@@ -30,7 +30,7 @@ class Weights:
     sha256: str
     trained: Trained
     sources: str  # digest of the method's code that trained them
-    origin: TrainSpec | None = None  # of imported weights: the training that their own card tells
+    origin: TrainSpec | None = None  # of imported weights: the training that their card names
     phase: Phase | None = None  # where, when and with what they were trained here
 
 
@@ -78,8 +78,8 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
         method.load_trained_state(load_tensors(content))
     except (SafetensorError, ValueError) as error:
         raise CorruptRecord(f"{path}: {error}") from None
-    told = card.get("origin")
-    origin = TrainSpec.parse(told, source=str(card_path)) if told else None
+    from_card = card.get("origin")
+    origin = TrainSpec.parse(from_card, source=str(card_path)) if from_card else None
     phase = Phase.parse(card["training"], source=str(card_path)) if card.get("training") else None
     try:
         trained, sources = _trained(card), str(card["sources_sha256"])
@@ -89,7 +89,7 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
 
 
 def _trained(card: dict[str, Any]) -> Trained:
-    """What a card tells of the training; raises for what no `export` wrote."""
+    """What a card says of the training; raises for what no `export` wrote."""
     curve = [(int(step), {str(name): float(value) for name, value in losses.items()}) for step, losses in card["curve"]]
     rate = card["images_per_second"]
     return Trained(curve, float(card["seconds"]), rate and float(rate), members=tuple(card.get("ranks", ())))

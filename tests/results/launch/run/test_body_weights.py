@@ -1,4 +1,4 @@
-"""Weights of bodies: named before a grid is submitted, fetched where they are kept, and told in the record."""
+"""Weights of bodies: named before a grid is submitted, fetched where they are kept, and named in the record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import harness
-from results.launch.plan import body_weights as bodies
 from results.launch.plan.body_weights import BodyWeights
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
@@ -38,9 +37,9 @@ def test_a_file_that_is_not_there_is_refused_at_planning(tmp_path: Path) -> None
         runs_with("/no/such/mscan_t.pth")
     file = tmp_path / "mscan_t.pth"
     file.touch()
-    (asked,) = bodies.needed(runs_with(str(file)))
-    assert (asked.source, bodies.here(asked)) == (str(file), True)
-    assert bodies.needed(runs_with("none")) == []
+    (weights,) = prefetch.body_weights(runs_with(str(file)))
+    assert (weights.source, prefetch.is_cached(weights)) == (str(file), True)
+    assert prefetch.body_weights(runs_with("none")) == []
 
 
 def test_what_is_not_in_the_cache_is_named(hub: Path) -> None:
@@ -64,11 +63,11 @@ def test_a_url_is_kept_where_it_is_looked_for(hub: Path, tmp_path: Path) -> None
     from methods.bodies.backbone_weights import load_backbone
 
     torch.save({"nothing.of.it": torch.zeros(1)}, tmp_path / "tiny.pth")
-    asked = BodyWeights("segnext-t", (tmp_path / "tiny.pth").as_uri())
-    assert not bodies.here(asked)
+    weights = BodyWeights("segnext-t", (tmp_path / "tiny.pth").as_uri())
+    assert not prefetch.is_cached(weights)
     with pytest.raises(ValueError, match="does not hold the weights"):
-        load_backbone(torch.nn.Linear(1, 1), "Linear", asked.source)
-    assert bodies.here(asked)
+        load_backbone(torch.nn.Linear(1, 1), "Linear", weights.source)
+    assert prefetch.is_cached(weights)
 
 
 def test_prefetch_names_what_cannot_be_had(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +76,7 @@ def test_prefetch_names_what_cannot_be_had(hub: Path, capsys: pytest.CaptureFixt
     assert harness.main(["prefetch", *options, "--set", "clip-to-seg.body_weights=published"]) == 2
     assert "small has no published weights" in capsys.readouterr().err
     with pytest.raises(UserError, match="give a file by its path"):
-        bodies.here(BodyWeights("small", "published"))
+        prefetch.is_cached(BodyWeights("small", "published"))
 
 
 def test_what_was_loaded_is_in_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
