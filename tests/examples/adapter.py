@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from methods.config import MethodConfig
 from methods.method import FIRST_CODE, Method
-from methods.registry import MethodEntry
+from methods.method_entry import MethodEntry
 
 
 class AdapterConfig(MethodConfig):
