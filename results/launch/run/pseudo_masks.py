@@ -29,10 +29,9 @@ def pseudo_mask_sheets(request: Request, files: Files, pictures: Pictures) -> It
         spec = run.train
         method: Any = build(spec, clip_of(spec.clip, files.clip))
         if not getattr(getattr(method, "config", None), "mines", False):
-            mining = (
-                name for name, e in METHODS.items() if e.group == COMPARISON and hasattr(config_class(name), "mines")
-            )
-            raise UserError(f"{spec.method} mines no pseudo masks; these do: {', '.join(mining)}")
+            compared = [name for name, e in METHODS.items() if e.group == COMPARISON]
+            mining = sorted(name for name in compared if hasattr(config_class(name), "mines"))
+            raise UserError(f"{spec.method} mines no pseudo masks; choose {' or '.join(mining)}")
         path = pictures.out / f"pseudo-{spec.benchmark}-{spec.method}-fold{spec.fold}-seed{spec.seed}.png"
         save_pseudo_masks(run, method, request.data.open(benchmark(spec.benchmark), "train"), pictures.images, path)
         yield path
