@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.data import folders
-from benchmarks.data.folders import FolderReader, Part, below, files
+from benchmarks.data.folders import FolderReader, Part, below
+from benchmarks.data.listing import files
 from splits.errors import DataError
 from splits.loader import Split
 
