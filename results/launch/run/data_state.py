@@ -105,7 +105,7 @@ class DataStates:
 
     def _looked(self, key: _Key) -> Report | None:
         bench = benchmark(key.benchmark)
-        if self.custom_only and not bench.own:
+        if self.custom_only and not bench.custom:
             return None
         try:
             reader = self.data.open(bench, key.part)
@@ -116,7 +116,7 @@ class DataStates:
         with progress_bar(f"{key.benchmark} {key.part}") as watch:
             reader.prepare(watch, jobs=self.jobs)
             reader = _first(reader, key)
-            if self.look_only and not bench.own and unread(reader) > MANY_FILES:
+            if self.look_only and not bench.custom and unread(reader) > MANY_FILES:
                 print(f"note: the {key.part} files of {bench.name} are not known yet: `data verify`", file=sys.stderr)
                 return None
             return checked(bench.split, key.part, reader, jobs=self.jobs, watch=watch)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue import benchmark
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import evaluation_table
 from benchmarks.scoring.episodic import chosen, evaluate_items
 from benchmarks.scoring.evaluate import Evaluation, evaluate
@@ -148,7 +148,7 @@ class _Maker:
         scored = self.job.run.evaluation
         return opened(self.job, scored.benchmark, scored.part, limit, scored.side.data.ids_sha256, self._prepared)
 
-    def _evaluate_items(self, method: Method, watch: Callable[[int, int], None]) -> Evaluation:
+    def _evaluate_items(self, method: Method, watch: Watch) -> Evaluation:
         """The items of the fold; a limit counts items."""
         scored = self.job.run.evaluation
         split, side = benchmark(scored.benchmark).split, scored.side
