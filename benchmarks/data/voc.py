@@ -36,7 +36,7 @@ def palette() -> list[int]:
 
 
 def found(split: Split, roots: Sequence[Path]) -> Path:
-    """The first `VOC2012` folder with `JPEGImages` below the roots; raises DataError that says where it goes."""
+    """The first `VOC2012` folder (one with `JPEGImages`) below the roots, else DataError that says where it belongs."""
     return folders.found(split.name, "VOC 2012", below(roots, PLACES), IMAGES, SOURCE)
 
 
