@@ -101,7 +101,7 @@ def files(folder: Path, suffix: str, *, prefix: str = "") -> dict[str, Path]:
 def files_below(folder: Path) -> Iterator[Path]:
     """Every file below a folder, links followed: those to folders too, but none that leads back above itself."""
     for place, folders, names in os.walk(folder, followlinks=True):
-        above = {os.path.realpath(path) for path in (place, *Path(place).parents)}
+        above = {os.path.realpath(path) for path in (Path(place), *Path(place).parents)}
         folders[:] = sorted(name for name in folders if os.path.realpath(os.path.join(place, name)) not in above)
         yield from (Path(place, name) for name in sorted(names) if not name.startswith("._"))
 

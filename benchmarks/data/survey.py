@@ -82,8 +82,8 @@ def seam_words(masks: Iterable[MaskFacts]) -> list[str]:
         return []
     words = ", ".join(f"{v} (in {thin[v]} of {holders[v]} files)" for v in found[:5])
     return [
-        f"ids that lie only along the seams of others: {words}; were these files resized with interpolation? resize the "
-        "originals by nearest neighbour"
+        f"ids that lie only along the seams of others: {words}; were these files resized with interpolation? resize "
+        "the originals by nearest neighbour"
     ]
 
 
