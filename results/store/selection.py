@@ -64,16 +64,21 @@ class Selected:
         return {s.record.result.confusion_sha256: s.confusion for s in self.stored}
 
 
-def select(selection: Selection) -> Selected:
-    """Everything of a selection; what cannot be trusted is named on stderr. Raises UserError where there is nothing."""
+def select(selection: Selection, *, may_be_empty: bool = False) -> Selected:
+    """Everything of a selection; what cannot be trusted is named on stderr. Raises UserError where there is nothing.
+
+    may_be_empty: then nothing is an answer, too.
+    """
     stored: list[Stored] = []
     states: dict[str, str] = {}
     for root in selection.roots:
         if not root.is_dir():
+            if may_be_empty:
+                continue
             raise UserError(f"{root} is no folder of runs; give one with --from, or run something first")
         stored += [found for found in _readable(root) if selection.has_record(found.record)]
         states |= {folder: words for folder, words in unfinished(root).items() if selection.has(*folder.split("/")[:2])}
-    if not stored and not states:
+    if not stored and not states and not may_be_empty:
         raise UserError(f"no record in {', '.join(map(str, selection.roots))} fits; `status` says what has been run")
     return Selected(tuple(stored), states)
 
