@@ -199,7 +199,8 @@ def _warned(content: Content) -> Iterator[str]:
             rows.setdefault(line, set()).add(record.result.label)
     labels = {record.result.label for record in content.records}
     for line, of in rows.items():
-        yield f"Warning{'' if of == labels else f', {', '.join(sorted(of))}'}: {line}."
+        whose = "" if of == labels else f", {', '.join(sorted(of))}"
+        yield f"Warning{whose}: {line}."
 
 
 def _of_others(content: Content) -> Iterator[str]:
