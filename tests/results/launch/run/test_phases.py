@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch")
-from tests.results.launch.here import made, record_of
+from tests.results.launch.in_process import made, record_of
 
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
