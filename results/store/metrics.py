@@ -25,21 +25,22 @@ def measured(
         return _of_items(side, matrices)
     seen = side.scored_as_seen
     metrics = [summary(matrix, seen, side.absent_class) for matrix in matrices]
-    scores = [
-        Scores(
+    scores = {
+        place: Scores(
             shift=float(shift),
             pacc=_known(m.pacc),
             miou_seen=_known(m.miou_seen),
             miou_unseen=_known(m.miou_unseen),
             hiou=_known(m.hiou),
         )
-        for shift, m in zip(shifts, metrics, strict=True)
-    ]
+        for place, (shift, m) in enumerate(zip(shifts, metrics, strict=True))
+        if math.isfinite(shift)  # all-seen and all-unseen are ends of a curve, no choice of anybody's
+    }
     own = metrics[own_index]
     return {
         "own": scores[own_index],
         "unshifted": scores[int(np.flatnonzero(shifts == 0)[0])],
-        "best": max(scores, key=lambda s: -1.0 if s.hiou is None else s.hiou),
+        "best": max(scores.values(), key=lambda s: -1.0 if s.hiou is None else s.hiou),
         "classes": tuple(
             ClassCounts(name=name, seen=seen[i], tp=own.tp[i], fp=own.fp[i], fn=own.fn[i], iou=_known(own.iou[i]))
             for i, name in enumerate(side.scored)
