@@ -1,7 +1,8 @@
 """Config of Chimera-Seg (arXiv 2506.22032) and its ablations.
 
-Only the abstract is public. [P]: what it states. "reading": what it leaves open, chosen here, most often after the same
-authors' CLIP-to-Seg; "ours": nothing in the abstract asks for it. A reading is no claim about the paper.
+The paper is public; only its abstract could be read. [P]: what that states. "reading": what it leaves open, chosen
+here, most often after the same authors' CLIP-to-Seg; "ours": nothing in the abstract asks for it. A reading is no claim
+about the paper.
 """
 
 from typing import Annotated, Literal
