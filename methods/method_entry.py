@@ -52,6 +52,7 @@ class MethodEntry:
     # are never drawn.
     ranges: Mapping[str, Declared] = field(default_factory=dict)
     not_drawn: Mapping[str, str] = field(default_factory=dict)
+    trained_as: str = ""  # the method whose training it shares: weights of either are scored by both
     # Config fields that its authors chose for each data set on the very images they report: tables show their values.
     tuned: tuple[str, ...] = ()
     published_as: tuple[str, ...] = ()  # its names in `results/published/generalised.csv`

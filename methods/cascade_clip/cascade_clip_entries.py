@@ -20,7 +20,7 @@ RECIPES: Final[dict[RecipeKind, MethodRecipe]] = {
     "shapes": MethodRecipe("shapes", SHAPES, TINY_CONFIG),
 }
 _NOT_DRAWN: Final = {
-    **{field: reason for field, reason in NOT_DRAWN.items()},
+    **NOT_DRAWN,
     **dict.fromkeys(("aggregation", "decoders", "projections"), "an author's"),
     "stage_blocks": "an author's; fewer where CLIP has fewer blocks",
     "encoder_lr_scale": "of an encoder that is fine-tuned: there is none",
@@ -55,7 +55,7 @@ ENTRIES: Final[dict[str, MethodEntry]] = {
     "cascade-clip": _entry(
         "Cascade-CLIP: ZegCLIP with a decoder for each of three groups of blocks",
         "exact: equal to recorded values of the released code (its licences contradict one another, MIT and "
-        "CC BY-NC 4.0: written from a description)",
+        "CC BY-NC 4.0: written from a description); with fewer than 7 blocks, fewer in each stage (ours)",
         group=RIVALS,
         recipes=RECIPES,
         published_as=("Cascade-CLIP",),

@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.recipes import IMPORTED
 from benchmarks.spec import Recipe
 from benchmarks.values import digest
-from methods.registry import METHODS
+from methods.registry import METHODS, config_class
 from results.store.data_changes import of_older_data
 from results.store.identity import VARIANT
 from results.store.provenance import is_stale
@@ -122,6 +122,8 @@ def _made_with(content: Content, frame: pd.DataFrame) -> Iterator[str]:
     configs = [_chosen(row) for row in rows.to_dict("records")]
     if any(configs):
         yield f"Settings off their defaults: {_grouped(names, [text or 'none' for text in configs], always=True)}."
+    if tuned := [text for row in rows.to_dict("records") if (text := _tuned(row))]:
+        yield f"Tuned per data set, by their authors on the images they report: {'; '.join(dict.fromkeys(tuned))}."
     if not content.episodic:  # no class is seen there
         yield f"Own shift, taken off the seen scores: {_grouped(names, rows['own_shift'])}."
 
@@ -131,6 +133,16 @@ def _chosen(row: Mapping[Any, Any]) -> str:
     fixed = METHODS[row["method"]].fixed if row["method"] in METHODS else {}
     settings = json.loads(row["config"])
     return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items() if fixed.get(k) != v)
+
+
+def _tuned(row: Mapping[Any, Any]) -> str:
+    """The method with the values of what its authors chose for each data set; empty where there is nothing."""
+    method = row["method"]
+    fields = METHODS[method].tuned if method in METHODS else ()
+    if not fields:
+        return ""
+    config = config_class(method)(**json.loads(row["config"]))
+    return f"{method} ({', '.join(f'{name}={plain_setting(getattr(config, name))}' for name in fields)})"
 
 
 def _recipes(recipes: Iterable[str]) -> list[str]:

@@ -127,7 +127,10 @@ def _weights(options: argparse.Namespace, methods: tuple[str, ...], files: Files
         raise UserError(f"--weights {files.weights}: there is no such file")
     elsewhere = hasattr(options, "on") and names_training(transfer_of(options), files)
     if len(methods) != 1 and not elsewhere:
-        raise UserError("--weights: these are the weights of one method; name it with --methods")
+        raise UserError(
+            "--weights: these are the weights of one method; name it with --methods (the file does not tell it: "
+            "released checkpoints of ZegCLIP and of OTSeg have the same tensors)"
+        )
     return file_sha256(files.weights)
 
 
