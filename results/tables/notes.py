@@ -172,10 +172,8 @@ def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterato
         yield PARTIAL_NOTE
     if frame["stale"].any():
         of_data = runs["run"].isin(_of_changed_data(content))
-        for what, which_runs in (
-            ("the method's sources", runs["stale"] & ~of_data),
-            ("the data", runs["stale"] & of_data),
-        ):
+        kinds = {"the method's sources": runs["stale"] & ~of_data, "the data": runs["stale"] & of_data}
+        for what, which_runs in kinds.items():
             counts = Counter(runs.loc[which_runs, "label"])
             which = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items()))
             if which:
@@ -198,8 +196,12 @@ def _warned(content: Content) -> Iterator[str]:
         for line in record.result.warnings:
             rows.setdefault(line, set()).add(record.result.label)
     labels = {record.result.label for record in content.records}
-    for line, of in rows.items():
-        yield f"Warning{'' if of == labels else f', {', '.join(sorted(of))}'}: {line}."
+    for line, which in rows.items():
+        yield f"Warning{'' if which == labels else f' ({_listed(which)})'}: {line}."
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _of_others(content: Content) -> Iterator[str]:
