@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from results.store.data_changes import of_older_data
 from results.store.folders import CorruptRecord, Stored, find_stored, unfinished
 from results.store.provenance import is_stale
 from results.store.record import RunRecord
@@ -50,8 +51,9 @@ class Selected:
 
     @property
     def stale(self) -> frozenset[str]:
-        """Folders of the runs that were made with other sources of their method."""
-        return frozenset(record.result.train.folder for record in self.records if is_stale(record))
+        """Folders of the runs that were made with other sources of their method, or of data that have changed since."""
+        sources = frozenset(record.result.train.folder for record in self.records if is_stale(record))
+        return sources | of_older_data(self.records)
 
     def confusion(self, record: RunRecord) -> Path:
         """The file of a record's confusion matrices."""

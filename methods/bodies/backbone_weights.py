@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from methods.bodies.layouts import in_our_names, may_lack
+from methods.bodies.weight_names import in_our_names, may_lack
 from methods.downloads import first_line, reach
 from splits.hashing import file_sha256
 
@@ -32,13 +32,13 @@ def load_backbone(backbone: nn.Module, kind: str, source: str | Path) -> str:
     """
     path = _file_of(str(source))
     state = in_our_names(kind, _read(path), backbone)
-    own = backbone.state_dict()
-    missing = sorted(name for name in own.keys() - state.keys() if not may_lack(kind, name))
-    extra = sorted(state.keys() - own.keys())
+    ours = backbone.state_dict()
+    missing = sorted(name for name in ours.keys() - state.keys() if not may_lack(kind, name))
+    extra = sorted(state.keys() - ours.keys())
     misshapen = sorted(
-        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own.keys() & state.keys()
-        if state[name].shape != own[name].shape
+        f"{name} {tuple(state[name].shape)} instead of {tuple(ours[name].shape)}"
+        for name in ours.keys() & state.keys()
+        if state[name].shape != ours[name].shape
     )
     if missing or extra or misshapen:
         raise ValueError(
@@ -105,5 +105,5 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _listed(names: list[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most]) or "nothing"
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    first = ", ".join(names[:most]) or "nothing"
+    return first if len(names) <= most else f"{first} and {len(names) - most} more"
