@@ -73,6 +73,6 @@ def _chimera(config: ChimeraConfig) -> Averaging:
     return Averaging(over=_PER_PIXEL, apart=tuple(apart))
 
 
-def _contrast(candidates: Literal["bank", "bank+batch"]) -> str:
+def _contrast(candidates: Literal["bank", "bank+batch", "enqueued"]) -> str:
     """A bank takes in each micro-batch as it comes: earlier ones of the same step stand in it."""
     return "the bank of candidates" if candidates == "bank" else "the candidates from batch and bank"

@@ -155,7 +155,7 @@ CHIMERA: Final[dict[str, Declared]] = {
     "steps": Between(2, 8),
     "last_share": Between(0.05, 0.4, log=True),
     "pooling": OneOf(("mean", "softmax")),
-    "candidates": OneOf(("bank", "bank+batch")),
+    "candidates": OneOf(("bank", "bank+batch", "enqueued")),
     "bank_size": Around(4),
     "temperature": _TEMPERATURE,
     "sgd_weight": Around(3),
@@ -175,6 +175,7 @@ ZEGCLIP: Final[dict[str, Declared]] = {
 FINE_TUNED: Final[dict[str, Declared]] = {**ZEGCLIP, "encoder_lr_scale": Around(3)}
 
 _AUTHORS, _STRUCTURE = "an author's", "what the method is made of: see its ablations"
+_PADDING = "no matter of taste: where pictures have no padding it changes nothing"
 _INPUT, _SHIFT = "what the CLIP at hand can see", "a calibration: the tables show every shift"
 
 # Config -> field -> why it is never drawn.
@@ -183,6 +184,8 @@ NOT_DRAWN: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(("global_loss", "local_loss", "latent", "seen_loss", "per_pixel", "candidates"), _AUTHORS),
         **dict.fromkeys(("body", "body_weights", "body_batch_norm"), _STRUCTURE),
         **dict.fromkeys(("teacher_side", "local_side", "local_fill", "readout"), _INPUT),
+        "seen_logits": _AUTHORS,
+        "pool_padding": _PADDING,
         "seen_shift": _SHIFT,
     },
     "methods.chimera.chimera_config:ChimeraConfig": {
@@ -190,6 +193,7 @@ NOT_DRAWN: Final[dict[str, dict[str, str]]] = {
         **dict.fromkeys(("head", "blocks", "last_attention", "adapter_norm", "entry", "class_token"), _STRUCTURE),
         **dict.fromkeys(("fusion", "distillation", "sgd_loss", "alignment"), _STRUCTURE),
         "most_tokens": _INPUT,
+        "pool_padding": _PADDING,
         "seen_shift": _SHIFT,
     },
     "methods.zegclip.zegclip_config:ZegClipConfig": {

@@ -46,7 +46,9 @@ class ChimeraConfig(MethodConfig):
     last_share: float = Field(default=0.1, gt=0, le=1)  # share of the features picked at the end, 1 at first; reading
     pooling: Literal["mean", "softmax"] = "mean"  # of the picked, equal or by similarity over temperature; reading
     sgd_loss: Literal["infonce", "cosine"] = "infonce"  # reading: CLIP-to-Seg's; cosine: 1 - cos
-    candidates: Literal["bank", "bank+batch"] = "bank"  # of InfoNCE; reading: CLIP-to-Seg's
+    candidates: Literal["bank", "bank+batch", "enqueued"] = "bank"  # of InfoNCE, as CLIP-to-Seg's has them; reading
+    # Padding among the features that distillation "global" pools; "selective" never picks any; reading.
+    pool_padding: Literal["counted", "left-out"] = "counted"
     bank_size: int = Field(default=24, ge=1)  # earlier CLS tokens that are negatives; reading: CLIP-to-Seg's
     temperature: float = Field(default=0.07, gt=0)  # of InfoNCE; reading: the habit of MoCo
     sgd_weight: float = Field(default=1.0, ge=0)  # reading: CLIP-to-Seg's weights are 1

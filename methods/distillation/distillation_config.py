@@ -33,7 +33,11 @@ class DistillationConfig(MethodConfig):
     # Synthesised seen prototypes against their texts; [S] CLIPTeacher v2 has it, not CLIP-to-Seg.
     seen_loss: bool = False
     per_pixel: Literal["nel+ce", "ce"] = "nel+ce"  # [P], [S] both; "ce" is for ablation
-    candidates: Literal["bank", "bank+batch"] = "bank"  # of the global loss; [P] the bank; [S] CLIPTeacher: both
+    # Of the global loss. [P] page 6 lets the CLS tokens of the step enter the bank and then compares with the bank:
+    # "enqueued". "bank" compares first, as MoCo does: reading. [S] CLIPTeacher: "bank+batch".
+    candidates: Literal["bank", "bank+batch", "enqueued"] = "bank"
+    # Padding among the features that the global loss pools: nothing is said; reading.
+    pool_padding: Literal["counted", "left-out"] = "counted"
 
     # Contrast
     bank_size: int = Field(default=24, ge=1)  # [P] earlier CLS tokens that are negatives
@@ -45,7 +49,10 @@ class DistillationConfig(MethodConfig):
     local_reduction: Literal["sum", "mean"] = "sum"  # over the classes of a picture: [P] eq. 4 sums; "mean" is ours
 
     # Classification
-    seen_scale: float = Field(default=1 / 0.07, gt=0)  # alpha, on unit-norm features; reading
+    # Of features and seen texts: [P] prints an inner product here and a cosine for latent classes. A cosine on both
+    # sides keeps them on one scale: reading.
+    seen_logits: Literal["cosine", "product"] = "cosine"
+    seen_scale: float = Field(default=1 / 0.07, gt=0)  # alpha; reading, for cosines: as InfoNCE's
     latent_scale: float = Field(default=1 / 0.07, gt=0)  # beta; reading: as alpha
     # Weight of a pixel of a latent class in the cross-entropy, those of seen classes have 1; [P], [S] print none, so 1.
     # Less is ours: where nearly everything is unlabelled, latent classes drown the seen ones.

@@ -13,7 +13,7 @@ from torch import Tensor
 from methods import losses
 from methods.bodies import Body, build_body
 from methods.clip import Clip, Tokens
-from methods.contrast import Regions, TokenBank, attention_pool, bank_loss, info_nce
+from methods.contrast import Regions, TokenBank, attention_pool, bank_loss, info_nce, valid_positions
 from methods.distillation.distillation_config import DistillationConfig
 from methods.distillation.synthesiser import Synthesiser
 from methods.distillation.teacher import at_side, local_tokens
@@ -54,12 +54,13 @@ class Distilled(Student):
         return wide(self.student(images.normalised(self.student.mean, self.student.std)))
 
     def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
-        """`(B, len(vocabulary), h, w)` on the student's grid: `alpha` times the cosine of feature and text."""
+        """`(B, len(vocabulary), h, w)` on the student's grid: `alpha F^T A`."""
         return self.class_logits(self.features(images), self.prototypes(vocabulary))
 
     def class_logits(self, features: Tensor, text: Tensor) -> Tensor:
-        """`alpha F^T A` on unit-norm features: `(B, C, h, w)`, float32 or wider."""
-        return _cosines(features, text.to(features)) * self.config.seen_scale
+        """`alpha F^T A`, with features of unit norm where so configured: `(B, C, h, w)`, float32 or wider."""
+        compared = _cosines if self.config.seen_logits == "cosine" else _products
+        return compared(features, text.to(features)) * self.config.seen_scale
 
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
         """`global`, `local`, `seen`, `cross_entropy`, `focal` and `dice`, as the switches say; each weighted."""
@@ -67,7 +68,7 @@ class Distilled(Student):
         if not (c.global_loss or c.mines):
             return self.per_pixel(self.class_logits(features, self.text), labels)
         tokens = self.teach(images)
-        out = self.global_loss(features, tokens.cls) if self.bank is not None else {}
+        out = self.global_loss(features, tokens.cls, images) if self.bank is not None else {}
         if not c.mines:
             return out | self.per_pixel(self.class_logits(features, self.text), labels)
         pseudo = self.pseudo_labels(tokens.dense, labels)
@@ -98,19 +99,15 @@ class Distilled(Student):
         self.watched["latent_classes"] = (mined.sizes > 0).sum(1).float().mean()
         return pseudo_mask(labels, mined, len(self.text))
 
-    def global_loss(self, features: Tensor, token: Tensor) -> dict[str, Tensor]:
-        """InfoNCE of attention-pooled features with the picture's CLS token, which then enters the bank."""
+    def global_loss(self, features: Tensor, token: Tensor, images: Images) -> dict[str, Tensor]:
+        """InfoNCE of attention-pooled features with the picture's CLS token, which enters the bank."""
         assert self.bank is not None, "there is a bank where this loss is switched on"
-        pooled, entropy = attention_pool(features, token)
+        c = self.config
+        valid = valid_positions(images, features.shape[-2:]) if c.pool_padding == "left-out" else None
+        pooled, entropy = attention_pool(features, token, valid)
         self.watched["attention_entropy"] = entropy.mean()
-        loss = bank_loss(
-            pooled,
-            token,
-            self.bank,
-            temperature=self.config.temperature,
-            within_batch=self.config.candidates == "bank+batch",
-        )
-        return {"global": self.config.global_weight * loss}
+        loss = bank_loss(pooled, token, self.bank, temperature=c.temperature, candidates=c.candidates)
+        return {"global": c.global_weight * loss}
 
     def local_loss(self, means: Tensor, local: Tensor, regions: Regions) -> dict[str, Tensor]:
         """InfoNCE of region means `(P, d)` with local CLS tokens, among the classes of a picture (eq. 4).
@@ -228,5 +225,9 @@ def mining_rule(config: DistillationConfig) -> MiningRule:
 
 def _cosines(features: Tensor, weights: Tensor) -> Tensor:
     """Unit-norm features `(B, d, h, w)` with weights `(C, d)` or `(B, C, d)`: `(B, C, h, w)`."""
-    unit = F.normalize(features, dim=1).flatten(2)
-    return wide_product(weights, unit).unflatten(2, features.shape[-2:])
+    return _products(F.normalize(features, dim=1), weights)
+
+
+def _products(features: Tensor, weights: Tensor) -> Tensor:
+    """Features `(B, d, h, w)`, as they are, with weights `(C, d)` or `(B, C, d)`: `(B, C, h, w)`."""
+    return wide_product(weights, features.flatten(2)).unflatten(2, features.shape[-2:])
