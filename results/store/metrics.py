@@ -24,18 +24,8 @@ def measured(
     if side.kind == "episodic-binary":
         return _of_items(side, matrices)
     seen = side.scored_as_seen
-    metrics = [summary(matrix, seen, side.absent_class) for matrix in matrices]
-    scores = [
-        Scores(
-            shift=float(shift),
-            pacc=_known(m.pacc),
-            miou_seen=_known(m.miou_seen),
-            miou_unseen=_known(m.miou_unseen),
-            hiou=_known(m.hiou),
-        )
-        for shift, m in zip(shifts, metrics, strict=True)
-    ]
-    own = metrics[own_index]
+    scores = swept(side, shifts, matrices)
+    own = summary(matrices[own_index], seen, side.absent_class)
     return {
         "own": scores[own_index],
         "unshifted": scores[int(np.flatnonzero(shifts == 0)[0])],
@@ -46,6 +36,21 @@ def measured(
         ),
         "labelled_pixels": int(matrices[own_index].sum()),
     }
+
+
+def swept(side: EvalSide, shifts: NDArray[np.float64], matrices: NDArray[np.int64]) -> list[Scores]:
+    """The scores of a generalised evaluation at each shift."""
+    metrics = [summary(matrix, side.scored_as_seen, side.absent_class) for matrix in matrices]
+    return [
+        Scores(
+            shift=float(shift),
+            pacc=_known(m.pacc),
+            miou_seen=_known(m.miou_seen),
+            miou_unseen=_known(m.miou_unseen),
+            hiou=_known(m.hiou),
+        )
+        for shift, m in zip(shifts, metrics, strict=True)
+    ]
 
 
 def _of_items(side: EvalSide, matrices: NDArray[np.int64]) -> dict[str, Any]:
