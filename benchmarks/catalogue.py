@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.data.datasets import MASK_RULES, open_reader
-from benchmarks.data.reader import Reader
-from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Setting, TrainSide
+from benchmarks.choices import Names, Scale
+from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainSide
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from splits.errors import UserError
 from splits.loader import Split, load_split
+from splits.settings import Setting
 
-Scale = Literal["native", "trial"]
-Names = Literal["dataset", "renamed"]  # what classes are called before CLIP
+if TYPE_CHECKING:
+    from benchmarks.data.reader import Reader
+
 SHAPES_CLIP = Path(__file__).parent / "shapes" / "clip"
 BUILTIN = "builtin"
 
@@ -115,11 +116,15 @@ class Data:
 
     def open(self, bench: Benchmark, part: str) -> Reader:
         """A reader of one part; raises DataError where the data is not what it should be."""
+        from benchmarks.data.datasets import open_reader  # brings Pillow, which tables need not load
+
         return open_reader(bench.split, part, data_root=self.root, subset=self.subset, year=self.year_of(bench.split))
 
 
 def source(bench: Benchmark, part: str, data: Data) -> DataSource:
     """A part by content. A whole set whose list ships is known without looking at it."""
+    from benchmarks.data.datasets import MASK_RULES
+
     split = bench.split
     listed = {"train": split.train_sha256, "val": split.val_sha256}.get(part)
     if listed and not data.subset:

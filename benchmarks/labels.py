@@ -1,33 +1,29 @@
 """From a data set's mask ids to the labels a method trains on and to the truth it is scored against: one table lookup.
 
-Unseen classes are removed here, before anything else (cropping, mining, losses) sees a label. The label codes are those
-of `methods.method`, repeated because this file must not import torch; a test holds them equal.
+Unseen classes are removed here, before anything else (cropping, mining, losses) sees a label. The codes are those of
+`methods.label_codes`. No torch here.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.choices import Background, Border
 from benchmarks.data.reader import spans
-from benchmarks.protocol import Setting
+from methods.label_codes import IGNORED, UNLABELLED, UNSEEN_EXTENT, VOID
 from splits.errors import DataError
 from splits.loader import Fold, Split
+from splits.settings import Setting
 
-UNLABELLED: Final = 255  # background or an unseen class: nobody says which
-VOID: Final = 254  # border of an object or padding
-UNSEEN_EXTENT: Final = 253  # some unseen class, not told which (only transductive-known-extent)
-IGNORED: Final = 255  # in a truth: counts nowhere
 ILLEGAL: Final = 252  # in a table only: no mask of the data set may hold this id; class indices stay below
 
-Background = Literal["ignored", "class"]
-Border = Literal["void", "unlabelled"]
 Table = NDArray[np.uint8]  # (256,)
 
 
-def _table(split: Split, entries: dict[int, int]) -> Table:
+def table_of(split: Split, entries: dict[int, int]) -> Table:
     """A table of these entries, everything else illegal; `split.legal_ids` must all have one."""
     if len(split.classes) >= ILLEGAL:
         raise ValueError(f"{split.name}: at most {ILLEGAL - 1} classes fit into uint8 labels, got {len(split.classes)}")
@@ -75,7 +71,7 @@ def training_table(
         entries[split.background_id] = UNLABELLED if background == "ignored" else len(vocabulary)
     if split.ignore_id is not None:
         entries[split.ignore_id] = VOID if border == "void" else UNLABELLED
-    return _table(split, entries)
+    return table_of(split, entries)
 
 
 def evaluation_table(split: Split, fold: Fold | None = None, *, background: Background = "ignored") -> Table:
@@ -93,7 +89,7 @@ def evaluation_table(split: Split, fold: Fold | None = None, *, background: Back
         entries[split.background_id] = IGNORED if background == "ignored" else len(asked)
     if split.ignore_id is not None:
         entries[split.ignore_id] = IGNORED
-    return _table(split, entries)
+    return table_of(split, entries)
 
 
 def apply(table: Table, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -6,14 +6,15 @@ several evaluation sides. No table, delta or test compares numbers of different 
 
 from __future__ import annotations
 
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 
+from benchmarks.choices import AbsentRule, Background, Border, CropDecision, Items, Kind, TrainingImages
 from benchmarks.values import Value, digest
+from splits.settings import Setting
 
 BACKGROUND: Final = "background"
-Setting = Literal["inductive", "transductive", "transductive-known-extent", "fully-supervised"]
 
 
 class DataSource(Value):
@@ -78,19 +79,19 @@ class TrainSide(_Side):
     """What may be learned from."""
 
     setting: Setting = "inductive"
-    training_images: Literal["keep", "drop"] = "keep"  # images that contain unseen classes
-    crop_decision: Literal["masked", "full"] = "masked"  # labels that decide a crop: without unseen classes, or all
-    border: Literal["void", "unlabelled"] = "void"  # what VOC's border pixels are to a method
+    training_images: TrainingImages = "keep"  # images that contain unseen classes
+    crop_decision: CropDecision = "masked"  # labels that decide a crop: without unseen classes, or all
+    border: Border = "void"  # what VOC's border pixels are to a method
 
 
 class EvalSide(_Side):
     """What is asked and how it is counted."""
 
-    kind: Literal["generalised", "episodic-binary"] = "generalised"
-    items: Literal["all", "hsnet-1000"] = "all"  # episodic: every listed pair, or the 1,000 that HSNet's test takes
-    background: Literal["ignored", "class"] = "ignored"
+    kind: Kind = "generalised"
+    items: Items = "all"  # episodic: every listed pair, or the 1,000 that HSNet's test takes
+    background: Background = "ignored"
     background_below: float | None = None  # background as a class: a best score below this says background
-    absent_class: Literal["skip", "skip-absent-in-truth"] = "skip"
+    absent_class: AbsentRule = "skip"
     inference: Inference
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.spec import Recipe
-from benchmarks.training.transforms import PHOTOS, Augmentation
+from benchmarks.training.augmentation import PHOTOS, Augmentation
 
 # the papers' pipeline at the size of the built-in CLIP
 TRIAL_AUGMENTATION = PHOTOS.model_copy(update={"crop": 96, "resize": (384, 96)})

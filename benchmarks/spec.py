@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
 from benchmarks.protocol import EvalSide, Protocol, TrainSide
-from benchmarks.training.transforms import Augmentation
+from benchmarks.training.augmentation import Augmentation
 from benchmarks.values import Value, explain
 from splits.errors import UserError
 
@@ -22,6 +22,13 @@ class ClipId(Value):
     model: str  # open_clip's model name, e.g. "ViT-B-16"
     pretrained: str  # open_clip's tag, "builtin", or "file"
     sha256: str = ""  # of the file, where it is known before loading
+
+
+def clip_words(clip: ClipId | None) -> str:
+    """A CLIP as tables name it: `model/pretrained`, with the start of the file's sha256 where that is its identity."""
+    if clip is None:
+        return "none"
+    return f"{clip.model}/{clip.pretrained}" + (f"@{clip.sha256[:8]}" if clip.sha256 else "")
 
 
 class Recipe(Value):

@@ -1,10 +1,6 @@
 """What every method's config is: a frozen pydantic model with documented fields."""
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
-
-Setting = Literal["inductive", "transductive", "transductive-known-extent", "fully-supervised"]
 
 
 class MethodConfig(BaseModel):

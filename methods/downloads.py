@@ -1,12 +1,10 @@
-"""Files of weights: where they lie, what they hash to, and errors in one line. Shared by CLIP and the bodies."""
+"""Fetching weights: whether a host can be reached, and errors in one line. Shared by CLIP and the bodies."""
 
 from __future__ import annotations
 
-import hashlib
 import socket
 import urllib.parse
 import urllib.request
-from pathlib import Path
 
 
 def reach(url: str) -> None:
@@ -16,12 +14,6 @@ def reach(url: str) -> None:
     parts = urllib.parse.urlsplit(url)
     port = parts.port or (80 if parts.scheme == "http" else 443)
     socket.create_connection((parts.hostname or "", port), timeout=10).close()
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:

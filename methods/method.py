@@ -2,7 +2,7 @@
 
 A method learns from labels of seen classes and is then asked about any classes. It knows nothing of folders, clusters
 or tables. Labels reach it as a uint8 map: `0..S-1` a seen class in the order of the training vocabulary, and the
-codes below.
+codes of `methods.label_codes`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-UNLABELLED = 255  # background or an unseen class: nobody says which; mining may use it
-VOID = 254  # border of an object or padding: nothing may be learned or mined here
-UNSEEN_EXTENT = 253  # some unseen class, not told which (only in the setting transductive-known-extent)
-FIRST_CODE = UNSEEN_EXTENT  # labels below this are class indices
+from methods.label_codes import FIRST_CODE, UNLABELLED, UNSEEN_EXTENT, VOID
+
+__all__ = ["FIRST_CODE", "UNLABELLED", "UNSEEN_EXTENT", "VOID", "Images", "Method", "Vocabulary"]
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,9 @@ class Method(nn.Module):
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
         """The named losses of one training step, each already weighted; the trainer adds them up.
 
-        labels: `(B, H, W)` uint8 with the codes of this module. progress: share of the training done, in [0, 1].
-        A method without anything to train may learn here by other means (counting) and return no loss. Whatever is
-        random here must draw from torch's generators: they alone are seeded anew for each step.
+        labels: `(B, H, W)` uint8 with the codes of `methods.label_codes`. progress: share of the training done, in
+        [0, 1]. A method without anything to train may learn here by other means (counting) and return no loss.
+        Whatever is random here must draw from torch's generators: they alone are seeded anew for each step.
         """
         raise NotImplementedError
 

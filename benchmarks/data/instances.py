@@ -6,7 +6,6 @@ Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014; decoding is 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -28,6 +27,7 @@ from benchmarks.data.cache import cache_folder, only_one
 from benchmarks.data.parallel import mapped
 from benchmarks.values import explain
 from splits.errors import DataError
+from splits.hashing import file_sha256
 from splits.loader import read_facts
 
 RULE: Final = "instances in file order, later over earlier, all polygons, crowds skipped"
@@ -39,7 +39,7 @@ FARTHEST: Final = 2**16  # pixels outside of which no corner of a polygon lies; 
 Watch = Callable[[int, int], None]
 
 
-class Entry(TypedDict):
+class CocoImage(TypedDict):
     """An image of an instances file."""
 
     id: Annotated[int, Field(ge=0, lt=10**12)]
@@ -68,7 +68,7 @@ class Category(TypedDict):
 class File(TypedDict):
     """What of an instances file is used."""
 
-    images: list[Entry]
+    images: list[CocoImage]
     annotations: list[Annotation]
     categories: list[Category]
 
@@ -121,7 +121,11 @@ def prepared(source: Path) -> Prepared:
 
     Raises DataError where the file is missing, is no instances file, or lacks one of the 80 categories.
     """
-    folder = cache_folder() / "coco" / f"{_sha256(source)[:16]}-{VERSION}"
+    try:
+        content = file_sha256(source)
+    except OSError as error:
+        raise DataError(f"{source} cannot be read ({error.strerror})") from None
+    folder = cache_folder() / "coco" / f"{content[:16]}-{VERSION}"
     index = folder / "index.json"
     if not index.is_file():
         with only_one(folder):
@@ -250,11 +254,3 @@ def _draw_one(task: Task) -> str:
         return f"image {picture.id}: {error}"
     Image.fromarray(mask).save(_FOLDER / f"{picture.id}.png")
     return ""
-
-
-def _sha256(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from None

@@ -15,16 +15,17 @@ import numpy as np
 import torch
 
 from benchmarks.data.reader import Reader
+from benchmarks.labels import apply, table_of
 from benchmarks.protocol import Inference
 from benchmarks.scoring.confusion import count
 from benchmarks.scoring.evaluate import Evaluation, best_classes
+from methods.label_codes import IGNORED
 from methods.method import Method, Vocabulary
 from splits.errors import UserError
 from splits.loader import Split
 from splits.pairs import Pair
 
 OTHERS = "others"
-IGNORED = 255
 HSNET_ITEMS = 1000  # its Pascal test goes round the list until it has had so many
 
 
@@ -44,12 +45,8 @@ def chosen(pairs: Sequence[Pair], reader: Reader, *, hsnet: bool, limit: int | N
 
 def item_table(split: Split, class_: str) -> np.ndarray:
     """`(256,)` uint8: mask id to 1 for the class, 0 for everything else, 255 for what counts nowhere."""
-    table = np.full(256, 252, dtype=np.uint8)  # ids that no mask holds
-    table[list(split.legal_ids)] = 0
-    table[split.ids[split.classes.index(class_)]] = 1
-    if split.ignore_id is not None:
-        table[split.ignore_id] = IGNORED
-    return table
+    entries = dict.fromkeys(split.legal_ids, 0) | {split.ids[split.classes.index(class_)]: 1}
+    return table_of(split, entries if split.ignore_id is None else entries | {split.ignore_id: IGNORED})
 
 
 @torch.inference_mode()
@@ -75,7 +72,7 @@ def evaluate_items(
     matrix, per_image = np.zeros((size, size), dtype=np.int64), []
     for done, (id_, class_) in enumerate(items):
         sample, k = reader.read(index_of[id_]), asked.names.index(class_)
-        truth = torch.from_numpy(item_table(split, class_)[sample.mask]).to(device)
+        truth = torch.from_numpy(apply(item_table(split, class_), sample.mask)).to(device)
         two = Vocabulary((OTHERS, class_), (False, False), (OTHERS, asked.texts[k]), asked.templates)
         _, best = best_classes(method, sample.image, two, inference, tuple(truth.shape), device)
         assert best is not None

@@ -20,12 +20,14 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.data.reader import Reader, opened
-from benchmarks.labels import IGNORED, apply
+from benchmarks.labels import apply
 from benchmarks.npz import SPOILT
 from benchmarks.scoring.boundary import BoundaryCount
 from benchmarks.scoring.evaluate import Best, Evaluation, image_pairs
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
+from methods.label_codes import IGNORED
 from splits.errors import DataError, UserError
+from splits.hashing import file_sha256
 
 SUFFIXES: Final = (".png", ".npz")
 SHOWN: Final = 5  # ids named in one line
@@ -49,11 +51,10 @@ class Predictions:
 
     def sha256(self, ids: Sequence[str]) -> str:
         """Over the class order, and the id and bytes of each file, in this order."""
-        told = hashlib.sha256(json.dumps([self.order.names, self.order.shift_span]).encode())
+        content = hashlib.sha256(json.dumps([self.order.names, self.order.shift_span]).encode())
         for id_ in ids:
-            with open(self.files[id_], "rb") as file:
-                told.update(f"\0{id_}\0{hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
-        return told.hexdigest()
+            content.update(f"\0{id_}\0{file_sha256(self.files[id_])}".encode())
+        return content.hexdigest()
 
 
 def read_order(path: Path) -> ClassOrder:

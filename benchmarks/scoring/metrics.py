@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-AbsentRule = Literal["skip", "skip-absent-in-truth"]
+from benchmarks.choices import AbsentRule
+
+Counts = NDArray[np.int64] | NDArray[np.float64]  # of pixels: whole numbers, float64 after weighting
 REACH: Final = 5  # pixels: how far from a boundary of the truth `benchmarks.scoring.boundary` counts apart
 
 
@@ -43,19 +45,23 @@ def _checked(matrix: ArrayLike) -> NDArray[np.int64]:
     return counts.astype(np.int64)
 
 
-def iou_per_class(matrix: ArrayLike, rule: AbsentRule = "skip") -> NDArray[np.float64]:
-    """`(C,)` IoU from a `(C, C)` matrix [truth, prediction].
+def iou(hit: Counts, truth: Counts, predicted: Counts, rule: AbsentRule = "skip") -> NDArray[np.float64]:
+    """IoU from counts of pixels of equal shape: right ones, those of the class in the truth, those predicted as it.
 
     rule "skip": a class in neither truth nor prediction is nan, one that is only predicted 0 (mmsegmentation). Rule
     "skip-absent-in-truth": nan also for the class that is only predicted (detectron2 has had either, by version).
     """
-    if rule not in ("skip", "skip-absent-in-truth"):
-        raise ValueError(f"unknown rule for absent classes {rule!r}; there are: skip, skip-absent-in-truth")
-    counts = _checked(matrix)
-    hit, truth, predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    if rule not in get_args(AbsentRule):
+        raise ValueError(f"unknown rule for absent classes {rule!r}; there are: {', '.join(get_args(AbsentRule))}")
     union = truth + predicted - hit
     defined = (union if rule == "skip" else truth) > 0
     return np.where(defined, hit / np.maximum(union, 1), np.nan)
+
+
+def iou_per_class(matrix: ArrayLike, rule: AbsentRule = "skip") -> NDArray[np.float64]:
+    """`(C,)` IoU from a `(C, C)` matrix [truth, prediction]; `rule` as in `iou`."""
+    counts = _checked(matrix)
+    return iou(np.diag(counts), counts.sum(axis=1), counts.sum(axis=0), rule)
 
 
 def pixel_accuracy(matrix: ArrayLike) -> float:
@@ -74,10 +80,11 @@ def mean(values: ArrayLike, indices: Sequence[int] | NDArray[np.int64] | None = 
     return float(chosen.mean()) if chosen.size else float("nan")
 
 
-def harmonic(seen: float, unseen: float) -> float:
-    """2SU / (S + U): 0 where both are 0, nan where either is nan."""
-    total = seen + unseen
-    return 2 * seen * unseen / total if total != 0 else 0.0
+def harmonic(seen: ArrayLike, unseen: ArrayLike) -> NDArray[np.float64]:
+    """2SU / (S + U), of numbers or of arrays of one shape: 0 where both are 0, nan where either is nan."""
+    s, u = np.asarray(seen, dtype=np.float64), np.asarray(unseen, dtype=np.float64)
+    total = s + u
+    return np.where(total == 0, 0.0, 2 * s * u / np.where(total == 0, 1.0, total))
 
 
 def fb_iou(matrix: ArrayLike) -> float:
@@ -95,14 +102,14 @@ def summary(matrix: ArrayLike, seen_mask: Sequence[bool], rule: AbsentRule = "sk
     counts, seen = _checked(matrix), np.asarray(seen_mask, dtype=bool)
     if seen.shape != (len(counts),):
         raise ValueError(f"{len(counts)} classes in the matrix but {seen.shape} seen flags")
-    iou, hit = iou_per_class(counts, rule), np.diag(counts)
-    miou_seen, miou_unseen = mean(iou, np.flatnonzero(seen)), mean(iou, np.flatnonzero(~seen))
+    ious, hit = iou_per_class(counts, rule), np.diag(counts)
+    miou_seen, miou_unseen = mean(ious, np.flatnonzero(seen)), mean(ious, np.flatnonzero(~seen))
     return Metrics(
         pacc=pixel_accuracy(counts),
         miou_seen=miou_seen,
         miou_unseen=miou_unseen,
-        hiou=harmonic(miou_seen, miou_unseen),
-        iou=tuple(iou.tolist()),
+        hiou=float(harmonic(miou_seen, miou_unseen)),
+        iou=tuple(ious.tolist()),
         tp=tuple(hit.tolist()),
         fp=tuple((counts.sum(axis=0) - hit).tolist()),
         fn=tuple((counts.sum(axis=1) - hit).tolist()),

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.choices import CropDecision
 from benchmarks.data.reader import Reader
 from benchmarks.labels import apply
-from benchmarks.training.transforms import Augmentation, CropDecision, TrainPipeline, sample_seed
+from benchmarks.training.augmentation import Augmentation
+from benchmarks.training.transforms import TrainPipeline, sample_seed
 from benchmarks.values import derive_seed
 from methods.method import Images
 from splits.errors import UserError

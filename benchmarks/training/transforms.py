@@ -12,31 +12,17 @@ import io
 import random
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from benchmarks.labels import UNLABELLED, UNSEEN_EXTENT, VOID
-from benchmarks.values import Value, derive_seed
+from benchmarks.choices import CropDecision
+from benchmarks.training.augmentation import Augmentation
+from benchmarks.values import derive_seed
+from methods.label_codes import UNLABELLED, UNSEEN_EXTENT, VOID
 
 UInt8 = NDArray[np.uint8]
-CropDecision = Literal["masked", "full"]
-
-
-class Augmentation(Value):
-    """What happens to a training sample. The default is nothing at all: the picture as it is."""
-
-    resize: tuple[int, int] | None = None  # long and short side of the box a picture is fitted into, before the ratio
-    resize_ratio: tuple[float, float] = (0.5, 2.0)  # the box is scaled by a factor drawn from this range
-    crop: int | None = Field(default=None, ge=1)  # side of the square crop; smaller pictures are padded to it
-    cat_max_ratio: float = Field(default=0.75, gt=0, le=1)  # ten tries for a crop in which no class has more than this
-    flip: float = Field(default=0.0, ge=0, le=1)  # probability of exchanging left and right
-    photometric: bool = False  # brightness, contrast, saturation, hue
-
-
-PHOTOS: Final = Augmentation(resize=(2048, 512), crop=512, flip=0.5, photometric=True)  # ZegCLIP's, and its followers'
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:
@@ -93,8 +79,8 @@ class TrainPipeline:
     """
 
     def __init__(self, augmentation: Augmentation, *, crop_decision: CropDecision = "masked") -> None:
-        if crop_decision not in ("masked", "full"):
-            raise ValueError(f"unknown crop decision {crop_decision!r}; there are: masked, full")
+        if crop_decision not in get_args(CropDecision):
+            raise ValueError(f"unknown crop decision {crop_decision!r}; there are: {', '.join(get_args(CropDecision))}")
         self.augmentation, self.crop_decision = augmentation, crop_decision
 
     @cached_property

@@ -5,9 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from methods.bodies.paramwise import Paramwise
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)  # on the scale 0..255, as mmsegmentation's configs have them
-IMAGENET_STD = (58.395, 57.12, 57.375)
+from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Body(nn.Module):

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from methods.bodies.layouts import in_our_names, may_lack
-from methods.downloads import file_sha256, first_line, reach
+from methods.downloads import first_line, reach
+from splits.hashing import file_sha256
 
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
 WRAPPERS = ("state_dict", "model")  # what trainers put the tensors under

@@ -16,7 +16,8 @@ from huggingface_hub.constants import HF_HUB_CACHE
 from torch import nn
 
 from methods.clip.model import OPENAI_MEAN, OPENAI_STD, Clip
-from methods.downloads import file_sha256, first_line, reach
+from methods.downloads import first_line, reach
+from splits.hashing import file_sha256
 
 HUB_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
 ARCHIVE_ONLY = ("input_resolution", "context_length", "vocab_size")  # of OpenAI's archives, no weights

@@ -8,14 +8,12 @@ from torch import Tensor, nn
 
 from methods import losses
 from methods.clip import Clip, VitTower
+from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from methods.method import UNLABELLED, UNSEEN_EXTENT, Images, Method, Vocabulary
 from methods.zegclip import released
 from methods.zegclip.decoder import Head
 from methods.zegclip.encoder import PlainEncoder, PromptedEncoder
 from methods.zegclip.zegclip_config import ZegClipConfig
-
-IMAGENET_MEAN = (123.675, 116.28, 103.53)  # on the scale 0..255, as the released configs have them
-IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
 class ZegClip(Method):

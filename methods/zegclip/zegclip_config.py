@@ -8,7 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from methods.config import MethodConfig, Setting
+from methods.config import MethodConfig
+from splits.settings import Setting
 
 
 class ZegClipConfig(MethodConfig):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.scoring.metrics import iou
 from results.store.confusion import counted
 from results.store.record import RunRecord
 from results.tables.statistics import Floats, means
@@ -57,11 +58,9 @@ def read(record: RunRecord, path: Path) -> Reading:
     seen = np.array(side.scored_as_seen)
     found = counted(path, ("matrices", "shifts", "own_index", "boundary"))
     matrices, shifts, own = found["matrices"], found["shifts"], int(found["own_index"])
-    hit = np.diagonal(matrices, axis1=1, axis2=2).astype(np.float64)
+    hit = np.diagonal(matrices, axis1=1, axis2=2)
     truth, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
-    union = truth + predicted - hit
-    defined = (union if side.absent_class == "skip" else truth) > 0
-    scores = means(np.where(defined, hit / np.maximum(union, 1), np.nan), seen)
+    scores = means(iou(hit, truth, predicted, side.absent_class), seen)
     sweep = Sweep(shifts, scores["miou_seen"], scores["miou_unseen"], scores["hiou"])
     labelled = max(int(matrices[own].sum()), 1)
     near = found.get("boundary")

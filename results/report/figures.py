@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.scoring.metrics import harmonic
 from results.report.curves import ERRORS, Sweep
 from results.store.files import write_atomically
 
@@ -36,7 +37,7 @@ def seen_against_unseen(frame: pd.DataFrame, names: Sequence[str]) -> Figure:
     top = 100 * max(0.05, *(np.nan_to_num(frame[column].max()) for column in ("miou_seen", "miou_unseen"))) * 1.15
     grid = np.linspace(top / 200, top, 200)
     s, u = np.meshgrid(grid, grid)
-    lines = axes.contour(s, u, 2 * s * u / (s + u), levels=8, colors="#c9d0d8", linewidths=0.7)
+    lines = axes.contour(s, u, harmonic(s, u), levels=8, colors="#c9d0d8", linewidths=0.7)
     axes.clabel(lines, fmt="%.0f", fontsize=7, colors="#8a93a0")
     for i, (row, name) in enumerate(zip(frame.to_dict("records"), names, strict=True)):
         spread = [100 * np.nan_to_num(row[f"{metric}_sd"]) for metric in ("miou_seen", "miou_unseen")]

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-IGNORED = 255
+from methods.label_codes import IGNORED
+
 SHADES = (0.95, 0.65)  # brightness of one colour and the next
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import secrets
 from collections.abc import Callable
@@ -74,12 +73,6 @@ def sweep(folder: Path, *, besides: str = "") -> None:
     for draft in folder.rglob(DRAFT):
         if besides not in draft.relative_to(folder).parts:
             draft.unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 (hex) of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -27,15 +27,19 @@ from benchmarks.protocol import EvalSide, Protocol, TrainSide
 from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import Value, canonical_json
 from results.store.claim import Claim, Claims
-from results.store.files import sha256_of, write_atomically
-from results.store.migrate import CorruptRecord, migrated
+from results.store.files import write_atomically
 from results.store.record import SCHEMA, RunRecord
 from splits.errors import UserError
+from splits.hashing import file_sha256
 
 State = Literal["planned", "queued", "running", "done", "failed", "interrupted", "stale"]
 
 SPEC, STATE, LOG, WEIGHTS, CARD = "spec.json", "state.json", "log.jsonl", "model.safetensors", "model.json"
 RECORD, CONFUSION, ERROR = "record.json", "confusion.npz", "error.txt"
+
+
+class CorruptRecord(UserError):
+    """A stored file is not what it should be."""
 
 
 class _Word(Value):
@@ -131,7 +135,7 @@ def load_record(path: Path) -> RunRecord:
         raise CorruptRecord(f"{path}: its protocol hashes are not those of its specs; delete it to score again")
     matrix, wrong = path.with_name(CONFUSION), ""
     try:
-        if sha256_of(matrix) != record.result.confusion_sha256:
+        if file_sha256(matrix) != record.result.confusion_sha256:
             wrong = "its sha256 is not the one in the record"
     except OSError as error:
         wrong = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
@@ -148,7 +152,11 @@ def _parsed(path: Path) -> RunRecord:
             return record
     except (ValidationError, OSError):
         pass  # below, with a line that says what is wrong
-    return RunRecord.parse(migrated(read_json(path), source=str(path)), source=str(path))
+    data = read_json(path)
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA or isinstance(version, bool):
+        raise CorruptRecord(f"{path}: has schema {version}, this harness reads schema {SCHEMA}")
+    return RunRecord.parse(data, source=str(path))
 
 
 @lru_cache(maxsize=1024)

@@ -19,9 +19,9 @@ from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import Value
 from results.store.confusion import ARRAYS, counted
 from results.store.folders import CARD, SPEC, CorruptRecord, Stored, find_stored, read_json
+from results.store.identity import settle
 from results.store.metrics import measured
 from results.store.record import Result
-from results.tables.aggregate import settle
 from splits.errors import UserError
 
 TOLERANCE = 1e-12  # of a fraction: another NumPy may add in another order

@@ -17,30 +17,12 @@ from typing import Any, Literal
 import pandas as pd
 
 from benchmarks.scoring.metrics import harmonic
-from benchmarks.spec import ClipId
-from benchmarks.values import canonical_json
+from results.store.identity import IDENTITY, identity
 from results.store.record import RunRecord, Scores
 from splits.errors import UserError
 
 By = Literal["method", "fold"]
 
-# One table: numbers that may stand beside one another.
-TABLE = ("benchmark", "kind", "part", "family_hash", "source")
-# One row of it: runs that differ in fold and seed alone.
-VARIANT = (
-    "method",
-    "label",
-    "trained",
-    "config",
-    "clip",
-    "clip_sha256",
-    "recipe",
-    "train_limit",
-    "eval_limit",
-    "partial",
-)
-TRANSFER = ("source", "trained")  # the benchmark, and the fold, of weights that are scored elsewhere; else empty
-IDENTITY = (*TABLE, *VARIANT)
 MEASURED = ("pacc", "miou_seen", "miou_unseen", "hiou", "hiou_unshifted", "hiou_best")
 METRICS = (*MEASURED, "hiou_of_means")
 CONFIDENCE = 0.95
@@ -65,73 +47,6 @@ class Means:
     complete: tuple[int, ...]  # the seeds that are averaged
     hiou: dict[int, float]  # the fold mean of each of them
     incomplete: dict[int, tuple[int, ...]]  # seed -> the folds it has, fewer than all
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """Records of one run whose results differ: all are left out."""
-
-    records: tuple[RunRecord, ...]
-
-    def words(self) -> str:
-        """The conflict in one line."""
-        folders = sorted({record.result.train.folder for record in self.records})
-        seen = sorted(
-            f"hIoU {'undefined' if r.result.own.hiou is None else format(r.result.own.hiou, '.6f')} "
-            f"({r.provenance.host or 'unknown host'}, {r.provenance.device}, {r.provenance.started})"
-            for r in self.records
-        )
-        return f"{', '.join(folders)}: {len(seen)} records with different results, all left out: {'; '.join(seen)}"
-
-
-def clip_words(clip: ClipId | None) -> str:
-    """A CLIP as tables name it: `model/pretrained`, with the start of the file's sha256 where that is its identity."""
-    if clip is None:
-        return "none"
-    return f"{clip.model}/{clip.pretrained}" + (f"@{clip.sha256[:8]}" if clip.sha256 else "")
-
-
-def identity(record: RunRecord) -> dict[str, Any]:
-    """What two runs share when they differ in fold and seed alone. A limit of 0 stands for none."""
-    result, train, evaluation = record.result, record.result.train, record.result.evaluation
-    return {
-        "benchmark": evaluation.benchmark,
-        "kind": evaluation.side.kind,
-        "part": evaluation.part,
-        "family_hash": result.family_hash,
-        "source": train.benchmark if evaluation.transferred else "",
-        "method": train.method,
-        "label": result.label,
-        "trained": result.trained_on,
-        "config": canonical_json(train.config),
-        "clip": clip_words(train.clip),
-        "clip_sha256": result.clip_sha256,
-        "recipe": canonical_json(train.recipe.essence()),
-        "train_limit": train.limit or 0,
-        "eval_limit": evaluation.limit or 0,
-        "partial": result.partial,
-    }
-
-
-def settle(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[Conflict]]:
-    """Each run once: copies with the same result count once, runs with different results are conflicts, left out.
-
-    Both lists come in an order that does not depend on the order of the records.
-    """
-    groups: dict[tuple[Any, ...], list[RunRecord]] = {}
-    for record in records:
-        train, asked = record.result.train, record.result.evaluation
-        groups.setdefault((*identity(record).values(), asked.fold, train.seed), []).append(record)
-    kept: list[RunRecord] = []
-    conflicts: list[Conflict] = []
-    for _, same in sorted(groups.items(), key=lambda item: item[0]):
-        if len(same) > 1:
-            same.sort(key=lambda r: canonical_json(r.provenance.model_dump(mode="json")))
-        if all(same[0].same_result(other) for other in same[1:]):
-            kept.append(same[0])
-        else:
-            conflicts.append(Conflict(tuple(same)))
-    return kept, conflicts
 
 
 def tidy(records: Iterable[RunRecord], *, stale: frozenset[str] = frozenset()) -> pd.DataFrame:
@@ -228,7 +143,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 def fold_mean(runs: Sequence[Mapping[Any, Any]]) -> dict[str, float]:
     """The mean of one seed's folds (tidy rows), by metric; NaN where a fold's value is undefined."""
     means = {metric: statistics.fmean(run[metric] for run in runs) for metric in MEASURED}
-    return {**means, "hiou_of_means": harmonic(means["miou_seen"], means["miou_unseen"])}
+    return {**means, "hiou_of_means": float(harmonic(means["miou_seen"], means["miou_unseen"]))}
 
 
 def mean_over(runs: pd.DataFrame, folds: Sequence[int]) -> Means:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from results.store.identity import IDENTITY, identity
 from results.store.record import RunRecord
-from results.tables.aggregate import IDENTITY, identity
 from results.tables.notes import Content, measured
 from results.tables.table import UNDEFINED, Column, Row, Table
 

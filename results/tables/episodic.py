@@ -13,8 +13,9 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.protocol import Protocol
+from results.store.identity import IDENTITY, identity
 from results.store.record import RunRecord
-from results.tables.aggregate import IDENTITY, METRICS, estimate, identity
+from results.tables.aggregate import METRICS, estimate
 from results.tables.notes import Content
 from results.tables.published_numbers import read
 from results.tables.table import Column, Table, mean_and_sd

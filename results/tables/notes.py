@@ -15,9 +15,10 @@ from benchmarks.recipes import IMPORTED
 from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.registry import METHODS
+from results.store.identity import VARIANT, Conflict
 from results.store.record import UNSURE, RunRecord
 from results.tables.accumulated import accumulated
-from results.tables.aggregate import VARIANT, By, Conflict
+from results.tables.aggregate import By
 from results.tables.sanity_floor import warnings_of
 from results.tables.table import UNDEFINED
 from results.tables.transfers import transferred

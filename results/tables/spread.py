@@ -16,10 +16,10 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.spec import protocol_of
+from benchmarks.spec import clip_words, protocol_of
 from benchmarks.values import canonical_json
 from results.store.record import RunRecord
-from results.tables.aggregate import clip_words, mean_over, tidy
+from results.tables.aggregate import mean_over, tidy
 from results.tables.notes import PARTIAL, STALE, Content, fold_range, measured
 from results.tables.table import Column, Row, Table
 from splits.loader import load_split

@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
+from benchmarks.choices import AbsentRule
+from benchmarks.scoring.metrics import harmonic, iou
+
 Floats = NDArray[np.float64]
 REPLICATES = 2000
 CONFIDENCE = 0.95
@@ -40,7 +43,7 @@ class Counts:
     predicted: Floats
     seen: NDArray[np.bool_]  # (C,)
     images: str = ""  # which list of images: runs of one list share the draws
-    rule: str = "skip"  # for absent classes, as in `benchmarks.scoring.metrics`
+    rule: AbsentRule = "skip"  # for absent classes
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def counts_of(
     per_image: NDArray[np.int64],
     images: int,
     seen: Sequence[bool],
-    rule: str = "skip",
+    rule: AbsentRule = "skip",
     listed: str = "",
 ) -> Counts:
     """Counts from the `(n, 4)` rows image, truth, prediction, pixels that lie beside a record."""
@@ -89,16 +92,13 @@ def counts_of(
 def ious(counts: Counts, weights: Floats) -> Floats:
     """`(B, C)` IoU of each class under `(B, N)` weights of the images; NaN where a class is not averaged."""
     hit, truth, predicted = (weights @ part for part in (counts.hit, counts.truth, counts.predicted))
-    union = truth + predicted - hit
-    defined = (union if counts.rule == "skip" else truth) > 0
-    return np.where(defined, hit / np.maximum(union, 1), np.nan)
+    return iou(hit, truth, predicted, counts.rule)
 
 
-def means(iou: Floats, seen: NDArray[np.bool_]) -> dict[str, Floats]:
+def means(per_class: Floats, seen: NDArray[np.bool_]) -> dict[str, Floats]:
     """`(B,)` mIoU(S), mIoU(U) and hIoU of `(B, C)` IoUs."""
-    s, u = _nanmean(iou[:, seen]), _nanmean(iou[:, ~seen])
-    with np.errstate(invalid="ignore"):
-        return {"miou_seen": s, "miou_unseen": u, "hiou": np.where(s + u == 0, 0.0, 2 * s * u / (s + u))}
+    s, u = _nanmean(per_class[:, seen]), _nanmean(per_class[:, ~seen])
+    return {"miou_seen": s, "miou_unseen": u, "hiou": harmonic(s, u)}
 
 
 def shared(a: Runs, b: Runs) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -141,11 +141,11 @@ def _values(pair: tuple[Counts, Counts], draws: dict[Any, Floats], replicates: i
     if key not in draws:
         drawn = np.random.default_rng([SEED, size]).multinomial(size, np.full(size, 1 / size), size=replicates)
         draws[key] = np.concatenate([np.ones((1, size)), drawn])
-    iou = [ious(counts, draws[key]) for counts in pair]
-    both = [means(of, pair[0].seen) for of in iou]
+    per_class = [ious(counts, draws[key]) for counts in pair]
+    both = [means(of, pair[0].seen) for of in per_class]
     found: dict[Any, Floats] = {metric: np.stack([of[metric] for of in both]) for metric in METRICS}
     for index, seen in enumerate(pair[0].seen):
-        found[index, bool(seen)] = np.stack([of[:, index] for of in iou])
+        found[index, bool(seen)] = np.stack([of[:, index] for of in per_class])
     return found
 
 

@@ -18,8 +18,9 @@ import pandas as pd
 
 from benchmarks.spec import protocol_of
 from methods.registry import METHODS
+from results.store.identity import IDENTITY, TABLE, TRANSFER, Conflict, settle
 from results.store.record import RunRecord
-from results.tables.aggregate import IDENTITY, TABLE, TRANSFER, By, Conflict, aggregate, settle, tidy
+from results.tables.aggregate import By, aggregate, tidy
 from results.tables.classes_and_costs import Variants, by_variant, class_table, cost_table
 from results.tables.episodic import columns, published_items, with_folds
 from results.tables.kinds import DEFAULT, Kind

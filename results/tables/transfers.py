@@ -14,8 +14,9 @@ from typing import Any
 
 import pandas as pd
 
+from results.store.identity import IDENTITY, identity
 from results.store.record import Result, RunRecord
-from results.tables.aggregate import IDENTITY, estimate, identity
+from results.tables.aggregate import estimate
 from results.tables.table import Column, mean_and_sd
 
 GROUPS = {"miou_labelled": "mIoU(labelled)", "miou_new": "mIoU(new)"}

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.data.reader import Reader, Sample
 from benchmarks.protocol import DataSource, EvalSide, Inference, Protocol, Queries, TrainSide
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
-from benchmarks.training.transforms import Augmentation
+from benchmarks.training.augmentation import Augmentation
 
 NAMES = ("cat", "dog", "cow", "bus")
 

@@ -11,7 +11,6 @@ import pytest
 
 from benchmarks.catalogue import (
     BENCHMARKS,
-    MASK_RULES,
     SHAPES_CLIP,
     Data,
     benchmark,
@@ -20,6 +19,7 @@ from benchmarks.catalogue import (
     source,
     train_side,
 )
+from benchmarks.data.datasets import MASK_RULES
 from benchmarks.protocol import DataSource, Inference
 from benchmarks.templates import templates
 from splits import loader

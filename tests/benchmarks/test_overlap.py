@@ -7,7 +7,7 @@ import pytest
 from benchmarks.catalogue import DataSource, benchmark, eval_side, train_side
 from benchmarks.overlap import Groups, groups, labelled, pseudo_labelled, words_of
 from benchmarks.spec import EvalSpec, Recipe, TrainSpec
-from benchmarks.training.transforms import Augmentation
+from benchmarks.training.augmentation import Augmentation
 from results.launch.plan.transfer import transferred
 
 VOC_IN_COCO = {  # by hand: COCO's name of each VOC class, in the order of VOC's ids

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from benchmarks.protocol import Inference
 from benchmarks.spec import Recipe, TrainSpec
-from benchmarks.training.transforms import Augmentation
+from benchmarks.training.augmentation import Augmentation
 from benchmarks.values import KEY_LENGTH, Value, canonical_json, derive_seed, digest
 from splits.errors import UserError
 

@@ -7,9 +7,9 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 
 from benchmarks.spec import Recipe
 from benchmarks.training import costs
+from benchmarks.training.augmentation import Augmentation
 from benchmarks.training.checkpoint import Checkpoints
 from benchmarks.training.train import Stopped, train
-from benchmarks.training.transforms import Augmentation
 from methods.chimera.chimera_config import ChimeraConfig
 from methods.chimera.chimera_seg import ChimeraSeg, build
 from methods.method import UNLABELLED, UNSEEN_EXTENT, Images

@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.protocol import DataSource, EvalSide, Inference, Protocol, Queries, TrainSide
 from benchmarks.scoring.metrics import harmonic
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
-from benchmarks.training.transforms import Augmentation
+from benchmarks.training.augmentation import Augmentation
 from results.store.record import ClassCounts, Costs, Provenance, Result, RunRecord, Scores
 from splits.loader import Fold, Split
 

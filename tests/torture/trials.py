@@ -112,7 +112,8 @@ def warm() -> None:
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        from benchmarks.training.transforms import Augmentation, _transforms
+        from benchmarks.training.augmentation import Augmentation
+        from benchmarks.training.transforms import _transforms
         from results.launch.run.worker import run_job
 
         _transforms(Augmentation())

@@ -1,6 +1,5 @@
 """The card beside the weights: their hash, what they were measured to know and how, and the recipe behind them."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from benchmarks.shapes.captions import TEMPLATES
 from benchmarks.shapes.clip.measure import figures
 from benchmarks.shapes.clip.tower import MODEL, create
 from benchmarks.shapes.world import CLIP_PARTS
+from splits.hashing import file_sha256
 
 _HOW = {
     "top1_64": "share of single-object 64-pixel pictures whose CLS token is nearest to the text of their own name",
@@ -19,17 +19,12 @@ _HOW = {
 }
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def write_card(weights: Path, run: dict[str, Any]) -> Path:
     """Measures a weights file as it is on disk and writes `weights.json` beside it; `run` says how it was trained."""
     check = CLIP_PARTS["check"]
     card = {
         "model": MODEL,
-        "sha256": sha256(weights),
+        "sha256": file_sha256(weights),
         "figures": figures(create(weights)),
         "measured": {"seed": check.seed, "count": check.count, "templates": list(TEMPLATES), **_HOW},
         "training": run,

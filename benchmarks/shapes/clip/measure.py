@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from open_clip.model import CLIP
 from torch import Tensor
 
+from benchmarks.scoring.metrics import iou_per_class
 from benchmarks.shapes.clip.tower import WEIGHTS, create, encode_images, prototypes
 from benchmarks.shapes.world import CLIP_PARTS, NAMES, Part, render_picture, render_scene
 
@@ -57,8 +58,7 @@ def dense_miou(model: CLIP, part: Part = CLIP_PARTS["check"], *, size: int = 64)
         true = np.stack([s.mask for s in scenes]).astype(np.int64) - 1
         pairs = true[true >= 0] * len(NAMES) + said[true >= 0]
         confusion += np.bincount(pairs, minlength=confusion.size).reshape(confusion.shape)
-    hit = np.diag(confusion)
-    return float((hit / (confusion.sum(axis=0) + confusion.sum(axis=1) - hit)).mean())
+    return float(iou_per_class(confusion).mean())
 
 
 def figures(model: CLIP, part: Part = CLIP_PARTS["check"]) -> dict[str, float]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import get_args
 
+from benchmarks import choices
 from results.launch.commands import options as add
 
 COMMANDS = ("predict", "score", "check")
@@ -54,7 +56,7 @@ def _predict(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--limit", type=add.positive, metavar="N", help="the first N pictures")
     group = parser.add_argument_group("how to ask")
     group.add_argument("--templates", metavar="NAME", help="single, multi, shapes; default: those of the training")
-    group.add_argument("--scale", choices=["native", "trial"], help="as for `run`")
+    group.add_argument("--scale", choices=get_args(choices.Scale), help="as for `run`")
     add.sizes(group)
     group.add_argument(
         "--background-below", type=float, metavar="T", help="a best score below T says background, as one class more"
@@ -87,10 +89,10 @@ def _score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=add.RUNS, metavar="DIR", help="default: results/runs")
     group = parser.add_argument_group("how it was asked (part of the protocol; default: as this harness asks)")
     group.add_argument("--templates", metavar="NAME", help="single, multi, shapes")
-    group.add_argument("--scale", choices=["native", "trial"], help="default: native")
+    group.add_argument("--scale", choices=get_args(choices.Scale), help="default: native")
     add.sizes(group)
-    group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
-    group.add_argument("--background", choices=["ignored", "class"])
+    group.add_argument("--absent-class", choices=get_args(choices.AbsentRule))
+    group.add_argument("--background", choices=get_args(choices.Background))
     group.add_argument("--background-below", type=float, metavar="T")
     parser.set_defaults(command=add.calling("results.launch.run.external_predictions:main"))
 

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
+from benchmarks import choices
 from results.tables.kinds import DEFAULT, KINDS
+from splits.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[3]
 RUNS = ROOT / "results" / "runs"
-SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
 FORMATS = ("markdown", "latex", "csv", "html")
 LOGS = ("tensorboard", "wandb")
 
@@ -65,7 +67,7 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     which_data(group)
     group.add_argument(
         "--scale",
-        choices=["native", "trial"],
+        choices=get_args(choices.Scale),
         help="photos at the papers' size, or at one the built-in CLIP can see (default with it: trial)",
     )
     group.add_argument(
@@ -124,12 +126,16 @@ def which_protocol(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--class-names",
         default="dataset",
-        choices=["dataset", "renamed"],
+        choices=get_args(choices.Names),
         help="renamed: potted plant, tv monitor, ...",
     )
-    group.add_argument("--training-images", choices=["keep", "drop"], help="those that contain unseen classes")
-    group.add_argument("--crop-decision", choices=["masked", "full"], help="full: as released ZegCLIP; a small leak")
-    group.add_argument("--border", choices=["void", "unlabelled"], help="what VOC's border pixels are to a method")
+    group.add_argument(
+        "--training-images", choices=get_args(choices.TrainingImages), help="those that contain unseen classes"
+    )
+    group.add_argument(
+        "--crop-decision", choices=get_args(choices.CropDecision), help="full: as released ZegCLIP; a small leak"
+    )
+    group.add_argument("--border", choices=get_args(choices.Border), help="what VOC's border pixels are to a method")
 
 
 def how_to_score(parser: argparse.ArgumentParser) -> None:
@@ -138,12 +144,14 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how to score (each choice is another protocol)")
     group.add_argument("--part", default="val", choices=["val", "tune"], help="tune: to choose constants on; no result")
     group.add_argument(
-        "--kind", choices=["generalised", "episodic-binary"], help="episodic-binary: HSNet's items, the class is given"
+        "--kind", choices=get_args(choices.Kind), help="episodic-binary: HSNet's items, the class is given"
     )
-    group.add_argument("--items", choices=["all", "hsnet-1000"], help="of episodic-binary; default: all of the list")
-    group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
+    group.add_argument("--items", choices=get_args(choices.Items), help="of episodic-binary; default: all of the list")
+    group.add_argument("--absent-class", choices=get_args(choices.AbsentRule))
     group.add_argument(
-        "--background", choices=["ignored", "class"], help="class: background is scored too, as one more seen class"
+        "--background",
+        choices=get_args(choices.Background),
+        help="class: background is scored too, as one more seen class",
     )
     group.add_argument(
         "--background-below",

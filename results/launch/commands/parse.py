@@ -14,8 +14,8 @@ from results.launch.plan.request import Request
 from results.launch.plan.runs import methods_named
 from results.launch.plan.sweeps import settings_of
 from results.launch.plan.transfer import named_otherwise
-from results.store.files import sha256_of
 from splits.errors import UserError
+from splits.hashing import file_sha256
 
 SIZES = ("short_side", "window", "stride", "flips")  # how an image is cut up to be asked about
 
@@ -70,7 +70,7 @@ def clip_asked(text: str | None) -> tuple[ClipId | None, Path | None]:
         raise UserError(f"--clip {text}: expected MODEL/TAG (ViT-B-16/openai) or MODEL/path/to/weights")
     path = Path(weights).expanduser()
     if path.is_file():
-        return ClipId(model=model, pretrained="file", sha256=sha256_of(path)), path.resolve()
+        return ClipId(model=model, pretrained="file", sha256=file_sha256(path)), path.resolve()
     if path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
         raise UserError(f"--clip {text}: there is no file {path}")
     return ClipId(model=model, pretrained=weights), None
@@ -83,4 +83,4 @@ def _weights(options: argparse.Namespace) -> str:
         raise UserError(f"--weights {options.weights}: there is no such file")
     if len(methods_named(options.methods)) != 1 and not named_otherwise(options):
         raise UserError("--weights: these are the weights of one method; name it with --methods")
-    return sha256_of(options.weights)
+    return file_sha256(options.weights)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue import Data, Names, Scale
-from benchmarks.protocol import Setting
 from benchmarks.spec import ClipId, EvalSpec, TrainSpec
 from results.store.folders import RunFolder
+from splits.settings import Setting
 
 
 @dataclass(frozen=True)

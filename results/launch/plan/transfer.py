@@ -19,9 +19,9 @@ from results.launch.plan.checks import check_year
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import default_scale, evaluations_of, plan
 from results.launch.plan.weight_cards import card_of, check_clip, run_folder, spec_on
-from results.store.files import sha256_of
 from results.store.folders import SPEC, RunFolder, read_json
 from splits.errors import UserError
+from splits.hashing import file_sha256
 
 # What says how weights were trained, with what stands there where nothing was given.
 TRAINING = {
@@ -137,7 +137,7 @@ def _of_card(file: Path) -> TrainSpec:
     """The training on a card, as one of imported weights: it was made elsewhere."""
     card = card_of(file)
     assert card is not None
-    return spec_on(card).model_copy(update={"weights": sha256_of(file)})
+    return spec_on(card).model_copy(update={"weights": file_sha256(file)})
 
 
 def _onto(train: TrainSpec, options: argparse.Namespace, request: Request) -> list[Run]:

@@ -12,9 +12,9 @@ from results.launch.plan.request import Run
 from results.launch.plan.weight_cards import card_of, check_clip, spec_on
 from results.launch.run.build import build, clip_of
 from results.launch.run.weights import restore
-from results.store.files import sha256_of
 from results.store.folders import CARD, SPEC, WEIGHTS, RunFolder, read_json
 from splits.errors import UserError
+from splits.hashing import file_sha256
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def of_plan(run: Run, root: Path, clip_file: Path | None, weights: Path | None =
             method.import_weights(weights)
         except (OSError, ValueError) as error:
             raise UserError(str(error)) from None
-        return Finished(method.eval(), spec, sha256_of(weights))
+        return Finished(method.eval(), spec, file_sha256(weights))
     folder = run.folder(root)
     if folder.trained():
         return _restored(folder.path / WEIGHTS, folder.path / CARD, spec, clip_file)

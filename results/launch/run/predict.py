@@ -28,8 +28,9 @@ from results.launch.run.build import asked_vocabulary
 from results.launch.run.devices import device_asked
 from results.launch.run.finished_weights import Finished
 from results.report.overlays import ContactSheet, index_png, overlay
-from results.store.files import sha256_of, write_atomically
+from results.store.files import write_atomically
 from splits.errors import UserError
+from splits.hashing import file_sha256
 
 MADE = INDEX, OVERLAYS, SHEET, CLASSES = "index", "overlays", "sheet.png", "classes.json"
 
@@ -77,7 +78,7 @@ def _finished(options: argparse.Namespace) -> Finished:
         return finished.of_run(run_folder(options.run, options.runs), clip_file)
     if options.weights and not options.methods:
         return finished.of_card(options.weights, clip_file)
-    weights = sha256_of(options.weights) if options.weights else ""
+    weights = file_sha256(options.weights) if options.weights else ""
     run = _planned(options, methods_named(options.methods), clip, fold=0, weights=weights)
     return finished.of_plan(run, options.runs, clip_file, options.weights)
 

@@ -16,8 +16,8 @@ from benchmarks.data.datasets import data_roots
 from benchmarks.values import digest
 from results.launch.run.archives import UNPACKED, is_archive, unpack, unpacked_size
 from results.store.claim import Claims
-from results.store.files import sha256_of
 from splits.errors import UserError
+from splits.hashing import file_sha256
 
 WHOLE = "whole"  # a file beside the copy that says that all of it is there
 POLL_SECONDS = 0.5
@@ -79,11 +79,15 @@ def _unpack_copy(source: Path, packed: Path, target: Path) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    if target.exists() and target.stat().st_size == source.stat().st_size and sha256_of(target) == sha256_of(source):
+    if (
+        target.exists()
+        and target.stat().st_size == source.stat().st_size
+        and file_sha256(target) == file_sha256(source)
+    ):
         return  # from an earlier attempt
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-    if sha256_of(target) != sha256_of(source):
+    if file_sha256(target) != file_sha256(source):
         raise UserError(f"--stage-data: the copy {target} differs from {source}; look after that disk")
 
 

@@ -17,9 +17,9 @@ from benchmarks.training.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
 from results.launch.plan.weight_cards import card_of, spec_on
-from results.store.files import sha256_of
 from results.store.folders import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
 from splits.errors import UserError
+from splits.hashing import file_sha256
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def import_weights(
     write: Callable[[Path, bytes], None],
 ) -> Weights:
     """Weights from elsewhere into a method and the run's folder; raises UserError where they do not fit."""
-    if sha256_of(file) != spec.weights:
+    if file_sha256(file) != spec.weights:
         raise UserError(f"{file}: has changed since the run was planned; plan it again")
     try:
         method.import_weights(file)

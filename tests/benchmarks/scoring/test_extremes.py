@@ -12,8 +12,8 @@ from benchmarks.labels import evaluation_table, training_table  # noqa: E402
 from benchmarks.protocol import Inference  # noqa: E402
 from benchmarks.scoring.evaluate import best_classes, evaluate  # noqa: E402
 from benchmarks.scoring.metrics import summary  # noqa: E402
+from benchmarks.training.augmentation import Augmentation  # noqa: E402
 from benchmarks.training.batches import TrainSet, batches  # noqa: E402
-from benchmarks.training.transforms import Augmentation  # noqa: E402
 from methods.method import FIRST_CODE, Images, Method, Vocabulary  # noqa: E402
 from splits.errors import DataError  # noqa: E402
 from splits.loader import load_split  # noqa: E402

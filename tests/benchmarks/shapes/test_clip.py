@@ -8,12 +8,12 @@ import torch
 from safetensors import safe_open
 
 from benchmarks.shapes.captions import TEMPLATES
-from benchmarks.shapes.clip.card import sha256
 from benchmarks.shapes.clip.measure import dense_miou, zero_shot_top1
 from benchmarks.shapes.clip.pools import Pool, mosaic
 from benchmarks.shapes.clip.pretrain import Recipe, Trainer, contrast
 from benchmarks.shapes.clip.tower import CARD, CONFIG, MODEL, WEIGHTS, create, encode_images, encode_texts, prototypes
 from benchmarks.shapes.world import CLIP_PARTS, NAMES, render_picture
+from splits.hashing import file_sha256
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,7 +36,7 @@ def card():
 
 def test_weights_are_the_ones_the_card_describes(card):
     # Fails when the weights were replaced without their card: stored figures and hashes would be about others.
-    assert sha256(WEIGHTS) == card["sha256"]
+    assert file_sha256(WEIGHTS) == card["sha256"]
     assert WEIGHTS.stat().st_size < 10_000_000
     assert card["training"]["recipe"] == json.loads(json.dumps(dataclasses.asdict(Recipe())))
     assert card["measured"]["templates"] == list(TEMPLATES)

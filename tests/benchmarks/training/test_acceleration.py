@@ -13,10 +13,10 @@ from lightning_fabric.plugins.environments import LightningEnvironment  # noqa: 
 from torch import nn  # noqa: E402
 
 from benchmarks.training import acceleration  # noqa: E402
+from benchmarks.training.augmentation import Augmentation  # noqa: E402
 from benchmarks.training.batches import TrainSet, batches  # noqa: E402
 from benchmarks.training.checkpoint import Checkpoints  # noqa: E402
 from benchmarks.training.train import train  # noqa: E402
-from benchmarks.training.transforms import Augmentation  # noqa: E402
 from methods.check_subject import SEEN, labels_of, small_clip, words  # noqa: E402
 from methods.method import Images, Method  # noqa: E402
 from methods.registry import build_method, config_class  # noqa: E402

@@ -13,7 +13,8 @@ from mmseg.datasets.transforms import PhotoMetricDistortion, RandomCrop, RandomF
 
 from benchmarks.labels import UNLABELLED, VOID
 from benchmarks.training.augment import Crop, Distortion
-from benchmarks.training.transforms import PHOTOS, TrainPipeline
+from benchmarks.training.augmentation import PHOTOS
+from benchmarks.training.transforms import TrainPipeline
 
 
 def noise(height: int, width: int, seed: int) -> np.ndarray:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 pytest.importorskip("mmseg")
 from benchmarks.labels import VOID, evaluation_table, training_table  # noqa: E402
+from benchmarks.training.augmentation import PHOTOS, Augmentation  # noqa: E402
 from benchmarks.training.batches import TrainSet, batches, order, share_of  # noqa: E402
-from benchmarks.training.transforms import PHOTOS, Augmentation  # noqa: E402
 from splits.errors import DataError  # noqa: E402
 from splits.loader import load_split  # noqa: E402
 

@@ -15,9 +15,9 @@ from lightning_fabric import Fabric  # noqa: E402
 from lightning_fabric.plugins.environments import LightningEnvironment  # noqa: E402
 from torch import nn  # noqa: E402
 
+from benchmarks.training.augmentation import Augmentation  # noqa: E402
 from benchmarks.training.checkpoint import Checkpoints  # noqa: E402
 from benchmarks.training.train import Stopped, learning_rate, train  # noqa: E402
-from benchmarks.training.transforms import Augmentation  # noqa: E402
 from benchmarks.values import derive_seed  # noqa: E402
 from methods.method import Images, Method, Vocabulary  # noqa: E402
 from methods.training_free.floors import Constant  # noqa: E402

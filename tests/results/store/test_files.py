@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from results.store.files import disk_words, sha256_of, sweep, write_atomically
+from results.store.files import disk_words, sweep, write_atomically
+from splits.hashing import file_sha256
 
 
 def listing(folder: Path) -> list[str]:
@@ -120,7 +121,7 @@ def test_a_folder_that_cannot_be_synced_is_no_error(tmp_path, monkeypatch):
 def test_sha256(tmp_path):
     """Fails if the digest is not that of the bytes."""
     (tmp_path / "file").write_bytes(b"abc" * 1000)
-    assert sha256_of(tmp_path / "file") == hashlib.sha256(b"abc" * 1000).hexdigest()
+    assert file_sha256(tmp_path / "file") == hashlib.sha256(b"abc" * 1000).hexdigest()
 
 
 def test_a_sweep_takes_drafts_alone(tmp_path):

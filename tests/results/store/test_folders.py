@@ -84,7 +84,7 @@ def test_a_missing_matrix(tmp_path):
     assert "missing" in one_line(error)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 2, 99, "1", None, True])
 def test_another_schema(tmp_path, version):
     """Fails if a record of another schema is read as if it were ours, or the line does not name both."""
     path, _ = factory.store(tmp_path)

@@ -12,7 +12,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from results.tables.aggregate import METRICS, aggregate, clip_words, estimate, mean_over, settle, tidy
+from benchmarks.spec import clip_words
+from results.store.identity import settle
+from results.tables.aggregate import METRICS, aggregate, estimate, mean_over, tidy
 from splits.errors import UserError
 from tests.results import factory
 from tests.results.factory import record

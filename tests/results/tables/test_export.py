@@ -9,8 +9,6 @@ import pandas as pd
 import pytest
 
 from results.store.folders import unfinished
-from results.store.migrate import CorruptRecord, migrated
-from results.store.record import RunRecord
 from results.tables.export import export, flat
 from splits.errors import UserError
 from tests.results.factory import record, specs, store
@@ -58,32 +56,6 @@ def test_another_ending_is_refused(tmp_path):
     """Fails if a person gets a file of another kind than its name says."""
     with pytest.raises(UserError, match=r"\.csv or \.parquet"):
         export([record()], tmp_path / "all.xlsx")
-
-
-def test_an_earlier_schema_is_brought_to_todays():
-    """Fails if steps are left out, taken twice, or change what they are given."""
-    old = {"schema_version": 1, "value": 1}
-    steps = {1: lambda data: {**data, "second": data["value"] + 1}, 2: lambda data: {**data, "third": data["second"]}}
-    assert migrated(old, source="x", steps=steps, target=3) == {
-        "schema_version": 3,
-        "value": 1,
-        "second": 2,
-        "third": 2,
-    }
-    assert old == {"schema_version": 1, "value": 1}
-
-
-@pytest.mark.parametrize("version", [0, 2, 99, "1", None, True])
-def test_a_schema_without_a_way_is_refused(version):
-    """Fails if a record of a later schema, or of none, is read as if it were today's."""
-    with pytest.raises(CorruptRecord, match=f"has schema {version}"):
-        migrated({"schema_version": version}, source="x")
-
-
-def test_a_record_of_today_needs_no_step(tmp_path):
-    """Fails if a stored record changes on its way through the steps."""
-    path, made = store(tmp_path)
-    assert RunRecord.parse(migrated(json.loads(path.read_text()), source="x"), source="x") == made
 
 
 def test_unfinished_runs(tmp_path):

@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("torch")
 from benchmarks.catalogue import BENCHMARKS, benchmark, train_side
 from benchmarks.labels import UNSEEN_EXTENT, training_table
-from benchmarks.protocol import DataSource, Setting
+from benchmarks.protocol import DataSource
 from results.launch.run.build import training_vocabulary, vocabulary_of
+from splits.settings import SETTINGS, Setting
 
 FOLDS = [(name, fold.index) for name in BENCHMARKS for fold in benchmark(name).split.folds]
-SETTINGS: tuple[Setting, ...] = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
 
 
 def side(name: str, fold: int, setting: Setting = "inductive"):

@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainSide
 from benchmarks.scoring.evaluate import Evaluation
 from benchmarks.spec import EvalSpec, Recipe, TrainSpec
-from benchmarks.training.transforms import Augmentation
+from benchmarks.training.augmentation import Augmentation
 from results.launch.plan.request import Run
 from results.launch.run.result import result_of
 from results.store.record import Result

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from methods.method import FIRST_CODE, Images
-from methods.zegclip.zegclip import IMAGENET_MEAN, IMAGENET_STD, ZegClip
+from methods.zegclip.zegclip import ZegClip
 
 
 def loss(method: ZegClip, images: Images, labels: Tensor) -> Tensor:

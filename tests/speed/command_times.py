@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.compare import Timing, summary
-from benchmarks.speed.many_records import REFERENCE, copies
-from benchmarks.speed.process import Call, called, peak_mib
+from tests.speed.compare import Timing, summary
+from tests.speed.many_records import REFERENCE, copies
+from tests.speed.process import Call, called, peak_mib
 
 SEEDS = ("0", "1", "2")  # of which the reference holds every run of the comparison
 PLANNED = 10_000

@@ -1,10 +1,10 @@
 """Ours beside its peers, in one process: equal outputs first, then medians over turns. Fails on no time.
 
-    python -m benchmarks.speed [--parts scoring pipeline step student waits commands growth] [--repeats 9]
+    python -m tests.speed [--parts scoring pipeline step student waits commands growth] [--repeats 9]
         [--data-root DIR]
 
 Ratios are of processor time: other work on the machine stretches wall time. Both are stored, with machine, versions
-and commit, as JSON in benchmarks/speed/results.
+and commit, as JSON in tests/speed/results.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from typing import Any
 import cv2
 import torch
 
-from benchmarks.speed import command_times as commands
-from benchmarks.speed import pipeline, scoring, step, student_step, waits
-from benchmarks.speed.compare import Row
 from results.store import provenance
+from tests.speed import command_times, pipeline, scoring, step, student_step, waits
+from tests.speed.compare import Row
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("scoring", "pipeline", "step", "student", "waits", "commands", "growth")
@@ -82,7 +81,7 @@ def _shown(row: Row) -> dict[str, Any]:
 
 def _commands(repeats: int) -> list[dict[str, Any]]:
     found = []
-    for taken in commands.timings(max(3, repeats // 3)):
+    for taken in command_times.timings(max(3, repeats // 3)):
         each = "" if taken.runs is None else f", {_ms(taken.timing.processor / taken.runs)} a run"
         below = "" if taken.target is None else f" | below {taken.target:g} s"
         print(
@@ -106,7 +105,7 @@ def _waits() -> dict[str, list[dict[str, Any]]]:
 def _growth(repeats: int) -> dict[str, Any]:
     few = max(2, repeats // 3)
     found = {}
-    for measured in (scoring.growth(few), commands.growth(), step.growth(2)):
+    for measured in (scoring.growth(few), command_times.growth(), step.growth(2)):
         for what, seconds in measured.items():
             found[what] = {"seconds": seconds, "exponent": _exponent(seconds)}
             points = ", ".join(f"{size}: {_ms(value)}" for size, value in seconds.items())

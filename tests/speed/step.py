@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from benchmarks.speed import textbook
-from benchmarks.speed.compare import Row, once, turns
-from benchmarks.speed.memory import peak_mib
 from methods.clip import load_clip
 from methods.method import UNLABELLED, Images, Vocabulary
 from methods.registry import build_method, config_class
 from methods.zegclip.zegclip import ZegClip
+from tests.speed import textbook
+from tests.speed.compare import Row, once, turns
+from tests.speed.peak_memory import peak_mib
 
 Step = Callable[[], Tensor]
 SIDE = 512

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 torch = pytest.importorskip("torch")
-from benchmarks.speed import waits  # noqa: E402
+from tests.speed import waits  # noqa: E402
 
 # Which files a step of each method may wait in, and by what. ZegCLIP's step only copies the statistics that pixels are
 # normalised by. Mining settles its windows in rounds until none is left, and the students have to know which regions

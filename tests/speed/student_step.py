@@ -1,6 +1,6 @@
 """What a training step of CLIP-to-Seg costs, part by part: student, global pass, mining, local passes.
 
-    python -m benchmarks.speed.student_step [--photos] [--repeats N]
+    python -m tests.speed.student_step [--photos] [--repeats N]
 
 By default on shapes-5i as `make run` trains it (batch 16, 64 pixels, built-in CLIP). --photos: the paper's sizes (512
 pixels, SegNeXt-T, ViT-B/16 at 512 and 224) with weights drawn at random, on one image of drawn regions: a pass costs

@@ -17,9 +17,9 @@ from benchmarks.protocol import Inference
 from benchmarks.scoring.confusion import count
 from benchmarks.scoring.evaluate import Evaluation, best_classes, evaluate
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
-from benchmarks.speed.compare import Row, alternate, once
-from benchmarks.speed.memory import peak_mib
 from methods.method import Images, Method, Vocabulary
+from tests.speed.compare import Row, alternate, once
+from tests.speed.peak_memory import peak_mib
 
 TRUTH = (480, 640)
 CANVAS = (512, 683)

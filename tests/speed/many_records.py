@@ -1,6 +1,6 @@
 """How long tables and the report take on many stored records: copies of the reference records with other seeds.
 
-    python -m benchmarks.speed.many_records [--records 10000] [--keep DIR]
+    python -m tests.speed.many_records [--records 10000] [--keep DIR]
 
 The copies differ in seed and in pixel accuracy; each has its own confusion matrices on disk. Prints seconds; fails on
 no time.
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.spec import TrainSpec
-from benchmarks.speed.process import PROJECT, called
+from tests.speed.process import PROJECT, called
 
 REFERENCE = PROJECT / "results" / "reference"
 

@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from benchmarks.speed import __main__ as speed  # noqa: E402
-from benchmarks.speed import command_times as commands  # noqa: E402
-from benchmarks.speed import compare, memory, process, scoring, textbook  # noqa: E402
-from benchmarks.speed.step import ours_loss  # noqa: E402
 from methods.check_subject import SEEN, small_clip, words  # noqa: E402
 from methods.method import UNLABELLED, VOID, Images  # noqa: E402
 from methods.registry import build_method, config_class  # noqa: E402
+from tests.speed import __main__ as speed  # noqa: E402
+from tests.speed import (  # noqa: E402
+    command_times,
+    compare,
+    peak_memory,
+    process,
+    scoring,
+    textbook,
+)
+from tests.speed.step import ours_loss  # noqa: E402
 
 
 def test_ratio_is_theirs_over_ours() -> None:
@@ -41,11 +47,11 @@ def test_exponent(power: float) -> None:
 
 def test_peak_memory_is_seen_and_forgotten() -> None:
     """Fails when a call's memory is not seen, or that of an earlier call is."""
-    big = memory.peak_mib(lambda: np.ones(16 << 20).sum())
+    big = peak_memory.peak_mib(lambda: np.ones(16 << 20).sum())
     if np.isnan(big):
         pytest.skip("the system does not tell")
     assert big > 100
-    assert memory.peak_mib(lambda: None) < 20
+    assert peak_memory.peak_mib(lambda: None) < 20
 
 
 @pytest.mark.parametrize("classes", [4, 20])
@@ -109,4 +115,4 @@ def test_a_call_is_timed_and_weighed() -> None:
 )
 def test_only_finished_runs_are_asked_for_again(words: str, runs: int) -> None:
     """Fails when a command that is to be timed over finished runs would make some."""
-    assert commands._all_done(process.Call(0, 0, words)) == runs
+    assert command_times._all_done(process.Call(0, 0, words)) == runs

@@ -12,9 +12,10 @@ import numpy as np
 
 from benchmarks.data.datasets import open_reader
 from benchmarks.labels import apply, training_table
-from benchmarks.speed.compare import Row, alternate
-from benchmarks.training.transforms import PHOTOS, TrainPipeline
+from benchmarks.training.augmentation import PHOTOS
+from benchmarks.training.transforms import TrainPipeline
 from splits.loader import load_split
+from tests.speed.compare import Row, alternate
 
 IMAGES = 24
 

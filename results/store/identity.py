@@ -1,0 +1,89 @@
+"""Which records are of one run, and which of one table row: copies count once, contradictions count nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.spec import clip_words
+from benchmarks.values import canonical_json
+from results.store.record import RunRecord
+
+# One table: numbers that may stand beside one another.
+TABLE = ("benchmark", "kind", "part", "family_hash", "source")
+# One row of it: runs that differ in fold and seed alone.
+VARIANT = (
+    "method",
+    "label",
+    "trained",
+    "config",
+    "clip",
+    "clip_sha256",
+    "recipe",
+    "train_limit",
+    "eval_limit",
+    "partial",
+)
+TRANSFER = ("source", "trained")  # the benchmark, and the fold, of weights that are scored elsewhere; else empty
+IDENTITY = (*TABLE, *VARIANT)
+
+
+def identity(record: RunRecord) -> dict[str, Any]:
+    """What two runs share when they differ in fold and seed alone. A limit of 0 stands for none."""
+    result, train, evaluation = record.result, record.result.train, record.result.evaluation
+    return {
+        "benchmark": evaluation.benchmark,
+        "kind": evaluation.side.kind,
+        "part": evaluation.part,
+        "family_hash": result.family_hash,
+        "source": train.benchmark if evaluation.transferred else "",
+        "method": train.method,
+        "label": result.label,
+        "trained": result.trained_on,
+        "config": canonical_json(train.config),
+        "clip": clip_words(train.clip),
+        "clip_sha256": result.clip_sha256,
+        "recipe": canonical_json(train.recipe.essence()),
+        "train_limit": train.limit or 0,
+        "eval_limit": evaluation.limit or 0,
+        "partial": result.partial,
+    }
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Records of one run whose results differ: all are left out."""
+
+    records: tuple[RunRecord, ...]
+
+    def words(self) -> str:
+        """The conflict in one line."""
+        folders = sorted({record.result.train.folder for record in self.records})
+        seen = sorted(
+            f"hIoU {'undefined' if r.result.own.hiou is None else format(r.result.own.hiou, '.6f')} "
+            f"({r.provenance.host or 'unknown host'}, {r.provenance.device}, {r.provenance.started})"
+            for r in self.records
+        )
+        return f"{', '.join(folders)}: {len(seen)} records with different results, all left out: {'; '.join(seen)}"
+
+
+def settle(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[Conflict]]:
+    """Each run once: copies with the same result count once, runs with different results are conflicts, left out.
+
+    Both lists come in an order that does not depend on the order of the records.
+    """
+    groups: dict[tuple[Any, ...], list[RunRecord]] = {}
+    for record in records:
+        key = (*identity(record).values(), record.result.evaluation.fold, record.result.train.seed)
+        groups.setdefault(key, []).append(record)
+    kept: list[RunRecord] = []
+    conflicts: list[Conflict] = []
+    for _, same in sorted(groups.items(), key=lambda item: item[0]):
+        if len(same) > 1:
+            same.sort(key=lambda r: canonical_json(r.provenance.model_dump(mode="json")))
+        if all(same[0].same_result(other) for other in same[1:]):
+            kept.append(same[0])
+        else:
+            conflicts.append(Conflict(tuple(same)))
+    return kept, conflicts
