@@ -20,27 +20,38 @@ BACKGROUND: Final = "background"
 class DataSource(Value):
     """Data by content, never by path."""
 
-    dataset: str  # "voc2012", "coco", "shapes"
-    year: str = ""  # where a data set has several editions
-    ids_sha256: str  # sha256 of the image ids used, in order
-    partial: bool = False  # True where only part of the official list was present
-    mask_rule: str  # how masks came to be, e.g. "SegmentationClassAug"
+    dataset: str
+    """"voc2012", "coco", "shapes"."""
+    year: str = ""
+    """Where a data set has several editions."""
+    ids_sha256: str
+    """sha256 of the image ids used, in order."""
+    partial: bool = False
+    """Was only part of the official list present?"""
+    mask_rule: str
+    """How masks came to be, e.g. "SegmentationClassAug"."""
 
 
 class Queries(Value):
     """What CLIP's text encoder is given. One comparison uses one set for all methods."""
 
-    texts: tuple[str, ...]  # the words for each class, in the order of the classes
+    texts: tuple[str, ...]
+    """The words for each class, in the order of the classes."""
     templates: tuple[str, ...]
+    """The sentences that the words are put into."""
 
 
 class Inference(Value):
     """Sizes at test time; the sequence of resizes is that of `benchmarks.scoring.evaluate`."""
 
-    short_side: int = Field(ge=1)  # the image is resized so that its short side is this, the long side unbounded
-    window: int | None = Field(default=None, ge=1)  # side of the square window; None: the whole image at once
+    short_side: int = Field(ge=1)
+    """The image is resized so that its short side is this, the long side unbounded."""
+    window: int | None = Field(default=None, ge=1)
+    """Side of the square window; None: the whole image at once."""
     stride: int | None = Field(default=None, ge=1)
-    flips: bool = False  # scores of the mirrored image averaged in
+    """Pixels from window to window."""
+    flips: bool = False
+    """Scores of the mirrored image averaged in."""
 
     @model_validator(mode="after")
     def _without_gaps(self) -> Self:
@@ -53,9 +64,13 @@ class Inference(Value):
 
 class _Side(Value):
     classes: tuple[str, ...]
+    """Every class that is asked about, in order."""
     seen: tuple[str, ...]
+    """Those whose labels may be learned from."""
     queries: Queries
+    """The texts for the classes."""
     data: DataSource
+    """The images and masks."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -79,20 +94,30 @@ class TrainSide(_Side):
     """What may be learned from."""
 
     setting: Setting = "inductive"
-    training_images: TrainingImages = "keep"  # images that contain unseen classes
-    crop_decision: CropDecision = "masked"  # labels that decide a crop: without unseen classes, or all
-    border: Border = "void"  # what VOC's border pixels are to a method
+    """What training knows of unseen classes: nothing, their names, or more."""
+    training_images: TrainingImages = "keep"
+    """Images that contain unseen classes."""
+    crop_decision: CropDecision = "masked"
+    """Labels that decide a crop: without unseen classes, or all."""
+    border: Border = "void"
+    """What VOC's border pixels are to a method."""
 
 
 class EvalSide(_Side):
     """What is asked and how it is counted."""
 
     kind: Kind = "generalised"
-    items: Items = "all"  # episodic: every listed pair, or the 1,000 that HSNet's test takes
+    """All classes at once, or one given class against the rest."""
+    items: Items = "all"
+    """Episodic: every listed pair, or the 1,000 that HSNet's test takes."""
     background: Background = "ignored"
-    background_below: float | None = None  # background as a class: a best score below this says background
+    """Background pixels are left out, or count as one more seen class."""
+    background_below: float | None = None
+    """Background as a class: a best score below this says background."""
     absent_class: AbsentRule = "skip"
+    """A class that is absent from truth and prediction is not averaged; or one that is absent from the truth."""
     inference: Inference
+    """Sizes at test time."""
 
     @model_validator(mode="after")
     def _background(self) -> Self:
@@ -135,7 +160,9 @@ class Protocol(Value):
     """Both sides. `hash` covers every field; `family` leaves out which classes are seen, so that folds share it."""
 
     train: TrainSide
+    """What may be learned from."""
     evaluation: EvalSide
+    """What is asked and how it is counted."""
 
     @model_validator(mode="after")
     def _parts_apart(self) -> Self:

@@ -19,9 +19,12 @@ from splits.errors import UserError
 class ClipId(Value):
     """Which CLIP. A local or built-in file is identified by its content, a hub's weights by name and tag."""
 
-    model: str  # open_clip's model name, e.g. "ViT-B-16"
-    pretrained: str  # open_clip's tag, "builtin", or "file"
-    sha256: str = ""  # of the file, where it is known before loading
+    model: str
+    """open_clip's model name, e.g. "ViT-B-16"."""
+    pretrained: str
+    """open_clip's tag, "builtin", or "file"."""
+    sha256: str = ""
+    """Of the file, where it is known before loading."""
 
 
 def clip_words(clip: ClipId | None) -> str:
@@ -34,25 +37,42 @@ def clip_words(clip: ClipId | None) -> str:
 class Recipe(Value):
     """How a method is trained: data, not code."""
 
-    name: str  # shown in tables, e.g. "paper" or "shapes"
+    name: str
+    """Shown in tables, e.g. "paper" or "shapes"."""
     iterations: int = Field(ge=0)
-    batch: int = Field(ge=1)  # effective batch over all ranks and micro-batches
+    """Training steps."""
+    batch: int = Field(ge=1)
+    """Effective batch over all ranks and micro-batches."""
     augmentation: Augmentation
+    """What happens to a training sample."""
     lr: float = Field(gt=0)
+    """The learning rate at its highest."""
     weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's decay."""
     betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's betas."""
     poly_power: float = 0.9
+    """Power of the polynomial decay."""
     min_lr: float = 0.0
+    """The rate that the decay ends at."""
     warmup_iterations: int = Field(default=0, ge=0)
+    """Iterations of the linear warm-up."""
     warmup_ratio: float = 1e-6
-    # "overlaid": poly from the first iteration, warm-up multiplied in (mmcv's hook; released ZegCLIP). "after-warmup":
-    # poly over the iterations behind the warm-up (mmengine; the configs of mmsegmentation 1.x).
+    """The share of the rate that the warm-up begins with."""
     decay: Literal["overlaid", "after-warmup"] = "overlaid"
-    restart_at: int | None = Field(default=None, ge=1)  # self-training: fresh optimiser and schedule for the rest
+    """"overlaid": poly from the first iteration, warm-up multiplied in (mmcv's hook; released ZegCLIP). "after-
+    warmup": poly over the iterations behind the warm-up (mmengine; the configs of mmsegmentation 1.x).
+    """
+    restart_at: int | None = Field(default=None, ge=1)
+    """Self-training: fresh optimiser and schedule for the rest."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    compiled: bool = False  # the losses go through torch.compile: rounded otherwise, dropout drawn otherwise
-    ranks: int = Field(default=1, ge=1)  # processes that share each batch: sums are rounded, dropout is drawn otherwise
-    accumulate: int = Field(default=1, ge=1)  # micro-batches that each rank's share is cut into, gradients added up
+    """Precision of the training, as Lightning Fabric names it."""
+    compiled: bool = False
+    """The losses go through torch.compile: rounded otherwise, dropout drawn otherwise."""
+    ranks: int = Field(default=1, ge=1)
+    """Processes that share each batch: sums are rounded, dropout is drawn otherwise."""
+    accumulate: int = Field(default=1, ge=1)
+    """Micro-batches that each rank's share is cut into, gradients added up."""
 
     @model_validator(mode="after")
     def _equal_shares(self) -> Self:
@@ -80,16 +100,27 @@ class TrainSpec(Value):
     """One job: what to train. Same spec, same weights."""
 
     method: str
-    config: dict[str, Any] = {}  # the method's settings that are not at their default
+    """Its name in the registry."""
+    config: dict[str, Any] = {}
+    """The method's settings that are not at their default."""
     benchmark: str
+    """Its name in the catalogue."""
     fold: int = Field(ge=0)
+    """Index of the fold."""
     seed: int = Field(ge=0)
+    """Seed of everything that is drawn."""
     side: TrainSide
-    clip: ClipId | None = None  # None for methods that use none
+    """The side of the protocol."""
+    clip: ClipId | None = None
+    """None for methods that use none."""
     recipe: Recipe
-    limit: int | None = Field(default=None, ge=1)  # a trial run: this many images and iterations at most
-    weights: str = ""  # sha256 of the file whose weights are scored instead of training
-    predictions: str = ""  # sha256 over the stored predictions of another system that are scored; `method` names it
+    """How it is trained."""
+    limit: int | None = Field(default=None, ge=1)
+    """A trial run: this many images and iterations at most."""
+    weights: str = ""
+    """sha256 of the file whose weights are scored instead of training."""
+    predictions: str = ""
+    """sha256 over the stored predictions of another system that are scored; `method` names it."""
 
     @property
     def folder(self) -> str:
@@ -101,15 +132,23 @@ class EvalSpec(Value):
     """How finished weights are scored."""
 
     benchmark: str
+    """Its name in the catalogue."""
     fold: int = Field(ge=0)
+    """Index of the fold."""
     part: str = "val"
+    """The part that is scored."""
     side: EvalSide
+    """The side of the protocol."""
     limit: int | None = Field(default=None, ge=1)
-    tuned_on_test: bool = False  # settings were compared on these very images: no result
-    drawn: bool = False  # a setting drawn to see how much our own constants matter: no row of a table
-    # of weights that were trained on another benchmark or fold: those of the classes that were labelled there, by
-    # whatever name; a method takes its shift off these. None: scored where they were trained, the seen ones are
+    """A trial run: so many images at most."""
+    tuned_on_test: bool = False
+    """Settings were compared on these very images: no result."""
+    drawn: bool = False
+    """A setting drawn to see how much our own constants matter: no row of a table."""
     labelled: tuple[str, ...] | None = None
+    """Of weights that were trained on another benchmark or fold: those of the classes that were labelled there, by
+    whatever name; a method takes its shift off these. None: scored where they were trained, the seen ones are.
+    """
 
     @model_validator(mode="after")
     def _labelled_classes(self) -> Self:

@@ -37,7 +37,7 @@ def derive_seed(*axes: str | int) -> int:
 class Value(BaseModel):
     """Base of everything that identifies a run."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     def __hash__(self) -> int:  # pydantic's own fails where a field holds a dict
         return hash(self.digest())

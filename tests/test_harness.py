@@ -237,7 +237,7 @@ def test_killed_in_training_goes_on_to_the_same_record(tmp_path: Path, undisturb
     assert done.returncode == 0, done.stderr
     (record,) = records(tmp_path).values()
     assert record.result.digest() == undisturbed
-    assert record.provenance.attempts == 2
+    assert record.provenance.scoring.attempts == 2
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -266,7 +266,7 @@ def test_two_harnesses_make_each_run_once(tmp_path: Path) -> None:
         out, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
         assert "8 runs: 8 done" in out
-    attempts = [r.provenance.attempts for r in records(tmp_path).values()]
+    attempts = [r.provenance.scoring.attempts for r in records(tmp_path).values()]
     assert attempts == [1] * 8
 
 

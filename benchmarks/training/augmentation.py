@@ -12,12 +12,18 @@ from benchmarks.values import Value
 class Augmentation(Value):
     """What happens to a training sample. The default is nothing at all: the picture as it is."""
 
-    resize: tuple[int, int] | None = None  # long and short side of the box a picture is fitted into, before the ratio
-    resize_ratio: tuple[float, float] = (0.5, 2.0)  # the box is scaled by a factor drawn from this range
-    crop: int | None = Field(default=None, ge=1)  # side of the square crop; smaller pictures are padded to it
-    cat_max_ratio: float = Field(default=0.75, gt=0, le=1)  # ten tries for a crop in which no class has more than this
-    flip: float = Field(default=0.0, ge=0, le=1)  # probability of exchanging left and right
-    photometric: bool = False  # brightness, contrast, saturation, hue
+    resize: tuple[int, int] | None = None
+    """Long and short side of the box a picture is fitted into, before the ratio."""
+    resize_ratio: tuple[float, float] = (0.5, 2.0)
+    """The box is scaled by a factor drawn from this range."""
+    crop: int | None = Field(default=None, ge=1)
+    """Side of the square crop; smaller pictures are padded to it."""
+    cat_max_ratio: float = Field(default=0.75, gt=0, le=1)
+    """Ten tries for a crop in which no class has more than this."""
+    flip: float = Field(default=0.0, ge=0, le=1)
+    """Probability of exchanging left and right."""
+    photometric: bool = False
+    """Brightness, contrast, saturation, hue."""
 
 
 PHOTOS: Final = Augmentation(resize=(2048, 512), crop=512, flip=0.5, photometric=True)  # ZegCLIP's, and its followers'

@@ -23,6 +23,7 @@ from splits.errors import UserError
 CHECKPOINTS_PER_RUN = 10
 POINTS_PER_RUN = 100
 WARMUP_STEPS = 5  # left out of the rate
+SECONDS = "seconds"  # of a checkpoint: all else in it must repeat bit for bit
 WATCHED = "watched "  # before the names of figures that are no losses
 
 Batches = Callable[[int], Iterator[tuple[Images, Tensor]]]  # from a step on
@@ -50,7 +51,7 @@ class Trained:
     """What a finished training leaves besides the weights in the method."""
 
     curve: Curve = field(default_factory=list)
-    seconds: float = 0.0
+    seconds: float = 0.0  # over all attempts, as far as their checkpoints tell
     images_per_second: float | None = None
     warnings: list[str] = field(default_factory=list)
     members: tuple[str, ...] = ()  # machine and device of each rank, where there were several
@@ -101,7 +102,7 @@ def train(
         return Trained()
     loop = _Loop(method, recipe, seed, fabric, checkpoints, ranks, over or {})
     loop.resume()
-    clock = _Clock(recipe.batch)
+    clock = _Clock(recipe.batch, loop.seconds)
     source = batches(loop.step)
     every = max(1, recipe.iterations // CHECKPOINTS_PER_RUN)
     while loop.step < recipe.iterations:
@@ -111,6 +112,7 @@ def train(
         if loop.step < recipe.iterations:
             asked = ranks.any(stop())
             if asked or loop.step % every == 0:
+                loop.seconds = clock.seconds()
                 loop.save()
             if asked:
                 raise Stopped(f"stopped at step {loop.step} of {recipe.iterations}")
@@ -133,6 +135,7 @@ class _Loop:
         self.method, self.recipe, self.seed, self.over = method, recipe, seed, over
         self.fabric, self.checkpoints, self.ranks = fabric, checkpoints, ranks
         self.step = 0
+        self.seconds = 0.0  # of all attempts, when it was last saved
         self.curve: Curve = []
         self.warnings: list[str] = []
         self._pending: Pending = []
@@ -207,6 +210,7 @@ class _Loop:
             "optimizer": self.optimizer.state_dict() if self.optimizer else {},
             "curve": self.curve,
             "pending": pending[0],
+            SECONDS: self.seconds,
         }
         self.checkpoints.save(self.step, state | ({"pending of others": pending[1:]} if pending[1:] else {}))
 
@@ -218,7 +222,7 @@ class _Loop:
         self.method.load_trained_state(state["trained"])
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        self.step, self.seconds = state["step"], state.get(SECONDS, 0.0)
         self.curve = [(step, dict(losses)) for step, losses in state["curve"]]
         pending = [state["pending"], *state.get("pending of others", [])][self.ranks.rank]
         self._pending = [(tuple(names), values.to(self.fabric.device)) for names, values in pending]
@@ -254,7 +258,8 @@ class _Loop:
 class _Clock:
     """Wall time and the rate without warm-up."""
 
-    def __init__(self, batch: int):
+    def __init__(self, batch: int, before: float = 0.0):
+        self._before = before  # seconds of earlier attempts
         self._batch, self._start, self._ticks = batch, time.perf_counter(), 0
         self._warm: float | None = None
 
@@ -264,7 +269,7 @@ class _Clock:
             self._warm = time.perf_counter()
 
     def seconds(self) -> float:
-        return time.perf_counter() - self._start
+        return self._before + time.perf_counter() - self._start
 
     def rate(self) -> float | None:
         if self._warm is None or self._ticks <= WARMUP_STEPS:

@@ -112,7 +112,7 @@ _TEXTS = {
 
 
 def _run(record: RunRecord, stale: frozenset[str]) -> dict[str, Any]:
-    result, origin = record.result, record.provenance
+    result, origin = record.result, record.provenance.scoring
     marks = ["partial"] * result.partial + ["stale"] * (result.train.folder in stale)
     marks += ["drawn setting"] * result.evaluation.drawn
     own = {name: getattr(result.own, name) for name in ("hiou", "miou_seen", "miou_unseen")}
@@ -129,7 +129,7 @@ def _run(record: RunRecord, stale: frozenset[str]) -> dict[str, Any]:
         "host": origin.host,
         "torch": origin.packages.get("torch", ""),
         "commit": f"{origin.commit[:8]}{' + changes' if origin.dirty else ''}",
-        "sources": origin.sources_sha256[:8],
+        "sources": record.provenance.sources_sha256[:8],
         "started": origin.started,
     }
 

@@ -44,6 +44,8 @@ class Owner:
     beat: int = 0
     released: bool = False
     job: str = ""  # the cluster job it is, by a name that no other job ever has
+    seconds: float = 0.0  # how long it has had the folder, by its own clock, as of its last beat
+    cpu_seconds: float = 0.0  # of its process and the children that have ended, since then
 
 
 def this_machine() -> str:
@@ -64,6 +66,12 @@ def process_start(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
+def processor_seconds() -> float:
+    """Processor seconds of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 class Claims:
     """The claims on one folder. `job`: the cluster job that looks at them, where it is one."""
 
@@ -76,11 +84,20 @@ class Claims:
         numbers = self._numbers()
         if not numbers:
             return None
+        owner = self._owner(numbers[-1])
+        return numbers[-1], owner or Owner(token=UNREADABLE, host="", machine="", pid=0, process_start="")
+
+    def _owner(self, number: int) -> Owner | None:
+        """The content of a claim; None where it cannot be read."""
         try:
-            data = json.loads(self._path(numbers[-1]).read_text())
-            return numbers[-1], Owner(**data)
+            return Owner(**json.loads(self._path(number).read_text()))
         except (OSError, ValueError, TypeError):
-            return numbers[-1], Owner(token=UNREADABLE, host="", machine="", pid=0, process_start="")
+            return None
+
+    def spent_before(self, number: int, since: int = 0) -> tuple[float, float]:
+        """Wall and processor seconds that the owners between two numbers (exclusive) had the folder."""
+        owners = [self._owner(n) for n in self._numbers() if since < n < number]
+        return sum(o.seconds for o in owners if o), sum(o.cpu_seconds for o in owners if o)
 
     def held(self) -> bool:
         """True while a living owner has the folder. An owner elsewhere counts as living until its beat has stood
@@ -150,6 +167,7 @@ class Claim:
     def __init__(self, claims: Claims, number: int, owner: Owner):
         self.number = number
         self._claims, self._owner = claims, owner
+        self._began = time.monotonic(), processor_seconds()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="claim-heartbeat", daemon=True)
 
@@ -169,6 +187,18 @@ class Claim:
         """The cluster job that owns; empty where it is none."""
         return self._owner.job
 
+    def spent_before(self, since: int = 0) -> tuple[float, float]:
+        """Wall and processor seconds of the owners before this one with a number above `since`."""
+        return self._claims.spent_before(self.number, since)
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began[0]
+
+    @property
+    def _cpu_seconds(self) -> float:
+        return processor_seconds() - self._began[1]
+
     def mine(self) -> bool:
         """Is this still the highest claim, and this owner's? (A folder moved away starts again at number 1.)"""
         current = self._claims.current()
@@ -187,5 +217,6 @@ class Claim:
                 self._write(beat=self._owner.beat + 1)
 
     def _write(self, **changes: object) -> None:
+        changes |= {"seconds": round(self._seconds, 3), "cpu_seconds": round(self._cpu_seconds, 3)}
         self._owner = replace(self._owner, **changes)  # type: ignore[arg-type]
         write_atomically(self._claims._path(self.number), json.dumps(asdict(self._owner)).encode(), durable=False)

@@ -29,6 +29,7 @@ from benchmarks.values import Value, canonical_json
 from results.store.claim import Claim, Claims
 from results.store.files import write_atomically
 from results.store.record import SCHEMA, RunRecord
+from results.store.schema_steps import upgraded
 from splits.errors import UserError
 from splits.hashing import file_sha256
 
@@ -153,9 +154,11 @@ def _parsed(path: Path) -> RunRecord:
     except (ValidationError, OSError):
         pass  # below, with a line that says what is wrong
     data = read_json(path)
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA or isinstance(version, bool):
-        raise CorruptRecord(f"{path}: has schema {version}, this harness reads schema {SCHEMA}")
+    data = upgraded(data) if isinstance(data, dict) else {}
+    version = data.get("schema_version")
+    if version != SCHEMA:
+        newer = "; a newer harness wrote it: update this one" if type(version) is int and version > SCHEMA else ""
+        raise CorruptRecord(f"{path}: has schema {version}, this harness reads schemas up to {SCHEMA}{newer}")
     return RunRecord.parse(data, source=str(path))
 
 

@@ -62,8 +62,8 @@ class Conflict:
         folders = sorted({record.result.train.folder for record in self.records})
         seen = sorted(
             f"hIoU {'undefined' if r.result.own.hiou is None else format(r.result.own.hiou, '.6f')} "
-            f"({r.provenance.host or 'unknown host'}, {r.provenance.device}, {r.provenance.started})"
-            for r in self.records
+            f"({origin.host or 'unknown host'}, {origin.device}, {origin.started})"
+            for r, origin in ((r, r.provenance.scoring) for r in self.records)
         )
         return f"{', '.join(folders)}: {len(seen)} records with different results, all left out: {'; '.join(seen)}"
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 
-from pydantic import Field
-
 from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import Value
 
-SCHEMA = 1
+SCHEMA = 2
 # What `contamination` may say besides what overlaps, and what a table makes of it.
 UNSURE = "whether scored images were trained on is not known"
 MARKS = {"": "", "none": "", "unknown": "training unknown", UNSURE: "images not checked"}
@@ -22,30 +20,44 @@ MARKS = {"": "", "none": "", "unknown": "training unknown", UNSURE: "images not 
 class Scores(Value):
     """What one confusion matrix says. None where a mean has no class to go over."""
 
-    shift: float  # what was taken off the seen scores
+    shift: float
+    """What was taken off the scores of seen classes."""
     pacc: float | None
+    """Pixel accuracy over the scored pixels."""
     miou_seen: float | None
+    """Mean IoU of the seen classes, mIoU(S)."""
     miou_unseen: float | None
+    """Mean IoU of the unseen classes, mIoU(U)."""
     hiou: float | None
-    fb_iou: float | None = None  # episodic items alone
+    """Harmonic mean of mIoU(S) and mIoU(U)."""
+    fb_iou: float | None = None
+    """Mean IoU of foreground and background over all items; of episodic items alone."""
 
 
 class ClassCounts(Value):
-    """Pixels of one class at the method's own shift, and the IoU under the protocol's rule (None: not averaged)."""
+    """Pixels of one class at the method's own shift, and its IoU."""
 
     name: str
+    """The class, as the benchmark names it."""
     seen: bool
+    """Was it labelled in training?"""
     tp: int
+    """Pixels of the class that were predicted as it."""
     fp: int
+    """Pixels of other classes that were predicted as it."""
     fn: int
+    """Pixels of the class that were predicted as another."""
     iou: float | None
+    """tp / (tp + fp + fn); None where the protocol's rule for absent classes leaves it out of means."""
 
 
 class LossPoint(Value):
-    """Mean of each loss over the steps since the last point; "watched ..." are figures that are no losses."""
+    """Losses between two steps of a training."""
 
     step: int
+    """The last step of the mean."""
     losses: dict[str, float]
+    """The mean of each loss, as weighted, since the last point; "watched ..." are figures that are no losses."""
 
     @property
     def total(self) -> float:
@@ -57,24 +69,47 @@ class Result(Value):
     """The part that must repeat bit for bit."""
 
     train: TrainSpec
+    """What was trained."""
     evaluation: EvalSpec
+    """How it was scored."""
     protocol_hash: str
+    """sha256 of the protocol: both sides, the fold included."""
     family_hash: str
-    own: Scores  # at the method's own seen-score shift
+    """sha256 of the protocol without the fold: rows of one table share it."""
+    own: Scores
+    """At the method's own seen-score shift."""
     unshifted: Scores
-    best: Scores  # at the shift with the highest hIoU on the scored images themselves: an oracle
+    """Without any shift."""
+    best: Scores
+    """At the shift with the highest hIoU on the scored images themselves: an oracle."""
     classes: tuple[ClassCounts, ...]
+    """Every scored class."""
     images: int
+    """Images (or episodic items) that were scored."""
     labelled_pixels: int
+    """Pixels that count."""
     ignored_pixels: int
+    """Pixels of the truth that the protocol ignores."""
     losses: tuple[LossPoint, ...] = ()
-    confusion_sha256: str  # of the npz beside the record
-    weights_sha256: str  # of the trained tensors
-    clip_sha256: str = ""  # of the CLIP weights actually loaded
-    body_sha256: str = ""  # of the file of ImageNet weights that its body began with; empty where they were drawn
-    partial: bool = False  # part of the data, or a trial run
-    # of imported weights: which unseen classes or scored images they were trained on; "none", or "unknown"
+    """The loss curve of the training."""
+    confusion_sha256: str
+    """sha256 of confusion.npz beside the record."""
+    weights_sha256: str
+    """sha256 of the trained tensors; of imported predictions, over all of them."""
+    clip_sha256: str = ""
+    """sha256 of the CLIP weights that were loaded."""
+    body_sha256: str = ""
+    """sha256 of the file that a segmentation body began with; empty where its weights were drawn."""
+    train_data_sha256: str = ""
+    """sha256 over the sha256s of all photos and masks read for training; empty where none is read from files."""
+    eval_data_sha256: str = ""
+    """sha256 over the sha256s of all photos and masks read for scoring; empty where none is read from files."""
+    partial: bool = False
+    """Part of the data, or a trial run."""
     contamination: str = ""
+    """Unseen classes or scored images that imported or transferred weights were trained on; "none", or "unknown"."""
+    warnings: tuple[str, ...] = ()
+    """What a reader of the numbers must know of the data and inputs; tables print it below."""
 
     @property
     def label(self) -> str:
@@ -117,47 +152,104 @@ class Costs(Value):
     """What the run took. Rates leave the warm-up out."""
 
     parameters_trainable: int
+    """Parameters that get a gradient."""
     parameters_total: int
-    parameters_inference: int | None = None  # that run at test, frozen ones too; None: nobody counted them apart
-    parameters_published: int | None = None  # trainable ones as the authors' code counts them, unused ones included
-    gmacs: float | None = None  # of one pass at the stated size; None where it could not be counted
+    """All parameters of the method while it is trained."""
+    parameters_inference: int | None = None
+    """Parameters that run at test, frozen ones too; None where nobody counted them apart."""
+    parameters_published: int | None = None
+    """Trainable parameters as the authors' code counts them, unused ones included."""
+    gmacs: float | None = None
+    """Multiply-accumulates (10^9) of one pass at `gmacs_at`; None where they could not be counted."""
     gmacs_at: str = ""
-    train_seconds: float = 0.0  # of the last attempt
+    """Size of the picture of `gmacs`, in pixels."""
+    train_seconds: float = 0.0
+    """Wall seconds of the training's steps, over all attempts as far as their checkpoints tell."""
     train_images_per_second: float | None = None
+    """Of the last attempt."""
     eval_seconds: float = 0.0
+    """Wall seconds of the scoring."""
     eval_images_per_second: float | None = None
-    peak_memory_mib: float = 0.0  # resident set on a CPU, allocator on CUDA; of rank 0
-    micro_batch: int = 0  # of a rank
+    """Images scored a second."""
+    peak_memory_mib: float = 0.0
+    """Resident set on a CPU, allocator on CUDA; of rank 0."""
+    micro_batch: int = 0
+    """Images that a rank has in hand at once."""
+
+
+class Phase(Value):
+    """Where, when and with what a training or a scoring was done."""
+
+    commit: str
+    """Commit of the harness; empty outside a git checkout."""
+    dirty: bool
+    """Did tracked files of the checkout differ from the commit?"""
+    packages: dict[str, str]
+    """Versions of the packages that can change a number."""
+    python: str
+    """Interpreter and platform."""
+    host: str
+    """Name of the machine."""
+    device: str
+    """"cpu", or the GPU as its driver names it."""
+    processor: str = ""
+    """Model of the CPU."""
+    driver: str = ""
+    """Version of the GPU's driver; empty without one."""
+    cuda: str = ""
+    """Version of CUDA that torch was built with; empty on a CPU."""
+    threads: int
+    """CPU threads of torch."""
+    load: float | None = None
+    """Load average of the machine over one minute, as the phase began."""
+    deterministic: bool
+    """Were deterministic algorithms alone allowed?"""
+    nondeterministic: tuple[str, ...] = ()
+    """Operations that torch warned of."""
+    started: str
+    """When the last attempt began, in UTC."""
+    ended: str
+    """When it ended, in UTC."""
+    attempts: int
+    """How many processes had begun the run by then."""
+    seconds: float | None = None
+    """Wall seconds over all attempts, start and loading included; None in records that did not count them."""
+    device_seconds: float | None = None
+    """Seconds over all attempts, times the devices held."""
+    cpu_seconds: float | None = None
+    """Processor seconds of rank 0 and its data loaders over all attempts."""
+    energy_joules: float | None = None
+    """Energy of rank 0's GPU in the last attempt, where NVML tells it."""
+    code_sha256: str = ""
+    """sha256 of the copy of the code that a cluster job ran, frozen when it was submitted."""
+    job: str = ""
+    """The cluster job."""
+    ranks: tuple[str, ...] = ()
+    """Machine and device of each process that trained, where there were several."""
 
 
 class Provenance(Value):
-    """Where and with what a record was made."""
+    """Where a record comes from: its training and its scoring are told apart."""
 
-    commit: str  # empty outside a git checkout
-    dirty: bool
-    sources_sha256: str  # of the method's own code that trained the weights
-    packages: dict[str, str]
-    python: str
-    host: str
-    device: str
-    threads: int
-    deterministic: bool
-    nondeterministic: tuple[str, ...] = ()  # operations that torch warned of while the record was made
-    started: str
-    ended: str
-    attempts: int
-    code_sha256: str = ""  # of the copy of the code that a cluster job ran, frozen when it was submitted
-    job: str = ""  # the cluster job
-    ranks: tuple[str, ...] = ()  # machine and device of each process that trained, where there were several
+    sources_sha256: str
+    """sha256 of the method's own code that trained the weights."""
+    training: Phase | None = None
+    """None where nothing was trained here, and in records that did not keep it."""
+    scoring: Phase
+    """The scoring."""
 
 
 class RunRecord(Value):
     """One scored run as stored."""
 
-    schema_version: int = Field(default=SCHEMA)
+    schema_version: int = SCHEMA
+    """Rises with every change of fields."""
     result: Result
+    """What was measured."""
     costs: Costs
+    """What it took."""
     provenance: Provenance
+    """Where, when and with what it was made."""
 
     def same_result(self, other: RunRecord) -> bool:
         """Bit-identical in the part that must repeat.

@@ -114,8 +114,8 @@ def _row(record: RunRecord) -> dict[str, Any]:
             name: getattr(record.costs, name)
             for name in ("parameters_trainable", "parameters_total", "train_seconds", "eval_seconds", "peak_memory_mib")
         },
-        "device": record.provenance.device,
-        "commit": record.provenance.commit,
+        "device": record.provenance.scoring.device,
+        "commit": record.provenance.scoring.commit,
     }
 
 

@@ -81,7 +81,7 @@ def cost_table(content: Content, title: str, variants: Variants) -> list[Table]:
     for name, runs in variants.items():
         groups: dict[tuple[str, int, int], list[RunRecord]] = {}
         for run in runs:
-            how = (run.provenance.device, run.provenance.threads, run.costs.micro_batch)
+            how = (run.provenance.scoring.device, run.provenance.scoring.threads, run.costs.micro_batch)
             groups.setdefault(how, []).append(run)
         rows += [_cost_row(name, *how, groups[how]) for how in sorted(groups)]
     sizes = sorted({run.costs.gmacs_at for run in content.records if run.costs.gmacs_at})

@@ -14,6 +14,9 @@ from results.store.files import write_atomically
 from results.store.record import RunRecord
 from splits.errors import UserError
 
+# what a method or a machine may or may not have: as JSON text
+KEPT_WHOLE = ("result.train.config", "provenance.training.packages", "provenance.scoring.packages")
+
 
 def flat(record: RunRecord) -> dict[str, Any]:
     """Fields by dotted path (`result.train.seed`); lists, and settings a method may or may not have, as JSON text."""
@@ -23,7 +26,7 @@ def flat(record: RunRecord) -> dict[str, Any]:
 def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for key, item in value.items():
         name = f"{prefix}{key}"
-        if isinstance(item, dict) and name not in ("result.train.config", "provenance.packages"):
+        if isinstance(item, dict) and name not in KEPT_WHOLE:
             yield from _leaves(item, f"{name}.")
         else:
             yield name, canonical_json(item) if isinstance(item, dict | list) else item
@@ -32,7 +35,8 @@ def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     """A row per record as stored, copies and conflicts included, ordered by run, evaluation and origin."""
     table = pd.DataFrame([flat(record) | {"run": record.result.train.folder} for record in records])
-    order = ["run", "result.evaluation.fold", "result.protocol_hash", "provenance.started", "result.confusion_sha256"]
+    identity = ["run", "result.evaluation.fold", "result.protocol_hash"]
+    order = [*identity, "provenance.scoring.started", "result.confusion_sha256"]
     return table.sort_values(order, kind="stable", ignore_index=True)
 
 

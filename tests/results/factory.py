@@ -12,7 +12,7 @@ from benchmarks.protocol import DataSource, EvalSide, Inference, Protocol, Queri
 from benchmarks.scoring.metrics import harmonic
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
 from benchmarks.training.augmentation import Augmentation
-from results.store.record import ClassCounts, Costs, Provenance, Result, RunRecord, Scores
+from results.store.record import ClassCounts, Costs, Phase, Provenance, Result, RunRecord, Scores
 from splits.loader import Fold, Split
 
 CLASSES = ("ant", "bee", "cow", "dog")
@@ -111,10 +111,9 @@ def _costs() -> Costs:
 
 
 def _provenance(device: str) -> Provenance:
-    return Provenance(
+    scoring = Phase(
         commit="",
         dirty=False,
-        sources_sha256="a" * 64,
         packages={},
         python="3.11",
         host=f"{device}-host",
@@ -125,6 +124,7 @@ def _provenance(device: str) -> Provenance:
         ended="2026-01-01T00:01:00Z",
         attempts=1,
     )
+    return Provenance(sources_sha256="a" * 64, scoring=scoring)
 
 
 def counts(train: TrainSpec, images: int = 4, scored: int = 4) -> dict[str, Any]:

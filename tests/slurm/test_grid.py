@@ -141,8 +141,8 @@ def test_a_grid_as_arrays_collected_by_another_process(harness: Harness, local, 
     assert len(made) == runs
     for key, record in made.items():
         assert record.result.digest() == local[key].result.digest(), key
-        assert (record.provenance.attempts, len(record.provenance.code_sha256)) == (1, 64)
-        assert record.provenance.commit == local[key].provenance.commit
+        assert (record.provenance.scoring.attempts, len(record.provenance.scoring.code_sha256)) == (1, 64)
+        assert record.provenance.scoring.commit == local[key].provenance.scoring.commit
 
 
 def test_usr2_at_one_element(harness: Harness, local, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_usr2_at_one_element(harness: Harness, local, tmp_path: Path) -> None:
     done = harness.collect(tmp_path, *grid)
     assert done.returncode == 0, done.stderr
     made = {record.result.train.method: (key, record) for key, record in records(tmp_path).items()}
-    assert {name: record.provenance.attempts for name, (_, record) in made.items()} == {"zegclip": 2, "clip": 1}
+    assert {name: record.provenance.scoring.attempts for name, (_, record) in made.items()} == {"zegclip": 2, "clip": 1}
     key, record = made["zegclip"]
     assert record.result.digest() == local[key].result.digest()
 
@@ -174,8 +174,8 @@ def test_a_run_of_two_tasks_on_two_nodes(harness: Harness, local, tmp_path: Path
     done = harness.collect(tmp_path, *TOGETHER)
     assert done.returncode == 0, done.stderr
     record = the_only(tmp_path, local)
-    assert record.provenance.attempts == 2
-    assert [member.split()[0] for member in record.provenance.ranks] == ["n1", "n2"]
+    assert record.provenance.scoring.attempts == 2
+    assert [member.split()[0] for member in record.provenance.training.ranks] == ["n1", "n2"]
 
 
 def test_time_limit(harness: Harness, local, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_time_limit(harness: Harness, local, tmp_path: Path) -> None:
     harness.cluster.wait_until(lambda: harness.cluster.state(job) == "PENDING", "it is queued again", 90)
     assert harness.cluster.succeeds(*limit, "TimeLimit=15")
     assert harness.collect(tmp_path, *LONG).returncode == 0
-    assert the_only(tmp_path, local).provenance.attempts == 2
+    assert the_only(tmp_path, local).provenance.scoring.attempts == 2
 
 
 def test_time_limit_too_often(harness: Harness, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_preemption(harness: Harness, local, tmp_path: Path) -> None:
         harness.told_to_stop(pid)
     harness.cluster.wait_until(lambda: harness.cluster.state(job) == "PENDING", "it is preempted", 90)
     assert harness.collect(tmp_path, *LONG).returncode == 0
-    assert the_only(tmp_path, local).provenance.attempts == 2
+    assert the_only(tmp_path, local).provenance.scoring.attempts == 2
 
 
 def test_node_death(harness: Harness, local, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_node_death(harness: Harness, local, tmp_path: Path) -> None:
         assert harness.collect(tmp_path, *LONG).returncode == 0
     finally:
         harness.cluster.start_node(int(node[1:]))
-    assert the_only(tmp_path, local).provenance.attempts == 2
+    assert the_only(tmp_path, local).provenance.scoring.attempts == 2
 
 
 def test_a_failing_job_among_good_ones(harness: Harness, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_cancel_and_go_on(harness: Harness, local, tmp_path: Path) -> None:
     assert "1 interrupted" in status
     assert "was cancelled" in status
     assert harness("run", *LONG, "--runs", tmp_path).returncode == 0  # locally
-    assert the_only(tmp_path, local).provenance.attempts == 2
+    assert the_only(tmp_path, local).provenance.scoring.attempts == 2
 
 
 def test_two_harnesses_over_one_grid(harness: Harness, local, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_two_harnesses_over_one_grid(harness: Harness, local, tmp_path: Path) ->
     assert sorted("nothing to submit" in out for out, _ in told) == [False, True]
     assert harness.collect(tmp_path, *grid).returncode == 0
     assert len(records(tmp_path)) == 2
-    assert {record.provenance.attempts for record in records(tmp_path).values()} == {1}
+    assert {record.provenance.scoring.attempts for record in records(tmp_path).values()} == {1}
 
 
 def test_jobs_that_can_never_start(harness: Harness, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def _doubled(root: Path, runs: int, codes: list[int | None], logs: list[Path]) -
     found = list(find_stored(root))
     if len(found) != runs or not all(isinstance(item, Stored) for item in found):
         return f"{len(found)} records of {runs} runs: {[str(i) for i in found if not isinstance(i, Stored)][:2]}"
-    attempts = [item.record.provenance.attempts for item in found if isinstance(item, Stored)]
+    attempts = [item.record.provenance.scoring.attempts for item in found if isinstance(item, Stored)]
     return "" if attempts == [1] * runs else f"made more than once: attempts {attempts}"
 
 

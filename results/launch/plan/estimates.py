@@ -19,7 +19,7 @@ def expected(runs: Sequence[Run], root: Path) -> str:
     for record in find_records(root):
         if isinstance(record, RunRecord):
             seconds = _seconds(record) * record.result.train.recipe.ranks  # each rank holds its GPU to the end
-            measured.setdefault(_kind(record.result), []).append((seconds, record.provenance.device))
+            measured.setdefault(_kind(record.result), []).append((seconds, record.provenance.scoring.device))
     known = [measured[_kind(run)] for run in runs if _kind(run) in measured]
     if not known:
         return f"hours to expect: unknown, no run of these methods and settings has been measured in {root}"

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from benchmarks.training.checkpoint import Checkpoints
+from benchmarks.training.train import SECONDS
 from results.launch.plan.request import Request
 from results.launch.plan.runs import plan
 from results.launch.run.job import Device, Job
@@ -111,7 +112,7 @@ def halfway(job: Job, step: int, root: Path) -> Leaves:
     _state(job, _after(step))
     path, spec = job.run.folder(root).path, job.run.train
     state, _ = Checkpoints(path, spec.digest(), _no_write, sources_sha256(spec.method)).latest()
-    return dict(_flat("checkpoint", state))
+    return {name: value for name, value in _flat("checkpoint", state) if name != f"checkpoint {SECONDS}"}
 
 
 def _state(job: Job, stop: Callable[[], bool]) -> str:

@@ -22,9 +22,9 @@ from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
 from results.launch.run.predict import CLASSES, INDEX
 from results.launch.run.result import store
-from results.store import provenance
+from results.store import machine, provenance
 from results.store.files import write_atomically
-from results.store.record import Costs, Provenance
+from results.store.record import Costs, Phase, Provenance
 from results.tables.tables import build_tables
 from splits.errors import UserError
 
@@ -131,13 +131,15 @@ def _write(run: Run, root: Path, evaluation: Evaluation, started: str) -> None:
 
 
 def _provenance(started: str) -> Provenance:
-    return Provenance(
+    scoring = Phase(
         **provenance.here(),
-        sources_sha256="",
         device="cpu",
+        processor=machine.processor(),
         threads=provenance.threads(),
+        load=machine.load(),
         deterministic=True,
         started=started,
         ended=provenance.now(),
         attempts=1,
     )
+    return Provenance(sources_sha256="", scoring=scoring)

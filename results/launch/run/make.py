@@ -25,9 +25,10 @@ from results.launch.run.build import asked_vocabulary, vocabulary_of
 from results.launch.run.job import Job, Teller
 from results.launch.run.loggers import Loggers
 from results.launch.run.nondeterminism import named
+from results.launch.run.phases import PhaseClock
 from results.launch.run.ranks import Others
 from results.launch.run.result import store
-from results.launch.run.training import built, device_name, fabric_of, opened, set_up, trained
+from results.launch.run.training import built, fabric_of, opened, set_up, trained
 from results.launch.run.weights import Weights, export, import_weights, restore
 from results.store import provenance
 from results.store.claim import Claim
@@ -65,7 +66,7 @@ class _Maker:
         self.spec = job.run.train
         self.recipe = self.spec.recipe.shortened(self.spec.limit)
         self.sources = provenance.sources_sha256(self.spec.method)
-        self.started = provenance.now()
+        self.clock = PhaseClock(job, claim)
         self.teller = Teller(folder, claim, self.recipe.iterations)
         self.log = _Log(folder.path / LOG, claim)
         self.loggers = loggers
@@ -80,6 +81,7 @@ class _Maker:
         placed(method, self.device, self.recipe)
         try:
             weights = self._weights(method)
+            self.clock = PhaseClock(self.job, self.claim, since=weights.phase.attempts if weights.phase else 0)
             evaluation = self._evaluate(method)
         except Stopped:
             return False
@@ -106,7 +108,10 @@ class _Maker:
                 stop=self.stop,
                 prepared=self._prepared,
             )
-        weights = export(self.folder, self.spec, method, done, self.sources, self._write)
+        phase = None
+        if self.recipe.iterations:
+            phase = self.clock.phase(self.nondeterministic, done.members, devices=self.recipe.ranks)
+        weights = export(self.folder, self.spec, method, done, self.sources, self._write, phase=phase)
         checkpoints.clear()
         return weights
 
@@ -198,21 +203,8 @@ class _Maker:
         )
 
     def _provenance(self, weights: Weights) -> Provenance:
-        on_gpu = self.job.device == "cuda"
-        return Provenance(
-            **provenance.here(),
-            sources_sha256=weights.sources,
-            device=device_name(self.job.device),
-            threads=self.job.threads,
-            deterministic=not on_gpu,
-            nondeterministic=tuple(sorted(self.nondeterministic)),
-            started=self.started,
-            ended=provenance.now(),
-            attempts=self.claim.number,
-            code_sha256=provenance.code_sha256(),
-            job=self.claim.job,
-            ranks=weights.trained.members,
-        )
+        scoring = self.clock.phase(self.nondeterministic)
+        return Provenance(sources_sha256=weights.sources, training=weights.phase, scoring=scoring)
 
     def _write(self, path: Path, content: bytes) -> None:
         write_atomically(path, content, before_rename=self.claim.check)

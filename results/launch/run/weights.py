@@ -18,6 +18,7 @@ from benchmarks.values import canonical_json
 from methods.method import Method
 from results.launch.plan.weight_cards import card_of, spec_on
 from results.store.folders import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
+from results.store.record import Phase
 from splits.errors import UserError
 from splits.hashing import file_sha256
 
@@ -30,6 +31,7 @@ class Weights:
     trained: Trained
     sources: str  # digest of the method's code that trained them
     origin: TrainSpec | None = None  # of imported weights: the training that their own card tells
+    phase: Phase | None = None  # where, when and with what they were trained here
 
 
 def export(
@@ -40,6 +42,7 @@ def export(
     sources: str,
     write: Callable[[Path, bytes], None],
     origin: TrainSpec | None = None,
+    phase: Phase | None = None,
 ) -> Weights:
     """Write the trained tensors, then their card: a card there means that the weights are whole."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
@@ -58,10 +61,11 @@ def export(
         "seconds": trained.seconds,
         "images_per_second": trained.images_per_second,
         "origin": origin.model_dump(mode="json") if origin else None,
+        "training": phase.model_dump(mode="json") if phase else None,
     } | ({"ranks": trained.members} if trained.members else {})
     write(folder.path / WEIGHTS, content)
     write(folder.path / CARD, canonical_json(card).encode())
-    return Weights(digest, trained, sources, origin)
+    return Weights(digest, trained, sources, origin, phase)
 
 
 def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
@@ -76,11 +80,12 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
         raise CorruptRecord(f"{path}: {error}") from None
     told = card.get("origin")
     origin = TrainSpec.parse(told, source=str(card_path)) if told else None
+    phase = Phase.parse(card["training"], source=str(card_path)) if card.get("training") else None
     try:
         trained, sources = _trained(card), str(card["sources_sha256"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecord(f"{card_path}: is no whole card ({error!r}); run with --force to train it anew") from None
-    return Weights(digest, trained, sources, origin)
+    return Weights(digest, trained, sources, origin, phase)
 
 
 def _trained(card: dict[str, Any]) -> Trained:

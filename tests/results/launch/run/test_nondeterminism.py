@@ -58,4 +58,4 @@ def test_the_record_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     job = job_of("constant", tmp_path, limit=2)
     assert run_job(job) == "done"
     record = job.run.folder(tmp_path).read_record(job.run.evaluation)
-    assert record.provenance.nondeterministic == ("upsample_bilinear2d_backward_out_cuda",)
+    assert record.provenance.scoring.nondeterministic == ("upsample_bilinear2d_backward_out_cuda",)

@@ -82,8 +82,8 @@ def test_ranks_are_recorded(both) -> None:
     """Fails when a record does not tell that several processes trained it, or one process's record says so."""
     one, two = (record_of(both[count][0]) for count in (1, 2))
     assert (one.result.train.recipe.ranks, two.result.train.recipe.ranks) == (1, 2)
-    assert (one.provenance.ranks, len(two.provenance.ranks)) == ((), 2)
-    assert all(member.endswith(" cpu") for member in two.provenance.ranks)
+    assert (one.provenance.training.ranks, len(two.provenance.training.ranks)) == ((), 2)
+    assert all(member.endswith(" cpu") for member in two.provenance.training.ranks)
     assert (one.costs.micro_batch, two.costs.micro_batch) == (16, 8)
 
 

@@ -34,7 +34,7 @@ def test_what_is_there_is_not_made_again(made, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(make, "make_record", lambda *_: pytest.fail("it was made again"))
     assert run_job(made) == "done"
     assert record.stat().st_mtime_ns == before
-    assert folder.read_record(made.run.evaluation).provenance.attempts == 1
+    assert folder.read_record(made.run.evaluation).provenance.scoring.attempts == 1
 
 
 def test_what_is_broken_is_made_again(made) -> None:
