@@ -54,7 +54,7 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
     elif request.setting != "inductive" and recipe.name != NOTHING:
         raise UserError(f"{method} has no setting {request.setting!r}; it is inductive")
     full = _validated(method, values)
-    bodies.check(method, full)
+    bodies.check(method, bench, full)
     config = full.model_dump(mode="json", exclude_defaults=True)
     if changes:
         source = f"--set {' '.join(f'{RECIPE_NAMESPACE}.{k}={v}' for k, v in changes.items())}"

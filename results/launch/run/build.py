@@ -16,6 +16,7 @@ from benchmarks.values import derive_seed
 from methods.clip import Clip, load_clip
 from methods.method import Method, Vocabulary
 from methods.registry import build_method
+from results.launch.plan.body_weights import with_files
 from results.launch.plan.settings import config_of
 from splits.errors import UserError
 
@@ -56,7 +57,8 @@ def training_vocabulary(side: TrainSide) -> Vocabulary:
 def build(spec: TrainSpec, clip: Clip | None) -> Method:
     """The method of a spec as training begins, on the CPU; what is random in it follows from the seed."""
     torch.manual_seed(derive_seed("init", spec.seed))
-    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config_of(spec))
+    config = with_files(spec, config_of(spec))
+    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config)
 
 
 def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:

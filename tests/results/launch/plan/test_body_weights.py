@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 import harness
+from methods.distillation.distillation_config import DistillationConfig
 from results.launch.plan import body_weights as bodies
 from results.launch.plan.body_weights import BodyWeights
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
+from results.launch.plan.settings import config_of
 from results.launch.run import prefetch
 from results.launch.run.job import Job
 from results.launch.run.worker import run_job
@@ -72,12 +74,35 @@ def test_a_url_is_kept_where_it_is_looked_for(hub: Path, tmp_path: Path) -> None
 
 
 def test_prefetch_names_what_cannot_be_had(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Fails when weights that nobody published an address of, or that do not fit, count as fetched."""
+    """Fails when weights that nobody published an address of count as fetched."""
     options = ("--methods", "clip-to-seg", "--benchmarks", "shapes-5i", "--folds", "0")
-    assert harness.main(["prefetch", *options, "--set", "clip-to-seg.body_weights=published"]) == 2
-    assert "small has no published weights" in capsys.readouterr().err
+    more = ("clip-to-seg.body_weights=published", "clip-to-seg.body=setr-pup")
+    assert harness.main(["prefetch", *options, "--set", *more]) == 2
+    assert "mmsegmentation publishes no address for the weights of setr-pup" in capsys.readouterr().err
     with pytest.raises(UserError, match="give a file by its path"):
-        bodies.here(BodyWeights("small", "published"))
+        bodies.here(BodyWeights("setr-pup", "published"))
+
+
+def test_weights_of_the_built_in_world_need_no_net(hub: Path) -> None:
+    """Fails when a fold is given another fold's weights, or the built-in grid is held up by a look at the net."""
+    for source, stems in (("published", {"published"}), ("without-unseen", {f"without-unseen-{k}" for k in range(4)})):
+        runs = plan(Request(("clip-to-seg",), ("shapes-5i",), overrides=(f"clip-to-seg.body_weights={source}",)))
+        assert {Path(asked.source).stem for asked in bodies.needed(runs)} == stems
+        assert prefetch.absent(runs) == []
+        for run in runs:
+            config = bodies.with_files(run.train, config_of(run.train))
+            assert config.body_weights.endswith((f"{source}.safetensors", f"{source}-{run.train.fold}.safetensors"))
+            assert run.train.config["body_weights"] == source  # no path of this machine names a run
+
+
+def test_weights_are_refused_where_they_mean_nothing() -> None:
+    """Fails when shapes' weights are given to a body on photos, or a body is said to know no unseen name that does."""
+    config = DistillationConfig(body="small", body_weights="published")
+    bodies.check("clip-to-seg", "shapes-5i", config)
+    with pytest.raises(UserError, match="of the body small are for shapes-5i, not for pascal-5i"):
+        bodies.check("clip-to-seg", "pascal-5i", config)
+    with pytest.raises(UserError, match="weights 'without-unseen' are there for the body small on shapes-5i alone"):
+        runs_with("without-unseen", "clip-to-seg.body=segnext-t")
 
 
 def test_what_was_loaded_is_in_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
