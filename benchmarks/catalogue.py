@@ -17,6 +17,7 @@ from benchmarks.choices import Names, Scale
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainSide
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
+from methods.method_entry import RecipeKind
 from splits.errors import UserError
 from splits.loader import Split, load_split
 from splits.settings import Setting
@@ -38,6 +39,7 @@ class Benchmark:
     trial: Inference | None = None  # at a scale that the built-in CLIP can see; for photos only
     parts: tuple[str, ...] = ("val",)
     photos: bool = True
+    recipes: RecipeKind = "voc"  # which of a method's recipes it is trained by, at the scale of the papers
     own: bool = False  # brought by a person: no paper trained on it
 
     @property
@@ -67,8 +69,8 @@ RENAMED = {
 }
 
 
-def _photos(name: str, templates: str) -> Benchmark:
-    return Benchmark(name=name, templates=templates, inference=PHOTO, trial=PHOTO_TRIAL)
+def _photos(name: str, templates: str, recipes: RecipeKind) -> Benchmark:
+    return Benchmark(name=name, templates=templates, inference=PHOTO, trial=PHOTO_TRIAL, recipes=recipes)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -80,10 +82,12 @@ BENCHMARKS: dict[str, Benchmark] = {
             inference=Inference(short_side=64),
             parts=("val", "tune"),
             photos=False,
+            recipes="shapes",
         ),
-        *(_photos(name, "single") for name in ("pascal-5i", "voc-15-5", "pascal-5i-tune")),
-        *(_photos(name, "multi") for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
-        *(_photos(name, "multi") for name in ("coco-stuff-156-15", "context-49-10", "context-50-10")),
+        *(_photos(name, "single", "voc") for name in ("pascal-5i", "voc-15-5", "pascal-5i-tune")),
+        *(_photos(name, "multi", "coco-20i") for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
+        _photos("coco-stuff-156-15", "multi", "coco-stuff"),
+        *(_photos(name, "multi", "context") for name in ("context-49-10", "context-50-10")),
     )
 }
 

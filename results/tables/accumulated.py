@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from methods.loss_averaging import averaging
 from methods.registry import METHODS, config_class
 from results.store.record import RunRecord
 
@@ -20,7 +19,7 @@ def apart_of(method: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
         config = config_class(method).model_validate(dict(settings))
     except ValidationError:
         return ("what is not known: the method has other settings by now",)
-    return averaging(method, config).apart
+    return METHODS[method].averaging(config).apart
 
 
 def accumulated(records: Iterable[RunRecord]) -> Iterator[str]:

@@ -19,13 +19,12 @@ import pandas as pd
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.protocol import Protocol
 from benchmarks.values import Value
+from methods.registry import METHODS
 from results.tables.aggregate import aggregate, tidy
 from results.tables.notes import Content, row_names
 from results.tables.table import UNDEFINED, Column, Row, Table
 
 PLACES = {"pascal-5i": ("voc-15-5", 3)}  # a benchmark -> what the literature calls one of its folds
-REPRODUCES = {"ZegCLIP": "zegclip", "ZegCLIP+ST": "zegclip"}  # a published method -> ours
-BODY = {"zegclip": ("ViT-B-16", "openai")}  # the CLIP of the published rows, as open_clip names it
 METRICS = ("pacc", "miou_seen", "miou_unseen", "hiou")
 SCORED = METRICS[1:]
 
@@ -106,31 +105,31 @@ def _differences(content: Content, protocol: Protocol) -> list[str]:
 
 
 def _ours(content: Content, fold: int, stale: frozenset[str]) -> tuple[dict[str, dict[Any, Any]], list[str]]:
-    """Our row for each of our methods that reproduces a published one, and a line for each that does not."""
+    """Our row by the published name that it reproduces, and a line for each of ours that is no reproduction."""
     runs = tidy([r for r in content.records if r.result.evaluation.fold == fold], stale=stale)
     frame = aggregate(runs, lambda _: (fold,))
     frame.insert(0, "name", row_names(frame))
     rows: dict[str, dict[Any, Any]] = {}
     notes = []
     for row in frame.to_dict("records"):
-        if row["method"] not in REPRODUCES.values():
+        if row["method"] not in METHODS or not METHODS[row["method"]].published_as:
             continue
         if reasons := _why_not(row):
             notes.append(f"{row['name']} is no reproduction: {', '.join(reasons)}.")
         else:
-            rows[row["method"]] = row
+            rows |= dict.fromkeys(METHODS[row["method"]].published_as, row)
     return rows, notes
 
 
 def _why_not(row: Row) -> list[str]:
     """Why a row of ours is no reproduction: it must be whole, current, and made as the paper says."""
-    reasons, (model, tag) = [], BODY[row["method"]]
+    reasons, clip = [], METHODS[row["method"]].published_clip
     if row["partial"]:
         reasons.append("part of the data or a trial run")
     if row["stale"]:
         reasons.append("made with other sources of the method")
-    if row["clip"].partition("@")[0] != f"{model}/{tag}":
-        reasons.append(f"its CLIP is {row['clip']}, not {model}/{tag}")
+    if row["clip"].partition("@")[0] != clip:
+        reasons.append(f"its CLIP is {row['clip']}, not {clip}")
     if row["label"] != row["method"] or json.loads(row["recipe"])["name"] != "paper":
         reasons.append("its recipe is not the paper's")
     if changed := sorted(json.loads(row["config"]).keys() - {"setting"}):
@@ -146,7 +145,7 @@ _FIELDS = [
 
 
 def _frame_row(row: Published, ours: dict[str, dict[Any, Any]], sources: list[str]) -> dict[str, Any]:
-    found = ours.get(REPRODUCES.get(row.method, ""), {})
+    found = ours.get(row.method, {})
     fields: dict[str, Any] = {"method": row.method, "backbone": row.backbone}
     for metric in METRICS:
         printed = getattr(row, metric)

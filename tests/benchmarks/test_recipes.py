@@ -1,9 +1,15 @@
 """Recipes: the papers' constants, and ours under another name."""
 
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 
-from benchmarks.recipes import NOTHING, recipe_for
+from benchmarks.catalogue import BENCHMARKS
+from benchmarks.recipes import NOTHING, recipe_for, without_recipe
+from methods.method_entry import MethodEntry, MethodRecipe, RecipeKind
 from methods.registry import METHODS, config_class
+from splits.errors import UserError
 
 TRAINED = [name for name, e in METHODS.items() if e.trained]
 PLACES = [("pascal-5i", "native"), ("pascal-5i", "trial"), ("voc-15-5", "native"), ("shapes-5i", "native")]
@@ -69,8 +75,7 @@ def test_what_is_not_trained_says_so(method: str, bench: str, scale: str) -> Non
 def test_values_are_valid_where_they_are_known(method: str, bench: str, scale: str) -> None:
     """Fails when a recipe sets something that the method's config refuses."""
     _, values = recipe_for(method, bench, scale)
-    cls = config_class(method)
-    cls.model_validate({name: value for name, value in values.items() if name in cls.model_fields})
+    config_class(method).model_validate(values | METHODS[method].fixed)
 
 
 def test_config_given_out_is_a_copy() -> None:
@@ -124,3 +129,51 @@ def test_zegclip_elsewhere() -> None:
     context, config = recipe_for("zegclip", "context-50-10", "native")
     assert (context.name, context.iterations, config) == ("followers'", 40_000, {})
     assert recipe_for("zegclip-baseline", "coco-stuff-156-15", "native")[0].name == "zegclip's"
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_a_built_in_method_states_every_recipe(method: str) -> None:
+    """Fails when a new method is trained by another's recipe because nobody wrote down its own."""
+    assert METHODS[method].recipes.keys() == set(get_args(RecipeKind))
+    assert without_recipe(method, "shapes-5i") is None
+
+
+MINE = MethodEntry("mine", METHODS["zegclip"].config, METHODS["zegclip"].builder, "ours", "blocks", custom=True)
+
+
+@pytest.mark.parametrize("bench", BENCHMARKS)
+@pytest.mark.parametrize("scale", ["native", "trial"])
+def test_a_method_without_recipes_is_trained_as_zegclip_and_says_so(
+    bench: str, scale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when the recipe taken for want of one goes unsaid, is called a paper's, or sets ZegCLIP's config values."""
+    monkeypatch.setitem(METHODS, "mine", MINE)
+    recipe, values = recipe_for("mine", bench, scale)
+    assert recipe == recipe_for("zegclip-baseline", bench, scale)[0]
+    assert recipe.name != "paper"
+    assert values == {}
+    assert "trained as ZegCLIP is on" in (without_recipe("mine", bench) or "")
+
+
+def test_a_custom_method_changes_fields_or_has_recipes_as_a_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when `recipe` changes other fields, or `recipes` are a door for built-in methods alone."""
+    monkeypatch.setitem(METHODS, "mine", replace(MINE, recipe={"lr": 1e-3}))
+    expected = recipe_for("zegclip", "voc-15-5", "native")[0].model_copy(update={"name": "own", "lr": 1e-3})
+    assert recipe_for("mine", "voc-15-5", "native") == (expected, {})
+    assert without_recipe("mine", "voc-15-5") is None
+    training = {"iterations": 7, "batch": 2, "lr": 0.5}
+    entry = replace(MINE, recipes={"shapes": MethodRecipe("shapes", training, {"decoder_heads": 2})})
+    monkeypatch.setitem(METHODS, "mine", entry)
+    recipe, values = recipe_for("mine", "shapes-5i", "native")
+    assert (recipe.iterations, recipe.batch, recipe.lr, values) == (7, 2, 0.5, {"decoder_heads": 2})
+    with pytest.raises(UserError, match=r"mine has no recipe for pascal-5i \(kind 'voc'\); it has some for: shapes"):
+        recipe_for("mine", "pascal-5i", "native")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"), [({"recipes": METHODS["zegclip"].recipes}, "`recipes` already"), ({"trained": False}, "not")]
+)
+def test_a_recipe_that_would_be_ignored_is_refused(fields: dict, reason: str) -> None:
+    """Fails when changed fields of a recipe are accepted where nothing reads them."""
+    with pytest.raises(ValueError, match=reason):
+        replace(MINE, recipe={"lr": 1e-3}, **fields)

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from methods.config import MethodConfig
 from methods.method import FIRST_CODE, Method
-from methods.registry import Entry
+from methods.registry import MethodEntry
 
 
 class AdapterConfig(MethodConfig):
@@ -43,7 +43,7 @@ class Adapter(Method):
 
 
 METHODS = {
-    "adapter": Entry(
+    "adapter": MethodEntry(
         title="a linear layer on frozen dense tokens",
         config=f"{__name__}:AdapterConfig",
         builder=f"{__name__}:Adapter",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.catalogue import benchmark
-from benchmarks.recipes import NOTHING, PAPER
+from benchmarks.recipes import CUSTOM, NOTHING, PAPER, without_recipe
 from benchmarks.spec import Recipe, TrainSpec
 from benchmarks.values import canonical_json
 from methods.config import MethodConfig
@@ -23,13 +23,13 @@ WHOSE = {
     "followers'": "its followers' recipe",
     "shapes": "the harness's own shapes recipe",
     "trial": "the harness's own trial recipe",
-    "own": "its own recipe",
+    CUSTOM: "its own recipe",
 }  # any other name stands for itself: "zegclip's recipe"
 
 
 def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
     """A line for each method on each benchmark that would be trained otherwise than its recipe says: every field that
-    differs, with both values.
+    differs, with both values. Also a line for each that has no recipe.
 
     The recipe is that of the method, benchmark, scale and setting without `--set`, `--sweep`, `--limit`, `--ranks` and
     `--accumulate`.
@@ -49,6 +49,8 @@ def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
             continue  # a method of somebody's own that has no defaults to depart from
         if recipe.name == NOTHING:
             continue
+        if line := without_recipe(method, name):
+            yield line
         began = _fields(recipe, None, method, config_class(method).model_validate(config))
         found = [_fields(s.recipe.shortened(s.limit), s.limit, method, config_of(s)) for s in specs.values()]
         if changes := list(_changes(began, found)):

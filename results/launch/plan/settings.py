@@ -9,14 +9,12 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from benchmarks.recipes import NOTHING, imported
+from benchmarks.recipes import NOTHING, imported, recipe_for
 from benchmarks.spec import Recipe, TrainSpec
 from benchmarks.values import explain
 from methods.config import MethodConfig
-from methods.loss_averaging import averaging
 from methods.registry import config_class, entry
 from results.launch.plan import body_weights as bodies
-from results.launch.plan.recipes import recipe_of
 from results.launch.plan.request import Request
 from splits.errors import UserError
 
@@ -38,10 +36,9 @@ def config_of(spec: TrainSpec) -> MethodConfig:
 
 def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple[dict[str, Any], Recipe]:
     """Config values that differ from the method's defaults, and the recipe, overrides applied."""
-    recipe, values = recipe_of(method, bench, scale)
-    known = config_class(method).model_fields
-    values = {name: value for name, value in values.items() if name in known}
-    values |= entry(method).fixed
+    recipe, values = recipe_for(method, bench, scale)
+    known, listed = config_class(method).model_fields, entry(method)
+    values |= listed.fixed
     changes: dict[str, Any] = {}
     for override in request.overrides:
         owner, field, text = _split(override)
@@ -64,7 +61,7 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
         return config, imported(recipe)
     if recipe.name != NOTHING:
         recipe = _shared(recipe, f"{method} trains on {bench}", request)
-        if recipe.accumulate > 1 and averaging(method, full).apart and not recipe.name.startswith(CHANGED):
+        if recipe.accumulate > 1 and listed.averaging(full).apart and not recipe.name.startswith(CHANGED):
             recipe = recipe.model_copy(update={"name": f"{CHANGED}{recipe.name}"})  # no whole batch's gradients
     share = getattr(full, "self_training_from", 0.0)
     if request.setting.startswith("transductive") and share and "restart_at" not in changes:

@@ -19,8 +19,8 @@ from benchmarks.training.checkpoint import Checkpoints
 from benchmarks.training.ranks import Ranks
 from benchmarks.training.train import Progress, Trained, train
 from methods.clip import Clip
-from methods.loss_averaging import averaging
 from methods.method import Images, Method
+from methods.registry import entry
 from results.launch.plan.settings import config_of
 from results.launch.run.build import build, clip_of, train_set
 from results.launch.run.environment import environment
@@ -67,7 +67,7 @@ def trained(
         watch=watch,
         stop=stop,
         ranks=ranks,
-        over=averaging(spec.method, config_of(spec)).over,
+        over=entry(spec.method).averaging(config_of(spec)).over,
     )
     return replace(done, members=tuple(members)) if ranks.count > 1 else done
 

@@ -28,6 +28,7 @@ from tests.results.launch.afterwards import forget
 
 pytestmark = pytest.mark.usefixtures("forgotten")
 
+IMPORT = "from methods.registry import METHODS as M\n"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "adapter.py"
 SMALL = ("--folds", "0", "--limit", "3", "--device", "cpu", "--set", "recipe.batch=2")
 
@@ -50,7 +51,7 @@ def test_a_file_and_a_package_give_the_same_result(tmp_path, monkeypatch):
     module.__file__ = str(EXAMPLE)
     monkeypatch.setitem(sys.modules, "a_package", module)
     exec(compile(EXAMPLE.read_text(), str(EXAMPLE), "exec"), module.__dict__)
-    METHODS["adapter"] = replace(module.METHODS["adapter"], own=True)
+    METHODS["adapter"] = replace(module.METHODS["adapter"], custom=True)
     run(tmp_path / "package", "--cluster", "debug")
     file, package = record_of(tmp_path / "file"), record_of(tmp_path / "package")
     assert file.result.digest() == package.result.digest()
@@ -137,7 +138,7 @@ def test_entry_points_bring_methods(monkeypatch):
     monkeypatch.setattr(method_files, "entry_points", lambda group: points if group == method_files.GROUP else [])
     method_files.load_installed()
     method_files.load_installed()  # again changes nothing
-    assert METHODS["adapter"].own
+    assert METHODS["adapter"].custom
     points[:] = [EntryPoint("theirs", "no_such_package:METHODS", method_files.GROUP)]
     with pytest.raises(UserError, match="theirs = no_such_package:METHODS cannot be loaded: ModuleNotFoundError"):
         method_files.load_installed()
@@ -151,7 +152,15 @@ def test_entry_points_bring_methods(monkeypatch):
         ("METHODS = {}", "expected a dict METHODS"),
         ("METHODS = {'a': 1}", "expected a dict METHODS"),
         ("from methods.registry import METHODS", "is a method already"),
-        ("from methods.registry import METHODS as M\nMETHODS = {'../a': M['clip']}", "it names a folder"),
+        (IMPORT + "METHODS = {'../a': M['clip']}", "it names a folder"),
+        (
+            IMPORT + "METHODS = {'good': M['clip'], '': M['clip']}",
+            "it names a folder",
+        ),
+        (
+            IMPORT + "METHODS = {'a': M['zegclip']}",
+            "'a': zegclip is ZegCLIP, ZegCLIP",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path, capsys, text, reason):

@@ -11,7 +11,7 @@ from methods.contrast import gathered
 from methods.precision import wide
 
 
-class Entry(nn.Module):
+class CalibratedNorm(nn.Module):
     """In `ln_pre`'s place: LayerNorm with the mean and spread of CLIP's own tokens before a block as bias and gain.
 
     CLIP's tokens grow from block to block, and so does what all of them share. `ln_pre` makes tokens fit for the first
