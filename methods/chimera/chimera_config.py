@@ -17,7 +17,8 @@ class ChimeraConfig(MethodConfig):
 
     # Body, [P] a trainable segmentation model
     body: BodyName = "segnext-t"  # which one is not public: reading
-    # ImageNet weights of the body: a file, a URL, or "published" (mmsegmentation's); reading: none, nothing is fetched
+    # What the body begins with, as for CLIP-to-Seg: a file, a URL, "published", "without-unseen" or "none"; nothing is
+    # said, the recipes set "published": reading.
     body_weights: str = "none"
     body_batch_norm: BatchNormMode = "local"  # whose statistics the body normalises by; on several GPUs "sync"; reading
     body_channels: int = Field(default=256, ge=1)  # width of its features; reading: as mmsegmentation's heads

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # ones). Focal and dice as for CLIP-to-Seg. The token grid is CLIP's own for 64 pixels.
 _SHAPES_CONFIG: Final[dict[str, Any]] = {
     "body": "small",
+    "body_weights": "published",
     "body_channels": 96,
     "most_tokens": 8,
     "last_share": 0.2,
@@ -33,7 +34,11 @@ _SHAPES_CONFIG: Final[dict[str, Any]] = {
 # How it was trained is not public: by CLIP-to-Seg's recipes, its authors' earlier method.
 _RECIPES: Final = with_config(
     borrowed(distillation_entries.RECIPES, "clip-to-seg"),
-    {"trial": {"alignment_heads": 2}, "shapes": _SHAPES_CONFIG},
+    {
+        **dict.fromkeys(("voc", "context", "coco-stuff", "coco-20i"), distillation_entries.PHOTOS_CONFIG),
+        "trial": {"alignment_heads": 2},
+        **dict.fromkeys(("shapes", "long"), _SHAPES_CONFIG),
+    },
 )
 
 # What the abstract leaves open, but for the structure, which ablations take apart.

@@ -20,7 +20,9 @@ class DistillationConfig(MethodConfig):
 
     # Student
     body: BodyName = "segnext-t"  # [P] SegNeXt, SETR, SegFormer, and [S] Swin; which sizes is not public: reading
-    # ImageNet weights of the body: a file, a URL, or "published" (mmsegmentation's); reading: none, nothing is fetched
+    # What the body begins with: a file, a URL, "published" (ImageNet's as mmsegmentation has them; of the body small
+    # those of the built-in world), "without-unseen" (of the body small, without the fold's unseen names), or "none":
+    # noise. [P] "default training schedule in the MMSeg toolbox", whose configs set ImageNet's: the recipes do.
     body_weights: str = "none"
     body_batch_norm: BatchNormMode = "local"  # whose statistics the body normalises by; on several GPUs "sync"; reading
 

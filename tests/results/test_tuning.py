@@ -56,5 +56,3 @@ def test_means_over_folds_and_seeds() -> None:
     assert mine["se"] == pytest.approx(abs(seeds[0] - seeds[1]) / math.sqrt(2) / math.sqrt(2), abs=1e-3)
     assert mine["fold 1"] == pytest.approx((hious[0][1] + hious[1][1]) / 2, abs=1e-3)
     assert sorted(tuning.briefly(table)["settings"]) == ["", "tokens=3"]
-        "settings"
-    ].tolist() == ["", "tokens=3"]

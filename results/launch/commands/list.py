@@ -10,11 +10,17 @@ from benchmarks.catalogue import BENCHMARKS, Benchmark, Data, eval_side, source,
 from benchmarks.data.datasets import data_roots, expected_images
 from benchmarks.protocol import Protocol
 from methods.registry import METHODS
+from results.launch.plan.readings import template
 from splits.errors import UserError
 
 
 def print_list(options: argparse.Namespace) -> int:
-    """Print the methods or the benchmarks there are, or both."""
+    """Print the methods or the benchmarks there are, or both, or a method's constants."""
+    if (options.what == "reading") != bool(options.method):
+        raise UserError("`list reading METHOD` names a method, `list methods` and `list benchmarks` name none")
+    if options.what == "reading":
+        print(template(options.method), end="")
+        return 0
     what = {"methods": list_methods, "benchmarks": list_benchmarks}
     for name in [options.what] if options.what else what:
         print(what[name](options.data_root), end="\n\n" if not options.what else "\n")

@@ -71,6 +71,17 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         help="photos at the papers' size, or at one the built-in CLIP can see (default with it: trial)",
     )
     group.add_argument(
+        "--recipe", default="", metavar="NAME", help="of shapes-5i: shapes (minutes; default) or long (four times that)"
+    )
+    group.add_argument(
+        "--reading",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="constants of a method as you read its paper (TOML; `list reading METHOD` prints one)",
+    )
+    group.add_argument(
         "--set",
         nargs="+",
         action="extend",

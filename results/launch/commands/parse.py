@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks.catalogue import Data
 from benchmarks.data.datasets import data_roots
 from benchmarks.spec import ClipId
+from results.launch.plan.readings import read_readings
 from results.launch.plan.request import Request
 from results.launch.plan.runs import methods_named
 from results.launch.plan.sweeps import settings_of
@@ -26,8 +27,9 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
     known = bool(data_roots(options.data_root))
     scoring = ("kind", "items", "absent_class", "background", "background_below", *SIZES)
     training = ("training_images", "crop_decision", "border")
+    methods = methods_named(options.methods)
     request = Request(
-        methods=methods_named(options.methods),
+        methods=methods,
         benchmarks=tuple(options.benchmarks or (["pascal-5i"] if known else ["shapes-5i"])),
         folds=None if options.folds is None else tuple(dict.fromkeys(options.folds)),
         seeds=tuple(dict.fromkeys(options.seeds)),
@@ -36,6 +38,8 @@ def request_of(options: argparse.Namespace) -> tuple[Request, Path | None]:
         scale=options.scale,
         part=options.part,
         templates=options.templates,
+        recipe=options.recipe,
+        readings=read_readings(options.reading, methods),
         overrides=tuple(options.set),
         names=options.class_names,
         training=given(options, training),

@@ -13,6 +13,7 @@ from results.launch.commands.parse import request_of
 from results.launch.execute.follow import counted, print_states, watched
 from results.launch.execute.resources import Resources
 from results.launch.execute.submission import statuses
+from results.launch.plan.body_weights import refuse_absent
 from results.launch.plan.custom import everything, keep
 from results.launch.plan.recipe_changes import departures
 from results.launch.plan.request import Request, Run
@@ -67,6 +68,7 @@ def make_runs(
     if options.dry_run:
         return print_states(rows)
     if wanted := _to_make(rows, options):  # else torch, which knows the devices, need not be imported
+        refuse_absent((run for run, _ in wanted if train), options.runs)
         device, count = device_and_count(options)
         if not _execute(_jobs(wanted, options, request, clip_file, device, train=train), options, count):
             print(f"interrupted; to go on: {_command()}", file=sys.stderr)

@@ -59,6 +59,13 @@ def with_files(spec: TrainSpec, config: MethodConfig) -> MethodConfig:
     return config if asked is None else config.model_copy(update={"body_weights": asked.source})
 
 
+def without_weights(config: MethodConfig) -> MethodConfig:
+    """A config whose body begins with nothing, statistics included: its trained state is loaded over it."""
+    if getattr(config, "body_weights", NONE) == NONE:
+        return config
+    return config.model_copy(update={"body_weights": NONE, "body_batch_norm": "local"})
+
+
 def check(method: str, bench: str, config: MethodConfig) -> None:
     """Raise UserError for weights that this body has not on this benchmark, or that lie in no such file."""
     source, body = getattr(config, "body_weights", NONE), getattr(config, "body", "")
@@ -85,6 +92,18 @@ def needed(runs: Iterable[Run]) -> list[BodyWeights]:
 
     found = (weights_of(run.train, config_of(run.train)) for run in runs)
     return list(dict.fromkeys(asked for asked in found if asked is not None))
+
+
+def refuse_absent(runs: Iterable[Run], root: Path) -> None:
+    """Raise UserError where a body would begin with weights that are not on this disk. Of runs below `root` those that
+    have finished weights already need none.
+    """
+    untrained = (run for run in runs if not (run.train.weights or run.folder(root).trained()))
+    if missing := [asked for asked in needed(untrained) if not here(asked)]:
+        raise UserError(
+            f"not on this disk: {', '.join(map(str, missing))}; fetch them with `python harness.py prefetch` (the same "
+            f"arguments), or let bodies begin from noise with METHOD.body_weights={NONE}, which tables show"
+        )
 
 
 def here(asked: BodyWeights) -> bool:

@@ -30,6 +30,8 @@ TRAINING = {
     "folds": None,
     "seeds": [0],
     "setting": "inductive",
+    "recipe": "",
+    "reading": [],
     "set": [],
     "sweep": [],
     "sweep_file": None,

@@ -19,7 +19,6 @@ from benchmarks.training.train import Progress, Stopped, Trained
 from benchmarks.values import canonical_json
 from methods.clip import Clip
 from methods.method import Method
-from results.launch.plan.body_weights import loaded_sha256
 from results.launch.plan.contamination import contamination
 from results.launch.run.build import asked_vocabulary, vocabulary_of
 from results.launch.run.job import Job, Teller
@@ -77,7 +76,7 @@ class _Maker:
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         costs.forget_peak(self.device)
         self.teller.say(0, None, "loading", now=True)
-        clip, method = built(self.job)
+        clip, method = built(self.job, finished=self.folder.trained() or self.job.weights_file is not None)
         placed(method, self.device, self.recipe)
         try:
             weights = self._weights(method)
@@ -179,7 +178,7 @@ class _Maker:
             curve=weights.trained.curve,
             weights_sha256=weights.sha256,
             clip_sha256=(clip.weights_sha256 or "") if clip else "",
-            body_sha256=loaded_sha256(method),
+            body_sha256=weights.body_sha256,
             contamination=contamination(self.spec, weights.origin, run.evaluation, self.job.data),
         )
 

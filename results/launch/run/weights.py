@@ -16,6 +16,7 @@ from benchmarks.spec import TrainSpec
 from benchmarks.training.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
+from results.launch.plan.body_weights import loaded_sha256
 from results.launch.plan.weight_cards import card_of, spec_on
 from results.store.folders import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
 from results.store.record import Phase
@@ -32,6 +33,7 @@ class Weights:
     sources: str  # digest of the method's code that trained them
     origin: TrainSpec | None = None  # of imported weights: the training that their own card tells
     phase: Phase | None = None  # where, when and with what they were trained here
+    body_sha256: str = ""  # of the file that their body began with; empty where it was drawn or nobody knows
 
 
 def export(
@@ -57,6 +59,7 @@ def export(
         "classes_seen": spec.side.seen,
         "train_ids_sha256": spec.side.data.ids_sha256,
         "clip": spec.clip.model_dump() if spec.clip else None,
+        "body_sha256": loaded_sha256(method),
         "curve": trained.curve,
         "seconds": trained.seconds,
         "images_per_second": trained.images_per_second,
@@ -65,7 +68,7 @@ def export(
     } | ({"ranks": trained.members} if trained.members else {})
     write(folder.path / WEIGHTS, content)
     write(folder.path / CARD, canonical_json(card).encode())
-    return Weights(digest, trained, sources, origin, phase)
+    return Weights(digest, trained, sources, origin, phase, card["body_sha256"])
 
 
 def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
@@ -85,7 +88,7 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
         trained, sources = _trained(card), str(card["sources_sha256"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecord(f"{card_path}: is no whole card ({error!r}); run with --force to train it anew") from None
-    return Weights(digest, trained, sources, origin, phase)
+    return Weights(digest, trained, sources, origin, phase, str(card.get("body_sha256", "")))
 
 
 def _trained(card: dict[str, Any]) -> Trained:
