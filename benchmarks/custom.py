@@ -1,4 +1,4 @@
-"""A person's own data set: one TOML says where pictures, masks and lists lie and what mask values mean. No torch.
+"""A custom data set: one TOML says where pictures, masks and lists lie and what mask values mean. No torch.
 
     name = "farm"
     images = "photos"                  # a folder, or a pattern: "photos/{id}.jpg"
@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 
 from benchmarks import toml
 from benchmarks.catalogue import BENCHMARKS, PHOTO, PHOTO_TRIAL, Benchmark
-from benchmarks.data import datasets as catalogue
+from benchmarks.data import datasets
 from benchmarks.data.folders import FolderReader, Part, read_ids
 from benchmarks.data.photos import PICTURES
 from benchmarks.data.reader import read_mask
@@ -41,7 +41,7 @@ from splits.loader import Fold, Split, ids_sha256
 
 ID: Final = "{id}"
 FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before it is asked
+ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before
 
 
 class OwnDataSet(Value):
@@ -122,7 +122,7 @@ class OwnDataSet(Value):
             train_sha256=ids_sha256(self.train),
             val_sha256=ids_sha256(self.val),
             note="A data set of the user's own: nothing is published on it.",
-            own_lists={"train": self.train, "val": self.val},
+            custom_lists={"train": self.train, "val": self.val},
         )
 
     def open(self, split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
@@ -180,7 +180,7 @@ def register(data: OwnDataSet) -> None:
     sizes = {"short_side": data.short_side, "window": data.window, "stride": data.stride}
     inference = Inference.parse(sizes, source=f"the data set {data.name}")
     loader.register(data.split)
-    catalogue.register(data.dataset, data.open, mask_rule(data))
+    datasets.register(data.dataset, data.open, mask_rule(data))
     BENCHMARKS[data.name] = Benchmark(
         name=data.name, templates=data.templates, inference=inference, trial=PHOTO_TRIAL, own=True
     )
@@ -188,34 +188,34 @@ def register(data: OwnDataSet) -> None:
 
 def read_toml(path: Path) -> OwnDataSet:
     """The data set that a TOML describes; raises UserError, one line, for what cannot be."""
-    told = toml.read_toml(path)
+    content = toml.read_toml(path)
     needed = ("name", "images", "masks", "train", "val", "classes", "unseen")
-    if missing := [key for key in needed if key not in told]:
+    if missing := [key for key in needed if key not in content]:
         raise UserError(f"{path}: lacks {', '.join(missing)}; expected {', '.join(needed)}")
-    if wrong := [key for key in ("name", "images", "masks", "train", "val") if not isinstance(told[key], str)]:
+    if wrong := [key for key in ("name", "images", "masks", "train", "val") if not isinstance(content[key], str)]:
         raise UserError(f"{path}: {', '.join(wrong)}: expected text in quotes")
     folder = path.resolve().parent
-    told["images"], told["masks"] = (str(folder / told[key]) for key in ("images", "masks"))
-    told["train"], told["val"] = (read_ids(folder / told[key]) for key in ("train", "val"))
-    return OwnDataSet.parse(_in_full(told, path), source=str(path))
+    content["images"], content["masks"] = (str(folder / content[key]) for key in ("images", "masks"))
+    content["train"], content["val"] = (read_ids(folder / content[key]) for key in ("train", "val"))
+    return OwnDataSet.parse(_in_full(content, path), source=str(path))
 
 
-def _in_full(told: dict[str, Any], path: Path) -> dict[str, Any]:
+def _in_full(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """Short forms written out: one value for a list of one, one fold for a list of folds, ids that were left out."""
     for key in ("background", "ignore"):
-        if key in told:
-            told[key] = _listed(told[key])
-    if isinstance(told["unseen"], list) and all(isinstance(name, str) for name in told["unseen"]):
-        told["unseen"] = [told["unseen"]]
-    if "ids" not in told:
-        if not isinstance(told["classes"], list) or not all(isinstance(name, str) for name in told["classes"]):
+        if key in content:
+            content[key] = _listed(content[key])
+    if isinstance(content["unseen"], list) and all(isinstance(name, str) for name in content["unseen"]):
+        content["unseen"] = [content["unseen"]]
+    if "ids" not in content:
+        if not isinstance(content["classes"], list) or not all(isinstance(name, str) for name in content["classes"]):
             raise UserError(f"{path}: classes: expected a list of names")
-        taken = [*told.get("background", ()), *told.get("ignore", (255,))]
+        taken = [*content.get("background", ()), *content.get("ignore", (255,))]
         free = [value for value in range(256) if value not in taken]
-        told["ids"] = dict(zip(told["classes"], ([value] for value in free), strict=False))
-    elif isinstance(told["ids"], dict):
-        told["ids"] = {name: _listed(values) for name, values in told["ids"].items()}
-    return told
+        content["ids"] = dict(zip(content["classes"], ([value] for value in free), strict=False))
+    elif isinstance(content["ids"], dict):
+        content["ids"] = {name: _listed(values) for name, values in content["ids"].items()}
+    return content
 
 
 def _listed(value: Any) -> Any:

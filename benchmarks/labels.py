@@ -83,10 +83,10 @@ def evaluation_table(split: Split, fold: Fold | None = None, *, background: Back
     _check("background", background, Background)
     if fold is not None:
         _check_fold(split, fold)
-    asked = {name: index for index, name in enumerate(fold.classes if fold else split.classes)}
-    entries = {id_: asked.get(name, IGNORED) for name, id_ in zip(split.classes, split.ids, strict=True)}
+    index_of = {name: index for index, name in enumerate(fold.classes if fold else split.classes)}
+    entries = {id_: index_of.get(name, IGNORED) for name, id_ in zip(split.classes, split.ids, strict=True)}
     if split.background_id is not None:
-        entries[split.background_id] = IGNORED if background == "ignored" else len(asked)
+        entries[split.background_id] = IGNORED if background == "ignored" else len(index_of)
     if split.ignore_id is not None:
         entries[split.ignore_id] = IGNORED
     return table_of(split, entries)

@@ -10,17 +10,16 @@ import tarfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.data.reader import Watch
 from splits.errors import DataError, UserError
 
 CHUNK: Final = 1 << 20
 SECONDS: Final = 60
 FLICKR: Final = "the photos belong to their owners and come under Flickr's terms of use"
-Watch = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

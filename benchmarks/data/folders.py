@@ -16,7 +16,7 @@ from splits.errors import DataError
 
 @dataclass(frozen=True)
 class Part:
-    """The files of one part of a data set, before anybody asked whether they are complete."""
+    """The files of one part of a data set, complete or not."""
 
     name: str  # of benchmark and part, for messages
     listed: tuple[str, ...]  # ids, in order

@@ -1,4 +1,4 @@
-"""Pictures without masks: a folder of a person's own, one file, or the frames of a video."""
+"""Pictures without masks: a folder, one file, or the frames of a video."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from PIL import Image
 from splits.errors import DataError
 from splits.loader import ids_sha256
 
+Watch = Callable[[int, int], None]  # called with how many are done, of how many
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")  # not all of Pillow's: it hands some to other programs
 
 
@@ -48,8 +49,8 @@ class Reader(ABC):
         """The mask of `ids[index]` alone, `(H, W)`: readers of files need not decode the picture for it."""
         return self.read(index).mask
 
-    def prepare(self, watch: Callable[[int, int], None] = lambda done, total: None, jobs: int = 1) -> None:  # noqa: B027
-        """Make once what reading needs and the data set has not; told how much of it is done. Safe to call again."""
+    def prepare(self, watch: Watch = lambda done, total: None, jobs: int = 1) -> None:  # noqa: B027
+        """Make once what reading needs and the data set has not; `watch` follows it. Safe to call again."""
 
     def content_sha256(self) -> str:
         """sha256 (hex) of the ids used, one a line, in order: that of the list's file where nothing is left out."""

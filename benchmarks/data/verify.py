@@ -6,7 +6,7 @@ Problems are sentences, one line each; what was counted is compared with what is
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,11 +21,10 @@ from benchmarks.data.coco import CocoReader
 from benchmarks.data.datasets import open_reader
 from benchmarks.data.folders import FolderReader
 from benchmarks.data.parallel import mapped
-from benchmarks.data.reader import mask_picture, opened
+from benchmarks.data.reader import Watch, mask_picture, opened
 from splits.errors import DataError
 from splits.loader import Split, read_facts, read_list
 
-Watch = Callable[[int, int], None]
 SHOWN: Final = 3  # missing files named in one line
 OFFICIAL_TRAIN: Final = "voc2012_seg_train_1464"
 
@@ -52,7 +51,7 @@ class Look:
 
 @dataclass
 class Report:
-    """What is to be told about one part."""
+    """What was found of one part."""
 
     part: str
     expected: int

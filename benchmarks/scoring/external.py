@@ -60,13 +60,13 @@ class Predictions:
 def read_order(path: Path) -> ClassOrder:
     """The JSON of a class order: a list of names, or an object with `classes` and perhaps `shift_span`."""
     try:
-        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"class order {path} is missing; it is a JSON list of class names, index 0 first") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"class order {path} cannot be read as JSON ({error})") from None
-    names = told.get("classes") if isinstance(told, dict) else told
-    span = told.get("shift_span", SPAN) if isinstance(told, dict) else SPAN
+    names = content.get("classes") if isinstance(content, dict) else content
+    span = content.get("shift_span", SPAN) if isinstance(content, dict) else SPAN
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"class order {path}: expected a list of names, or an object with such a list as `classes`")
     if len(set(names)) != len(names):

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from results.store.record import RunRecord
+
+Locate = Callable[[RunRecord], Path]  # a record -> its file
 ARRAYS = ("shifts", "own_index", "matrices", "per_image", "boundary")  # in the order in which they lie there
 
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from results.store.identity import IDENTITY, identity
+from results.store.identity import identity, key_of
 from results.store.record import RunRecord
-from results.tables.notes import Content, measured
+from results.tables.content import Content
+from results.tables.notes import measured
 from results.tables.table import UNDEFINED, Column, Row, Table
 
 Names = Mapping[tuple[Any, ...], str]  # values of IDENTITY -> the row's name
@@ -26,8 +27,7 @@ def by_variant(records: Iterable[RunRecord], names: Names) -> Variants:
     """The records of each variant, by its name, in the order of `names`."""
     found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
     for record in records:
-        row = identity(record)
-        found[names[tuple(row[name] for name in IDENTITY)]].append(record)
+        found[names[key_of(identity(record))]].append(record)
     return {name: runs for name, runs in found.items() if runs}
 
 

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from results.store.confusion import counted
+from results.store.confusion import Locate, counted
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import by_variant
-from results.tables.notes import Content, elsewhere, measured
+from results.tables.content import Content, elsewhere, gather
+from results.tables.notes import measured
+from results.tables.row_names import names_of
 from results.tables.statistics import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
-from results.tables.table import UNDEFINED, Column, Row, Table
-from results.tables.tables import names_of
+from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table
 from splits.errors import UserError
 
-HEADERS = {"miou_seen": "mIoU(S)", "miou_unseen": "mIoU(U)", "hiou": "hIoU"}
 ALPHA = 0.05
-Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,27 @@ class Pair:
     seeds: tuple[int, ...]
     left_out: int  # runs of either without a partner
     partial: bool  # is one of the runs part of the data, or a trial run?
+
+
+def compare_records(
+    records: Sequence[RunRecord], methods: Sequence[str], locate: Locate, fail_under: float | None = None
+) -> tuple[list[Table], list[str]]:
+    """The tables of every benchmark that has runs of all, and a line for each difference in hIoU that is too small.
+
+    fail_under: in points; None: none is. Raises UserError where no benchmark has runs of all.
+    """
+    if len(methods) < 2:
+        raise UserError(f"compare {methods[0]}: names one method; expected two or more")
+    contents = [content for content in gather(records, {}) if has(content, methods)]
+    if not contents:
+        known = sorted({record.result.train.method for record in records})
+        raise UserError(f"compare {' '.join(methods)}: no benchmark has runs of all; there are: {', '.join(known)}")
+    tables, failed = [], []
+    for content in contents:
+        pairs = compare_content(content, methods, locate)
+        tables += tables_of_pairs(content, pairs)
+        failed += [] if fail_under is None else below(pairs, fail_under)
+    return tables, failed
 
 
 def compare_content(content: Content, methods: Sequence[str], locate: Locate) -> list[Pair]:
@@ -190,11 +209,11 @@ def _classes(content: Content, pair: Pair) -> list[str]:
             found = pair.found.get((index, seen))
             if found is not None:
                 groups[_verdict(found.difference, found.p)].append((found.difference, label))
-        told = [
+        counts = [
             f"{title} in {len(groups[key])}{_named(groups[key])}"
             for key, title in (("A higher", f"{pair.a} higher"), ("B higher", f"{pair.b} higher"))
         ]
-        lines.append(f"Classes {word}: {'; '.join(told)}; ties {len(groups['tie'])} (each at 95 %, uncorrected).")
+        lines.append(f"Classes {word}: {'; '.join(counts)}; ties {len(groups['tie'])} (each at 95 %, uncorrected).")
     return lines
 
 

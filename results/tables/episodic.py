@@ -8,15 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
 from benchmarks.protocol import Protocol
-from results.store.identity import IDENTITY, identity
+from results.store.identity import by_identity, key_of
 from results.store.record import RunRecord
 from results.tables.aggregate import METRICS, estimate
-from results.tables.notes import Content
+from results.tables.content import Content
 from results.tables.published_numbers import read
 from results.tables.table import Column, Table, mean_and_sd
 
@@ -26,11 +25,9 @@ DROPPED = [f"{m}{suffix}" for m in METRICS if m not in (MEAN, "pacc") for suffix
 
 def with_folds(frame: pd.DataFrame, records: Sequence[RunRecord], folds: Sequence[int]) -> pd.DataFrame:
     """An aggregated frame with mIoU of each fold and with FB-IoU; without what is no number of episodic items."""
-    runs: dict[tuple[Any, ...], list[RunRecord]] = {}
-    for record in records:
-        runs.setdefault(tuple(identity(record).values()), []).append(record)
+    runs = by_identity(records)
     rows = [
-        _of_variant(runs[tuple(row[name] for name in IDENTITY)], {int(s) for s in row["seed_list"].split()}, folds)
+        _of_variant(runs[key_of(row)], {int(s) for s in row["seed_list"].split()}, folds)
         for row in frame.to_dict("records")
     ]
     names = [f"{key}{suffix}" for key in (*map(_fold, folds), FB_IOU) for suffix in ("", "_sd")]

@@ -1,4 +1,4 @@
-"""Which tables there are, by the name that asks for them. Imports nothing, so that a parser may have it."""
+"""Which tables there are, by the name of the option `--show`. Imports nothing, so that a parser may have it."""
 
 from __future__ import annotations
 

@@ -21,8 +21,9 @@ from benchmarks.protocol import Protocol
 from benchmarks.values import Value
 from methods.registry import METHODS
 from results.tables.aggregate import aggregate, tidy
-from results.tables.notes import Content, row_names
-from results.tables.table import UNDEFINED, Column, Row, Table
+from results.tables.content import Content
+from results.tables.row_names import row_names
+from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table
 
 PLACES = {"pascal-5i": ("voc-15-5", 3)}  # a benchmark -> what the literature calls one of its folds
 METRICS = ("pacc", "miou_seen", "miou_unseen", "hiou")
@@ -88,19 +89,19 @@ def published_table(content: Content, stale: frozenset[str] = frozenset()) -> li
 
 def _differences(content: Content, protocol: Protocol) -> list[str]:
     """In what this protocol differs from the published rows' one."""
-    asked, found = protocol.evaluation, []
-    if asked.kind != "generalised":
-        found.append(f"these runs are {asked.kind}")
-    if asked.background != "ignored":
+    evaluation, found = protocol.evaluation, []
+    if evaluation.kind != "generalised":
+        found.append(f"these runs are {evaluation.kind}")
+    if evaluation.background != "ignored":
         found.append("these runs count background as a class")
-    if asked.absent_class != "skip":
-        found.append(f"these runs treat absent classes by {asked.absent_class}")
+    if evaluation.absent_class != "skip":
+        found.append(f"these runs treat absent classes by {evaluation.absent_class}")
     if content.part not in ("", "val"):
         found.append(f"these runs are scored on the {content.part} part")
-    if asked.data.partial or protocol.train.data.partial:
+    if evaluation.data.partial or protocol.train.data.partial:
         found.append("these runs used part of the data")
-    if asked.inference != BENCHMARKS[content.split.name].inference:
-        found.append(f"these runs are scored at another size (short side {asked.inference.short_side})")
+    if evaluation.inference != BENCHMARKS[content.split.name].inference:
+        found.append(f"these runs are scored at another size (short side {evaluation.inference.short_side})")
     return found
 
 
@@ -162,15 +163,14 @@ def _frame_row(row: Published, ours: dict[str, dict[Any, Any]], sources: list[st
 
 
 def _columns() -> tuple[Column, ...]:
-    headers = dict(zip(METRICS, ("pAcc", "mIoU(S)", "mIoU(U)", "hIoU"), strict=True))
     columns = [
         Column.text("published method", "method"),
         Column("backbone", lambda row: row["backbone"] or UNDEFINED, numeric=False),
     ]
-    columns += [Column.figure(headers[metric], metric, ".1f", scale=100) for metric in METRICS]
+    columns += [Column.figure(HEADERS[metric], metric, ".1f", scale=100) for metric in METRICS]
     for metric in SCORED:
         cell = partial(_beside, metric=metric)
-        columns.append(Column.percent(f"ours: {headers[metric]} (Δ)", f"reproduced_{metric}", cell))
+        columns.append(Column.percent(f"ours: {HEADERS[metric]} (Δ)", f"reproduced_{metric}", cell))
     columns.append(Column("source", lambda row: f"[{row['source_number']}]", numeric=False))
     return tuple(columns)
 
@@ -202,7 +202,7 @@ def _explained(rows: list[Published], sources: list[str], reasons: list[str], pr
 
 
 def _gains(benchmark: str) -> list[str]:
-    """Gains stated without a table: told, never shown as rows."""
+    """Gains stated without a table: lines under a table, never rows."""
     lines = []
     for row in read("gains"):
         if row["benchmark"] == benchmark or "not named" in row["benchmark"]:

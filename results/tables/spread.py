@@ -20,11 +20,12 @@ from benchmarks.spec import clip_words, protocol_of
 from benchmarks.values import canonical_json
 from results.store.record import RunRecord
 from results.tables.aggregate import mean_over, tidy
-from results.tables.notes import PARTIAL, STALE, Content, fold_range, measured
-from results.tables.table import Column, Row, Table
+from results.tables.content import Content, fold_range
+from results.tables.notes import measured
+from results.tables.table import HEADERS, PARTIAL_NOTE, STALE, Column, Row, Table, marked
 from splits.loader import load_split
 
-METRICS = {"miou_seen": "mIoU(S)", "miou_unseen": "mIoU(U)", "hiou": "hIoU"}
+METRICS = ("miou_seen", "miou_unseen", "hiou")
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,8 @@ def _settings(method: Varied) -> Table:
             }
         )
     columns = [
-        Column("setting", lambda row: f"{row['setting']} {_mark(row)}".rstrip(), numeric=False),
-        *(Column.figure(header, key, ".1f", 100) for key, header in METRICS.items()),
+        Column("setting", lambda row: marked(row["setting"], row), numeric=False),
+        *(Column.figure(HEADERS[key], key, ".1f", 100) for key in METRICS),
         Column.figure("runs", "runs", ".0f"),
     ]
     if any(row["wanting"] for row in rows):
@@ -216,10 +217,6 @@ def _settings(method: Varied) -> Table:
 
 def _plain(value: Any) -> Any:
     return canonical_json(value) if isinstance(value, list | tuple) else value
-
-
-def _mark(row: Row) -> str:
-    return f"{PARTIAL if row['partial'] else ''}{STALE if row['stale'] else ''}"
 
 
 def _protocol(methods: Sequence[Varied]) -> Any:
@@ -246,7 +243,7 @@ def _chance(methods: Sequence[Varied]) -> Iterator[str]:
 
 def _marks(methods: Sequence[Varied]) -> Iterator[str]:
     if any(record.result.partial for method in methods for record in method.records):
-        yield f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
+        yield PARTIAL_NOTE
     if any(point.stale for method in methods for point in (method.default, *method.points)):
         yield f"{STALE} stale: the method's sources have changed since."
 

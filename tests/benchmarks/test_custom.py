@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import custom as own
+from benchmarks import custom
 from benchmarks.catalogue import BENCHMARKS, Data, benchmark, eval_side, source, train_side
-from benchmarks.data import datasets as catalogue
+from benchmarks.data import datasets
 from benchmarks.data.verify import verify_part
 from benchmarks.labels import evaluation_table, training_table
 from benchmarks.protocol import Protocol
@@ -25,7 +25,7 @@ VALUES = {"t0": [0, 1, 2, 255], "t1": [4, 4, 3, 0], "v0": [1, 2, 3, 4], "v1": [0
 @pytest.fixture
 def farm(tmp_path, monkeypatch):
     """The example's TOML with four pictures of 2 x 2; what it registers is forgotten afterwards."""
-    for registry in (BENCHMARKS, loader.OWN, catalogue._OPENERS, catalogue.MASK_RULES):
+    for registry in (BENCHMARKS, loader.CUSTOM, datasets._OPENERS, datasets.MASK_RULES):
         for name in ("farm", "own/farm"):
             monkeypatch.setitem(registry, name, None)
             del registry[name]
@@ -38,10 +38,10 @@ def farm(tmp_path, monkeypatch):
     (tmp_path / "val.txt").write_text("v0\nv1\n")
     (tmp_path / "farm.toml").write_text(EXAMPLE.read_text())
     yield tmp_path / "farm.toml"
-    for registry in (BENCHMARKS, loader.OWN, catalogue._OPENERS, catalogue.MASK_RULES):
+    for registry in (BENCHMARKS, loader.CUSTOM, datasets._OPENERS, datasets.MASK_RULES):
         for name in ("farm", "own/farm"):
             registry.pop(name, None)
-    catalogue._ROOTLESS.discard("own/farm")
+    datasets._ROOTLESS.discard("own/farm")
 
 
 def changed(path, old, new):
@@ -52,7 +52,7 @@ def changed(path, old, new):
 
 
 def known(path):
-    own.register(own.read_toml(path))
+    custom.register(custom.read_toml(path))
     return benchmark("farm")
 
 
@@ -98,10 +98,10 @@ def test_whatever_changes_the_numbers_changes_the_hash(farm, old, new, monkeypat
     """Fails when two data sets that measure different things share a protocol."""
     before = protocol(known(farm)).hash
     assert protocol(known(farm)).hash == before
-    data = own.read_toml(changed(farm, old, new))
+    data = custom.read_toml(changed(farm, old, new))
     monkeypatch.setitem(BENCHMARKS, data.name, None)
-    monkeypatch.setitem(loader.OWN, data.name, None)
-    own.register(data)
+    monkeypatch.setitem(loader.CUSTOM, data.name, None)
+    custom.register(data)
     assert protocol(benchmark(data.name)).hash != before
 
 
@@ -109,11 +109,11 @@ def test_short_forms(farm):
     """Fails when left out ids, folds or values are filled in otherwise than is said."""
     text = re.sub(r"(?m)^ids = .*$", "", farm.read_text())
     farm.write_text(text.replace('["dog"]                   #', '[["dog"], ["cow", "sheep"]] #'))
-    data = own.read_toml(farm)
+    data = custom.read_toml(farm)
     assert data.ids == {"cow": (1,), "sheep": (2,), "dog": (3,)}
     assert [f.unseen for f in data.split.folds] == [("dog",), ("cow", "sheep")]
     farm.write_text(re.sub(r"(?m)^(background|ignore) = .*$", "", farm.read_text()))
-    data = own.read_toml(farm)
+    data = custom.read_toml(farm)
     assert (data.ids["cow"], data.background, data.ignore) == ((0,), (), (255,))
 
 
@@ -177,7 +177,7 @@ def test_a_wrong_toml_is_refused_in_one_line(farm, old, new, reason):
     """Fails when a mistake in the TOML ends in a stack trace, or in a benchmark."""
     changed(farm, old, new)
     with pytest.raises(UserError) as caught:
-        own.register(own.read_toml(farm))
+        custom.register(custom.read_toml(farm))
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -187,4 +187,4 @@ def test_ids_cannot_lead_out_of_the_folders(farm, id_):
     """Fails when a line of a list makes the harness read or write elsewhere."""
     (farm.parent / "val.txt").write_text(f"{id_}\n")
     with pytest.raises(UserError, match="no name of a file below a folder"):
-        own.read_toml(farm)
+        custom.read_toml(farm)

@@ -205,7 +205,7 @@ def lists(folder: Path) -> tuple[st.SearchStrategy, Reader]:
 def records(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """Everything in a run's folder that a later command reads: record, matrices, state, specs, card, claims."""
     from results.launch.plan.request import Run
-    from results.launch.plan.runs import status
+    from results.launch.run.status import status
     from results.store.folders import Stored, find_stored
     from results.store.verify import problems
     from tests.torture.trials import job_of

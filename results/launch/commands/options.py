@@ -1,4 +1,4 @@
-"""The options that several commands share. No torch here.
+"""The options that several commands share. Defaults are read from the values that they become.
 
 Everything that can change a number is in `what_to_run`, `which_protocol` and `how_to_score`; the rest cannot.
 """
@@ -7,30 +7,23 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
 from benchmarks import choices
-from results.tables.kinds import DEFAULT, KINDS
+from results.launch.execute.execution import Execution
+from results.launch.plan.request import Request
+from results.store.places import results_folder, runs_folder
 from splits.settings import SETTINGS
 
-ROOT = Path(__file__).resolve().parents[3]
-RUNS = ROOT / "results" / "runs"
-FORMATS = ("markdown", "latex", "csv", "html")
+FIGURES = results_folder() / "figures"
+RUNS = runs_folder()
 LOGS = ("tensorboard", "wandb")
-
-
-def calling(target: str) -> Callable[[argparse.Namespace], int]:
-    """A command: the function `module:name`, imported, and torch with it, only when it is really wanted."""
-    return partial(_call, target)
-
-
-def _call(target: str, options: argparse.Namespace) -> int:
-    module, name = target.split(":")
-    return getattr(import_module(module), name)(options)
+# What describes a training by its options; where weights are named by run or card, none of it may be given.
+TRAINING = (
+    *("methods", "benchmarks", "folds", "seeds", "setting", "recipe", "reading", "set", "sweep", "sweep_file"),
+    *("training_images", "crop_decision", "border", "ranks"),
+)
 
 
 def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> None:
@@ -48,7 +41,7 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         help="names, or the TOML of your own data set; default: shapes-5i, or pascal-5i where a data root is known",
     )
     group.add_argument("--folds", nargs="+", type=natural, metavar="K", help="default: all")
-    group.add_argument("--seeds", nargs="+", type=natural, default=[0], metavar="S", help="default: 0")
+    group.add_argument("--seeds", nargs="+", type=natural, default=list(Request.seeds), metavar="S", help="default: 0")
     group.add_argument(
         "--clip",
         metavar="MODEL/TAG",
@@ -56,7 +49,7 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     )
     group.add_argument(
         "--setting",
-        default="inductive",
+        default=Request.setting,
         choices=SETTINGS,
     )
     group.add_argument(
@@ -71,7 +64,10 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         help="photos at the papers' size, or at one the built-in CLIP can see (default with it: trial)",
     )
     group.add_argument(
-        "--recipe", default="", metavar="NAME", help="of shapes-5i: shapes (minutes; default) or long (four times that)"
+        "--recipe",
+        default=Request.recipe,
+        metavar="NAME",
+        help="of shapes-5i: shapes (minutes; default) or long (four times that)",
     )
     group.add_argument(
         "--reading",
@@ -105,20 +101,25 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     group.add_argument(
         "--ranks",
         type=positive,
-        default=1,
+        default=Request.ranks,
         metavar="N",
-        help="processes that train each run together, sharing its batches (DDP), one a GPU; default: 1",
+        help="processes that train each run together, sharing its batches (DDP), one a GPU; default: %(default)s",
     )
     group.add_argument(
         "--accumulate",
         type=positive,
-        default=1,
+        default=Request.accumulate,
         metavar="K",
-        help="micro-batches that each batch (of a rank) is cut into, for a small card: the batch stays; default: 1",
+        help="micro-batches that each batch (of a rank) is cut into, for a small card: the batch stays; "
+        "default: %(default)s",
     )
     group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
     group.add_argument(
-        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs are stored; default: results/runs"
+        "--runs",
+        type=Path,
+        default=runs_folder(),
+        metavar="DIR",
+        help="where runs are stored; default: ZSS_RUNS, else results/runs",
     )
 
 
@@ -136,7 +137,7 @@ def which_protocol(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what may be learned from (each choice is another protocol and another training)")
     group.add_argument(
         "--class-names",
-        default="dataset",
+        default=Request.names,
         choices=get_args(choices.Names),
         help="renamed: potted plant, tv monitor, ...",
     )
@@ -153,7 +154,9 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
     """Choices of the evaluation side."""
     which_protocol(parser)
     group = parser.add_argument_group("how to score (each choice is another protocol)")
-    group.add_argument("--part", default="val", choices=["val", "tune"], help="tune: to choose constants on; no result")
+    group.add_argument(
+        "--part", default=Request.part, choices=["val", "tune"], help="tune: to choose constants on; no result"
+    )
     group.add_argument(
         "--kind", choices=get_args(choices.Kind), help="episodic-binary: HSNet's items, the class is given"
     )
@@ -195,15 +198,27 @@ def where_to_score(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--on-folds", nargs="+", type=natural, metavar="K", help="the folds of --on; default: all")
 
 
+def runs_and_targets(parser: argparse.ArgumentParser) -> None:
+    """Runs as they are trained, or finished weights and where to score them."""
+    what_to_run(parser)
+    where_to_score(parser)
+    how_to_score(parser)
+    parser.set_defaults(training_defaults={name: parser.get_default(name) for name in TRAINING})
+
+
 def how_to_execute(parser: argparse.ArgumentParser) -> None:
     """What changes no number."""
     group = parser.add_argument_group("how to execute (changes no number)")
     group.add_argument("--jobs", type=positive, metavar="N", help="runs at once; default: one a core, or one a GPU")
-    group.add_argument("--threads", type=positive, default=1, metavar="N", help="CPU threads of a run; default: 1")
+    threads(group)
     group.add_argument(
-        "--workers", type=natural, default=0, metavar="N", help="data loader processes of a run; default: 0"
+        "--workers",
+        type=natural,
+        default=Execution.workers,
+        metavar="N",
+        help="data loader processes of a run; default: %(default)s",
     )
-    group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+    device(group)
     group.add_argument(
         "--log",
         nargs="+",
@@ -217,12 +232,28 @@ def how_to_execute(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stale", action="store_true", help="run again what was made with other sources of its method")
 
 
+def threads(parser: argparse._ActionsContainer) -> None:
+    """Threads of one process."""
+    parser.add_argument(
+        "--threads",
+        type=positive,
+        default=Execution.threads,
+        metavar="N",
+        help="CPU threads of a run; default: %(default)s",
+    )
+
+
+def device(parser: argparse._ActionsContainer) -> None:
+    """The kind of device."""
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+
+
 def on_a_cluster(parser: argparse.ArgumentParser) -> None:
     """The executor and the resources of a run there."""
     group = parser.add_argument_group("on a cluster (changes no number)")
     group.add_argument(
         "--cluster",
-        default="local",
+        default=Execution.cluster,
         choices=["local", "slurm", "debug"],
         help="local: processes here; slurm: arrays of jobs; debug: one after another in this process. Default: local",
     )
@@ -262,56 +293,12 @@ def on_a_cluster(parser: argparse.ArgumentParser) -> None:
 def interval(parser: argparse._ActionsContainer) -> None:
     """How often to look at a cluster."""
     parser.add_argument(
-        "--interval", type=positive, default=15, metavar="SECONDS", help="between looks at the cluster; default: 15"
+        "--interval",
+        type=positive,
+        default=Execution.interval,
+        metavar="SECONDS",
+        help="between looks at the cluster; default: %(default)s",
     )
-
-
-def which_tables(parser: argparse.ArgumentParser) -> None:
-    """What of the records to show, and in which form."""
-    parser.add_argument(
-        "--show", nargs="+", choices=[*KINDS, "all"], help=f"which tables; default: {', '.join(DEFAULT)}"
-    )
-    parser.add_argument("--by", default="method", choices=["method", "fold"], help="fold: each fold for itself")
-    parser.add_argument("--format", default="markdown", choices=FORMATS)
-
-
-def what_to_repeat(parser: argparse.ArgumentParser) -> None:
-    """Runs to make several times; short ones, unless asked otherwise."""
-    what_to_run(parser)
-    how_to_score(parser)
-    parser.set_defaults(folds=[0], limit=12)
-    group = parser.add_argument_group("how to repeat")
-    group.add_argument("--method", dest="methods", nargs="+", metavar="M", help="the same as --methods")
-    group.add_argument(
-        "--worker-counts", nargs="*", type=positive, default=[2], metavar="N", help="loader processes; default: 2"
-    )
-    group.add_argument(
-        "--resume-every", type=positive, default=5, metavar="K", help="stop and go on at every K-th step; default: 5"
-    )
-    group.add_argument("--threads", type=positive, default=1, metavar="N", help="CPU threads of a run; default: 1")
-    group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
-
-
-def what_to_draw(parser: argparse.ArgumentParser) -> None:
-    """Methods whose constants are drawn, and all that a run may be told, on the tune part where there is one."""
-    parser.add_argument("drawn", nargs="+", metavar="METHOD", help="whose constants to draw")
-    group = parser.add_argument_group("what to draw")
-    group.add_argument("--n", type=positive, default=8, metavar="N", help="settings of each method; default: 8")
-    group.add_argument(
-        "--draw-seed", type=natural, default=0, metavar="S", help="of the draws; with a larger --n the first stay"
-    )
-    group.add_argument(
-        "--against", nargs="+", default=[], metavar="M", help="methods to hold them against, as they are, not drawn"
-    )
-    group.add_argument(
-        "--from", dest="roots", nargs=1, type=Path, metavar="DIR", help="only read the records there: start nothing"
-    )
-    group.add_argument("--format", default="markdown", choices=FORMATS)
-    what_to_run(parser, methods=False)
-    how_to_score(parser)
-    how_to_execute(parser)
-    on_a_cluster(parser)
-    parser.set_defaults(methods=[], part="")
 
 
 def which_records(parser: argparse.ArgumentParser) -> None:
@@ -322,9 +309,9 @@ def which_records(parser: argparse.ArgumentParser) -> None:
         dest="roots",
         nargs="+",
         type=Path,
-        default=[RUNS],
+        default=[runs_folder()],
         metavar="DIR",
-        help="folders of runs, of other machines too; default: results/runs",
+        help="folders of runs, of other machines too; default: ZSS_RUNS, else results/runs",
     )
     group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
     group.add_argument("--benchmarks", nargs="+", metavar="B", help="default: every one")

@@ -1,51 +1,50 @@
-"""The commands that deal with a cluster: submit a grid, wait for it, gather it, cancel it."""
+"""A grid on a cluster: submit it, wait for it, cancel it."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.data.datasets import data_roots
 from results.launch.execute import scheduler
+from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, follow, print_states
 from results.launch.execute.resources import Resources, resources_for
 from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
 from results.launch.execute.submission import FOLDER, Queue, one_at_a_time, statuses
 from results.launch.plan.estimates import expected
-from results.launch.plan.request import Run
-from results.launch.run.job import Device, Job
+from results.launch.plan.request import Device, Request, Run
+from results.launch.run.job import Job
 from splits.errors import UserError
 
 JobsOf = Callable[[Rows, Device], list[Job]]
 
 
-def submit_grid(options: argparse.Namespace, methods: tuple[str, ...], runs: Sequence[Run], jobs_of: JobsOf) -> None:
-    """Submit the runs that are to be made; with --dry-run print what would be submitted."""
+def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], jobs_of: JobsOf) -> None:
+    """Submit the runs that are to be made; on a dry run print what would be submitted."""
     scheduler.require()
-    resources = resources_for(options, methods)
-    device = _device(options, resources)
-    if any(r.stage_data for r in resources.values()) and not data_roots(options.data_root):
+    root = execution.root
+    resources = resources_for(request.methods, execution.resources, execution.cluster_config, ranks=request.ranks)
+    device = _device(execution.device, resources)
+    if any(r.stage_data for r in resources.values()) and not data_roots(request.data.root):
         raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")
-    if options.dry_run:
-        rows = statuses(runs, options.runs)
+    if execution.dry_run:
+        rows = statuses(runs, root)
         print_states(rows)
-        _print_plan(batches(_free(jobs_of(rows, device), options.runs), resources, new_id()), options.runs.resolve())
+        _print_plan(batches(_free(jobs_of(rows, device), root), resources, new_id()), root.resolve())
         return
-    with one_at_a_time(options.runs):
-        jobs = _free(jobs_of(statuses(runs, options.runs), device), options.runs)
+    with one_at_a_time(root):
+        jobs = _free(jobs_of(statuses(runs, root), device), root)
         if not jobs:
             print("nothing to submit")
             return
         name = new_id()
         plan = batches(jobs, resources, name)
         _check_weights(jobs)
-        submit(plan, options.runs.resolve(), name)
+        submit(plan, root.resolve(), name)
     how = " ".join(f"python harness.py {command} ...," for command in ("status", "collect", "cancel")).rstrip(",")
-    print(
-        f"{len(jobs)} runs submitted; logs and code in {options.runs / FOLDER / name}. The same arguments with: {how}"
-    )
+    print(f"{len(jobs)} runs submitted; logs and code in {root / FOLDER / name}. The same arguments with: {how}")
 
 
 def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
@@ -97,14 +96,14 @@ def _free(jobs: list[Job], root: Path) -> list[Job]:
     return free
 
 
-def _device(options: argparse.Namespace, resources: dict[str, Resources]) -> Device:
-    """What jobs run on: a GPU where one is asked for."""
+def _device(wanted: Device | None, resources: dict[str, Resources]) -> Device:
+    """What jobs run on: a GPU where their resources have one."""
     on_gpu = {r.on_gpu for r in resources.values()}
     if len(on_gpu) > 1:
         raise UserError("--gpus: some methods with and some without a GPU; submit them apart")
     device: Device = "cuda" if on_gpu == {True} else "cpu"
-    if options.device not in (None, device):
-        raise UserError(f"--device {options.device} with {'a' if device == 'cuda' else 'no'} GPU asked for; see --gpus")
+    if wanted not in (None, device):
+        raise UserError(f"--device {wanted} with {'a' if device == 'cuda' else 'no'} GPU asked for; see --gpus")
     return device
 
 

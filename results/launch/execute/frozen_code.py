@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from benchmarks.values import canonical_json
-from results.store.provenance import FROZEN, PROJECT, git_state
+from results.store.places import PROJECT
+from results.store.provenance import FROZEN, git_state
 
 PACKAGES = ("benchmarks", "methods", "splits", "results")
 DATA_OF_RESULTS = ("runs", "reference", "published", "figures")  # what jobs do not read, some of it large

@@ -56,14 +56,14 @@ def new_id() -> str:
 
 
 def batches(jobs: Sequence[Job], resources: dict[str, Resources], submission: str) -> list[Batch]:
-    """Jobs in arrays: grouped by what they ask for, in their order, none longer than the cluster allows.
+    """Jobs in arrays: grouped by the resources they need, in their order, none longer than the cluster allows.
 
     Raises UserError where ranks do not fit nodes and GPUs, or a time limit not the partition.
     """
     shapes: dict[tuple[Resources, int], list[Job]] = {}
     for job in jobs:
-        asked = resources[job.run.train.method].of(job.ranks)
-        shapes.setdefault((asked, job.ranks), []).append(replace(job, nodes=asked.nodes))
+        share = resources[job.run.train.method].of(job.ranks)
+        shapes.setdefault((share, job.ranks), []).append(replace(job, nodes=share.nodes))
     longest = scheduler.max_array()
     parts = [(r, group[i : i + longest]) for (r, _), group in shapes.items() for i in range(0, len(group), longest)]
     for r, _ in shapes:
@@ -79,7 +79,7 @@ def sbatch_text(batch: Batch, folder: Path) -> str:
     return executor._make_submission_file_text(executor._submitit_command_str, "")
 
 
-def submit(plan: Sequence[Batch], root: Path, submission_id: str, tell: Callable[[str], None] = print) -> Submission:
+def submit(plan: Sequence[Batch], root: Path, submission_id: str, say: Callable[[str], None] = print) -> Submission:
     """Submit every batch, then cancel what can never start. Raises UserError where SLURM refuses a batch."""
     home = root / FOLDER / submission_id
     home.mkdir(parents=True)
@@ -91,18 +91,18 @@ def submit(plan: Sequence[Batch], root: Path, submission_id: str, tell: Callable
                 clear(job)
         submission = _submit_one(batch, home, submission, root)
         array = submission.arrays[-1]
-        tell(f"job {array.job_id}: {len(batch.jobs)} runs, {_words(batch)}")
-    return cancel_hopeless(submission, root, tell, seconds=SETTLE_SECONDS)
+        say(f"job {array.job_id}: {len(batch.jobs)} runs, {_words(batch)}")
+    return cancel_hopeless(submission, root, say, seconds=SETTLE_SECONDS)
 
 
 def cancel_hopeless(
-    submission: Submission, root: Path, tell: Callable[[str], None], *, seconds: float = 0.0
+    submission: Submission, root: Path, say: Callable[[str], None], *, seconds: float = 0.0
 ) -> Submission:
     """Cancel elements that can never start and note why; looks until SLURM has judged all, or the time is over."""
     end = time.monotonic() + seconds
     while True:
         found = scheduler.elements()
-        submission = _cancel_hopeless_now(submission, found, root, tell)
+        submission = _cancel_hopeless_now(submission, found, root, say)
         waiting = [a for a in submission.arrays if _unjudged(a, found)]
         if not waiting or time.monotonic() > end:
             return submission
@@ -118,7 +118,7 @@ def _cancel_hopeless_now(
     submission: Submission,
     found: dict[scheduler.Key, scheduler.Element],
     root: Path,
-    tell: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> Submission:
     for array in submission.arrays:
         lost = {
@@ -133,7 +133,7 @@ def _cancel_hopeless_now(
         submission.write(root)
         scheduler.cancel(e.job_id for e in lost.values())
         for i, reason in reasons.items():
-            tell(f"{array.runs[int(i)].train}: {reason}")
+            say(f"{array.runs[int(i)].train}: {reason}")
     return submission
 
 

@@ -21,7 +21,7 @@ from benchmarks.values import Value
 from results.launch.execute import scheduler
 from results.launch.execute.scheduler import Element, Unreachable
 from results.launch.plan.request import Run
-from results.launch.plan.runs import Status, status
+from results.launch.run.status import Status, status
 from results.store.claim import Claims
 from results.store.files import write_atomically
 from results.store.folders import read_json
@@ -201,11 +201,11 @@ class Queue:
 def _waiting(seen: Status, element: Element) -> Status:
     if seen.state == "running":
         return seen
-    told = ", ".join(filter(None, [f"job {element.job_id}", element.node or element.reason]))
+    reason = ", ".join(filter(None, [f"job {element.job_id}", element.node or element.reason]))
     if element.state in ("RUNNING", "COMPLETING"):
         doing = "starting" if element.state == "RUNNING" else "ending"
-        return replace(seen, state="running", reason=told, doing=doing, rate=None)
-    return replace(seen, state="queued", reason=told)
+        return replace(seen, state="running", reason=reason, doing=doing, rate=None)
+    return replace(seen, state="queued", reason=reason)
 
 
 def statuses(runs: Iterable[Run], root: Path) -> list[tuple[Run, Status]]:

@@ -1,4 +1,4 @@
-"""How what is asked departs from the recipe it began from: told before anything is made. Imports no torch."""
+"""How a request changes the recipes that it began from: printed before anything is made. Imports no torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WHOSE = {
 }  # any other name stands for itself: "zegclip's recipe"
 
 
-def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
+def recipe_changes(request: Request, runs: Sequence[Run]) -> Iterator[str]:
     """A line for each method on each benchmark that would be trained otherwise than its recipe says: every field that
     differs, with both values. Also a line for each that has no recipe.
 
@@ -48,7 +48,7 @@ def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
         try:
             config, recipe = settings_for(method, name, scale, plain)
         except UserError:
-            continue  # a method of somebody's own that has no defaults to depart from
+            continue  # a custom method that has no defaults
         if recipe.name == NOTHING:
             continue
         if line := without_recipe(method, name):
@@ -77,8 +77,8 @@ def _fields(recipe: Recipe, limit: int | None, method: str, config: MethodConfig
     nested = {name: value for name, value in fields.items() if isinstance(value, dict)}
     flat = {f"{name}.{field}": value for name, part in nested.items() for field, value in part.items()}
     images = {"images": "all" if limit is None else limit}
-    own = {f"{method}.{field}": value for field, value in config.model_dump(mode="json").items()}
-    return {name: value for name, value in fields.items() if name not in nested} | flat | images | own
+    settings = {f"{method}.{field}": value for field, value in config.model_dump(mode="json").items()}
+    return {name: value for name, value in fields.items() if name not in nested} | flat | images | settings
 
 
 def _words(value: Any) -> str:

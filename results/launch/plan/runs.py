@@ -1,11 +1,9 @@
-"""The plan: which runs a command asks for, and in which state each is. Imports no torch."""
+"""The plan: which runs a request comes down to. Imports no torch. Start reading at `plan`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 from benchmarks.catalogue import (
     BENCHMARKS,
@@ -27,28 +25,7 @@ from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.settings import check_overrides, check_shares, settings_for
 from results.launch.plan.sweeps import expanded
-from results.store.claim import Claims
-from results.store.folders import CorruptRecord, RunFolder, State
-from results.store.provenance import sources_sha256
-from results.store.record import RunRecord
 from splits.errors import UserError
-
-
-@dataclass(frozen=True)
-class Status:
-    """The state of a run as an observer sees it."""
-
-    state: State
-    reason: str = ""
-    step: int = 0
-    iterations: int = 0
-    rate: float | None = None  # images per second
-    doing: str = ""  # loading, training, scoring
-
-    @property
-    def words(self) -> str:
-        """State and reason."""
-        return f"{self.state}: {self.reason}" if self.reason else self.state
 
 
 def methods_named(names: Sequence[str]) -> tuple[str, ...]:
@@ -141,55 +118,8 @@ def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request
     ]
 
 
-def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
-    """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it.
-
-    claims: of the run's folder, where one looks again and again: they time owners on other machines.
-    """
-    folder = run.folder(root)
-    word = folder.read_state()
-    if word.get("evaluation", run.evaluation.key) != run.evaluation.key:
-        word = {}  # how another scoring of the same weights ended
-    steps = {
-        "step": word.get("step", 0),
-        "iterations": word.get("iterations", run.train.recipe.shortened(run.train.limit).iterations),
-        "rate": word.get("rate"),
-        "doing": word.get("doing", ""),
-    }
-    try:
-        record, broken = _record(run, folder), ""
-    except CorruptRecord as error:
-        record, broken = None, str(error)
-    if record is not None:
-        if is_stale(record):
-            return Status("stale", "the method's sources have changed since")
-        return Status("done", **steps)
-    if (claims or folder.claims).held():
-        return Status("running", **steps)
-    if broken:
-        return Status("failed", broken, **steps)
-    if word.get("state") == "failed":
-        return Status("failed", word.get("reason", "no reason was stored"), **steps)
-    if word.get("state") in ("running", "interrupted"):
-        return Status("interrupted", word.get("reason", "its process ended without a word"), **steps)
-    return Status("planned", **steps)
-
-
-def _record(run: Run, folder: RunFolder) -> RunRecord | None:
-    record = folder.read_record(run.evaluation)
-    if record is not None and record.result.train.digest() != run.train.digest():
-        raise CorruptRecord(f"{folder.path}: holds the record of another run; move it away and run again")
-    return record
-
-
-def is_stale(record: RunRecord) -> bool:
-    """Was it made with other sources of its method than those here?"""
-    method = record.result.train.method
-    return method in METHODS and record.provenance.sources_sha256 != sources_sha256(method)
-
-
-def _clip(method: str, asked: ClipId | None) -> ClipId | None:
-    return None if entry(method).needs == "nothing" else asked or builtin_clip()
+def _clip(method: str, clip: ClipId | None) -> ClipId | None:
+    return None if entry(method).needs == "nothing" else clip or builtin_clip()
 
 
 def default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:

@@ -33,14 +33,14 @@ def vocabulary_of(side: TrainSide | EvalSide, names: tuple[str, ...]) -> Vocabul
     )
 
 
-def asked_vocabulary(asked: EvalSpec) -> Vocabulary:
+def scored_vocabulary(scored: EvalSpec) -> Vocabulary:
     """All classes of a scoring. Where weights are scored elsewhere, those that they were trained on count as seen:
     a method's shift is about its training, not about the fold.
     """
-    vocabulary = vocabulary_of(asked.side, asked.side.classes)
-    if asked.labelled is None:
+    vocabulary = vocabulary_of(scored.side, scored.side.classes)
+    if scored.labelled is None:
         return vocabulary
-    known = tuple(name in set(asked.labelled) for name in vocabulary.names)
+    known = tuple(name in set(scored.labelled) for name in vocabulary.names)
     return Vocabulary(vocabulary.names, known, vocabulary.texts, vocabulary.templates)
 
 
@@ -78,22 +78,30 @@ def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:
     )
 
 
-def clip_of(asked: ClipId | None, file: Path | None = None) -> Clip | None:
+def clip_of(clip_id: ClipId | None, file: Path | None = None) -> Clip | None:
     """The CLIP of a spec; `file` is where it lies if it is a local one. Raises UserError where it cannot be had."""
-    if asked is None:
+    if clip_id is None:
         return None
     try:
-        if asked.pretrained == BUILTIN:
+        if clip_id.pretrained == BUILTIN:
             clip = load_clip(
-                asked.model, str(SHAPES_CLIP / "weights.safetensors"), config_file=SHAPES_CLIP / "tiny-shapes.json"
+                clip_id.model, str(SHAPES_CLIP / "weights.safetensors"), config_file=SHAPES_CLIP / "tiny-shapes.json"
             )
         else:
-            clip = load_clip(asked.model, str(file) if file else asked.pretrained)
+            clip = load_clip(clip_id.model, str(file) if file else clip_id.pretrained)
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
-    if asked.sha256 and clip.weights_sha256 != asked.sha256:
+    if clip_id.sha256 and clip.weights_sha256 != clip_id.sha256:
         raise UserError(
-            f"CLIP {asked.model}/{asked.pretrained}: its weights have sha256 {clip.weights_sha256}, the spec says "
-            f"{asked.sha256}; give the file of the spec"
+            f"CLIP {clip_id.model}/{clip_id.pretrained}: its weights have sha256 {clip.weights_sha256}, the spec says "
+            f"{clip_id.sha256}; give the file of the spec"
         )
     return clip
+
+
+def loaded_body_sha256(method: Method) -> str:
+    """Of the file that a method's body was given its weights from; empty where there is none."""
+    from methods.bodies import Body
+
+    hashes = [module.weights_sha256 for module in method.modules() if isinstance(module, Body)]
+    return next(filter(None, hashes), "")

@@ -1,14 +1,15 @@
-"""The `score` command: a record from the stored predictions of any other system."""
+"""A record from the stored predictions of any other system."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue import Data, benchmark
 from benchmarks.data.limited import Limited
+from benchmarks.data.parallel import cores
 from benchmarks.data.reader import Reader
 from benchmarks.labels import evaluation_table
 from benchmarks.recipes import imported
@@ -16,7 +17,6 @@ from benchmarks.scoring.evaluate import Evaluation
 from benchmarks.scoring.external import Predictions, find_predictions, read_order, score_predictions
 from methods.custom import NAME
 from methods.registry import METHODS
-from results.launch.commands.parse import SIZES, data_asked, given
 from results.launch.plan.custom import keep
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
@@ -25,61 +25,37 @@ from results.launch.run.result import store
 from results.store import machine, provenance
 from results.store.files import write_atomically
 from results.store.record import Costs, Phase, Provenance
-from results.tables.tables import build_tables
 from splits.errors import UserError
 
 STAND_IN = "constant"  # plans the protocol: it needs no CLIP; nothing else of it is in the record
-SCORING = ("absent_class", "background", "background_below", *SIZES)
 
 
-def main(options: argparse.Namespace) -> int:
-    """Score, store, print the table of it."""
-    _check(options)
-    data = data_asked(options)
-    planned = _planned(options, data)
-    reader = _reader(planned, data)
-    root = options.predictions
-    order = read_order(options.class_order or root / CLASSES)
-    found = find_predictions(root / INDEX if (root / INDEX).is_dir() else root, order, reader.ids)
-    run = _imported(options.name, planned, found.sha256(reader.ids))
+def score(name: str, folder: Path, class_order: Path | None, request: Request, root: Path) -> Run:
+    """Score the predictions in a folder and store the record; returns the run that it is stored as.
+
+    name: of the system. class_order: a JSON list; None: the folder's own. request: the protocol, of one benchmark, fold
+    and seed; its methods count for nothing. Raises UserError where the predictions are not those of the images.
+    """
+    _check(name, folder)
+    planned = plan(replace(request, methods=(STAND_IN,)))[0]
+    reader = _reader(planned, request.data)
+    order = read_order(class_order or folder / CLASSES)
+    found = find_predictions(folder / INDEX if (folder / INDEX).is_dir() else folder, order, reader.ids)
+    run = _imported(name, planned, found.sha256(reader.ids))
     started = provenance.now()
     evaluation = _score(run, found, reader)
-    keep(options.runs, options.benchmarks)
-    _write(run, options.runs, evaluation, started)
-    record = run.folder(options.runs).read_record(run.evaluation)
-    assert record is not None, "it was just written"
-    for table in build_tables([record], by="fold", show=["main"]):
-        print(table.markdown())
-    print(run.folder(options.runs).path)
-    return 0
+    keep(root, request.benchmarks)
+    _write(run, root, evaluation, started)
+    return run
 
 
-def _check(options: argparse.Namespace) -> None:
-    if not NAME.fullmatch(options.name):
-        raise UserError(f"--name {options.name!r}: expected letters, digits and . _ + - (it names a folder)")
-    if options.name in METHODS:
-        raise UserError(f"--name {options.name}: is a method of this harness; call the imported one something else")
-    if not options.predictions.is_dir():
-        raise UserError(f"--predictions {options.predictions}: there is no such folder")
-
-
-def _planned(options: argparse.Namespace, data: Data) -> Run:
-    """The protocol asked for, as the plan of a method would have it."""
-    (name,) = options.benchmarks
-    request = Request(
-        methods=(STAND_IN,),
-        benchmarks=(name,),
-        folds=tuple(options.folds),
-        seeds=(options.seed,),
-        setting=options.setting,
-        scale=options.scale or "native",
-        part=options.part,
-        templates=options.templates,
-        inference=given(options, SCORING),
-        limit=options.limit,
-        data=data,
-    )
-    return plan(request)[0]
+def _check(name: str, folder: Path) -> None:
+    if not NAME.fullmatch(name):
+        raise UserError(f"--name {name!r}: expected letters, digits and . _ + - (it names a folder)")
+    if name in METHODS:
+        raise UserError(f"--name {name}: is a method of this harness; call the imported one something else")
+    if not folder.is_dir():
+        raise UserError(f"--predictions {folder}: there is no such folder")
 
 
 def _imported(name: str, planned: Run, sha256: str) -> Run:
@@ -96,10 +72,10 @@ def _imported(name: str, planned: Run, sha256: str) -> Run:
 
 
 def _reader(run: Run, data: Data) -> Reader:
-    asked = run.evaluation
-    reader = data.open(benchmark(asked.benchmark), asked.part)
+    scored = run.evaluation
+    reader = data.open(benchmark(scored.benchmark), scored.part)
     reader.prepare()
-    return Limited(reader, asked.limit) if asked.limit is not None else reader
+    return Limited(reader, scored.limit) if scored.limit is not None else reader
 
 
 def _score(run: Run, found: Predictions, reader: Reader) -> Evaluation:
@@ -135,7 +111,7 @@ def _provenance(started: str) -> Provenance:
         **provenance.here(),
         device="cpu",
         processor=machine.processor(),
-        threads=provenance.threads(),
+        threads=cores(),
         load=machine.load(),
         deterministic=True,
         started=started,

@@ -20,8 +20,8 @@ from benchmarks.values import canonical_json
 from methods.clip import Clip
 from methods.method import Method
 from results.launch.plan.contamination import contamination
-from results.launch.run.build import asked_vocabulary, vocabulary_of
-from results.launch.run.job import Job, Teller
+from results.launch.run.build import scored_vocabulary, vocabulary_of
+from results.launch.run.job import Job, StateWriter
 from results.launch.run.loggers import Loggers
 from results.launch.run.nondeterminism import named
 from results.launch.run.phases import PhaseClock
@@ -39,7 +39,7 @@ from splits.pairs import read_pairs
 
 
 def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> bool:
-    """Train (unless that is done) and score; False where the run was asked to stop, its checkpoint on disk.
+    """Train (unless that is done) and score; False where the run had to stop, its checkpoint on disk.
 
     others: the ranks that train with this one; what comes after the training this one does alone.
     """
@@ -66,7 +66,7 @@ class _Maker:
         self.recipe = self.spec.recipe.shortened(self.spec.limit)
         self.sources = provenance.sources_sha256(self.spec.method)
         self.clock = PhaseClock(job, claim)
-        self.teller = Teller(folder, claim, self.recipe.iterations)
+        self.state = StateWriter(folder, claim, self.recipe.iterations)
         self.log = _Log(folder.path / LOG, claim)
         self.loggers = loggers
 
@@ -75,7 +75,7 @@ class _Maker:
         set_up(self.job)
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         costs.forget_peak(self.device)
-        self.teller.say(0, None, "loading", now=True)
+        self.state.write(0, None, "loading", now=True)
         clip, method = built(self.job, finished=self.folder.trained() or self.job.weights_file is not None)
         placed(method, self.device, self.recipe)
         try:
@@ -115,50 +115,50 @@ class _Maker:
         return weights
 
     def _prepared(self, done: int, total: int) -> None:
-        self.teller.say(0, None, f"preparing masks {done}/{total}")
+        self.state.write(0, None, f"preparing masks {done}/{total}")
 
     def _watch_training(self, progress: Progress) -> None:
-        self.teller.say(progress.step, progress.images_per_second, "training")
+        self.state.write(progress.step, progress.images_per_second, "training")
         self.log.update(progress)
         self.loggers.update(progress)
 
     def _evaluate(self, method: Method) -> Evaluation:
-        asked = self.job.run.evaluation
-        bench = benchmark(asked.benchmark)
+        scored = self.job.run.evaluation
+        bench = benchmark(scored.benchmark)
 
         def watch(done: int, total: int) -> None:
-            self.teller.say(self.recipe.iterations, None, f"scoring {done}/{total}")
+            self.state.write(self.recipe.iterations, None, f"scoring {done}/{total}")
             if self.stop():
                 raise Stopped
 
-        if asked.side.kind == "episodic-binary":
+        if scored.side.kind == "episodic-binary":
             return self._evaluate_items(method, watch)
         return evaluate(
             method.to(self.device),
-            self._opened(asked.limit),
-            asked_vocabulary(asked),
-            asked.side.inference,
-            evaluation_table(bench.split, bench.split.fold(asked.fold), background=asked.side.background),
-            background_below=asked.side.background_below,
+            self._opened(scored.limit),
+            scored_vocabulary(scored),
+            scored.side.inference,
+            evaluation_table(bench.split, bench.split.fold(scored.fold), background=scored.side.background),
+            background_below=scored.side.background_below,
             device=self.device,
             watch=watch,
         )
 
     def _opened(self, limit: int | None) -> Reader:
-        asked = self.job.run.evaluation
-        return opened(self.job, asked.benchmark, asked.part, limit, asked.side.data.ids_sha256, self._prepared)
+        scored = self.job.run.evaluation
+        return opened(self.job, scored.benchmark, scored.part, limit, scored.side.data.ids_sha256, self._prepared)
 
     def _evaluate_items(self, method: Method, watch: Callable[[int, int], None]) -> Evaluation:
         """The items of the fold; a limit counts items."""
-        asked = self.job.run.evaluation
-        split, side = benchmark(asked.benchmark).split, asked.side
+        scored = self.job.run.evaluation
+        split, side = benchmark(scored.benchmark).split, scored.side
         reader = self._opened(None)
-        pairs = read_pairs(split, asked.fold)
+        pairs = read_pairs(split, scored.fold)
         return evaluate_items(
             method.to(self.device),
             reader,
             split,
-            chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=asked.limit),
+            chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=scored.limit),
             vocabulary_of(side, side.unseen),
             side.inference,
             device=self.device,

@@ -16,8 +16,8 @@ from benchmarks.spec import TrainSpec
 from benchmarks.training.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
-from results.launch.plan.body_weights import loaded_sha256
 from results.launch.plan.weight_cards import card_of, spec_on
+from results.launch.run.build import loaded_body_sha256
 from results.store.folders import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
 from results.store.record import Phase
 from splits.errors import UserError
@@ -31,7 +31,7 @@ class Weights:
     sha256: str
     trained: Trained
     sources: str  # digest of the method's code that trained them
-    origin: TrainSpec | None = None  # of imported weights: the training that their own card tells
+    origin: TrainSpec | None = None  # of imported weights: the training that their card names
     phase: Phase | None = None  # where, when and with what they were trained here
     body_sha256: str = ""  # of the file that their body began with; empty where it was drawn or nobody knows
 
@@ -59,7 +59,7 @@ def export(
         "classes_seen": spec.side.seen,
         "train_ids_sha256": spec.side.data.ids_sha256,
         "clip": spec.clip.model_dump() if spec.clip else None,
-        "body_sha256": loaded_sha256(method),
+        "body_sha256": loaded_body_sha256(method),
         "curve": trained.curve,
         "seconds": trained.seconds,
         "images_per_second": trained.images_per_second,
@@ -81,8 +81,8 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
         method.load_trained_state(load_tensors(content))
     except (SafetensorError, ValueError) as error:
         raise CorruptRecord(f"{path}: {error}") from None
-    told = card.get("origin")
-    origin = TrainSpec.parse(told, source=str(card_path)) if told else None
+    from_card = card.get("origin")
+    origin = TrainSpec.parse(from_card, source=str(card_path)) if from_card else None
     phase = Phase.parse(card["training"], source=str(card_path)) if card.get("training") else None
     try:
         trained, sources = _trained(card), str(card["sources_sha256"])
@@ -92,7 +92,7 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
 
 
 def _trained(card: dict[str, Any]) -> Trained:
-    """What a card tells of the training; raises for what no `export` wrote."""
+    """What a card says of the training; raises for what no `export` wrote."""
     curve = [(int(step), {str(name): float(value) for name, value in losses.items()}) for step, losses in card["curve"]]
     rate = card["images_per_second"]
     return Trained(curve, float(card["seconds"]), rate and float(rate), members=tuple(card.get("ranks", ())))

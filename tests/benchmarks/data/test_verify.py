@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import http.server
 import io
@@ -17,11 +16,12 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+import harness
 from benchmarks.data import download, sbd, voc
 from benchmarks.data.download import Archive
 from benchmarks.data.reader import read_mask
 from benchmarks.data.verify import missing_words, overlap, verify_part
-from results.launch.commands import data as commands
+from benchmarks.data.whole_sets import prepare_set, verify_set
 from splits.errors import DataError, UserError
 from splits.loader import load_split, read_list
 
@@ -170,36 +170,31 @@ def test_overlap(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert overlap(SPLIT, data_root=root) == (VAL[1],)
 
 
-def ask(name: str, **options) -> argparse.Namespace:
-    base = {"name": name, "data_root": None, "year": None, "jobs": 1, "list_missing": False, "subset": False}
-    return argparse.Namespace(**(base | {"download": False} | options))
-
-
 @mini
 def test_command_on_part_of_the_real_set(capsys: pytest.CaptureFixture[str]) -> None:
     """Fails when what is missing of the full set is not said precisely, real files are complained about, or rc is 0."""
-    assert commands.verify(ask("pascal-5i", data_root=str(MINI), jobs=2)) == 1
+    assert harness.main(["data", "verify", "pascal-5i", "--data-root", str(MINI), "--jobs", "2"]) == 1
     said = capsys.readouterr().out
     assert said.count("10282 of 10582 files are missing") == 2
     assert said.count("1299 of 1449 files are missing") == 2
     assert "train: 300 of 10582 images are there with their masks; no image of aeroplane" in said
     assert said.splitlines()[-1] == "pascal-5i: 4 problems"
-    assert commands.verify(ask("pascal-5i", data_root=str(MINI), list_missing=True)) == 1
+    assert not verify_set("pascal-5i", data_root=str(MINI), jobs=1, list_missing=True)
     assert capsys.readouterr().out.count("missing: ") == 2 * (10282 + 1299)
 
 
 def test_commands_without_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fails when nothing there passes for nothing wrong, or what to put where is not said."""
-    assert commands.verify(ask("shapes-5i")) == 0
-    assert commands.prepare(ask("shapes-5i")) == 0
+    assert verify_set("shapes-5i", jobs=1)
+    prepare_set("shapes-5i", jobs=1)
     capsys.readouterr()
-    assert commands.verify(ask("pascal-5i", data_root=str(tmp_path))) == 1
+    assert not verify_set("pascal-5i", data_root=str(tmp_path), jobs=1)
     assert "VOCtrainval_11-May-2012.tar" in capsys.readouterr().out
     for name in ("pascal-5i", "coco-20i", "coco-stuff-156-15", "context-49-10"):
         with pytest.raises(UserError, match=r"https?://"):
-            commands.prepare(ask(name))
+            prepare_set(name, jobs=1)
     with pytest.raises(UserError, match="no year"):
-        commands.verify(ask("coco-stuff-156-15", year="2014"))
+        verify_set("coco-stuff-156-15", year="2014", jobs=1)
 
 
 # -- SegmentationClassAug from SBD
@@ -221,7 +216,7 @@ def test_built_from_both_sources(tmp_path: Path, capsys: pytest.CaptureFixture[s
     for id_ in VAL[:2]:
         Image.fromarray(np.zeros((*SIZE, 3), dtype=np.uint8)).save(folder / f"JPEGImages/{id_}.jpg")
     with pytest.raises(DataError, match="train: 10582 of 10582"):  # there is no train image
-        commands.prepare(ask("pascal-5i", data_root=str(tmp_path), subset=True))
+        prepare_set("pascal-5i", data_root=str(tmp_path), jobs=1, subset=True)
     said = capsys.readouterr().out
     assert "2 of 12031 masks are there" in said
     assert f"has the mask of {read_list('voc2012_seg_trainaug_10582')[0]} and 12028 others" in said
@@ -343,4 +338,4 @@ def test_what_is_downloaded() -> None:
     with pytest.raises(UserError, match="made by hand"):
         download.archives_of("context", "")
     with pytest.raises(UserError, match="--data-root DIR"):
-        commands.prepare(ask("pascal-5i", download=True))
+        prepare_set("pascal-5i", jobs=1, fetch=True)

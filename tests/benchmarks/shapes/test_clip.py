@@ -10,7 +10,7 @@ from safetensors import safe_open
 from benchmarks.shapes.captions import TEMPLATES
 from benchmarks.shapes.clip.measure import dense_miou, zero_shot_top1
 from benchmarks.shapes.clip.pools import Pool, mosaic
-from benchmarks.shapes.clip.pretrain import Recipe, Trainer, contrast
+from benchmarks.shapes.clip.pretrain import Schedule, Trainer, contrast
 from benchmarks.shapes.clip.tower import CARD, CONFIG, MODEL, WEIGHTS, create, encode_images, encode_texts, prototypes
 from benchmarks.shapes.world import CLIP_PARTS, NAMES, render_picture
 from splits.hashing import file_sha256
@@ -38,7 +38,7 @@ def test_weights_are_the_ones_the_card_describes(card):
     # Fails when the weights were replaced without their card: stored figures and hashes would be about others.
     assert file_sha256(WEIGHTS) == card["sha256"]
     assert WEIGHTS.stat().st_size < 10_000_000
-    assert card["training"]["recipe"] == json.loads(json.dumps(dataclasses.asdict(Recipe())))
+    assert card["training"]["recipe"] == json.loads(json.dumps(dataclasses.asdict(Schedule())))
     assert card["measured"]["templates"] == list(TEMPLATES)
 
 
@@ -128,7 +128,7 @@ def test_contrast_is_zero_for_a_perfect_match_only():
 
 def test_training_goes_on_as_if_never_cut_off(tmp_path):
     # Fails when a part of the state (optimiser, stream position, curriculum) is left out of the checkpoint.
-    recipe = Recipe(steps=2, warmup=1, groups=3, pool=40, mosaic_steps=4, gate_every=100, hardness=(0.5, 1.0))
+    recipe = Schedule(steps=2, warmup=1, groups=3, pool=40, mosaic_steps=4, gate_every=100, hardness=(0.5, 1.0))
     whole = Trainer(recipe, tmp_path)
     for _ in range(2):
         whole.advance()
@@ -143,4 +143,4 @@ def test_training_goes_on_as_if_never_cut_off(tmp_path):
 def test_clip_parts_are_not_parts_of_the_benchmark():
     # Fails when the scenes that stopped or measured the CLIP could be the ones that training ran on.
     assert set(CLIP_PARTS) == {"pretrain", "gate", "check"}
-    assert Recipe().pool % len(NAMES) == 0
+    assert Schedule().pool % len(NAMES) == 0

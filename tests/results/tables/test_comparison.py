@@ -10,8 +10,8 @@ import pytest
 from results.store.folders import find_stored
 from results.store.record import RunRecord
 from results.tables.comparison import below, compare_content, has, tables_of_pairs
+from results.tables.content import gather
 from results.tables.statistics import METRICS
-from results.tables.tables import gather
 from splits.errors import UserError
 from tests.results import factory
 from tests.results.factory import SHAPES, store

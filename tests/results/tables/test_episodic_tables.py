@@ -14,11 +14,12 @@ from benchmarks.protocol import DataSource
 from results.report.page import render
 from results.store.record import RunRecord
 from results.tables.comparison import has
+from results.tables.content import gather
 from results.tables.html import html
 from results.tables.latex import latex
 from results.tables.published_numbers import read
 from results.tables.table import Table
-from results.tables.tables import build_tables, gather
+from results.tables.tables import build_tables
 from tests.results import factory
 
 pytestmark = pytest.mark.usefixtures("toy")

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from results.tables.content import gather
 from results.tables.spread import Point, Varied, tables_of
-from results.tables.tables import build_tables, gather
+from results.tables.tables import build_tables
 from tests.results.factory import record
 
 FOLDS = (0, 1)

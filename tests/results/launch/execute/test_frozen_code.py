@@ -15,8 +15,8 @@ import json
 from results.store import provenance
 from results.launch.execute import cluster_job, frozen_code
 from methods.registry import METHODS
-told = [provenance.git_state(), provenance.code_sha256(), provenance.sources_sha256("zegclip"), frozen_code.__file__]
-print(json.dumps(told))
+found = [provenance.git_state(), provenance.code_sha256(), provenance.sources_sha256("zegclip"), frozen_code.__file__]
+print(json.dumps(found))
 """
 
 

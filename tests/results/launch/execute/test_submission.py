@@ -157,11 +157,11 @@ def test_arrays_by_shape_and_size(tmp_path: Path, runs: list[Run], slurm) -> Non
 
 def test_what_a_script_asks_for(tmp_path: Path, runs: list[Run], slurm) -> None:
     """Fails when an option does not reach the script, or cores do not reach srun."""
-    asked = Resources(
+    resources = Resources(
         partition="day", gpus="a100:1", time="2:00:00", qos="q", setup=("module load cuda",), slurm={"exclude": "n7"}
     )
     job = replace(Job(run=runs[0], root=tmp_path), threads=3, workers=2)
-    text = sbatch_text(batches([job], {"random": asked}, "x")[0], tmp_path)
+    text = sbatch_text(batches([job], {"random": resources}, "x")[0], tmp_path)
     for line in (
         "partition=day",
         "gpus-per-node=a100:1",
@@ -182,8 +182,8 @@ def test_what_a_script_of_several_ranks_asks_for(tmp_path: Path, slurm) -> None:
     """Fails when ranks do not become tasks over the nodes, or a run that one process makes gets as many."""
     request = Request(("random", "zegclip"), ("shapes-5i",), folds=(0,), ranks=4)
     jobs = [Job(run=run, root=tmp_path, device="cuda") for run in plan(request)]
-    asked = Resources(gpus="a100:2", nodes=2)
-    alone, together = batches(jobs, {"random": asked, "zegclip": asked}, "x")
+    resources = Resources(gpus="a100:2", nodes=2)
+    alone, together = batches(jobs, {"random": resources, "zegclip": resources}, "x")
     for batch, lines in (
         (alone, ("nodes=1", "ntasks-per-node=1", "gpus-per-node=a100:1")),
         (together, ("nodes=2", "ntasks-per-node=2", "gpus-per-node=a100:2")),
@@ -193,7 +193,7 @@ def test_what_a_script_of_several_ranks_asks_for(tmp_path: Path, slurm) -> None:
     assert " --wait=0 --kill-on-bad-exit=1 " in sbatch_text(together, tmp_path)
     assert (alone.jobs[0].nodes, together.jobs[0].nodes) == (1, 2)
     scored = [replace(job, train=False) for job in jobs]  # scoring takes one process
-    assert {batch.ranks for batch in batches(scored, {"random": asked, "zegclip": asked}, "x")} == {1}
+    assert {batch.ranks for batch in batches(scored, {"random": resources, "zegclip": resources}, "x")} == {1}
 
 
 def test_partitions_are_looked_at_first(slurm) -> None:

@@ -1,4 +1,4 @@
-"""Methods and data sets of one's own, from files, on their way through the harness."""
+"""Custom methods and data sets, from files, on their way through the harness."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 import harness
 from methods import custom as method_files
 from methods.registry import METHODS
-from results.launch.plan import custom as brought
+from results.launch.plan.custom import everything
 from results.launch.plan.request import Request
 from results.launch.plan.runs import plan
 from results.launch.run.job import Job
@@ -24,7 +24,7 @@ from results.store import provenance
 from results.store.folders import find_records
 from results.store.record import RunRecord
 from splits.errors import UserError
-from tests.results.launch.afterwards import forget
+from tests.results.launch.unregister import forget
 
 pytestmark = pytest.mark.usefixtures("forgotten")
 
@@ -60,7 +60,7 @@ def test_a_file_and_a_package_give_the_same_result(tmp_path, monkeypatch):
     assert file.result.losses
 
 
-def test_a_child_process_knows_method_and_data_set(tmp_path, capsys):
+def test_another_process_knows_method_and_data_set(tmp_path, capsys):
     """Fails when a run in a process of its own does not know what the command line brought."""
     farm = _shapes_farm(tmp_path)
     assert harness.main(["data", "verify", str(farm)]) == 0
@@ -100,15 +100,15 @@ def test_a_job_carries_the_file_as_it_was(tmp_path):
     path = shutil.copy(EXAMPLE, tmp_path / "mine.py")
     names = method_files.load(method_files.read_file(Path(path)))
     (planned,) = plan(Request(methods=names, benchmarks=("shapes-5i",), folds=(0,)))
-    sent = pickle.dumps(Job(run=planned, root=tmp_path, brought=brought.everything()))
+    sent = pickle.dumps(Job(run=planned, root=tmp_path, custom=everything()))
     digest = provenance.sources_sha256("adapter")
     Path(path).write_text("raise RuntimeError")
     forget(METHODS.keys() - {"adapter"}, ())
     job = pickle.loads(sent)
-    job.brought.register()
+    job.custom.register()
     assert METHODS["adapter"].source == EXAMPLE.read_text()
     assert provenance.sources_sha256("adapter") == digest
-    job.brought.register()  # a second job of the same process
+    job.custom.register()  # a second job of the same process
 
 
 def test_the_digest_is_of_the_file_and_what_it_imports(tmp_path):

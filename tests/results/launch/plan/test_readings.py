@@ -10,7 +10,7 @@ import pytest
 import harness
 from methods.registry import METHODS, config_class
 from results.launch.plan.readings import Reading, comments, read_readings, template
-from results.launch.plan.recipe_changes import departures
+from results.launch.plan.recipe_changes import recipe_changes
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
 from results.launch.plan.settings import config_of
@@ -58,7 +58,7 @@ def test_which_reading_ran_is_in_the_key_and_the_name(file: Path, tmp_path: Path
     assert len({run.train.key for run in (plain, read, again)}) == 3
     assert "reading" not in plain.train.essence()  # keys of before stay
     request = Request(("chimera-seg",), ("shapes-5i",), folds=(0,), readings=read_readings([file], ["chimera-seg"]))
-    (line,) = departures(request, plan(request))
+    (line,) = recipe_changes(request, plan(request))
     assert line == (
         "chimera-seg on shapes-5i is read by 'page 5' and changed from the harness's own shapes recipe: "
         "chimera-seg.blocks 2 -> 1, chimera-seg.sgd_weight 1.0 -> 0.5"

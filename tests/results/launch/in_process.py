@@ -22,7 +22,7 @@ def made(job: Job, stop: Callable[[], bool] = lambda: False) -> tuple[str, RunFo
     folder = job.run.folder(job.root)
     claim = folder.claims.claim()
     assert claim is not None
-    with ranks.Children(job) as others:
+    with ranks.LocalRanks(job) as others:
         return work(job, folder, claim, stop, others), folder
 
 

@@ -5,7 +5,6 @@ Also of what a run goes on from: its checkpoints.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import hashlib
 import io
@@ -116,19 +115,14 @@ def sweeps(folder: Path) -> tuple[st.SearchStrategy, Reader]:
 
 def clusters(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """What to ask a cluster for."""
-    from results.launch.commands.options import on_a_cluster, what_to_run
     from results.launch.execute.resources import resources_for
 
     sound = {"partition": "gpu", "gpus": 1, "time": "24:00:00", "setup": ["module load cuda"], "mem": "16G"}
     sound |= {"slurm": {"exclude": "node7"}, "methods": {"zegclip": {"time": "2-00:00:00", "nodes": 2}}}
-    parser = argparse.ArgumentParser()
-    on_a_cluster(parser)
-    what_to_run(parser)
-    options = parser.parse_args(["--cluster-config", str(folder / "cluster.toml")])
 
     def read(content: bytes) -> None:
         (folder / "cluster.toml").write_bytes(content)
-        told = resources_for(options, ("zegclip",))["zegclip"]
+        told = resources_for(("zegclip",), {}, folder / "cluster.toml", ranks=1)["zegclip"]
         assert all(line.isprintable() for line in (told.partition, told.mem, told.time, *told.setup))
 
     return tomls(sound), read

@@ -12,8 +12,8 @@ from mmcv.transforms import RandomResize
 from mmseg.datasets.transforms import PhotoMetricDistortion, RandomCrop, RandomFlip, Resize
 
 from benchmarks.labels import UNLABELLED, VOID
-from benchmarks.training.augment import Crop, Distortion
 from benchmarks.training.augmentation import PHOTOS
+from benchmarks.training.faster_transforms import Crop, Distortion
 from benchmarks.training.transforms import TrainPipeline
 
 
