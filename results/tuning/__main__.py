@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-from tabulate import tabulate
 
 from benchmarks.values import canonical_json
 from results.store.files import write_atomically
@@ -97,7 +96,7 @@ def main() -> int:
             print(f"left out: {broken}", file=sys.stderr)
         trials = joined(trials, (record for record in found if isinstance(record, RunRecord)))
         write_atomically(TRIALS, trials.to_csv(index=False, lineterminator="\n").encode())
-    print(tabulate(briefly(means(trials)), headers="keys", tablefmt="github", floatfmt=".1f", showindex=False))
+    print(briefly(means(trials)).to_markdown(index=False, floatfmt=".1f", tablefmt="github"))
     return 0
 
 

@@ -50,6 +50,7 @@ def export(
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
     content = save_tensors(tensors)
     digest = hashlib.sha256(content).hexdigest()
+    body = loaded_body_sha256(method)
     card = {
         "spec": spec.digest(),
         "train": spec.model_dump(mode="json"),
@@ -59,7 +60,7 @@ def export(
         "classes_seen": spec.side.seen,
         "train_ids_sha256": spec.side.data.ids_sha256,
         "clip": spec.clip.model_dump() if spec.clip else None,
-        "body_sha256": loaded_body_sha256(method),
+        "body_sha256": body,
         "curve": trained.curve,
         "seconds": trained.seconds,
         "images_per_second": trained.images_per_second,
@@ -68,7 +69,7 @@ def export(
     } | ({"ranks": trained.members} if trained.members else {})
     write(folder.path / WEIGHTS, content)
     write(folder.path / CARD, canonical_json(card).encode())
-    return Weights(digest, trained, sources, origin, phase, card["body_sha256"])
+    return Weights(digest, trained, sources, origin, phase, body)
 
 
 def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
