@@ -23,7 +23,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from results.launch.commands.custom import with_custom
+from results.launch.commands.custom_files import with_custom
 from splits.errors import UserError
 
 COMMANDS = (

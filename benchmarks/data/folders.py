@@ -98,6 +98,15 @@ def first_with(folders: Iterable[Path], *needed: str) -> Path | None:
     return next((f for f in folders if all((f / name).exists() for name in needed)), None)
 
 
+def found(name: str, data_set: str, places: Sequence[Path], needed: str, source: str) -> Path:
+    """The first place that holds `needed`, or DataError that says where was looked and what belongs there."""
+    folder = first_with(places, needed)
+    if folder is None:
+        looked = ", ".join(str(place / needed) for place in places)
+        raise DataError(f"{name}: no {data_set} found; looked for {looked}; put there {source}")
+    return folder
+
+
 def below(roots: Sequence[Path], places: Iterable[str]) -> list[Path]:
     """Every place below every root, in the order of the roots."""
     places = tuple(places)

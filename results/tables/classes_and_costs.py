@@ -120,6 +120,7 @@ def _cost_columns() -> tuple[Column, ...]:
     return tuple(columns)
 
 
+_COUNTED = ("trainable", "published", "total")
 _MEASURED = (
     ("train_images_per_second", "training images/s", ".0f"),
     ("eval_images_per_second", "scoring images/s", ".0f"),
@@ -136,9 +137,7 @@ def _cost_row(name: str, device: str, threads: int, batch: int, runs: Sequence[R
         "device": device,
         "threads": threads,
         "micro_batch": batch,
-        "trainable": _median([c.parameters_trainable for c in costs]),
-        "published": _median([c.parameters_published for c in costs]),
-        "total": _median([c.parameters_total for c in costs]),
+        **{key: _median([getattr(c, f"parameters_{key}") for c in costs]) for key in _COUNTED},
         "gmacs": _median([c.gmacs for c in costs]),
         **{key: _median([getattr(c, key) for c in costs]) for key, _, _ in _MEASURED},
         "runs": len(runs),

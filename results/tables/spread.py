@@ -157,15 +157,6 @@ def _gains(methods: Sequence[Varied]) -> Table:
             }
         )
     rows.sort(key=lambda row: (row["better"], row["worse"]))
-    fields = ["better", "worse", "gain", "spread", "spread_of", "larger", "verdict"]
-    columns = (
-        Column.text("gain of", "better"),
-        Column.text("over", "worse"),
-        Column.figure("points", "gain", ".1f", 100),
-        Column.figure("spread", "spread", ".1f", 100),
-        Column.text("of", "spread_of"),
-        Column.text("verdict", "verdict"),
-    )
     notes = [
         f"Not established: the gain of {row['better']} over {row['worse']} ({100 * row['gain']:.1f}) is no larger "
         f"than the spread of {row['spread_of']} over our own constants ({100 * row['spread']:.1f})."
@@ -177,7 +168,18 @@ def _gains(methods: Sequence[Varied]) -> Table:
     if all(math.isnan(method.spread) for method in methods):
         notes.append("No method has a spread, which takes two settings.")
     title = f"Gains in hIoU at default constants beside the spread: {_title(methods[0])}"
-    return Table(title, pd.DataFrame(rows, columns=fields), columns, tuple(notes), _protocol(methods), "gains")
+    frame = pd.DataFrame(rows, columns=["better", "worse", "gain", "spread", "spread_of", "larger", "verdict"])
+    return Table(title, frame, _GAIN_COLUMNS, tuple(notes), _protocol(methods), "gains")
+
+
+_GAIN_COLUMNS = (
+    Column.text("gain of", "better"),
+    Column.text("over", "worse"),
+    Column.figure("points", "gain", ".1f", 100),
+    Column.figure("spread", "spread", ".1f", 100),
+    Column.text("of", "spread_of"),
+    Column.text("verdict", "verdict"),
+)
 
 
 def _settings(method: Varied) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from results.launch.commands import execution_options
 from results.launch.commands import options as add
 from results.launch.plan.request import Repetition
 
@@ -30,8 +31,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="K",
         help="stop and go on at every K-th step; default: %(default)s",
     )
-    add.threads(group)
-    add.device(group)
+    execution_options.threads(group)
+    execution_options.device(group)
     parser.set_defaults(command=main, folds=[0], limit=12)
 
 

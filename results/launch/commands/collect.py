@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from results.launch.commands import execution_options
 from results.launch.commands import options as add
 
 
@@ -11,7 +12,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """The runs, and how often to look."""
     parser = commands.add_parser("collect", help="wait for submitted runs, then print the tables")
     add.runs_and_targets(parser)
-    add.interval(parser)
+    execution_options.interval(parser)
     parser.set_defaults(command=main)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from results.launch.commands import execution_options
 from results.launch.commands import options as add
 
 
@@ -11,8 +12,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """As `run`, and where to score."""
     parser = commands.add_parser("eval", help="score finished weights under another evaluation, without training")
     add.runs_and_targets(parser)
-    add.how_to_execute(parser)
-    add.on_a_cluster(parser)
+    execution_options.how_to_execute(parser)
+    execution_options.on_a_cluster(parser)
     parser.set_defaults(command=main)
 
 

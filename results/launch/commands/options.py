@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks import choices
-from results.launch.execute.execution import Execution
 from results.launch.plan.request import Request
-from results.store.places import results_folder, runs_folder
+from results.store.places import runs_folder
 from splits.settings import SETTINGS
 
-FIGURES = results_folder() / "figures"
-RUNS = runs_folder()
-LOGS = ("tensorboard", "wandb")
+PARTS = (Request.part, "tune")
 # What describes a training by its options; where weights are named by run or card, none of it may be given.
 TRAINING = (
     *("methods", "benchmarks", "folds", "seeds", "setting", "recipe", "reading", "set", "sweep", "sweep_file"),
@@ -47,11 +44,7 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         metavar="MODEL/TAG",
         help="open_clip model and tag (ViT-B-16/openai) or MODEL/path/to/file; default: built in",
     )
-    group.add_argument(
-        "--setting",
-        default=Request.setting,
-        choices=SETTINGS,
-    )
+    group.add_argument("--setting", default=Request.setting, choices=SETTINGS)
     group.add_argument(
         "--templates",
         metavar="NAME",
@@ -63,6 +56,20 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         choices=get_args(choices.Scale),
         help="photos at the papers' size, or at one the built-in CLIP can see (default with it: trial)",
     )
+    _settings(group)
+    _batches(group)
+    group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
+    group.add_argument(
+        "--runs",
+        type=Path,
+        default=runs_folder(),
+        metavar="DIR",
+        help="where runs are stored; default: ZSS_RUNS, else results/runs",
+    )
+
+
+def _settings(group: argparse._ActionsContainer) -> None:
+    """Other settings than the defaults, several of them, or weights that are there already."""
     group.add_argument(
         "--recipe",
         default=Request.recipe,
@@ -98,6 +105,10 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     group.add_argument(
         "--weights", type=Path, metavar="FILE", help="score these weights of one method instead of training it"
     )
+
+
+def _batches(group: argparse._ActionsContainer) -> None:
+    """How the batches of a training are shared and cut."""
     group.add_argument(
         "--ranks",
         type=positive,
@@ -112,14 +123,6 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         metavar="K",
         help="micro-batches that each batch (of a rank) is cut into, for a small card: the batch stays; "
         "default: %(default)s",
-    )
-    group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
-    group.add_argument(
-        "--runs",
-        type=Path,
-        default=runs_folder(),
-        metavar="DIR",
-        help="where runs are stored; default: ZSS_RUNS, else results/runs",
     )
 
 
@@ -154,9 +157,7 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
     """Choices of the evaluation side."""
     which_protocol(parser)
     group = parser.add_argument_group("how to score (each choice is another protocol)")
-    group.add_argument(
-        "--part", default=Request.part, choices=["val", "tune"], help="tune: to choose constants on; no result"
-    )
+    group.add_argument("--part", default=Request.part, choices=PARTS, help="tune: to choose constants on; no result")
     group.add_argument(
         "--kind", choices=get_args(choices.Kind), help="episodic-binary: HSNet's items, the class is given"
     )
@@ -204,101 +205,6 @@ def runs_and_targets(parser: argparse.ArgumentParser) -> None:
     where_to_score(parser)
     how_to_score(parser)
     parser.set_defaults(training_defaults={name: parser.get_default(name) for name in TRAINING})
-
-
-def how_to_execute(parser: argparse.ArgumentParser) -> None:
-    """What changes no number."""
-    group = parser.add_argument_group("how to execute (changes no number)")
-    group.add_argument("--jobs", type=positive, metavar="N", help="runs at once; default: one a core, or one a GPU")
-    threads(group)
-    group.add_argument(
-        "--workers",
-        type=natural,
-        default=Execution.workers,
-        metavar="N",
-        help="data loader processes of a run; default: %(default)s",
-    )
-    device(group)
-    group.add_argument(
-        "--log",
-        nargs="+",
-        choices=LOGS,
-        default=[],
-        help="copy losses, rates and scores into the run's folder for these (pip install '.[logging]'; W&B: offline)",
-    )
-    group.add_argument("--dry-run", action="store_true", help="print the runs and their states, start nothing")
-    group.add_argument("--force", action="store_true", help="throw away what is there and run again")
-    group.add_argument("--retry", action="store_true", help="run failed ones again")
-    group.add_argument("--stale", action="store_true", help="run again what was made with other sources of its method")
-
-
-def threads(parser: argparse._ActionsContainer) -> None:
-    """Threads of one process."""
-    parser.add_argument(
-        "--threads",
-        type=positive,
-        default=Execution.threads,
-        metavar="N",
-        help="CPU threads of a run; default: %(default)s",
-    )
-
-
-def device(parser: argparse._ActionsContainer) -> None:
-    """The kind of device."""
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
-
-
-def on_a_cluster(parser: argparse.ArgumentParser) -> None:
-    """The executor and the resources of a run there."""
-    group = parser.add_argument_group("on a cluster (changes no number)")
-    group.add_argument(
-        "--cluster",
-        default=Execution.cluster,
-        choices=["local", "slurm", "debug"],
-        help="local: processes here; slurm: arrays of jobs; debug: one after another in this process. Default: local",
-    )
-    group.add_argument("--partition", metavar="P")
-    group.add_argument("--gpus", metavar="[TYPE:]N", help="of a run on each of its nodes, one a rank; default: 0")
-    group.add_argument("--nodes", type=positive, metavar="N", help="over which a run's ranks are spread; default: 1")
-    group.add_argument("--cpus", type=positive, metavar="N", help="cores a rank; default: threads and workers")
-    group.add_argument("--mem", metavar="SIZE", help="memory of a run on each of its nodes, e.g. 16G")
-    group.add_argument("--time", metavar="LIMIT", help="MINUTES, H:MM:SS or D-HH:MM:SS; default: 24:00:00")
-    group.add_argument("--account", metavar="A")
-    group.add_argument("--qos", metavar="Q")
-    group.add_argument("--constraint", metavar="C")
-    group.add_argument("--array-parallelism", type=positive, metavar="N", help="runs of an array at once")
-    group.add_argument(
-        "--signal-delay", type=positive, metavar="S", help="seconds before the limit to stop at; default: 90"
-    )
-    group.add_argument("--requeues", type=natural, metavar="N", help="time limits a run may hit; default: 10")
-    group.add_argument("--setup", action="append", metavar="LINE", help="shell before the run, e.g. 'module load cuda'")
-    group.add_argument(
-        "--stage-data",
-        metavar="DIR",
-        help="copy or unpack the data to this folder of each node, e.g. '$SLURM_TMPDIR', once",
-    )
-    group.add_argument(
-        "--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further long options of sbatch"
-    )
-    group.add_argument("--cluster-config", type=Path, metavar="FILE", help="the same in TOML, also for single methods")
-    group.add_argument(
-        "--detach",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="submit and go; default on slurm, where --no-detach stays to the end",
-    )
-    interval(group)
-
-
-def interval(parser: argparse._ActionsContainer) -> None:
-    """How often to look at a cluster."""
-    parser.add_argument(
-        "--interval",
-        type=positive,
-        default=Execution.interval,
-        metavar="SECONDS",
-        help="between looks at the cluster; default: %(default)s",
-    )
 
 
 def which_records(parser: argparse.ArgumentParser) -> None:

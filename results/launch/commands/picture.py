@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 from results.launch.commands import options as add
-from results.launch.plan.request import Pictures
+from results.launch.plan.request import Choice, Pictures
+from results.store.places import results_folder
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,10 +26,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--choose",
         default=Pictures.choose,
-        choices=["spread", "first"],
+        choices=get_args(Choice),
         help="spread: from the worst to the best scored image, evenly by rank (default); first: the first ones",
     )
-    parser.add_argument("--out", type=Path, default=add.FIGURES, metavar="DIR", help="default: results/figures")
+    parser.add_argument(
+        "--out", type=Path, default=results_folder() / "figures", metavar="DIR", help="default: results/figures"
+    )
     parser.add_argument(
         "--pseudo-masks", action="store_true", help="instead: what a method's mining makes of training images"
     )

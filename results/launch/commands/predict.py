@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
+from benchmarks.choices import Scale
+from results.launch.commands import execution_options
 from results.launch.commands import options as add
 from results.launch.plan.request import Prediction, Request
+from results.store.places import runs_folder
 from splits.errors import UserError
 
 
@@ -23,16 +27,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="as for `run`")
     group.add_argument("--clip", metavar="MODEL/TAG", help="as for `run`; with --run and a card only for a local file")
-    group.add_argument("--runs", type=Path, default=add.RUNS, metavar="DIR", help="default: results/runs")
+    group.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help="default: results/runs")
     _which_pictures(parser.add_argument_group("which pictures"))
     group = parser.add_argument_group("how to ask")
     group.add_argument("--templates", metavar="NAME", help="single, multi, shapes; default: those of the training")
-    group.add_argument("--scale", choices=["native", "trial"], help="as for `run`")
+    group.add_argument("--scale", choices=get_args(Scale), help="as for `run`")
     add.sizes(group)
     group.add_argument(
         "--background-below", type=float, metavar="T", help="a best score below T says background, as one class more"
     )
-    add.device(group)
+    execution_options.device(group)
     group = parser.add_argument_group("what is written")
     group.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="gets index, overlays, sheet.png, classes.json"
@@ -56,7 +60,7 @@ def _which_pictures(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--classes", metavar="A,B,C", help="any words, in order; default: those of the training")
     group.add_argument("--benchmarks", nargs=1, metavar="B", help="instead of --images: the images of a benchmark")
     group.add_argument("--folds", nargs=1, type=add.natural, metavar="K", help="its classes; default: the weights' own")
-    group.add_argument("--part", default=Request.part, choices=["val", "tune"])
+    group.add_argument("--part", default=Request.part, choices=add.PARTS)
     add.which_data(group)
     group.add_argument("--limit", type=add.positive, metavar="N", help="the first N pictures")
 

@@ -20,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--pictures",
         type=Path,
-        default=add.FIGURES,
+        default=results_folder() / "figures",
         metavar="DIR",
         help="sheets of predictions (`picture`) to put on the page; default: results/figures",
     )

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from results.launch.commands import options as add
+from results.store.places import runs_folder
 from splits.errors import UserError
 
 
@@ -16,7 +16,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verify = parser.add_subparsers(required=True, metavar="verify").add_parser(
         "verify", help="recompute every record's numbers; a line for each problem; exit code 1 if there is one"
     )
-    verify.add_argument("--from", dest="roots", nargs="+", type=Path, default=[add.RUNS], metavar="DIR")
+    verify.add_argument("--from", dest="roots", nargs="+", type=Path, default=[runs_folder()], metavar="DIR")
     verify.set_defaults(command=main)
 
 

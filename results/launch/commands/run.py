@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from results.launch.commands import execution_options
 from results.launch.commands import options as add
 
 
@@ -12,8 +13,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser("run", help="train, score, tabulate; the default command")
     add.what_to_run(parser)
     add.how_to_score(parser)
-    add.how_to_execute(parser)
-    add.on_a_cluster(parser)
+    execution_options.how_to_execute(parser)
+    execution_options.on_a_cluster(parser)
     parser.set_defaults(command=main)
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
+from benchmarks import choices
 from results.launch.commands import options as add
 from results.launch.plan.request import Request
+from results.store.places import runs_folder
 from splits.settings import SETTINGS
 
 
@@ -26,16 +29,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--seed", type=add.natural, default=Request.seeds[0], metavar="S", help="of its training; default: %(default)s"
     )
     parser.add_argument("--setting", default=Request.setting, choices=SETTINGS, help="in which it was trained")
-    parser.add_argument("--part", default=Request.part, choices=["val", "tune"])
+    parser.add_argument("--part", default=Request.part, choices=add.PARTS)
     add.which_data(parser)
     parser.add_argument("--limit", type=add.positive, metavar="N", help="the first N images; marked in tables")
-    parser.add_argument("--runs", type=Path, default=add.RUNS, metavar="DIR", help="default: results/runs")
+    parser.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help="default: results/runs")
     group = parser.add_argument_group("how it was asked (part of the protocol; default: as this harness asks)")
     group.add_argument("--templates", metavar="NAME", help="single, multi, shapes")
-    group.add_argument("--scale", default="native", choices=["native", "trial"], help="default: %(default)s")
+    group.add_argument("--scale", default="native", choices=get_args(choices.Scale), help="default: %(default)s")
     add.sizes(group)
-    group.add_argument("--absent-class", choices=["skip", "skip-absent-in-truth"])
-    group.add_argument("--background", choices=["ignored", "class"])
+    group.add_argument("--absent-class", choices=get_args(choices.AbsentRule))
+    group.add_argument("--background", choices=get_args(choices.Background))
     group.add_argument("--background-below", type=float, metavar="T")
     parser.set_defaults(command=main)
 

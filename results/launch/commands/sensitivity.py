@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from results.launch.commands import execution_options
 from results.launch.commands import options as add
 from results.launch.plan.request import Draw
 from results.tables.forms import FORMS
@@ -35,8 +36,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     group.add_argument("--format", default=FORMS[0], choices=FORMS)
     add.what_to_run(parser, methods=False)
     add.how_to_score(parser)
-    add.how_to_execute(parser)
-    add.on_a_cluster(parser)
+    execution_options.how_to_execute(parser)
+    execution_options.on_a_cluster(parser)
     parser.set_defaults(command=main, part="")
 
 

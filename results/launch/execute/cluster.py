@@ -25,7 +25,8 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
     """Submit the runs that are to be made; on a dry run print what would be submitted."""
     scheduler.require()
     root = execution.root
-    resources = resources_for(request.methods, execution.resources, execution.cluster_config, ranks=request.ranks)
+    methods = tuple(dict.fromkeys(run.train.method for run in runs))
+    resources = resources_for(methods, execution.resources, execution.cluster_config, ranks=request.ranks)
     device = _device(execution.device, resources)
     if any(r.stage_data for r in resources.values()) and not data_roots(request.data.root):
         raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")

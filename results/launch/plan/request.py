@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 Device = Literal["cpu", "cuda"]
+Choice = Literal["spread", "first"]  # of images: from the worst to the best scored, evenly by rank; the first ones
 
 
 def _usual_data() -> Data:
@@ -97,7 +98,7 @@ class Pictures:
 
     out: Path
     images: int = 6  # rows of the sheet
-    choose: Literal["spread", "first"] = "spread"  # from the worst to the best scored, evenly by rank; the first ones
+    choose: Choice = "spread"
 
 
 @dataclass(frozen=True)

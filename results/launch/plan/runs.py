@@ -45,7 +45,7 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def plan(request: Request) -> list[Run]:
-    """Every run asked for, in a stable order: benchmark, seed, fold, method; of a sweep, setting by setting."""
+    """Every run of a request, in a stable order: benchmark, seed, fold, method; of a sweep, setting by setting."""
     if request.sweep:
         every = (run for one in expanded(request) for run in plan(one))
         return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
@@ -99,7 +99,7 @@ def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request) -> di
 
 
 def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request: Request) -> list[EvalSpec]:
-    """How each fold is scored as asked. Raises UserError for a part or a choice that the benchmark has not."""
+    """How each fold is scored. Raises UserError for a part or a choice that the benchmark has not."""
     if request.part not in bench.parts:
         tune = f"; to tune on, give --benchmarks {bench.name}-tune" if f"{bench.name}-tune" in BENCHMARKS else ""
         raise UserError(f"{bench.name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")

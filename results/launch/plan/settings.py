@@ -74,7 +74,7 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
 
 
 def _shared(recipe: Recipe, who: str, request: Request) -> Recipe:
-    """The recipe with its batches shared by the ranks asked for, and each share cut into micro-batches."""
+    """The recipe with its batches shared by the ranks of the request, and each share cut into micro-batches."""
     if recipe.batch % request.ranks:
         raise UserError(
             f"--ranks {request.ranks}: {who} with batches of {recipe.batch}, which so many cannot share equally"
@@ -86,8 +86,8 @@ def _shared(recipe: Recipe, who: str, request: Request) -> Recipe:
             f"--accumulate {request.accumulate}: {who} with batches of {recipe.batch}{of_a_rank}, which cannot be cut "
             "into so many equal micro-batches"
         )
-    asked = {"ranks": request.ranks, "accumulate": request.accumulate}
-    return recipe.model_copy(update={name: value for name, value in asked.items() if value > 1})
+    shares = {"ranks": request.ranks, "accumulate": request.accumulate}
+    return recipe.model_copy(update={name: value for name, value in shares.items() if value > 1})
 
 
 def _validated(method: str, values: dict[str, Any]) -> MethodConfig:

@@ -245,9 +245,10 @@ def test_first_root_wins(root: Path, tmp_path: Path) -> None:
     """Fails when roots are not searched in the order given."""
     other = tmp_path / "other"
     put(other / "VOC2012", VAL[7])
-    assert voc.find([other, root]) == other / "VOC2012"
-    assert voc.find([root, other]) == folder_of(root)
-    assert voc.find([tmp_path / "nowhere"]) is None
+    assert voc.found(SPLIT, [other, root]) == other / "VOC2012"
+    assert voc.found(SPLIT, [root, other]) == folder_of(root)
+    with pytest.raises(DataError, match="no VOC 2012 found"):
+        voc.found(SPLIT, [tmp_path / "nowhere"])
 
 
 def test_unknown_part(root: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from pathlib import Path
 
 import pytest
 
 import harness
+from results.launch.commands.execution_options import on_a_cluster
 from results.launch.commands.parse import execution_of
 from results.launch.execute.resources import Resources, minutes_of, resources_for
 from splits.errors import UserError
@@ -117,3 +120,13 @@ def test_gpus_and_nodes_of_several_ranks() -> None:
         given("--ranks", "4", "--nodes", "3")["zegclip"].of(4)
     with pytest.raises(UserError, match="with --ranks"):
         given("--gpus", "4")
+
+
+def test_help_names_the_defaults() -> None:
+    """Fails when `--help` says another default than a run on a cluster gets."""
+    parser = argparse.ArgumentParser()
+    on_a_cluster(parser)
+    said = {action.dest: re.search(r"default: ([\w:]+)$", action.help or "") for action in parser._actions}
+    found = {name: match[1] for name, match in said.items() if match and name in Resources.model_fields}
+    assert found == {name: str(Resources.model_fields[name].default) for name in found}
+    assert {"gpus", "nodes", "time", "signal_delay", "requeues"} == found.keys()

@@ -149,10 +149,10 @@ def test_photos_that_may_be_shared_are_not_called_apart():
 def test_editions_of_coco(trained, scored, words):
     """Fails when COCO's editions, which deal out the same photos anew, are taken for different photos or the same."""
     found = []
-    for words, part, kind in ((trained, "train", TrainSpec), (scored, "val", EvalSpec)):
-        name, year = words.split()
+    for place, part, kind in ((trained, "train", TrainSpec), (scored, "val", EvalSpec)):
+        name, year = place.split()
         dataset = load_split(name).dataset
-        data = DataSource(dataset=dataset, year=year, ids_sha256=f"{part} {words}", mask_rule="")
+        data = DataSource(dataset=dataset, year=year, ids_sha256=f"{part} {place}", mask_rule="")
         side = planned(fold=3)
         spec = side.train if kind is TrainSpec else side.evaluation
         found.append(spec.model_copy(update={"benchmark": name, "side": spec.side.model_copy(update={"data": data})}))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def with_custom(options: argparse.Namespace) -> argparse.Namespace:
-    """The options with the names of data sets where TOMLs were given; what they, method files, installed packages and
-    the runs looked at bring is known from here on. Raises UserError for what cannot be read.
+    """The options with the names of data sets where TOMLs were given. Those data sets, the methods of files and of
+    installed packages, and the data sets of stored runs are known from here on. Raises UserError for a broken one.
     """
     from importlib.metadata import entry_points  # only now: `--help` need not wait for it
 
