@@ -35,7 +35,7 @@ def palette() -> list[int]:
 
 
 def found(split: Split, roots: Sequence[Path]) -> Path:
-    """The first `VOC2012` folder (one that holds `JPEGImages`) below the roots, or DataError that says where it goes."""
+    """The first `VOC2012` folder with `JPEGImages` below the roots; raises DataError that says where it goes."""
     return folders.found(split.name, "VOC 2012", below(roots, PLACES), IMAGES, SOURCE)
 
 

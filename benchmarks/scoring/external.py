@@ -107,7 +107,8 @@ def score_predictions(
     """Count stored predictions as `benchmarks.scoring.evaluate` counts those of a method.
 
     classes: as scored, with `seen` flags; the class order must hold the same names. table: mask ids to classes.
-    Without scores there is one shift, 0. Raises UserError naming images of another size or with other indices.
+    Without scores there is one shift, 0; the infinite shifts are there where every pixel's k classes hold a seen and an
+    unseen one. Raises UserError naming images of another size or with other indices.
     """
     places = _places(predictions.order.names, classes)
     scored = {path.suffix for path in predictions.files.values()}
@@ -117,6 +118,7 @@ def score_predictions(
     shifts = shift_grid(0.0, predictions.order.shift_span) if swept else np.zeros(1)
     sweep, flags = ShiftSweep(len(classes), shifts, 0.0), np.asarray(seen)
     near, per_image, wrong, ignored, start = BoundaryCount(len(classes)), [], [], 0, time.perf_counter()
+    both = swept  # does every pixel have a seen and an unseen class among its k?
     for index, id_ in enumerate(reader.ids):
         truth = apply(table, reader.mask(index))
         read = _top(predictions.files[id_]) if swept else _indices(predictions.files[id_])
@@ -127,6 +129,7 @@ def score_predictions(
         there = torch.from_numpy(truth[labelled].astype(np.int64))
         said, scores = read[0][..., labelled], read[1][..., labelled]  # (k, P)
         best = _best(_renamed(said, places, id_), scores, flags)
+        both = both and all(bool(values.isfinite().all()) for values, _ in best)
         prediction = sweep.add(there, *best)
         per_image.append(image_pairs(index, there, prediction, len(classes)))
         near.add(truth, there, prediction)
@@ -135,7 +138,9 @@ def score_predictions(
         raise UserError(f"predictions of another size than their masks (width x height): {_some(wrong)}")
     took = time.perf_counter() - start
     counts = np.concatenate(per_image) if per_image else np.zeros((0, 4), np.int64)
-    matrices = (sweep.shifts, sweep.own_index, sweep.matrices(), counts)
+    ends = slice(1, -1) if swept and not both else slice(None)  # what all-seen or all-unseen says is not known
+    own = sweep.own_index - (ends.start or 0)
+    matrices = (sweep.shifts[ends], own, sweep.matrices()[ends], counts)
     return Evaluation(*matrices, len(reader), ignored, took, None, near.matrix)
 
 

@@ -23,6 +23,6 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
         return MethodEntry(title="", config="", builder="", fidelity=fidelity, needs="nothing")
 
     methods = {"zeta": entry("exact"), "alpha": entry("our reading")}
-    monkeypatch.setattr("results.tables.tables.load_split", load_split)
-    monkeypatch.setattr("results.tables.tables.METHODS", methods)
+    monkeypatch.setattr("results.tables.content.load_split", load_split)
+    monkeypatch.setattr("results.tables.content.METHODS", methods)
     monkeypatch.setattr("results.tables.notes.METHODS", methods)

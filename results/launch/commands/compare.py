@@ -15,7 +15,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "compared", nargs="+", metavar="A B", help="methods or rows of a table; A against each other one"
     )
-    add.which_records(parser)
+    add.which_records(parser, methods=False)  # verdicts are one family: all rows count
+    parser.add_argument(
+        "--over",
+        default="images",
+        choices=["images", "classes"],
+        help="what an interval is over, besides seeds; classes: other unseen classes than these",
+    )
+    parser.add_argument(
+        "--delta",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="smaller differences are equivalent; default: %(default)g",
+    )
     parser.add_argument("--format", default=FORMS[0], choices=FORMS)
     parser.add_argument(
         "--fail-under",
@@ -23,19 +36,20 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="POINTS",
         help="exit code 1 where A - B in hIoU is less than this, in points",
     )
-    parser.set_defaults(command=main)
+    parser.set_defaults(command=main, methods=None)
 
 
 def main(options: argparse.Namespace) -> int:
     """Print the differences of the first method to each of the others; 1 where the gate is not passed."""
     from results.launch.commands.parse import selection_of
     from results.store.selection import select, uncollected
-    from results.tables.comparison import compare_records
+    from results.tables.comparison import Wanted, compare_records
     from results.tables.forms import printed
 
     with uncollected():
         found = select(selection_of(options))
-        tables, failed = compare_records(found.records, options.compared, found.confusion, options.fail_under)
+        wanted = Wanted(tuple(options.compared), options.over, options.delta / 100, options.fail_under)
+        tables, failed = compare_records(found.records, wanted, found.confusion)
         print(printed(tables, options.format), end="")
     for line in failed:
         print(f"gate: {line}", file=sys.stderr)

@@ -207,7 +207,7 @@ def runs_and_targets(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(training_defaults={name: parser.get_default(name) for name in TRAINING})
 
 
-def which_records(parser: argparse.ArgumentParser) -> None:
+def which_records(parser: argparse.ArgumentParser, *, methods: bool = True) -> None:
     """The stored records to look at."""
     group = parser.add_argument_group("which records")
     group.add_argument(
@@ -219,7 +219,8 @@ def which_records(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folders of runs, of other machines too; default: ZSS_RUNS, else results/runs",
     )
-    group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
+    if methods:
+        group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
     group.add_argument("--benchmarks", nargs="+", metavar="B", help="default: every one")
     group.add_argument("--settings", nargs="+", choices=SETTINGS, help="default: every one")
 

@@ -13,6 +13,7 @@ from results.store.folders import Stored
 from results.store.record import Scores
 from results.tables import calibration
 from results.tables.calibration import best_shift, every_shift, key_of, tuned_scores
+from results.tables.tables import build_tables
 from tests.results import factory
 
 SHIFTS = np.array([-0.5, 0.0, 0.5, 1.0])
@@ -93,3 +94,27 @@ def test_of_equals_the_smallest_shift() -> None:
     assert best_shift(points) == -1
     undefined = [Scores(shift=s, pacc=1, miou_seen=None, miou_unseen=1, hiou=None) for s in (-1, 0, 1)]
     assert best_shift(undefined) == 0
+
+
+def test_the_table_shows_both_shifts_of_every_method(tmp_path: Path, toy: None) -> None:
+    """Fails when a mean is not over all folds of a seed, a seed without tune records counts, or a row is missing."""
+    val, tune = ([4, 36, 20, 12], [4, 36, 20, 12]), ([4, 8, 30, 12], [4, 8, 12, 30])  # of two folds
+    stored = [
+        lay(tmp_path, rights[fold], fold=fold, seed=seed, method=method, part=part)
+        for method in ("alpha", "zeta")
+        for seed in (0, 1)
+        for fold in (0, 1)
+        for part, rights in (("val", val), ("tune", tune))
+    ]
+    stored += [lay(tmp_path, val[fold], fold=fold, seed=2, method="zeta") for fold in (0, 1)]
+    records = [one.record for one in stored if one.record.result.evaluation.part == "val"]
+    (table,) = build_tables(records, show=["calibrated"], tuned=tuned_scores(stored))
+    assert table.frame["name"].tolist() == ["zeta", "alpha"]
+    assert table.frame["seeds"].tolist() == [2, 2]
+    at = {(s.record.result.train.method, s.record.result.evaluation.fold): s for s in stored if s.record in records}
+    expected = np.mean([slow_hiou(at["alpha", 0], 0.5), slow_hiou(at["alpha", 1], 1.0)])
+    row = table.frame.iloc[1]
+    assert row["hiou_tuned"] == pytest.approx(expected, abs=1e-12)
+    assert row["delta"] == pytest.approx(row["hiou_tuned"] - row["hiou_own"])
+    assert row["shifts"] == "0.5 to 1"
+    assert build_tables(records, show=["calibrated"], tuned={}) == []
