@@ -16,6 +16,7 @@ RecipeKind = Literal["voc", "context", "coco-stuff", "coco-20i", "trial", "shape
 Recipes = Mapping[RecipeKind, "MethodRecipe"]
 
 COMPARISON: Final = "comparison"  # the group that `--methods all` runs
+RIVALS: Final = "rivals"  # the group of trained methods that are compared elsewhere: run by this name
 NOTHING: Final = "none"  # the name of the recipe of methods that train nothing
 
 
@@ -52,6 +53,8 @@ class MethodEntry:
     # are never drawn.
     ranges: Mapping[str, Declared] = field(default_factory=dict)
     not_drawn: Mapping[str, str] = field(default_factory=dict)
+    # Config fields that its authors chose for each data set on the very images they report: tables show their values.
+    tuned: tuple[str, ...] = ()
     published_as: tuple[str, ...] = ()  # its names in `results/published/generalised.csv`
     published_clip: str = ""  # the CLIP of those rows, "model/tag" as open_clip names them
     custom: bool = False  # set by `methods.custom`: not of the harness

@@ -9,9 +9,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from methods.cascade_clip import cascade_clip_entries
 from methods.chimera import chimera_entries
 from methods.distillation import distillation_entries
 from methods.method_entry import MethodEntry
+from methods.otseg import otseg_entries
 from methods.training_free import training_free_entries
 from methods.zegclip import zegclip_entries
 
@@ -28,6 +30,8 @@ METHODS: dict[str, MethodEntry] = {  # in the order of lists and tables
     **distillation_entries.ENTRIES,
     **chimera_entries.ENTRIES,
     **training_free_entries.READOUTS,
+    **cascade_clip_entries.ENTRIES,
+    **otseg_entries.ENTRIES,
 }
 
 

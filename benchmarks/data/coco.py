@@ -10,8 +10,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.data.folders import FolderReader, Part, below, files
+from benchmarks.data.folders import FolderReader, Part, below
 from benchmarks.data.instances import RULE, Picture, Prepared, prepared
+from benchmarks.data.listing import files
 from benchmarks.data.reader import Watch
 from splits.errors import DataError
 from splits.loader import Split, read_facts, read_list, without
@@ -42,6 +43,11 @@ class CocoReader(FolderReader):
     def pictures(self) -> tuple[Picture, ...]:
         """Every entry of the instances file."""
         return self._made.pictures
+
+    @property
+    def truth_sha256(self) -> str:
+        """That of the instances file, with the version of what draws it."""
+        return self._made.folder.name
 
     def prepare(self, watch: Watch = lambda done, total: None, jobs: int = 1) -> None:
         """Draw the masks of the whole instances file, once."""

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.data.folders import FolderReader, Part, below, files, found, read_ids
+from benchmarks.data.folders import FolderReader, Part, below, found
+from benchmarks.data.listing import files, read_ids
 from splits.errors import DataError
 from splits.loader import Split, read_facts
 

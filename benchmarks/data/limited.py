@@ -19,6 +19,11 @@ class Chosen(Reader):
         self.partial = reader.partial or partial
         self.mask_rule, self.year = reader.mask_rule, reader.year
 
+    def files(self) -> tuple[Reader, Sequence[int]]:
+        """Those of the reader behind, up to the last one that is taken: the masks before it are read to choose."""
+        behind, indices = self._reader.files()
+        return behind, indices[: self._places[-1] + 1] if self._places else indices[:0]
+
     def read(self, index: int) -> Sample:
         """The sample `ids[index]` of the reader behind."""
         return self._reader.read(self._places[index])

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.data import voc
-from benchmarks.data.folders import below, files, first_with
-from benchmarks.data.reader import Watch, read_mask
+from benchmarks.data.folders import below, first_with
+from benchmarks.data.listing import files
+from benchmarks.data.mask_file import read_mask
+from benchmarks.data.reader import Watch
 from splits.errors import DataError, UserError
 
 PLACES: Final = ("benchmark_RELEASE/dataset", "SBD", "sbd", "SBD/dataset", ".")  # below a data root

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.data import folders
-from benchmarks.data.folders import FolderReader, Part, below, files
+from benchmarks.data.folders import FolderReader, Part, below
+from benchmarks.data.listing import files
 from splits.errors import DataError
 from splits.loader import Split
 
@@ -35,7 +36,7 @@ def palette() -> list[int]:
 
 
 def found(split: Split, roots: Sequence[Path]) -> Path:
-    """The first `VOC2012` folder with `JPEGImages` below the roots; raises DataError that says where it goes."""
+    """The first `VOC2012` folder (one with `JPEGImages`) below the roots, else DataError that says where it belongs."""
     return folders.found(split.name, "VOC 2012", below(roots, PLACES), IMAGES, SOURCE)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from benchmarks.catalogue import benchmark
 from benchmarks.data import sbd, voc
 from benchmarks.data.datasets import data_roots, expected_images, open_reader
 from benchmarks.data.download import archives_of, download
 from benchmarks.data.parallel import cores
-from benchmarks.data.verify import Report, missing_words, overlap, verify_part
+from benchmarks.data.verify import Report, across, missing_words, overlap, strays, verify_part
+from benchmarks.prompts import check_names
+from benchmarks.templates import templates
 from splits.errors import DataError, UserError
 from splits.loader import Split, load_split
 
@@ -33,23 +36,38 @@ def verify_set(
     year = split.year(year)
     reports, problems = [], []
     for part in PARTS:
-        with _bar(f"{split.name} {part}") as watch:
+        with progress_bar(f"{split.name} {part}") as watch:
             try:
                 report = verify_part(split, part, data_root=data_root, year=year, jobs=jobs or cores(), watch=watch)
             except DataError as error:
                 problems.append(str(error))
                 continue
         reports.append(report)
-        problems += [*missing_words(report), *report.problems]
+        problems += [*missing_words(report), *report.problems, *report.warnings]
         if list_missing:
             problems += [f"missing: {path}" for path in report.missing]
-    if len(reports) == len(PARTS) and (shared := overlap(split, data_root=data_root, year=year)):
-        problems.append(f"train and val share {len(shared)} images, first {shared[0]}; expected none")
+    surveys = [report.survey for report in reports if report.survey is not None]
+    problems += [line for lines in across(split, surveys) for line in lines]
+    if len(reports) == len(PARTS) and not split.custom_lists:
+        problems += _shared(overlap(split, data_root=data_root, year=year))
     print("\n".join(problems), end="\n" if problems else "")
+    for line in [*_names(split), *strays(surveys)]:
+        print(f"note: {line}")
     for report in reports:
         print(_summary(split, report))
     print(f"{split.name}: {f'{len(problems)} problems' if problems else 'nothing is wrong'}")
     return not problems
+
+
+def _shared(ids: Sequence[str]) -> list[str]:
+    return [f"train and val share {len(ids)} images, first {ids[0]}; expected none"] if ids else []
+
+
+def _names(split: Split) -> tuple[str, ...]:
+    """What to know of how CLIP reads the class names of a custom data set."""
+    if not split.custom_lists:
+        return ()
+    return check_names(split.classes, templates(benchmark(split.name).templates), split.name)
 
 
 def prepare_set(
@@ -77,7 +95,7 @@ def prepare_set(
         _build_voc(split, data_root)
     for part in PARTS:
         reader = open_reader(split, part, data_root=data_root, subset=subset, year=year)
-        with _bar(f"{split.name} {part}: masks") as watch:
+        with progress_bar(f"{split.name} {part}: masks") as watch:
             reader.prepare(watch, jobs=jobs or cores())
         partial = f" of {expected_images(split, part, year)}: partial" if reader.partial else ""
         print(f"{split.name} {part}: {len(reader)} images{partial}, ready ({reader.mask_rule})")
@@ -92,7 +110,7 @@ def _build_voc(split: Split, data_root: str | None) -> None:
     if set(ids) <= there:
         return
     source = sbd.find(roots)
-    with _bar(f"building {voc.AUG}") as watch:
+    with progress_bar(f"building {voc.AUG}") as watch:
         lacking = sbd.build(folder, source, ids, split.legal_ids, watch)
     print(f"{voc.AUG}: {len(ids) - len(lacking)} of {len(ids)} masks are there")
     if lacking and source is None:
@@ -109,7 +127,7 @@ def _download(split: Split, year: str, data_root: str | None) -> None:
         raise UserError("--download: say where to with --data-root DIR (the first folder of several)")
     for archive in archives_of(split.dataset, year):
         print(f"{archive.url}\n  licence: {archive.licence}\n  into {roots[0] / archive.into}")
-        with _bar(Path(archive.url).name) as watch:
+        with progress_bar(Path(archive.url).name) as watch:
             download(archive, roots[0], watch)
 
 
@@ -121,7 +139,7 @@ def _summary(split: Split, report: Report) -> str:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Watch]:
+def progress_bar(title: str) -> Iterator[Watch]:
     """A progress bar on the error stream, for people only."""
     console = Console(stderr=True)
     if not console.is_terminal:

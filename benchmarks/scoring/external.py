@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.data.reader import Reader, opened
+from benchmarks.data.mask_file import read_raw
+from benchmarks.data.reader import Reader
 from benchmarks.labels import apply
 from benchmarks.npz import SPOILT
 from benchmarks.scoring.boundary import BoundaryCount
@@ -156,12 +157,7 @@ def _places(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
 
 def _indices(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """`(1, H, W)` indices of a PNG, all of one score."""
-    picture = opened(path, "prediction")
-    if picture.mode not in ("L", "P"):
-        raise DataError(
-            f"prediction {path} is a picture of mode {picture.mode}, expected one byte of class index a pixel"
-        )
-    indices = np.asarray(picture).astype(np.int64)[None]
+    indices = read_raw(path, "prediction").values.astype(np.int64)[None]
     return indices, np.zeros(indices.shape, np.float32)
 
 

@@ -32,7 +32,7 @@ class Readout(Method):
 
     def __init__(self, *, clip: Clip, config: ReadoutConfig) -> None:
         super().__init__()
-        _attention_of(clip.vit().blocks[-1])  # refuses other towers now rather than at the first picture
+        attention_of(clip.vit().blocks[-1])  # refuses other towers now rather than at the first picture
         self.clip, self.config = clip, config
 
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
@@ -54,7 +54,7 @@ def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
     for block in tower.blocks[:-1]:
         tokens = block(tokens)
     last: Any = tower.blocks[-1]
-    attention = _attention_of(last)
+    attention = attention_of(last)
     q, k, v = heads_of(attention, last.ln_1(tokens))
     mixed = weights_of(q, k, grid, config) @ v  # (B, heads, T, e)
     out = last.ls_1(attention.out_proj(mixed.transpose(1, 2).flatten(2)))  # (B, T, D)
@@ -98,7 +98,8 @@ def build(*, clip: Clip, vocabulary: Vocabulary, config: ReadoutConfig) -> Reado
     return Readout(clip=clip, config=config)
 
 
-def _attention_of(block: Any) -> nn.MultiheadAttention:
+def attention_of(block: Any) -> nn.MultiheadAttention:
+    """The attention of a block; raises ValueError for one that is no standard attention."""
     if not isinstance(block.attn, nn.MultiheadAttention):
         raise ValueError(f"this read-out needs standard attention; this tower has {type(block.attn).__name__}")
     return block.attn

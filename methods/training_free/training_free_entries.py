@@ -47,6 +47,35 @@ def _readout(title: str, fidelity: str, **fixed: Any) -> MethodEntry:
     )
 
 
+def _per_picture(title: str, module: str, config: str, fidelity: str, **fields: Any) -> MethodEntry:
+    return MethodEntry(
+        title=f"training-free: {title}",
+        config=f"methods.training_free.{module}_config:{config}",
+        builder=f"methods.training_free.{module}:build",
+        fidelity=f"exact: tokens equal to recorded values of the released code ({fidelity}: written from a "
+        f"description), {_UNREFINED}",
+        needs="blocks",
+        trained=False,
+        group=TRAINING_FREE,
+        **fields,
+    )
+
+
+def _recipes(kinds: tuple[RecipeKind, ...], **config: Any) -> dict[RecipeKind, MethodRecipe]:
+    return dict.fromkeys(kinds, MethodRecipe(NOTHING, config=config))
+
+
+# The released body, on photos at the papers' size. No DINO knows the pictures of the built-in CLIP.
+_PROXY: Final = {
+    **_recipes(("voc", "context", "coco-stuff", "coco-20i"), body="dino-b8", body_weights="published"),
+    **_recipes(("trial", "shapes"), pad_to=8),
+}
+# Released for each data set (VOC's are the defaults, and taken for the built-in world too).
+_RESCLIP: Final = {
+    **_recipes(("context",), weak_below=0.25, middle_share=0.4, feedback_scale=1.8, feedback_share=0.7),
+    **_recipes(("coco-stuff", "coco-20i"), weak_below=0.11, middle_share=0.4, feedback_scale=1.8, feedback_share=0.7),
+}
+_TUNED: Final = ("weak_below", "middle_share", "feedback_scale", "feedback_share")
 FLOORS: Final[dict[str, MethodEntry]] = {
     "constant": MethodEntry(
         title="always the seen class with the most labelled pixels",
@@ -97,5 +126,44 @@ READOUTS: Final[dict[str, MethodEntry]] = {
         "ClearCLIP's formula",
         attention="qq",
         residual=False,
+    ),
+    "sc-clip": _per_picture(
+        "anomalous tokens repaired, attention and output by likeness of middle tokens, two passes",
+        "sc_clip",
+        "ScClipConfig",
+        "no licence",
+        not_drawn=dict.fromkeys(
+            (
+                *("similar_above", "neighbours", "contamination", "before_block", "after_block"),
+                *("first_level", "last_level", "class_token", "sharpness"),
+            ),
+            "an author's",
+        ),
+    ),
+    "proxyclip": _per_picture(
+        "the last block's attention by the likeness of DINO's tokens",
+        "proxyclip",
+        "ProxyClipConfig",
+        "S-Lab licence, non-commercial",
+        recipes=_PROXY,
+        not_drawn={
+            **dict.fromkeys(("threshold", "sharpness"), "an author's"),
+            **dict.fromkeys(("body", "body_weights", "pad_to"), "what the pictures at hand ask for"),
+        },
+    ),
+    "resclip": _per_picture(
+        "attention of middle blocks and a first result added to attention by equal keys and nearness",
+        "resclip",
+        "ResClipConfig",
+        "no licence",
+        recipes=_RESCLIP,
+        tuned=_TUNED,
+        not_drawn=dict.fromkeys(
+            (
+                *("attention", "residual", "spread", "weak_class", "middle_scale", "logit_scale", "blur"),
+                *("refine_steps", *_TUNED),
+            ),
+            "an author's",
+        ),
     ),
 }

@@ -1,24 +1,22 @@
-"""Checkpoints of the released ZegCLIP: its parameter names mapped to ours, and its published parameter count."""
+"""Checkpoints of the released ZegCLIP and its followers: their parameter names mapped to ours; published counts."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from methods.zegclip.encoder import PromptedEncoder
-
 if TYPE_CHECKING:
     from methods.zegclip.zegclip import ZegClip
 
-UNUSED = (  # in a released checkpoint, never read by it
-    r"decode_head\.decoder_1\.layers\.\d+\.(self_attn|norm1)\..+",
-    r"decode_head\.loss_decode\.criterion\.empty_weight",
-)
-UNUSED_IN_LAST = r"decode_head\.decoder_1\.layers\.{last}\.(multihead_attn\.(v|proj)|linear[12]|norm[23])\..+"
+UNUSED = r"decode_head\.loss_decode\.criterion\.empty_weight"  # in a released checkpoint, never read by it
+UNUSED_IN_LAYER = r"(self_attn|norm1)\..+"
+UNUSED_IN_LAST = r"(multihead_attn\.(v|proj)|linear[12]|norm[23])\..+"
 PARTS = {  # of a decoder layer: theirs, ours
     "multihead_attn.q": "attention.q",
     "multihead_attn.k": "attention.k",
@@ -31,39 +29,57 @@ PARTS = {  # of a decoder layer: theirs, ours
 }
 
 
-def released_name(name: str, decoder_layers: int) -> str:
+ENCODER = {  # ours, theirs
+    "encoder.first": "backbone.prompt_embeddings",
+    "encoder.deep": "backbone.deep_prompt_embeddings",
+    "encoder.proj.": "backbone.prompt_proj.",
+    "encoder.norm.": "backbone.prompt_norm.",
+    "encoder.vit.visual.": "backbone.",
+}
+
+
+@dataclass(frozen=True)
+class Names:
+    """How one released code calls what of our tensors is not the encoder's."""
+
+    head: Mapping[str, str]  # beginnings of names: ours, theirs
+    decoders: Mapping[str, str]  # mask decoders: ours, theirs
+
+    def unused(self, layers: int) -> list[str]:
+        """Patterns of what a checkpoint holds and the released code never reads."""
+        theirs = [re.escape(f"{name}.layers.") for name in self.decoders.values()]
+        every = [rf"{name}\d+\.{UNUSED_IN_LAYER}" for name in theirs]
+        return [UNUSED, *every, *(rf"{name}{layers - 1}\.{UNUSED_IN_LAST}" for name in theirs)]
+
+
+ZEGCLIP = Names(head={"head.query.": "decode_head.q_proj."}, decoders={"head.decoder": "decode_head.decoder_1"})
+
+
+def released_name(name: str, decoder_layers: int, names: Names = ZEGCLIP) -> str:
     """The released code's name of one of our trained tensors (or of a frozen one of the image tower).
 
     >>> released_name("head.decoder.last.q.weight", 3)
     'decode_head.decoder_1.layers.2.multihead_attn.q.weight'
     """
-    fixed = {
-        "encoder.first": "backbone.prompt_embeddings",
-        "encoder.deep": "backbone.deep_prompt_embeddings",
-        "encoder.proj.": "backbone.prompt_proj.",
-        "encoder.norm.": "backbone.prompt_norm.",
-        "encoder.vit.visual.": "backbone.",
-        "head.query.": "decode_head.q_proj.",
-        "head.decoder.last.": f"decode_head.decoder_1.layers.{decoder_layers - 1}.multihead_attn.",
-    }
-    for ours, theirs in fixed.items():
+    last = f"layers.{decoder_layers - 1}.multihead_attn."
+    lasts = {f"{ours}.last.": f"{theirs}.{last}" for ours, theirs in names.decoders.items()}
+    for ours, theirs in (ENCODER | dict(names.head) | lasts).items():
         if name.startswith(ours):
             return theirs + name.removeprefix(ours)
-    layer = re.fullmatch(r"head\.decoder\.layers\.(\d+)\.(.+)\.(weight|bias)", name)
+    layer = re.fullmatch(r"(.+)\.layers\.(\d+)\.(.+)\.(weight|bias)", name)
     parts = {ours: theirs for theirs, ours in PARTS.items()}
-    if layer is None or layer[2] not in parts:
-        raise ValueError(f"the released ZegCLIP has no counterpart of {name!r}")
-    return f"decode_head.decoder_1.layers.{layer[1]}.{parts[layer[2]]}.{layer[3]}"
+    if layer is None or layer[1] not in names.decoders or layer[3] not in parts:
+        raise ValueError(f"the released code has no counterpart of {name!r}")
+    return f"{names.decoders[layer[1]]}.layers.{layer[2]}.{parts[layer[3]]}.{layer[4]}"
 
 
 def load_released(method: ZegClip, path: Path) -> None:
-    """Load a released checkpoint (`.pth`, with or without its `state_dict` wrapper) into a built ZegCLIP.
+    """Load a released checkpoint (`.pth`, with or without its `state_dict` wrapper) into a built ZegCLIP or follower.
 
     Trained tensors are taken over. Frozen ones must be those of the method's own CLIP; tensors that the released code
     never uses are dropped. Raises ValueError naming every missing, extra, misshapen or differing tensor.
     """
-    if not isinstance(method.encoder, PromptedEncoder) or not method.head.descriptor:
-        raise ValueError("a released checkpoint is one of the whole ZegCLIP: encoder 'prompts', query 'descriptor'")
+    method.released_names()  # refuses variants before anything is read
     method.load_trained_state(trained_part(method, read_checkpoint(path), str(path)))
 
 
@@ -85,11 +101,12 @@ def trained_part(method: ZegClip, state: dict[str, Tensor], source: str) -> dict
     """What of a released state our method trains, under our names; raises ValueError as `load_released` does."""
     layers = method.config.decoder_layers
     ours = method.trained_state()
-    theirs = {released_name(name, layers): name for name in ours}
+    names = method.released_names()
+    theirs = {released_name(name, layers, names): name for name in ours}
     missing = sorted(theirs.keys() - state.keys())
     misshapen, extra, differing = [], [], []
     frozen = _frozen(method)
-    unused = [*UNUSED, UNUSED_IN_LAST.format(last=layers - 1)]
+    unused = names.unused(layers)
     for name, value in state.items():
         expected = ours[theirs[name]] if name in theirs else frozen.get(name)
         if expected is None:
@@ -108,9 +125,11 @@ def trained_part(method: ZegClip, state: dict[str, Tensor], source: str) -> dict
 
 
 def published_parameters(
-    *, width: int = 768, embed: int = 512, blocks: int = 12, prompts: int = 10, layers: int = 3
+    *, width: int = 768, embed: int = 512, blocks: int = 12, prompts: int = 10, layers: int = 3, decoders: int = 1
 ) -> int:
     """Trainable parameters as the released code counts them, unused ones included; defaults are ViT-B/16 on VOC.
+
+    decoders: how many there are, each with a query projection.
 
     >>> published_parameters(), published_parameters(prompts=100)
     (13821184, 14650624)
@@ -119,7 +138,7 @@ def published_parameters(
     attention = 4 * (embed * embed + embed)
     feed = 4 * embed * embed + 4 * embed + 4 * embed * embed + embed
     layer = 2 * attention + feed + 3 * 2 * embed  # self-attention and cross-attention, three norms
-    return backbone + layers * layer + 2 * embed * embed + embed
+    return backbone + decoders * (layers * layer + 2 * embed * embed + embed)
 
 
 def _frozen(method: ZegClip) -> dict[str, Tensor]:

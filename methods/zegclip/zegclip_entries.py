@@ -48,11 +48,11 @@ RECIPES: Final[dict[RecipeKind, MethodRecipe]] = {
 }
 
 # Its constants are the released ones; the shapes recipe sets other values of these.
-_RANGES: Final[dict[str, Declared]] = {
+RANGES: Final[dict[str, Declared]] = {
     "decoder_heads": OneOf(HEADS, published=True),
     "seen_shift": Around(2, published=True),
 }
-_NOT_DRAWN: Final = {
+NOT_DRAWN: Final = {
     **dict.fromkeys(("setting", "encoder", "loss", "query", "prompt_tokens", "prompt_dropout"), "an author's"),
     **dict.fromkeys(("class_embedding", "normalisation", "text_dtype", "decoder_layers"), "an author's"),
     **dict.fromkeys(("decoder_dropout", "memory", "focal_weight", "dice_weight", "focal_alpha"), "an author's"),
@@ -61,7 +61,8 @@ _NOT_DRAWN: Final = {
 }
 
 
-def _averaging(config: ZegClipConfig) -> Averaging:
+def averaging(config: ZegClipConfig) -> Averaging:
+    """Of its losses, and of its followers'."""
     if config.self_training:  # how many masks there are is known only when the model has drawn them
         return Averaging(apart=("the number of masks its losses are divided by, pseudo-labelled ones among them",))
     return Averaging(over=PER_PIXEL)
@@ -79,10 +80,10 @@ def _entry(title: str, fidelity: str = _SWITCHED, *, fixed: dict[str, Any], **fi
         fidelity=fidelity,
         needs="blocks",
         fixed=fixed,
-        averaging=_averaging,
-        not_drawn=_NOT_DRAWN,
+        averaging=averaging,
+        not_drawn=NOT_DRAWN,
         # nobody published how its baselines and ablations were trained
-        **{"group": "ablation:zegclip", "ranges": _RANGES, "recipes": borrowed(RECIPES, "zegclip"), **fields},
+        **{"group": "ablation:zegclip", "ranges": RANGES, "recipes": borrowed(RECIPES, "zegclip"), **fields},
     )
 
 
@@ -106,7 +107,7 @@ ENTRIES: Final[dict[str, MethodEntry]] = {
         "ZegCLIP's baseline with the encoder fine-tuned",
         _BASELINE,
         fixed={"encoder": "finetuned", "loss": "exclusive", "query": "text"},
-        ranges={**_RANGES, "encoder_lr_scale": Around(3)},
+        ranges={**RANGES, "encoder_lr_scale": Around(3)},
     ),
     "zegclip-without-dpt": _entry("ZegCLIP without deep prompts", fixed={"encoder": "frozen"}),
     "zegclip-without-nel": _entry("ZegCLIP with softmax cross-entropy", fixed={"loss": "exclusive"}),

@@ -84,7 +84,7 @@ def test_names_do_no_harm(tmp_path, monkeypatch):
     """Fails if a class, a recipe or a reason becomes an element of the page."""
     monkeypatch.setattr(factory, "CLASSES", (HOSTILE, "bee", "cow", "$"))
     known = factory.split()
-    monkeypatch.setattr("results.tables.tables.load_split", lambda _: known)
+    monkeypatch.setattr("results.tables.content.load_split", lambda _: known)
     store(tmp_path, recipe=SHAPES.model_copy(update={"name": HOSTILE}))
     page = page_of(tmp_path, states={specs("beta")[0].folder: HOSTILE})
     found = parsed(page)

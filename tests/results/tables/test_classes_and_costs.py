@@ -25,7 +25,7 @@ def ablations(monkeypatch: pytest.MonkeyPatch, toy: None) -> None:
         return MethodEntry(title="", config="", builder="", fidelity="ours", needs="nothing", group=group)
 
     known = {"without": entry("ablation:alpha"), "zeta": entry("comparison"), "alpha": entry("comparison")}
-    monkeypatch.setattr("results.tables.tables.METHODS", known)
+    monkeypatch.setattr("results.tables.content.METHODS", known)
     monkeypatch.setattr("results.tables.notes.METHODS", known)
 
 

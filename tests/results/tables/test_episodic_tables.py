@@ -109,7 +109,7 @@ def test_the_page_shows_them(tmp_path: Path) -> None:
 def test_published_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if a published row is missing, changed, in another benchmark's table, or shown beside part of the data."""
     known = {"pascal-5i": factory.split("pascal-5i", folds=4)}
-    monkeypatch.setattr("results.tables.tables.load_split", lambda name: known[name])
+    monkeypatch.setattr("results.tables.content.load_split", lambda name: known[name])
     records = [items(0.5, 0.6, benchmark="pascal-5i", fold=fold) for fold in range(4)]
     ours, published = build_tables(records)
     assert by_name(ours)["alpha"]["mIoU"] == "50.0"

@@ -18,7 +18,7 @@ FOLDS = (0, 1)
 def _toy(toy, monkeypatch):
     import results.tables.tables
 
-    monkeypatch.setattr("results.tables.spread.load_split", results.tables.tables.load_split)
+    monkeypatch.setattr("results.tables.spread.load_split", results.tables.content.load_split)
 
 
 def point(both: float, method: str = "alpha", **drawn: float) -> Point:
