@@ -1,7 +1,8 @@
 """Config of Chimera-Seg (arXiv 2506.22032) and its ablations.
 
-Only the abstract is public. [P]: what it states. "reading": what it leaves open, chosen here, most often after the same
-authors' CLIP-to-Seg; "ours": nothing in the abstract asks for it. A reading is no claim about the paper.
+The paper is public; of it the abstract alone could be read for this project. [P]: what the abstract states. "reading":
+what it leaves open, chosen here, most often after the same authors' CLIP-to-Seg; "ours": nothing in the abstract asks
+for it. A reading is no claim about the paper: who has it writes its constants into a file (`list reading chimera-seg`).
 """
 
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ class ChimeraConfig(MethodConfig):
     """The switches that make one Chimera-Seg out of the many that the abstract allows, and every constant."""
 
     # Body, [P] a trainable segmentation model
-    body: BodyName = "segnext-t"  # which one is not public: reading
+    body: BodyName = "segnext-t"  # the abstract names none: reading
     # What the body begins with, as for CLIP-to-Seg: a file, a URL, "published", "without-unseen" or "none"; nothing is
     # said, the recipes set "published": reading.
     body_weights: str = "none"
@@ -32,7 +33,7 @@ class ChimeraConfig(MethodConfig):
     last_attention: Literal["standard", "value"] = "standard"
     most_tokens: int = Field(default=32, ge=1)  # longest side of the token grid, finer ones are averaged; reading
     adapter_norm: bool = True  # LayerNorm behind the 1x1 adapter; reading: one of the light trained parts
-    # How tokens enter the frozen blocks, which is not public. "calibrated": with the statistics of CLIP's own tokens at
+    # How tokens enter the frozen blocks, not in the abstract. "calibrated": with the statistics of CLIP's own tokens at
     # that depth, ours. "ln_pre": through CLIP's first norm, whatever the depth; reading.
     entry: Literal["calibrated", "ln_pre"] = "calibrated"
     class_token: Literal["frozen", "trained"] = "frozen"  # CLIP's, or a trained copy of it; reading

@@ -31,7 +31,7 @@ _SHAPES_CONFIG: Final[dict[str, Any]] = {
     "focal_weight": 0.3,
     "dice_weight": 0.3,
 }
-# How it was trained is not public: by CLIP-to-Seg's recipes, its authors' earlier method.
+# How it was trained is not in its abstract: by CLIP-to-Seg's recipes, its authors' earlier method.
 _RECIPES: Final = with_config(
     borrowed(distillation_entries.RECIPES, "clip-to-seg"),
     {
@@ -48,7 +48,7 @@ _RANGES: Final[dict[str, Declared]] = {
     "steps": Between(2, 8),
     "last_share": Between(0.05, 0.4, log=True),
     "pooling": OneOf(("mean", "softmax")),
-    "candidates": OneOf(("bank", "bank+batch", "enqueued")),
+    "candidates": OneOf(("bank", "bank+batch")),
     "bank_size": Around(4),
     "temperature": TEMPERATURE,
     "sgd_weight": Around(3),
@@ -85,7 +85,7 @@ def _entry(title: str, *, group: str = "ablation:chimera-seg", **fixed: Any) -> 
         title=title,
         config="methods.chimera.chimera_config:ChimeraConfig",
         builder="methods.chimera.chimera_seg:build",
-        fidelity="from the abstract alone: our reading",
+        fidelity="from the abstract, the paper's body could not be read here: our reading",
         needs="blocks",
         fixed=fixed,
         group=group,

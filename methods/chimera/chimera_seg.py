@@ -1,8 +1,8 @@
 """Chimera-Seg behind the `Method` interface: one set of switches makes the method, its readings and its ablations.
 
-Only the abstract of arXiv 2506.22032 is public. What it states (a trainable body; a head of frozen CLIP parts and light
-trained ones; selective global distillation; semantic alignment) is built as stated; everything else is our reading, and
-a field of `methods.chimera.chimera_config`.
+Of arXiv 2506.22032 the abstract alone could be read for this project. What it states (a trainable body; a head of
+frozen CLIP parts and light trained ones; selective global distillation; semantic alignment) is built as stated;
+everything else is our reading, and a field of `methods.chimera.chimera_config`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Config of CLIP-to-Seg, CLIPTeacher and their ablations.
 
 Neither has public code. [P]: CLIP-to-Seg's own text (ICLR 2025 submission, pages 4-7); [S]: a third party's notes on
-CLIPTeacher v2; "reading": the paper is silent or open there and the value is ours. A reading is no claim about the
-paper.
+CLIPTeacher v2; "reading": those pages are silent or open there and the value is ours. The papers' other pages could not
+be read for this project. A reading is no claim about a paper: who has it writes its constants into a file (`list
+reading clip-to-seg`).
 """
 
 from typing import Annotated, Literal
@@ -19,7 +20,7 @@ class DistillationConfig(MethodConfig):
     """The switches that make both methods and their ablations, and every constant."""
 
     # Student
-    body: BodyName = "segnext-t"  # [P] SegNeXt, SETR, SegFormer, and [S] Swin; which sizes is not public: reading
+    body: BodyName = "segnext-t"  # [P] SegNeXt, SETR, SegFormer, and [S] Swin; which sizes is not said: reading
     # What the body begins with: a file, a URL, "published" (ImageNet's as mmsegmentation has them; of the body small
     # those of the built-in world), "without-unseen" (of the body small, without the fold's unseen names), or "none":
     # noise. [P] "default training schedule in the MMSeg toolbox", whose configs set ImageNet's: the recipes do.

@@ -132,7 +132,7 @@ def _entry(title: str, *, fixed: dict[str, Any], **fields: Any) -> MethodEntry:
         fixed=fixed,
         averaging=_averaging,
         not_drawn=_NOT_DRAWN,
-        # how CLIPTeacher and all ablations were trained is not public
+        # how CLIPTeacher and all ablations were trained could not be read
         **{"recipes": borrowed(RECIPES, "clip-to-seg"), **fields},
     )
 
@@ -157,7 +157,7 @@ ENTRIES: Final[dict[str, MethodEntry]] = {
     "clipteacher-v1": _clipteacher(
         "CLIPTeacher without synthesiser and seen prototypes: v1 as we read it",
         latent="centroids",
-        fidelity="what v1 had is known from its abstract alone: our reading",
+        fidelity="from v1's abstract, the paper's body could not be read here: our reading",
     ),
     "clipteacher-without-global": _clipteacher(
         "CLIPTeacher without the global loss", global_loss=False, seen_loss=True

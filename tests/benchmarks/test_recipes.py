@@ -54,13 +54,13 @@ def test_only_the_papers_recipe_is_called_paper(method: str, bench: str, scale: 
     """Fails when a recipe of ours would stand in a table without saying so."""
     recipe, config = recipe_for(method, bench, scale)
     # how ablations and baselines were trained, nobody published
-    published = {"zegclip": "paper", "clip-to-seg": "paper"}.get(
-        method, "zegclip's" if "zegclip" in method else "clip-to-seg's"
-    )
+    papers = ("zegclip", "clip-to-seg", "cascade-clip", "otseg", "otseg+")
+    family = next((m for m in ("zegclip", "cascade-clip", "otseg") if method.startswith(m)), "clip-to-seg")
+    published = "paper" if method in papers else f"{family}'s"
     expected = "shapes" if bench == "shapes-5i" else {"native": published, "trial": "trial"}[scale]
     assert recipe.name == expected
     if expected == published:  # nothing but what the papers are read to say
-        assert config == ({} if "zegclip" in method else STUDENTS_ON_PHOTOS)
+        assert config == (STUDENTS_ON_PHOTOS if family == "clip-to-seg" else {})
     else:
         assert config
 

@@ -81,7 +81,12 @@ def template(method: str) -> str:
 
 
 def comments(config: type[MethodConfig]) -> dict[str, list[str]]:
-    """What stands above and beside each field of a config in its source, without the marks."""
+    """What stands above and beside each field of a config in its source, or that of its bases, without the marks."""
+    bases = (cls for cls in reversed(config.mro()) if issubclass(cls, MethodConfig) and cls is not MethodConfig)
+    return {name: words for cls in bases for name, words in _own_comments(cls).items()}
+
+
+def _own_comments(config: type[MethodConfig]) -> dict[str, list[str]]:
     above: list[str] = []
     found: dict[str, list[str]] = {}
     for line in inspect.getsource(config).splitlines():
