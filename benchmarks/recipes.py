@@ -42,7 +42,7 @@ def recipe_for(method: str, bench: str, scale: str, chosen: str = "") -> tuple[R
     known, where = entry(method), benchmark(bench)
     kind = _kind(where, scale, chosen)
     data = _data(method, known, where, kind)
-    name = "pascal" if where.own and data.name == PAPER else CUSTOM if known.recipe else data.name
+    name = "pascal" if where.custom and data.name == PAPER else CUSTOM if known.recipe else data.name
     fields = {"augmentation": AUGMENTATION.get(kind, PHOTOS).model_dump(mode="json"), **data.training, **known.recipe}
     return Recipe.parse({**fields, "name": name}, source=f"the recipe of {method}"), dict(data.config)
 

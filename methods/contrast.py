@@ -31,8 +31,10 @@ def info_nce(queries: Tensor, candidates: Tensor, positive: Tensor, allowed: Ten
     candidate. allowed: `(Q, M)` bool; the positive counts whether allowed or not.
     """
     cosine = wide_product(F.normalize(wide(queries), dim=-1), F.normalize(wide(candidates), dim=-1).T)  # (Q, M)
-    own = F.one_hot(positive, len(candidates)).bool()
-    return F.cross_entropy((cosine / temperature).masked_fill(~(allowed | own), -torch.inf), positive, reduction="none")
+    wanted = F.one_hot(positive, len(candidates)).bool()
+    return F.cross_entropy(
+        (cosine / temperature).masked_fill(~(allowed | wanted), -torch.inf), positive, reduction="none"
+    )
 
 
 def attention_pool(features: Tensor, token: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:

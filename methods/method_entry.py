@@ -24,7 +24,7 @@ NOTHING: Final = "none"  # the name of the recipe of methods that train nothing
 class MethodRecipe:
     """How a method is trained on one kind of benchmark, as plain data; `benchmarks.recipes` makes a `Recipe` of it."""
 
-    name: str  # shown in tables: "paper" only for what the authors published, the kind's name for a recipe of ours
+    name: str  # stands in tables: "paper" only for what the authors published, the kind's name for a recipe of ours
     training: Mapping[str, Any] = field(default_factory=dict)  # fields of a Recipe; the benchmark has the augmentation
     config: Mapping[str, Any] = field(default_factory=dict)  # values of the method's config that go with it
 
@@ -64,6 +64,8 @@ class MethodEntry:
         if self.recipe and (self.recipes or not self.trained):
             reason = "it has `recipes` already" if self.recipes else "it is not trained"
             raise ValueError(f"`recipe` changes fields of ZegCLIP's recipe; {reason}: leave it out")
+        if bool(self.published_as) != bool(self.published_clip):
+            raise ValueError("`published_as` and `published_clip` belong together: give both or none")
 
 
 def borrowed(recipes: Recipes, method: str) -> dict[RecipeKind, MethodRecipe]:

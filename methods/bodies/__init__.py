@@ -9,8 +9,8 @@ from typing import get_args
 from torch import nn
 
 from methods.bodies.body import Body
-from methods.bodies.published import PUBLISHED
-from methods.bodies.small import SmallBody
+from methods.bodies.mmseg_architectures import PUBLISHED
+from methods.bodies.small_body import SmallBody
 from methods.body_names import BatchNormMode, BodyName
 
 __all__ = ["Body", "build_body"]

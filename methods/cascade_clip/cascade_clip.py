@@ -9,7 +9,7 @@ from methods.cascade_clip.encoder import LayeredEncoder
 from methods.cascade_clip.head import LOWER_STAGES, CascadeHead
 from methods.clip import Clip
 from methods.method import Vocabulary
-from methods.zegclip import released
+from methods.zegclip import released_checkpoint as released
 from methods.zegclip.decoder import Head
 from methods.zegclip.zegclip import ZegClip, build_head
 

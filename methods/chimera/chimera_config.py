@@ -1,8 +1,8 @@
 """Config of Chimera-Seg (arXiv 2506.22032) and its ablations.
 
-The paper is public; of it the abstract alone could be read for this project. [P]: what the abstract states. "reading":
-what it leaves open, chosen here, most often after the same authors' CLIP-to-Seg; "ours": nothing in the abstract asks
-for it. A reading is no claim about the paper: who has it writes its constants into a file (`list reading chimera-seg`).
+The paper is public; only its abstract could be read. [P]: what that states. "reading": what it leaves open, chosen
+here, most often after the same authors' CLIP-to-Seg; "ours": nothing in the abstract asks for it. A reading is no claim
+about the paper: who has it writes its constants into a file (`list reading chimera-seg`).
 """
 
 from typing import Annotated, Literal

@@ -39,7 +39,7 @@ class VitTower(nn.Module):
 
     def __init__(self, visual: nn.Module) -> None:
         super().__init__()
-        reason = refusal(visual)
+        reason = vit_refusal(visual)
         if reason is not None:
             raise ValueError(reason)
         self.visual = visual
@@ -152,7 +152,7 @@ def resized(x: Tensor, size: list[int] | tuple[int, int]) -> Tensor:
     return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
 
 
-def refusal(visual: Any) -> str | None:
+def vit_refusal(visual: Any) -> str | None:
     """Why a tower cannot be taken apart as a ViT, or None where it can."""
     kind = type(visual).__name__
     if not hasattr(visual, "class_embedding") or not hasattr(visual, "transformer"):

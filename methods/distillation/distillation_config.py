@@ -1,9 +1,9 @@
 """Config of CLIP-to-Seg, CLIPTeacher and their ablations.
 
-Neither has public code. [P]: CLIP-to-Seg's own text (ICLR 2025 submission, pages 4-7); [S]: a third party's notes on
+Neither has public code. [P]: the text of CLIP-to-Seg (ICLR 2025 submission, pages 4-7); [S]: a third party's notes on
 CLIPTeacher v2; "reading": those pages are silent or open there and the value is ours. The papers' other pages could not
-be read for this project. A reading is no claim about a paper: who has it writes its constants into a file (`list
-reading clip-to-seg`).
+be read here. A reading is no claim about a paper: who has it writes its constants into a file (`list reading
+clip-to-seg`).
 """
 
 from typing import Annotated, Literal
@@ -69,7 +69,7 @@ class DistillationConfig(MethodConfig):
     # Synthesiser, the transformer decoder of latent embeddings
     decoder_layers: int = Field(default=1, ge=1)  # reading: the smallest
     decoder_heads: int = Field(default=8, ge=1)  # reading; must divide CLIP's embedding width
-    decoder_feed: int = Field(default=4, ge=1)  # width of its feed-forward over its own; reading
+    decoder_feed: int = Field(default=4, ge=1)  # width of its feed-forward, times the embedding width; reading
     decoder_dropout: float = Field(default=0.1, ge=0, lt=1)  # reading: torch's default
     decoder_lr_scale: float = Field(default=10.0, gt=0)  # times the rate; reading: as mmsegmentation's heads
 

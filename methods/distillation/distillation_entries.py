@@ -95,7 +95,11 @@ _CLIP_TO_SEG_RANGES: Final[dict[str, Declared]] = {
 }
 # It has no local loss. The size of its bank is not known (24 is CLIP-to-Seg's); its notes print losses without weights.
 _CLIPTEACHER_RANGES: Final[dict[str, Declared]] = {
-    **{name: declared for name, declared in _CLIP_TO_SEG_RANGES.items() if not name.startswith("local_")},
+    **{
+        name: declared
+        for name, declared in _CLIP_TO_SEG_RANGES.items()
+        if name not in ("local_weight", "local_reduction")
+    },
     "bank_size": Around(4),
     "seen_weight": Around(3, published=True),
 }
@@ -116,7 +120,7 @@ def _averaging(config: DistillationConfig) -> Averaging:
     if config.local_loss and config.local_reduction == "mean":
         apart.append("the number of regions of the local loss")
     if config.seen_loss:
-        apart.append("the classes that seen prototypes are told from")
+        apart.append("the classes that seen prototypes are compared with")
     if config.latent == "off":
         return Averaging(over=PER_PIXEL, apart=tuple(apart))
     apart.append("the number of masks and pixels its losses per pixel are divided by, mined ones among them")

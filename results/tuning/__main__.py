@@ -1,14 +1,13 @@
-"""`python -m results.tuning --from DIR`: runs on the tune part into the table of trials; without `--from` its means.
+"""`python -m results.tuning [DIR ...]`: runs on the tune part into the table of trials, and the means of that.
 
 A trial is a run of the harness, made by a command of docs/tuning.md. Rows of runs that lie nowhere any more stay.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -84,21 +83,17 @@ def briefly(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(settings=own)
 
 
-def main() -> int:
-    """Take runs in, or print the means."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--from", dest="roots", nargs="+", type=Path, default=[], metavar="DIR")
-    options = parser.parse_args()
+def main(roots: Sequence[str]) -> None:
+    """Take in the runs below these folders, then print the means."""
     trials = pd.read_csv(TRIALS) if TRIALS.is_file() else pd.DataFrame()
-    if options.roots:
-        found = [record for root in options.roots for record in find_records(root)]
+    if roots:
+        found = [record for root in roots for record in find_records(Path(root))]
         for broken in (record for record in found if isinstance(record, CorruptRecord)):
             print(f"left out: {broken}", file=sys.stderr)
         trials = joined(trials, (record for record in found if isinstance(record, RunRecord)))
         write_atomically(TRIALS, trials.to_csv(index=False, lineterminator="\n").encode())
     print(briefly(means(trials)).to_markdown(index=False, floatfmt=".1f", tablefmt="github"))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(sys.argv[1:])

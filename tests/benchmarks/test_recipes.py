@@ -175,12 +175,17 @@ def test_a_custom_method_changes_fields_or_has_recipes_as_a_built_in_one(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("fields", "reason"), [({"recipes": METHODS["zegclip"].recipes}, "`recipes` already"), ({"trained": False}, "not")]
+    ("fields", "reason"),
+    [
+        ({"recipe": {"lr": 1e-3}, "recipes": METHODS["zegclip"].recipes}, "`recipes` already"),
+        ({"recipe": {"lr": 1e-3}, "trained": False}, "not trained"),
+        ({"published_as": ("Mine",)}, "belong together"),
+    ],
 )
-def test_a_recipe_that_would_be_ignored_is_refused(fields: dict, reason: str) -> None:
-    """Fails when changed fields of a recipe are accepted where nothing reads them."""
+def test_fields_that_would_be_ignored_are_refused(fields: dict, reason: str) -> None:
+    """Fails when a field of an entry is accepted where nothing reads it."""
     with pytest.raises(ValueError, match=reason):
-        replace(MINE, recipe={"lr": 1e-3}, **fields)
+        replace(MINE, **fields)
 
 
 @pytest.mark.parametrize("method", TRAINED)

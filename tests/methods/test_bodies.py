@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from methods.bodies import Body, build_body
+from methods.bodies.mmseg_architectures import PUBLISHED
 from methods.bodies.paramwise import Paramwise
-from methods.bodies.published import PUBLISHED
 from methods.body_names import BodyName
 
 

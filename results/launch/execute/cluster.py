@@ -15,13 +15,14 @@ from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id
 from results.launch.execute.submission import FOLDER, Queue, one_at_a_time, statuses
 from results.launch.plan.estimates import expected
 from results.launch.plan.request import Device, Request, Run
+from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
 from splits.errors import UserError
 
 JobsOf = Callable[[Rows, Device], list[Job]]
 
 
-def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], jobs_of: JobsOf) -> None:
+def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], jobs_of: JobsOf, data: DataStates) -> None:
     """Submit the runs that are to be made; on a dry run print what would be submitted."""
     scheduler.require()
     root = execution.root
@@ -31,12 +32,12 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
     if any(r.stage_data for r in resources.values()) and not data_roots(request.data.root):
         raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")
     if execution.dry_run:
-        rows = statuses(runs, root)
+        rows = statuses(runs, root, data)
         print_states(rows)
         _print_plan(batches(_free(jobs_of(rows, device), root), resources, new_id()), root.resolve())
         return
     with one_at_a_time(root):
-        jobs = _free(jobs_of(statuses(runs, root), device), root)
+        jobs = _free(jobs_of(statuses(runs, root, data), device), root)
         if not jobs:
             print("nothing to submit")
             return

@@ -21,6 +21,7 @@ from benchmarks.values import Value
 from results.launch.execute import scheduler
 from results.launch.execute.scheduler import Element, Unreachable
 from results.launch.plan.request import Run
+from results.launch.run.data_state import DataStates
 from results.launch.run.status import Status, status
 from results.store.claim import Claims
 from results.store.files import write_atomically
@@ -105,8 +106,8 @@ def one_at_a_time(root: Path) -> Iterator[None]:
 class Queue:
     """What the scheduler says about the submitted runs of a root. Asks when first needed, and at each `look`."""
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, data: DataStates | None = None):
+        self.root, self.data = root, data
         self.silence = ""  # why the scheduler did not answer the last time
         self._elements: dict[scheduler.Key, Element] | None = None
         self._gone: dict[str, Element] = {}
@@ -164,7 +165,8 @@ class Queue:
     def status(self, run: Run) -> Status:
         """The state of a run: its folder's, and where that leaves it open, its job's."""
         claims = self._claims.setdefault(run.train.folder, run.folder(self.root).claims)
-        seen, place = status(run, self.root, claims), self.place(run)
+        data = self.data.of(run) if self.data else None
+        seen, place = status(run, self.root, claims, data), self.place(run)
         if place is None or seen.state == "done":
             return seen
         submission, array, index = place
@@ -173,7 +175,7 @@ class Queue:
         element = self.element(array, index)
         if element is not None and element.active:
             return _waiting(seen, element)
-        seen = status(run, self.root, claims)  # again: it may have ended well since the first look
+        seen = status(run, self.root, claims, data)  # again: it may have ended well since the first look
         owner = self._owner(run)
         if seen.state in ("done", "failed", "stale") or (owner and owner != ticket_of(array.name, index)):
             return seen  # somebody else was at it after the job
@@ -208,7 +210,7 @@ def _waiting(seen: Status, element: Element) -> Status:
     return replace(seen, state="queued", reason=reason)
 
 
-def statuses(runs: Iterable[Run], root: Path) -> list[tuple[Run, Status]]:
-    """Every run with its state, submitted or not."""
-    queue = Queue(root)
+def statuses(runs: Iterable[Run], root: Path, data: DataStates | None = None) -> list[tuple[Run, Status]]:
+    """Every run with its state, submitted or not. data: what runs would read now, where it is looked at."""
+    queue = Queue(root, data)
     return [(run, queue.status(run)) for run in runs]

@@ -44,6 +44,21 @@ def scored_vocabulary(scored: EvalSpec) -> Vocabulary:
     return Vocabulary(vocabulary.names, known, vocabulary.texts, vocabulary.templates)
 
 
+def check_texts(clip: Clip | None, vocabulary: Vocabulary) -> None:
+    """Raises UserError where this CLIP's own tokenizer makes one prompt of two classes."""
+    if clip is None:
+        return
+    rows = clip.text_prototypes(vocabulary.texts, vocabulary.templates).cpu()
+    first: dict[bytes, int] = {}
+    for index, row in enumerate(rows):
+        if (other := first.setdefault(row.numpy().tobytes(), index)) != index:
+            alike = " and ".join(repr(vocabulary.texts[place]) for place in (other, index))
+            raise UserError(
+                f"CLIP reads the class names {alike} alike, so that one of them would never be found; name them "
+                "differently"
+            )
+
+
 def training_vocabulary(side: TrainSide) -> Vocabulary:
     """What training may name. In the inductive setting no unseen name is in it, and nothing else reaches the method."""
     if side.setting == "inductive":

@@ -58,7 +58,7 @@ def is_cached(weights: BodyWeights) -> bool:
 def _address(weights: BodyWeights) -> str:
     if weights.source != PUBLISHED:
         return weights.source
-    from methods.bodies.published import PUBLISHED as BODIES
+    from methods.bodies.mmseg_architectures import PUBLISHED as BODIES
 
     if weights.body not in BODIES or not BODIES[weights.body].weights:
         raise UserError(f"no address is published for the weights of {weights.body}; give a file by its path")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.catalogue import benchmark
 from benchmarks.data.limited import Limited, Without
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 from benchmarks.training.batches import batches
 from benchmarks.training.checkpoint import Checkpoints
 from benchmarks.training.ranks import Ranks
@@ -27,8 +27,6 @@ from results.launch.run.environment import environment
 from results.launch.run.job import Device, Job
 from results.store.provenance import node
 from splits.errors import UserError
-
-Watch = Callable[[int, int], None]
 
 
 def set_up(job: Job) -> None:

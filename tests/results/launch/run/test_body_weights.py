@@ -22,7 +22,7 @@ from splits.hashing import file_sha256
 from tests.results import factory
 
 torch = pytest.importorskip("torch")
-from methods.bodies.small import SmallBody  # noqa: E402
+from methods.bodies.small_body import SmallBody  # noqa: E402
 
 
 def runs_with(weights: str, *more: str, method: str = "clip-to-seg", limit: int | None = None) -> list[Run]:
@@ -66,7 +66,7 @@ def test_what_is_not_in_the_cache_is_named(hub: Path) -> None:
 
 def test_a_url_is_kept_where_it_is_looked_for(hub: Path, tmp_path: Path) -> None:
     """Fails when the cache is looked for under another name than a body's weights are kept under."""
-    from methods.bodies.weights import load_backbone
+    from methods.bodies.backbone_weights import load_backbone
 
     torch.save({"nothing.of.it": torch.zeros(1)}, tmp_path / "tiny.pth")
     weights = BodyWeights("segnext-t", (tmp_path / "tiny.pth").as_uri())

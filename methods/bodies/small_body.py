@@ -1,4 +1,4 @@
-"""A body of our own for the built-in benchmark: as small as 64-pixel scenes need, nothing but torch.
+"""A body of ours for the built-in benchmark: as small as 64-pixel scenes need, nothing but torch.
 
 Four stages of residual 3x3 convolutions at strides 2, 4, 8 and 16; the last three are projected, upsampled to stride 4
 and fused as in SegFormer's head (Xie et al. 2021, Section 3.2). BatchNorm: in the

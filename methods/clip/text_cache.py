@@ -15,13 +15,13 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 
-def path_of(folder: Path, model: list[str], texts: list[str], templates: tuple[str, ...]) -> Path:
+def prototypes_file(folder: Path, model: list[str], texts: list[str], templates: tuple[str, ...]) -> Path:
     """The file of these texts under this model (weights and architecture); order matters, since the rows have it."""
     key = json.dumps([model, list(texts), list(templates)], ensure_ascii=True)
     return folder / f"text-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
 
 
-def read(path: Path, *, shape: tuple[int, int]) -> Tensor | None:
+def read_prototypes(path: Path, *, shape: tuple[int, int]) -> Tensor | None:
     """The stored rows, or None where there are none that can be trusted (absent, corrupt, another shape)."""
     try:
         rows = load(path.read_bytes())["prototypes"]
@@ -31,7 +31,7 @@ def read(path: Path, *, shape: tuple[int, int]) -> Tensor | None:
     return rows if unit else None
 
 
-def write(path: Path, rows: Tensor) -> None:
+def write_prototypes(path: Path, rows: Tensor) -> None:
     """Store the rows whole or not at all. A folder that cannot be written to costs only the time saved."""
     temporary = None
     try:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from methods.bodies.layouts import CLASSIFIERS, in_our_names, may_lack
+from methods.bodies.weight_names import CLASSIFIERS, in_our_names, may_lack
 from methods.downloads import first_line, reach
 from splits.hashing import file_sha256
 
@@ -50,13 +50,13 @@ def load_parts(body: nn.Module, parts: tuple[str, ...], source: str | Path) -> s
 
 def _load(module: nn.Module, kind: str, state: dict[str, Tensor], path: Path, *, lacking: set[str]) -> None:
     """Load tensors into a module; raises ValueError where one fits none of it, or it lacks another than these."""
-    own = module.state_dict()
-    missing = sorted(own.keys() - state.keys() - lacking)
-    extra = sorted(state.keys() - own.keys())
+    ours = module.state_dict()
+    missing = sorted(ours.keys() - state.keys() - lacking)
+    extra = sorted(state.keys() - ours.keys())
     misshapen = sorted(
-        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own.keys() & state.keys()
-        if state[name].shape != own[name].shape
+        f"{name} {tuple(state[name].shape)} instead of {tuple(ours[name].shape)}"
+        for name in ours.keys() & state.keys()
+        if state[name].shape != ours[name].shape
     )
     if missing or extra or misshapen:
         raise ValueError(
@@ -122,5 +122,5 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _listed(names: list[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most]) or "nothing"
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+    first = ", ".join(names[:most]) or "nothing"
+    return first if len(names) <= most else f"{first} and {len(names) - most} more"
