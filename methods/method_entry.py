@@ -10,8 +10,9 @@ from methods.loss_averaging import Averaging, unknown_averaging
 from methods.ranges import Declared
 
 # What a benchmark is to a recipe; `benchmarks.catalogue` says which of these each benchmark is. "trial": photos at a
-# size that the built-in CLIP can see. "shapes": the built-in world. The others are photos at the papers' size.
-RecipeKind = Literal["voc", "context", "coco-stuff", "coco-20i", "trial", "shapes"]
+# size that the built-in CLIP can see. "shapes": the built-in world, within minutes; "long": the same for as long as it
+# helps, by `--recipe long`. The others are photos at the papers' size.
+RecipeKind = Literal["voc", "context", "coco-stuff", "coco-20i", "trial", "shapes", "long"]
 Recipes = Mapping[RecipeKind, "MethodRecipe"]
 
 COMPARISON: Final = "comparison"  # the group that `--methods all` runs

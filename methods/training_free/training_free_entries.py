@@ -16,7 +16,7 @@ _COUNTS: Final[dict[RecipeKind, MethodRecipe]] = dict.fromkeys(
 )
 # Plain tokens are the built-in CLIP's better read-out, the value path is that of OpenAI's.
 _PLAIN: Final[dict[RecipeKind, MethodRecipe]] = dict.fromkeys(
-    ("trial", "shapes"), MethodRecipe(NOTHING, config={"readout": "plain"})
+    ("trial", "shapes", "long"), MethodRecipe(NOTHING, config={"readout": "plain"})
 )
 
 

@@ -12,6 +12,7 @@ from benchmarks.data.datasets import data_roots
 from benchmarks.spec import ClipId
 from results.launch.execute.execution import Execution
 from results.launch.execute.resources import Resources
+from results.launch.plan.readings import read_readings
 from results.launch.plan.request import Files, Request, Transfer
 from results.launch.plan.runs import methods_named
 from results.launch.plan.sweeps import Overrides, settings_of
@@ -48,6 +49,8 @@ def request_of(options: argparse.Namespace, names: Sequence[str] | None = None) 
         scale=options.scale,
         part=options.part,
         templates=options.templates,
+        recipe=options.recipe,
+        readings=read_readings(options.reading, methods),
         overrides=tuple(options.set),
         names=options.class_names,
         training=given(options, TRAINING_SIDE),

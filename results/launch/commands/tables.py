@@ -26,6 +26,7 @@ def main(options: argparse.Namespace) -> int:
     """Print the tables; returns the exit code."""
     from results.launch.commands.parse import selection_of
     from results.store.selection import select, uncollected
+    from results.tables.calibration import tuned_scores
     from results.tables.forms import printed
     from results.tables.published_alone import published_alone
     from results.tables.tables import build_tables
@@ -34,7 +35,10 @@ def main(options: argparse.Namespace) -> int:
     selection, alone = selection_of(options), tuple(kinds) == ("published",)
     with uncollected():
         found = select(selection, may_be_empty=alone)
-        tables = build_tables(found.records, by=options.by, states=found.states, stale=found.stale, show=kinds)
+        tuned = tuned_scores(found.stored) if "calibrated" in kinds else {}
+        tables = build_tables(
+            found.records, by=options.by, states=found.states, stale=found.stale, show=kinds, tuned=tuned
+        )
         tables = tables or (published_alone(selection.benchmarks) if alone else [])
         if not tables:
             raise UserError(f"there is no table of {', '.join(kinds)} of these records")
