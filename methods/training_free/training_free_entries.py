@@ -158,7 +158,7 @@ READOUTS: Final[dict[str, MethodEntry]] = {
         "resclip",
         "ResClipConfig",
         "no licence",
-        ours="weak pixels of its first pass are a class of their own, the first class there; with fewer than 11 blocks, "
+        ours="weak pixels of its first pass are a class of their own, the first class there; with fewer than 11 blocks "
         "those at the same share of the depth (both ours)",
         recipes=_RESCLIP,
         tuned=_TUNED,

@@ -1,4 +1,4 @@
-"""What of a table to show, by the names of command-line options. Imports nothing heavy, so that a parser may have it."""
+"""What of a table to show, by the names of command-line options. Imports nothing heavy: parsers have it."""
 
 from __future__ import annotations
 
