@@ -17,6 +17,7 @@ from benchmarks.choices import Names, Scale
 from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainSide
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
+from methods.method_entry import RecipeKind
 from splits.errors import UserError
 from splits.loader import Split, load_split
 from splits.settings import Setting
@@ -33,12 +34,13 @@ class Benchmark:
     """What a benchmark is besides its split."""
 
     name: str
-    templates: str  # the name of the sentences that CLIP is asked with, see benchmarks.templates
+    templates: str  # the name of the prompt templates, see benchmarks.templates
     inference: Inference  # at the scale of the papers
     trial: Inference | None = None  # at a scale that the built-in CLIP can see; for photos only
     parts: tuple[str, ...] = ("val",)
     photos: bool = True
-    own: bool = False  # brought by a person: no paper trained on it
+    recipes: RecipeKind = "voc"  # which of a method's recipes it is trained by, at the scale of the papers
+    custom: bool = False  # described by a TOML: no paper trained on it
 
     @property
     def split(self) -> Split:
@@ -67,8 +69,8 @@ RENAMED = {
 }
 
 
-def _photos(name: str, templates: str) -> Benchmark:
-    return Benchmark(name=name, templates=templates, inference=PHOTO, trial=PHOTO_TRIAL)
+def _photos(name: str, templates: str, recipes: RecipeKind) -> Benchmark:
+    return Benchmark(name=name, templates=templates, inference=PHOTO, trial=PHOTO_TRIAL, recipes=recipes)
 
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -80,10 +82,12 @@ BENCHMARKS: dict[str, Benchmark] = {
             inference=Inference(short_side=64),
             parts=("val", "tune"),
             photos=False,
+            recipes="shapes",
         ),
-        *(_photos(name, "single") for name in ("pascal-5i", "voc-15-5", "pascal-5i-tune")),
-        *(_photos(name, "multi") for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
-        *(_photos(name, "multi") for name in ("coco-stuff-156-15", "context-49-10", "context-50-10")),
+        *(_photos(name, "single", "voc") for name in ("pascal-5i", "voc-15-5", "pascal-5i-tune")),
+        *(_photos(name, "multi", "coco-20i") for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
+        _photos("coco-stuff-156-15", "multi", "coco-stuff"),
+        *(_photos(name, "multi", "context") for name in ("context-49-10", "context-50-10")),
     )
 }
 
@@ -149,18 +153,18 @@ def train_side(
     fold: int,
     data: DataSource,
     setting: Setting = "inductive",
-    asked_with: str | None = None,
+    template_set: str | None = None,
     *,
     names: Names = "dataset",
     choices: Mapping[str, Any] = MappingProxyType({}),
 ) -> TrainSide:
     """The training side of a benchmark's protocol.
 
-    asked_with: other templates than the benchmark's own, by name. choices: further fields, not to be at their default.
+    template_set: other templates than the benchmark's, by name. choices: further fields, not to be at their default.
     """
-    chosen, queries = bench.split.fold(fold), _queries(bench, fold, asked_with, names)
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, template_set, names)
     side = TrainSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, setting=setting)
-    return TrainSide.parse(side.model_dump(mode="json") | dict(choices), source="the training asked for")
+    return TrainSide.parse(side.model_dump(mode="json") | dict(choices), source="the training side")
 
 
 def eval_side(
@@ -168,18 +172,18 @@ def eval_side(
     fold: int,
     data: DataSource,
     inference: Inference,
-    asked_with: str | None = None,
+    template_set: str | None = None,
     *,
     names: Names = "dataset",
 ) -> EvalSide:
-    """The evaluation side of a benchmark's protocol; `asked_with` as in `train_side`."""
-    chosen, queries = bench.split.fold(fold), _queries(bench, fold, asked_with, names)
+    """The evaluation side of a benchmark's protocol; `template_set` as in `train_side`."""
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, template_set, names)
     return EvalSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, inference=inference)
 
 
-def _queries(bench: Benchmark, fold: int, asked_with: str | None, names: Names) -> Queries:
+def _queries(bench: Benchmark, fold: int, template_set: str | None, names: Names) -> Queries:
     if names == "renamed" and not set(bench.split.classes) & set(RENAMED):
         raise UserError(f"{bench.name} has no renamed classes; leave --class-names out")
     words = RENAMED if names == "renamed" else {}
     texts = tuple(words.get(name, name) for name in bench.split.fold(fold).classes)
-    return Queries(texts=texts, templates=templates(asked_with or bench.templates))
+    return Queries(texts=texts, templates=templates(template_set or bench.templates))

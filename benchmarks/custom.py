@@ -1,9 +1,9 @@
-"""A person's own data set: one TOML says where pictures, masks and lists lie and what mask values mean. No torch.
+"""A custom data set: one TOML says where pictures, masks and lists lie and what mask values mean. No torch.
 
     name = "farm"
     images = "photos"                  # a folder, or a pattern: "photos/{id}.jpg"
     masks = "masks"                    # index PNGs, of the same ids
-    train = "train.txt"                # an id a line
+    train = "train.txt"                # an id a line: a photo's path below `images` without its ending
     val = "val.txt"
     classes = ["cow", "sheep", "dog"]  # in the order of tables
     unseen = ["dog"]                   # or a list for each fold: [["dog"], ["cow"]]
@@ -18,6 +18,7 @@ ignored values. Further keys: `templates` (a name of `benchmarks.templates`), `s
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Self
@@ -28,10 +29,12 @@ from pydantic import Field, model_validator
 
 from benchmarks import toml
 from benchmarks.catalogue import BENCHMARKS, PHOTO, PHOTO_TRIAL, Benchmark
-from benchmarks.data import datasets as catalogue
-from benchmarks.data.folders import FolderReader, Part, read_ids
-from benchmarks.data.photos import PICTURES
-from benchmarks.data.reader import read_mask
+from benchmarks.data import datasets
+from benchmarks.data.folders import FolderReader, Part
+from benchmarks.data.listing import ID, MASKS, PICTURES, Place, no_id, read_ids
+from benchmarks.data.mask_file import read_mask
+from benchmarks.labels import MOST_CLASSES
+from benchmarks.prompts import check_names
 from benchmarks.protocol import Inference
 from benchmarks.templates import templates
 from benchmarks.values import Value, digest
@@ -39,12 +42,11 @@ from splits import loader
 from splits.errors import DataError, UserError
 from splits.loader import Fold, Split, ids_sha256
 
-ID: Final = "{id}"
 FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before it is asked
+ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before
 
 
-class OwnDataSet(Value):
+class CustomDataSet(Value):
     """The TOML's content with its lists read and its paths made whole."""
 
     name: str
@@ -56,6 +58,7 @@ class OwnDataSet(Value):
     unseen: tuple[tuple[str, ...], ...] = Field(min_length=1)  # by fold
     background: tuple[int, ...] = ()
     ignore: tuple[int, ...] = (255,)
+    ignore_named: bool = True  # False: nobody wrote `ignore`, and the value is its default
     ids: dict[str, tuple[int, ...]]
     templates: str = "single"
     short_side: int = Field(default=PHOTO.short_side, ge=1)
@@ -78,8 +81,10 @@ class OwnDataSet(Value):
             raise ValueError("`ids` must give each class a mask value")
         templates(self.templates)
         for part, listed in (("train", self.train), ("val", self.val)):
-            if not listed or len(set(listed)) != len(listed):
-                raise ValueError(f"{part}: expected a list of different image ids, at least one")
+            if not listed:
+                raise ValueError(f"{part}: expected a list of image ids, at least one")
+            if twice := [id_ for id_, count in Counter(listed).items() if count > 1]:
+                raise ValueError(f"{part}: {twice[0]!r} is listed twice; expected different image ids, an id a line")
             for id_ in listed:
                 _check_id(id_)
         return self
@@ -122,7 +127,7 @@ class OwnDataSet(Value):
             train_sha256=ids_sha256(self.train),
             val_sha256=ids_sha256(self.val),
             note="A data set of the user's own: nothing is published on it.",
-            own_lists={"train": self.train, "val": self.val},
+            custom_lists={"train": self.train, "val": self.val},
         )
 
     def open(self, split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
@@ -130,32 +135,51 @@ class OwnDataSet(Value):
         listed = split.listed(part)
         if listed is None:
             raise DataError(f"{self.name} has no part {part!r}; it has: train, val")
-        images, masks = _found(self.images, listed, PICTURES), _found(self.masks, listed, (".png",))
+        photos, masks = Place(self.images, PICTURES), Place(self.masks, MASKS)
         files = Part(
             name=f"{self.name} {part}",
             listed=listed,
             count=len(listed),
-            images=images,
-            masks=masks,
-            where=lambda id_: (_expected(self.images, id_, ".jpg"), _expected(self.masks, id_, ".png")),
+            images=photos.find(listed),
+            masks=masks.find(listed),
+            where=lambda id_: (photos.expected(id_), masks.expected(id_)),
             root=Path(self.images.partition(ID)[0]),
             source="as its TOML says",
+            places=(photos, masks),
         )
-        return OwnReader(files, self, split, subset=subset)
+        _check_lines(files, self.images)
+        return CustomReader(files, self, split, subset=subset)
 
 
-class OwnReader(FolderReader):
+class CustomReader(FolderReader):
     """Reads masks whose values may stand for the same class in groups."""
 
-    def __init__(self, part: Part, data: OwnDataSet, split: Split, *, subset: bool) -> None:
+    undecided = "refuse"  # nobody knows how the photos were seen when they were labelled
+
+    def __init__(self, part: Part, data: CustomDataSet, split: Split, *, subset: bool) -> None:
         super().__init__(part, split.legal_ids, mask_rule(data), subset=subset)
         groups = (data.background, data.ignore, *data.ids.values())
+        self.data = data
         self._table, self._file_ids = data.table, frozenset(v for group in groups for v in group)
 
     @property
     def file_ids(self) -> frozenset[int]:
         """Every value that a mask's file may hold."""
         return self._file_ids
+
+    def remarks(self, pixels: NDArray[np.int64]) -> tuple[str, ...]:
+        """Values that are ignored only because nobody named them; classes of which the part has no pixel."""
+        found, total = [], max(1, int(pixels.sum()))
+        for value in () if self.data.ignore_named else self.data.ignore:
+            if pixels[value]:
+                found.append(
+                    f"mask value {value} ({pixels[value] / total:.1%} of the pixels) is ignored as nobody named it: "
+                    f"give `ignore = {value}`, or the class that it is"
+                )
+        lacking = [name for name, values in self.data.ids.items() if not pixels[list(values)].any()]
+        if lacking and not self.partial:
+            found.append(f"no image of {', '.join(lacking[:8])}{', ...' if len(lacking) > 8 else ''}")
+        return tuple(found)
 
     def counted(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Values of one class added up under its first."""
@@ -169,53 +193,70 @@ class OwnReader(FolderReader):
         return self._table[read_mask(self.mask_path(index), self._file_ids)]
 
 
-def mask_rule(data: OwnDataSet) -> str:
+def mask_rule(data: CustomDataSet) -> str:
     """How the masks are read, by content: it is part of the protocol."""
     meaning = {"ids": data.ids, "background": data.background, "ignore": data.ignore}
     return f"own masks, values {digest(meaning)[:12]}"
 
 
-def register(data: OwnDataSet) -> None:
+def register(data: CustomDataSet) -> None:
     """Make a data set known by its name, as if it were shipped; raises UserError where a shipped one has its name."""
     sizes = {"short_side": data.short_side, "window": data.window, "stride": data.stride}
     inference = Inference.parse(sizes, source=f"the data set {data.name}")
     loader.register(data.split)
-    catalogue.register(data.dataset, data.open, mask_rule(data))
+    datasets.register(data.dataset, data.open, mask_rule(data))
     BENCHMARKS[data.name] = Benchmark(
-        name=data.name, templates=data.templates, inference=inference, trial=PHOTO_TRIAL, own=True
+        name=data.name, templates=data.templates, inference=inference, trial=PHOTO_TRIAL, custom=True
     )
 
 
-def read_toml(path: Path) -> OwnDataSet:
+def read_toml(path: Path) -> CustomDataSet:
     """The data set that a TOML describes; raises UserError, one line, for what cannot be."""
-    told = toml.read_toml(path)
+    content = toml.read_toml(path)
     needed = ("name", "images", "masks", "train", "val", "classes", "unseen")
-    if missing := [key for key in needed if key not in told]:
+    if missing := [key for key in needed if key not in content]:
         raise UserError(f"{path}: lacks {', '.join(missing)}; expected {', '.join(needed)}")
-    if wrong := [key for key in ("name", "images", "masks", "train", "val") if not isinstance(told[key], str)]:
+    if wrong := [key for key in ("name", "images", "masks", "train", "val") if not isinstance(content[key], str)]:
         raise UserError(f"{path}: {', '.join(wrong)}: expected text in quotes")
     folder = path.resolve().parent
-    told["images"], told["masks"] = (str(folder / told[key]) for key in ("images", "masks"))
-    told["train"], told["val"] = (read_ids(folder / told[key]) for key in ("train", "val"))
-    return OwnDataSet.parse(_in_full(told, path), source=str(path))
+    content["images"], content["masks"] = (str(folder / content[key]) for key in ("images", "masks"))
+    content["train"], content["val"] = (read_ids(folder / content[key]) for key in ("train", "val"))
+    data = CustomDataSet.parse(_in_full(content, path), source=str(path))
+    check_names(data.classes, templates(data.templates), str(path))
+    return data
 
 
-def _in_full(told: dict[str, Any], path: Path) -> dict[str, Any]:
+def _in_full(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """Short forms written out: one value for a list of one, one fold for a list of folds, ids that were left out."""
+    if not isinstance(content["classes"], list) or not all(isinstance(name, str) for name in content["classes"]):
+        raise UserError(f"{path}: classes: expected a list of names")
+    if len(content["classes"]) > MOST_CLASSES:
+        count = len(content["classes"])
+        raise UserError(f"{path}: {count} classes; at most {MOST_CLASSES} fit into labels of one byte")
+    content["ignore_named"] = "ignore" in content
     for key in ("background", "ignore"):
-        if key in told:
-            told[key] = _listed(told[key])
-    if isinstance(told["unseen"], list) and all(isinstance(name, str) for name in told["unseen"]):
-        told["unseen"] = [told["unseen"]]
-    if "ids" not in told:
-        if not isinstance(told["classes"], list) or not all(isinstance(name, str) for name in told["classes"]):
-            raise UserError(f"{path}: classes: expected a list of names")
-        taken = [*told.get("background", ()), *told.get("ignore", (255,))]
+        if key in content:
+            content[key] = _listed(content[key])
+    if isinstance(content["unseen"], list) and all(isinstance(name, str) for name in content["unseen"]):
+        content["unseen"] = [content["unseen"]]
+    if "ids" not in content:
+        taken = [*content.get("background", ()), *content.get("ignore", (255,))]
         free = [value for value in range(256) if value not in taken]
-        told["ids"] = dict(zip(told["classes"], ([value] for value in free), strict=False))
-    elif isinstance(told["ids"], dict):
-        told["ids"] = {name: _listed(values) for name, values in told["ids"].items()}
-    return told
+        content["ids"] = dict(zip(content["classes"], ([value] for value in free), strict=False))
+    elif isinstance(content["ids"], dict):
+        content["ids"] = {name: _listed(values) for name, values in content["ids"].items()}
+    return content
+
+
+def _check_lines(files: Part, images: str) -> None:
+    """Raises DataError for a line of a list that names no photo but holds an id among other things."""
+    photos = files.places[0]
+    lacking = [id_ for id_ in files.listed if id_ not in files.images]
+    if lacking and (wrong := [line for line in lacking if no_id(line, photos.stems())]):
+        raise DataError(
+            f"{files.name}: {wrong[0]!r} in its list names no photo and is more than an image id; expected one id a "
+            f"line and nothing else: the photo's path below {images} without its ending"
+        )
 
 
 def _listed(value: Any) -> Any:
@@ -224,25 +265,5 @@ def _listed(value: Any) -> Any:
 
 def _check_id(id_: str) -> None:
     path = PurePosixPath(id_)
-    if not id_ or path.is_absolute() or ".." in path.parts or re.search(r"[\\\0:*?\[\]{}]", id_):
+    if not id_ or path.is_absolute() or ".." in path.parts or re.search(r"[\\\0:*?]", id_):
         raise ValueError(f"image id {id_!r} is no name of a file below a folder")
-
-
-def _expected(place: str, id_: str, suffix: str) -> Path:
-    """Where an image or mask should be."""
-    return Path(place.replace(ID, id_) if ID in place else f"{place}/{id_}{suffix}")
-
-
-def _found(place: str, ids: Sequence[str], suffixes: Sequence[str]) -> dict[str, Path]:
-    """The files that are there, by id."""
-    if ID in place:
-        return {id_: path for id_ in ids if (path := _expected(place, id_, "")).is_file()}
-    folder, found = Path(place), dict[str, Path]()
-    if not folder.is_dir():
-        return {}
-    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*")}
-    for id_ in ids:
-        name = next((id_ + s for suffix in suffixes for s in (suffix, suffix.upper()) if id_ + s in there), None)
-        if name is not None:
-            found[id_] = folder / name
-    return found

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.choices import Background, Border
-from benchmarks.data.reader import spans
+from benchmarks.data.mask_file import spans
 from methods.label_codes import IGNORED, UNLABELLED, UNSEEN_EXTENT, VOID
 from splits.errors import DataError
 from splits.loader import Fold, Split
@@ -20,13 +20,15 @@ from splits.settings import Setting
 
 ILLEGAL: Final = 252  # in a table only: no mask of the data set may hold this id; class indices stay below
 
+MOST_CLASSES: Final = ILLEGAL - 1  # one index more is background, where it is a class
+
 Table = NDArray[np.uint8]  # (256,)
 
 
 def table_of(split: Split, entries: dict[int, int]) -> Table:
     """A table of these entries, everything else illegal; `split.legal_ids` must all have one."""
-    if len(split.classes) >= ILLEGAL:
-        raise ValueError(f"{split.name}: at most {ILLEGAL - 1} classes fit into uint8 labels, got {len(split.classes)}")
+    if len(split.classes) > MOST_CLASSES:
+        raise ValueError(f"{split.name}: at most {MOST_CLASSES} classes fit into labels, got {len(split.classes)}")
     if split.legal_ids != entries.keys():
         raise ValueError(f"{split.name}: entries for {sorted(entries)}, expected {sorted(split.legal_ids)}")
     table = np.full(256, ILLEGAL, dtype=np.uint8)
@@ -83,10 +85,10 @@ def evaluation_table(split: Split, fold: Fold | None = None, *, background: Back
     _check("background", background, Background)
     if fold is not None:
         _check_fold(split, fold)
-    asked = {name: index for index, name in enumerate(fold.classes if fold else split.classes)}
-    entries = {id_: asked.get(name, IGNORED) for name, id_ in zip(split.classes, split.ids, strict=True)}
+    index_of = {name: index for index, name in enumerate(fold.classes if fold else split.classes)}
+    entries = {id_: index_of.get(name, IGNORED) for name, id_ in zip(split.classes, split.ids, strict=True)}
     if split.background_id is not None:
-        entries[split.background_id] = IGNORED if background == "ignored" else len(asked)
+        entries[split.background_id] = IGNORED if background == "ignored" else len(index_of)
     if split.ignore_id is not None:
         entries[split.ignore_id] = IGNORED
     return table_of(split, entries)

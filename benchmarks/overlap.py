@@ -1,4 +1,4 @@
-"""What weights know of classes that another benchmark, or another fold, asks them about. By name; no torch."""
+"""What weights know of the classes of another benchmark or fold. By name; no torch."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from benchmarks.protocol import EvalSide, TrainSide
 from benchmarks.spec import EvalSpec
 from splits.names import meant
 
-Known = dict[str, tuple[str, ...]]  # a class that is asked -> the classes of the training that mean it
+Known = dict[str, tuple[str, ...]]  # a class that is scored -> the classes of the training that mean it
 
 
-def labelled(train: TrainSide, asked: Mapping[str, str]) -> Known:
-    """Those of the asked classes (name -> words for CLIP) that were labelled in the training, in order."""
+def labelled(train: TrainSide, scored: Mapping[str, str]) -> Known:
+    """Those of the scored classes (name -> words for CLIP) that were labelled in the training, in order."""
     with_labels = {*train.classes} if train.setting == "fully-supervised" else {*train.seen}
-    return _among(train, asked, with_labels)
+    return _among(train, scored, with_labels)
 
 
-def pseudo_labelled(train: TrainSide, asked: Mapping[str, str]) -> Known:
+def pseudo_labelled(train: TrainSide, scored: Mapping[str, str]) -> Known:
     """Those that a transductive training knew by name, and gave to pixels, without their labels."""
     known = {*train.unseen} if train.setting.startswith("transductive") else set()
-    return _among(train, asked, known)
+    return _among(train, scored, known)
 
 
 def words_of(side: EvalSide) -> dict[str, str]:
@@ -29,10 +29,10 @@ def words_of(side: EvalSide) -> dict[str, str]:
     return dict(zip(side.classes, side.queries.texts, strict=True))
 
 
-def _among(train: TrainSide, asked: Mapping[str, str], chosen: set[str]) -> Known:
+def _among(train: TrainSide, scored: Mapping[str, str], chosen: set[str]) -> Known:
     """A name is looked for among all classes of the training first: what is not labelled there stays so."""
     terms = {name: (name, text) for name, text in zip(train.classes, train.queries.texts, strict=True)}
-    found = {name: tuple(c for c in meant((name, text), terms) if c in chosen) for name, text in asked.items()}
+    found = {name: tuple(c for c in meant((name, text), terms) if c in chosen) for name, text in scored.items()}
     return {name: classes for name, classes in found.items() if classes}
 
 
@@ -47,13 +47,13 @@ class Groups:
 
     def lines(self) -> list[str]:
         """One for each group that has classes."""
-        told = (
+        named = (
             ("unseen in the fold but LABELLED IN THE TRAINING, no zero-shot result", self.unseen_labelled),
             ("unseen in the fold and new to the weights", self.unseen_new),
             ("seen in the fold and labelled in the training", self.seen_labelled),
             ("seen in the fold but new to the weights", self.seen_new),
         )
-        return [f"{words} ({len(names)}): {', '.join(names)}" for words, names in told if names]
+        return [f"{words} ({len(names)}): {', '.join(names)}" for words, names in named if names]
 
 
 def groups(evaluation: EvalSpec) -> Groups:

@@ -121,6 +121,8 @@ class TrainSpec(Value):
     """sha256 of the file whose weights are scored instead of training."""
     predictions: str = ""
     """sha256 over the stored predictions of another system that are scored; `method` names it."""
+    reading: str = ""
+    """Name of the file of constants that went before the recipe's (`--reading`)."""
 
     @property
     def folder(self) -> str:
@@ -153,14 +155,14 @@ class EvalSpec(Value):
     @model_validator(mode="after")
     def _labelled_classes(self) -> Self:
         if self.labelled is not None and (strange := set(self.labelled) - set(self.side.classes)):
-            raise ValueError(f"labelled classes that are not asked: {sorted(strange)}")
+            raise ValueError(f"labelled classes that are not scored: {sorted(strange)}")
         return self
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What is no transfer and no draw is stored as it was before there were any."""
-        told, later = handler(self), {"labelled": None, "drawn": False}
-        return {name: value for name, value in told.items() if name not in later or value != later[name]}
+        plain, later = handler(self), {"labelled": None, "drawn": False}
+        return {name: value for name, value in plain.items() if name not in later or value != later[name]}
 
     @property
     def transferred(self) -> bool:

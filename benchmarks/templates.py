@@ -1,6 +1,6 @@
 """The sentences that class names are put into, by name. No torch here.
 
-Which of them asked is part of the protocol (its `queries`), so other templates are another protocol. With the class
+Which of them are used is part of the protocol (its `queries`), so other templates are another protocol. With the class
 names of a benchmark they reproduce the text files of the released ZegCLIP: `voc12_single` is "single" on VOC's names,
 `coco_multi` and `context_multi` are "multi" on those of COCO-Stuff and PASCAL Context.
 """

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from splits.errors import UserError
+from splits.text import decoded, lines
 
 
 def read_toml(path: Path, option: str = "") -> dict[str, Any]:
     """The content of a TOML file; raises UserError, one line, which names the option it was given with."""
     where = f"{option} {path}".strip()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads("\n".join(lines(decoded(path.read_bytes()))))
     except FileNotFoundError:
         raise UserError(f"{where}: there is no such file") from None
     except (OSError, ValueError, RecursionError) as error:  # what cannot be decoded or parsed is a ValueError

@@ -1,4 +1,4 @@
-"""Methods that people bring: from a file of theirs, or from an installed package. No torch until such a file asks.
+"""Custom methods: from a file given on the command line, or from an installed package. Imports no torch by itself.
 
 A file holds a `METHODS` dict as `methods.registry` does, its builders and configs named with `f"{__name__}:..."`. A
 package names such a dict by an entry point of the group `zss_harness.methods`.
@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from methods.registry import METHODS, Entry
+from methods.method_entry import MethodEntry
+from methods.registry import METHODS
 from splits.errors import UserError
 
 GROUP: Final = "zss_harness.methods"
@@ -24,7 +25,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 @dataclass(frozen=True)
 class MethodFile:
-    """A file of methods by its content: it travels with the jobs that need it, whatever becomes of the file."""
+    """A file of methods by its content: it travels with its jobs, whatever becomes of the file."""
 
     path: str  # where it lay, for messages and tracebacks
     source: str
@@ -32,7 +33,7 @@ class MethodFile:
     @property
     def module(self) -> str:
         """The name it is imported by."""
-        return "brought_" + re.sub(r"\W", "_", Path(self.path).stem)
+        return "custom_" + re.sub(r"\W", "_", Path(self.path).stem)
 
 
 LOADED: Final[dict[str, MethodFile]] = {}  # by module
@@ -47,7 +48,7 @@ def read_file(path: Path) -> MethodFile:
 
 
 def load(file: MethodFile) -> tuple[str, ...]:
-    """Put a file's methods into the registry and return their names; once for each file.
+    """Put a file's methods into the registry, once for each file, and return their names.
 
     Raises UserError, one line with the place, where the file cannot be run or its methods are none.
     """
@@ -66,11 +67,11 @@ def load_installed() -> None:
     for point in entry_points(group=GROUP):
         where = f"the installed package's entry point {point.name} = {point.value}"
         try:
-            told = point.load()
+            methods = point.load()
         except Exception as error:
             raise UserError(f"{where} cannot be loaded: {_in_a_line(error)}") from None
-        if not isinstance(told, Mapping) or not told.keys() <= METHODS.keys():
-            _register(told, where)
+        if not isinstance(methods, Mapping) or not methods.keys() <= METHODS.keys():
+            _register(methods, where)
 
 
 def _run(file: MethodFile) -> ModuleType:
@@ -85,15 +86,18 @@ def _run(file: MethodFile) -> ModuleType:
     return module
 
 
-def _register(told: Any, where: str, source: str = "") -> None:
-    if not isinstance(told, Mapping) or not told or not all(isinstance(e, Entry) for e in told.values()):
-        raise UserError(f"{where}: expected a dict METHODS of names and methods.registry.Entry values")
-    for name, entry in told.items():
+def _register(methods: Any, where: str, source: str = "") -> None:
+    if not isinstance(methods, Mapping) or not methods or not all(isinstance(e, MethodEntry) for e in methods.values()):
+        raise UserError(f"{where}: expected a dict METHODS of names and methods.method_entry.MethodEntry values")
+    for name, entry in methods.items():
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UserError(f"{where}: method {name!r}: expected letters, digits and . _ + - (it names a folder)")
         if name in METHODS:
             raise UserError(f"{where}: {name!r} is a method already; call yours something else")
-        METHODS[name] = replace(entry, own=True, source=source)
+        for other, known in METHODS.items():
+            if taken := {*entry.published_as} & {*known.published_as}:
+                raise UserError(f"{where}: {name!r}: {other} is {', '.join(sorted(taken))} already; no `published_as`")
+    METHODS.update({name: replace(entry, custom=True, source=source) for name, entry in methods.items()})
 
 
 def _in_a_line(error: BaseException) -> str:

@@ -1,0 +1,1 @@
+"""Results: `store` keeps records, `tables` and `report` show them, `launch` makes them. Start at `store.record`."""

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Something asked for cannot be; the message says what was seen, what was expected and what to do."""
+    """What a person wants cannot be done; the message says what was seen, what was expected and what to do."""
 
     def __str__(self) -> str:
         """In one line, whatever was seen: line breaks in a file's name or a key come out as `\\n`."""

@@ -24,7 +24,7 @@ ROOT: Traversable = files("splits")
 class Fold:
     """Which classes are labelled in training (`seen`) and which are not (`unseen`), in the order of `classes`.
 
-    A tune fold asks about fewer classes than its benchmark has: the others are labelled nowhere and scored nowhere.
+    A tune fold has fewer classes than its benchmark: the others are labelled nowhere and scored nowhere.
     """
 
     index: int
@@ -68,7 +68,7 @@ class Split:
     train_without: str | None = None  # a list whose images are taken out of the train part
     val_from: Literal["val", "train"] = "val"  # the official part that the val images lie in
     years: tuple[str, ...] = ()  # editions of the data set, the default first
-    own_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)  # ids by part, if not shipped
+    custom_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)  # ids by part, if not shipped
 
     def __post_init__(self) -> None:
         values = [*self.ids, *(v for v in (self.background_id, self.ignore_id) if v is not None)]
@@ -94,19 +94,19 @@ class Split:
 
     def listed(self, part: str) -> tuple[str, ...] | None:
         """The image ids of "train" or "val" in order; None where no list ships and the data set itself has it."""
-        if self.own_lists:
-            return self.own_lists.get(part)
+        if self.custom_lists:
+            return self.custom_lists.get(part)
         name = {"train": self.train_list, "val": self.val_list}.get(part)
         if name is None:
             return None
         return without(read_list(name), self.train_without if part == "train" else None)
 
-    def year(self, asked: str = "") -> str:
-        """The edition: what is asked, else the default ("" where there is one only). UserError for one it has not."""
-        if asked and asked not in self.years:
+    def year(self, wanted: str = "") -> str:
+        """The edition: the wanted one, else the default ("" where there is one only). UserError for one it has not."""
+        if wanted and wanted not in self.years:
             has = f"it has: {', '.join(self.years)}" if self.years else "leave --year out"
-            raise UserError(f"{self.name} has no year {asked!r}; {has}")
-        return asked or next(iter(self.years), "")
+            raise UserError(f"{self.name} has no year {wanted!r}; {has}")
+        return wanted or next(iter(self.years), "")
 
     def fold(self, index: int) -> Fold:
         """The fold of that number; raises UserError naming those that exist."""
@@ -186,20 +186,20 @@ def _definitions() -> dict[str, dict[str, Any]]:
 BENCHMARKS: Final[tuple[str, ...]] = tuple(_definitions())
 
 
-OWN: Final[dict[str, Split]] = {}  # what people brought, by name
+CUSTOM: Final[dict[str, Split]] = {}  # registered ones, by name
 
 
 def register(split: Split) -> None:
-    """Make a person's own split known to `load_split`; raises UserError where a shipped one has its name."""
+    """Make a custom split known to `load_split`; raises UserError where a shipped one has its name."""
     if split.name in BENCHMARKS:
         raise UserError(f"{split.name!r} is a benchmark of this harness; call your own something else")
-    OWN[split.name] = split
+    CUSTOM[split.name] = split
 
 
 def load_split(benchmark: str) -> Split:
     """The split of a benchmark. Raises UserError for an unknown name, DataError for a changed or inconsistent file."""
-    if benchmark in OWN:
-        return OWN[benchmark]
+    if benchmark in CUSTOM:
+        return CUSTOM[benchmark]
     definition = _definitions().get(benchmark)
     if definition is None:
         raise UserError(f"unknown benchmark {benchmark!r}; there are: {', '.join(_definitions())}")
@@ -254,6 +254,6 @@ def _fold(index: int, classes: tuple[str, ...], hidden: list[list[str]]) -> Fold
 
 def _tune_fold(index: int, classes: tuple[str, ...], hidden: list[list[str]]) -> Fold:
     """Fold `index` without its own unseen classes; those of the next fold are hidden instead (a choice of ours)."""
-    asked = tuple(name for name in classes if name not in set(hidden[index]))
+    left = tuple(name for name in classes if name not in set(hidden[index]))
     following = hidden[(index + 1) % len(hidden)]
-    return _fold(index, asked, [following] * (index + 1))
+    return _fold(index, left, [following] * (index + 1))

@@ -57,9 +57,9 @@ def meant(words: Iterable[str], classes: Mapping[str, Iterable[str]]) -> tuple[s
     >>> meant(["couch"], {"sofa": ["sofa"], "chair": ["chair"]})
     ('sofa',)
     """
-    asked = tuple(words)
+    words = tuple(words)
     for same in (_same_letters, _synonyms, _kind):
-        found = [name for name, terms in classes.items() if any(same(a, t) for a in asked for t in terms)]
+        found = [name for name, terms in classes.items() if any(same(a, t) for a in words for t in terms)]
         if found:
             return tuple(found)
     return ()

@@ -6,12 +6,14 @@ twelve digits that file names end in, the same in both editions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.data.folders import FolderReader, Part, below, files
+from benchmarks.data.folders import FolderReader, Part, below
 from benchmarks.data.instances import RULE, Picture, Prepared, prepared
+from benchmarks.data.listing import files
+from benchmarks.data.reader import Watch
 from splits.errors import DataError
 from splits.loader import Split, read_facts, read_list, without
 
@@ -42,7 +44,12 @@ class CocoReader(FolderReader):
         """Every entry of the instances file."""
         return self._made.pictures
 
-    def prepare(self, watch: Callable[[int, int], None] = lambda done, total: None, jobs: int = 1) -> None:
+    @property
+    def truth_sha256(self) -> str:
+        """That of the instances file, with the version of what draws it."""
+        return self._made.folder.name
+
+    def prepare(self, watch: Watch = lambda done, total: None, jobs: int = 1) -> None:
         """Draw the masks of the whole instances file, once."""
         self._made.draw(watch, jobs)
 

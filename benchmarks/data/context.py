@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.data.folders import FolderReader, Part, below, files, first_with, read_ids
+from benchmarks.data.folders import FolderReader, Part, below, found
+from benchmarks.data.listing import files, read_ids
 from splits.errors import DataError
 from splits.loader import Split, read_facts
 
@@ -30,10 +31,7 @@ def open_context(split: Split, part: str, roots: Sequence[Path], *, subset: bool
     """PASCAL-Context; raises DataError where it is not found, or its list is none of the official length."""
     if part not in ("train", "val"):
         raise DataError(f"{split.name} has no part {part!r}; PASCAL-Context has: train, val")
-    folder = first_with(below(roots, PLACES), MASKS)
-    if folder is None:
-        looked = ", ".join(str(place / MASKS) for place in below(roots, PLACES))
-        raise DataError(f"{split.name}: no PASCAL-Context found; looked for {looked}; put there {SOURCE}")
+    folder = found(split.name, "PASCAL-Context", below(roots, PLACES), MASKS, SOURCE)
     listed, count = read_ids(folder / LISTS / f"{part}.txt"), read_facts("pascal_context_sizes")[part]
     if len(set(listed)) != len(listed) or len(listed) > count:
         raise DataError(

@@ -62,7 +62,7 @@ MASK_RULES: Final = {
 
 
 def register(dataset: str, opener: Opener, mask_rule: str) -> None:
-    """Make the reader of a person's own data set known; it needs no data root."""
+    """Make the reader of a custom data set known; it needs no data root."""
     _OPENERS[dataset], MASK_RULES[dataset] = opener, mask_rule
     _ROOTLESS.add(dataset)
 

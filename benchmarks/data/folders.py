@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data.reader import Reader, Sample, paired, read_image, read_mask
+from benchmarks.data.listing import Place
+from benchmarks.data.mask_file import read_mask
+from benchmarks.data.photo_file import Turn
+from benchmarks.data.reader import Reader, Sample, paired
 from splits.errors import DataError
 
 
 @dataclass(frozen=True)
 class Part:
-    """The files of one part of a data set, before anybody asked whether they are complete."""
+    """The files of one part of a data set, complete or not."""
 
     name: str  # of benchmark and part, for messages
     listed: tuple[str, ...]  # ids, in order
@@ -26,6 +28,7 @@ class Part:
     where: Callable[[str], tuple[Path, Path]]  # image and mask of any id, as they should be
     root: Path
     source: str  # where the full set comes from
+    places: tuple[Place, ...] = ()  # where its photos and its masks are looked for, if that is not one folder each
 
     @property
     def present(self) -> tuple[str, ...]:
@@ -58,10 +61,21 @@ class FolderReader(Reader):
         self.part, self.legal_ids, self.mask_rule, self.year = part, legal_ids, mask_rule, year
         self.ids, self.partial = present, len(present) < part.count
 
+    undecided: Turn = "stored"  # official masks are drawn on the pictures as they are stored
+
     @property
     def file_ids(self) -> frozenset[int]:
         """Every value that a mask's file may hold."""
         return self.legal_ids
+
+    @property
+    def truth_sha256(self) -> str:
+        """Of the file that all masks are made of, if they are no files of the data set; else empty."""
+        return ""
+
+    def remarks(self, pixels: NDArray[np.int64]) -> tuple[str, ...]:
+        """What to know of a part whose files hold so many pixels `(256,)` of each value."""
+        return ()
 
     def counted(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pixels `(256,)` of each value in files as pixels of each of the split's ids."""
@@ -81,21 +95,21 @@ class FolderReader(Reader):
 
     def read(self, index: int) -> Sample:
         """One photo with its mask in the data set's own ids."""
-        return paired(self.ids[index], read_image(self.image_path(index)), self.mask(index))
-
-
-def files(folder: Path, suffix: str, *, prefix: str = "") -> dict[str, Path]:
-    """Id to file for everything in a folder that is named `<prefix><id><suffix>`; empty where there is no folder."""
-    if not folder.is_dir():
-        return {}
-    with os.scandir(folder) as entries:
-        names = [e.name for e in entries if e.name.startswith(prefix) and e.name.endswith(suffix)]
-    return {name[len(prefix) : len(name) - len(suffix)]: folder / name for name in names}
+        return paired(self.ids[index], self.image_path(index), self.mask(index), self.undecided)
 
 
 def first_with(folders: Iterable[Path], *needed: str) -> Path | None:
     """The first folder that holds all of `needed`, or None."""
     return next((f for f in folders if all((f / name).exists() for name in needed)), None)
+
+
+def found(name: str, data_set: str, places: Sequence[Path], needed: str, source: str) -> Path:
+    """The first place that holds `needed`, or DataError that says where was looked and what belongs there."""
+    folder = first_with(places, needed)
+    if folder is None:
+        looked = ", ".join(str(place / needed) for place in places)
+        raise DataError(f"{name}: no {data_set} found; looked for {looked}; put there {source}")
+    return folder
 
 
 def below(roots: Sequence[Path], places: Iterable[str]) -> list[Path]:
@@ -104,12 +118,16 @@ def below(roots: Sequence[Path], places: Iterable[str]) -> list[Path]:
     return [root / place for root in roots for place in places]
 
 
-def read_ids(path: Path) -> tuple[str, ...]:
-    """The first word of each line of a data set's own image list; raises DataError where it cannot be read."""
-    try:
-        return tuple(line.split()[0] for line in path.read_text().splitlines() if line.strip())
-    except (OSError, ValueError) as error:  # not UTF-8; a name with a null byte
-        raise DataError(f"image list {path} cannot be read ({error}); copy it again") from None
+def near(part: Part) -> str:
+    """Of the first missing file: one that may be meant by it, for a message; empty where there is none."""
+    for id_ in part.listed:
+        for place, found in zip(part.places, (part.images, part.masks), strict=False):
+            if id_ not in found and (other := place.near(id_)):
+                return (
+                    f" (there is {other}: endings that are read are {', '.join(place.endings)}; where more stands in "
+                    f'the names, give a pattern such as "folder/{{id}}_more.png")'
+                )
+    return ""
 
 
 def _incomplete(part: Part, present: tuple[str, ...]) -> str:
@@ -117,7 +135,7 @@ def _incomplete(part: Part, present: tuple[str, ...]) -> str:
     if lacking is None:
         what = f" (the data set's own list holds {len(part.listed)})"
     else:
-        what = f", first {lacking.relative_to(part.root) if lacking.is_relative_to(part.root) else lacking}"
+        what = f", first {lacking.relative_to(part.root) if lacking.is_relative_to(part.root) else lacking}{near(part)}"
     return (
         f"{part.name}: {part.count - len(present)} of {part.count} images or their masks are missing under "
         f"{part.root}{what}; "

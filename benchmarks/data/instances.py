@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from typing_extensions import TypedDict  # pydantic wants this one before Python
 
 from benchmarks.data.cache import cache_folder, only_one
 from benchmarks.data.parallel import mapped
+from benchmarks.data.reader import Watch
 from benchmarks.values import explain
 from splits.errors import DataError
 from splits.hashing import file_sha256
@@ -35,8 +36,6 @@ VERSION: Final = 1  # raised whenever the same rule comes to draw other masks
 ID: Final = "{:012d}"  # an image id as COCO's file names have it; the same in every edition
 
 FARTHEST: Final = 2**16  # pixels outside of which no corner of a polygon lies; drawing takes memory by its length
-
-Watch = Callable[[int, int], None]
 
 
 class CocoImage(TypedDict):

@@ -1,4 +1,4 @@
-"""Pictures without masks: a folder of a person's own, one file, or the frames of a video."""
+"""Pictures without masks: a folder, one file, or the frames of a video."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageOps
 
-from benchmarks.data.reader import opened
+from benchmarks.data.listing import PICTURES
+from benchmarks.data.photo_file import read_image
 from splits.errors import DataError
+from splits.text import one_form
 
-PICTURES: Final = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 VIDEOS: Final = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 Photo = tuple[str, NDArray[np.uint8]]  # id, and (H, W, 3) RGB
 
@@ -28,8 +28,7 @@ def photos(place: Path, *, limit: int | None = None, every: int = 1) -> Iterator
         yield from _frames(place, limit, every)
         return
     for id_, path in list(picture_files(place).items())[:limit]:
-        picture = ImageOps.exif_transpose(opened(path, "image"))  # as a camera was held
-        yield id_, np.array(picture.convert("RGB"))
+        yield id_, read_image(path)  # upright, as the camera was held
 
 
 def picture_files(place: Path) -> dict[str, Path]:
@@ -39,11 +38,12 @@ def picture_files(place: Path) -> dict[str, Path]:
     files = sorted(place.iterdir()) if place.is_dir() else [place]
     found: dict[str, Path] = {}
     for path in files:
-        if path.suffix.lower() not in PICTURES or not path.is_file():
+        if path.suffix.lower() not in PICTURES or path.name.startswith("._") or not path.is_file():
             continue
-        if path.stem in found:
-            raise DataError(f"{path} and {found[path.stem]} would both be called {path.stem}; rename one of the two")
-        found[path.stem] = path
+        id_ = one_form(path.stem)
+        if id_ in found:
+            raise DataError(f"{path} and {found[id_]} would both be called {id_}; rename one of the two")
+        found[id_] = path
     if not found:
         kinds = ", ".join((*PICTURES, *(VIDEOS if place.is_file() else ())))
         raise DataError(f"{place}: no picture in it; expected files ending in {kinds}")

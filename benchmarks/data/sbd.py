@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.data import voc
-from benchmarks.data.folders import below, files, first_with
-from benchmarks.data.reader import read_mask
+from benchmarks.data.folders import below, first_with
+from benchmarks.data.listing import files
+from benchmarks.data.mask_file import read_mask
+from benchmarks.data.reader import Watch
 from splits.errors import DataError, UserError
 
 PLACES: Final = ("benchmark_RELEASE/dataset", "SBD", "sbd", "SBD/dataset", ".")  # below a data root
@@ -56,7 +58,7 @@ def build(
     sbd: Path | None,
     ids: Sequence[str],
     legal: frozenset[int],
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    watch: Watch = lambda done, total: None,
 ) -> list[str]:
     """Write `SegmentationClassAug` under a `VOC2012` folder for those of `ids` that it lacks.
 

@@ -1,4 +1,4 @@
-"""The built-in procedural world as a data set: scenes are drawn when first asked for and kept in memory."""
+"""The built-in procedural world as a data set: scenes are drawn when first read and kept in memory."""
 
 from __future__ import annotations
 

@@ -1,88 +1,51 @@
 """Looking at every file of a data set before anything is trained on it: what is missing, broken or another's.
 
-Problems are sentences, one line each; what was counted is compared with what is recorded of the full set.
+One set of checks for `data verify`, which reads every file again, and for all commands that read data, which go by what
+is known of unchanged files. Problems are refused by all of them; what is told stands in records and under tables too.
+All are sentences, one line each; what was counted is compared with what is recorded of the full set.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from benchmarks.data import voc
 from benchmarks.data.coco import CocoReader
 from benchmarks.data.datasets import open_reader
-from benchmarks.data.folders import FolderReader
-from benchmarks.data.parallel import mapped
-from benchmarks.data.reader import mask_picture, opened
-from splits.errors import DataError
+from benchmarks.data.file_facts import MaskFacts
+from benchmarks.data.folders import FolderReader, near
+from benchmarks.data.known_files import facts_of
+from benchmarks.data.listing import PICTURES, some
+from benchmarks.data.mask_file import read_raw
+from benchmarks.data.reader import Reader, Watch
+from benchmarks.data.survey import Survey, palette_problems, seam_words, surveyed
 from splits.loader import Split, read_facts, read_list
 
-Watch = Callable[[int, int], None]
 SHOWN: Final = 3  # missing files named in one line
 OFFICIAL_TRAIN: Final = "voc2012_seg_train_1464"
 
 
-@dataclass(frozen=True)
-class Files:
-    """What is looked at for one id."""
-
-    id: str
-    image: Path
-    mask: Path
-    twin: Path | None = None  # another file that must hold the same mask
-    classes: frozenset[int] = frozenset()  # ids that the mask must hold
-    exactly: bool = False  # and no others
-
-
-@dataclass(frozen=True)
-class Look:
-    """What was found."""
-
-    problems: tuple[str, ...]
-    pixels: NDArray[np.int64] | None  # (256,) of each id; None where the mask could not be read
-
-
 @dataclass
 class Report:
-    """What is to be told about one part."""
+    """What was found of one part."""
 
     part: str
     expected: int
     present: int = 0
-    problems: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # no number may be made of it
+    warnings: list[str] = field(default_factory=list)  # what a reader of numbers must know
     missing: list[Path] = field(default_factory=list)
+    near: str = ""  # what may be meant by a missing file
     pixels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))  # of each id
     images: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))  # that hold each id
-
-
-def look(files: Files, legal: frozenset[int], colours: tuple[int, ...] | None) -> Look:
-    """Open and compare the files of one id. colours: those that a palette must have for the legal ids, or None."""
-    problems: list[str] = []
-    size: tuple[int, int] | None = None
-    try:
-        size = _decoded_size(files.image)
-    except DataError as error:
-        problems.append(str(error))
-    try:
-        mask = mask_picture(files.mask, legal)
-    except DataError as error:
-        return Look((*problems, str(error)), None)
-    if size is not None and size != mask.size:
-        problems.append(
-            f"{files.mask} is {mask.size[0]}x{mask.size[1]} pixels and its image {size[0]}x{size[1]} (width x height): "
-            "one of the two is resized or belongs to another picture"
-        )
-    pixels = np.array(mask.histogram(), dtype=np.int64)
-    problems += _mask_problems(files, mask, pixels, legal, colours)
-    return Look(tuple(problems), pixels)
+    survey: Survey | None = None  # None where the pictures are drawn
 
 
 def verify_part(
@@ -94,27 +57,43 @@ def verify_part(
     jobs: int = 1,
     watch: Watch = lambda done, total: None,
 ) -> Report:
-    """Look at one part of a benchmark's data set. Raises DataError where the data set itself is not found."""
+    """Read every file of one part of a benchmark's data set. Raises DataError where the data set is not found."""
     reader = open_reader(split, part, data_root=data_root, subset=True, year=year)
     assert isinstance(reader, FolderReader), f"{split.name} lies in no folder"
     reader.prepare(watch, jobs=jobs)
-    report = Report(part, reader.part.count, len(reader), missing=list(reader.part.missing()))
-    looks = mapped(
-        partial(look, legal=reader.file_ids, colours=tuple(voc.palette()) if split.dataset == "voc2012" else None),
-        list(_files(split, part, reader)),
-        jobs=jobs,
-    )
-    for done, found in enumerate(looks, 1):
-        report.problems += found.problems
-        if found.pixels is not None:
-            pixels = reader.counted(found.pixels)
-            report.pixels += pixels
-            report.images += pixels > 0
-        watch(done, len(reader))
-    if not reader.partial:
-        report.problems += _against_records(split, part, report)
-        if isinstance(reader, CocoReader):
-            report.problems += _annotated(split, part, reader)
+    report = checked(split, part, reader, fresh=True, jobs=jobs, watch=watch)
+    report.missing, report.near = list(reader.part.missing()), near(reader.part)
+    return report
+
+
+def checked(
+    split: Split,
+    part: str,
+    reader: Reader,
+    *,
+    fresh: bool = False,
+    jobs: int = 1,
+    watch: Watch = lambda done, total: None,
+) -> Report:
+    """What is wrong with the files that a reader reads. Of drawn pictures there are none, and nothing is.
+
+    fresh: read them all again, also those that have not changed since they were. Masks must be prepared.
+    """
+    survey = surveyed(reader, fresh=fresh, jobs=jobs, watch=watch)
+    if survey is None:
+        return Report(part, len(reader), len(reader))
+    behind = survey.reader
+    report = Report(part, behind.part.count, len(survey.ids), survey=survey)
+    report.pixels, report.images = survey.pixels()
+    report.problems = [*survey.file_problems()]
+    if split.custom_lists:
+        report.warnings += [f"{part}: {line}" for line in (*seam_words(survey.masks), *behind.remarks(survey.stored()))]
+    elif split.dataset == "voc2012":
+        report.warnings += _against_voc(split, part, survey)
+    if not behind.partial and len(survey.ids) == len(behind):
+        report.warnings += _against_records(split, part, report)
+        if isinstance(behind, CocoReader):
+            report.warnings += _annotated(split, part, behind)
     return report
 
 
@@ -124,6 +103,36 @@ def overlap(split: Split, *, data_root: str | Path | None, year: str = "") -> tu
     return tuple(sorted(set(train) & set(val)))
 
 
+def across(split: Split, surveys: Sequence[Survey]) -> tuple[list[str], list[str]]:
+    """Problems and warnings that no part shows alone: images in both lists, palettes, one photo under two names.
+
+    surveys: of the parts that are read. Shipped lists are known to share nothing, official masks to have one palette.
+    """
+    if not split.custom_lists:
+        return [], []
+    shared = sorted(set(split.custom_lists["train"]) & set(split.custom_lists["val"]))
+    problems = [f"train and val share {len(shared)} images, first {shared[0]}; expected none"] if shared else []
+    problems += palette_problems(surveys)
+    if shared or len(surveys) < len(split.custom_lists):
+        return problems, []
+    train, val = ({p.sha256: id_ for id_, p in zip(s.ids, s.photos, strict=True) if p.sha256} for s in surveys)
+    both = [(val[sha256], train[sha256]) for sha256 in val if sha256 in train]
+    if not both:
+        return problems, []
+    words = f"{len(both)} val photos are train photos too, byte for byte, first {both[0][0]}, which is {both[0][1]}"
+    return problems, [words]
+
+
+def strays(surveys: Sequence[Survey]) -> list[str]:
+    """Files that are of no listed id, in words: pictures, and what is none."""
+    beside = [{path for place in survey.reader.part.places for path in place.others()} for survey in surveys]
+    paths = sorted(set.intersection(*beside)) if beside else []
+    pictures = [path for path in paths if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
+    others = [path for path in paths if path not in pictures]
+    words = [f"{len(pictures)} pictures are of no listed id: {some(pictures)}"] if pictures else []
+    return words + ([f"{len(others)} other files are no pictures: {some(others)}"] if others else [])
+
+
 def missing_words(report: Report) -> Iterator[str]:
     """What is missing of a part, in one line for each kind of file."""
     folders = Counter(path.parent for path in report.missing)
@@ -131,62 +140,51 @@ def missing_words(report: Report) -> Iterator[str]:
         names = [path.name for path in report.missing if path.parent == folder][:SHOWN]
         more = ", ..." if count > SHOWN else ""
         yield f"{report.part}: {count} of {report.expected} files are missing in {folder}: {', '.join(names)}{more}"
+    if report.near:
+        yield f"{report.part}:{report.near}"
     unlisted = report.expected - report.present - len({path.stem for path in report.missing})
     if unlisted > 0:
         yield f"{report.part}: {unlisted} of {report.expected} images are not even in the data set's own list"
 
 
-def _decoded_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture that can be decoded to its end; at an eighth of the size, which reads all of it."""
-    try:
-        with Image.open(path) as picture:
-            size = picture.size
-            picture.draft("RGB", (max(1, size[0] // 8), max(1, size[1] // 8)))
-            picture.load()
-            return size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        opened(path, "image")  # says in one line what is wrong
-        raise DataError(f"image {path} cannot be decoded; the file is broken: copy it again") from None
-
-
-def _mask_problems(
-    files: Files, mask: Image.Image, pixels: NDArray[np.int64], legal: frozenset[int], colours: tuple[int, ...] | None
-) -> Iterator[str]:
-    there = frozenset(np.flatnonzero(pixels).tolist()) & (legal - {0, 255})
-    if files.classes and (not files.classes <= there or (files.exactly and there != files.classes)):
-        yield (
-            f"{files.mask} holds classes {sorted(there)}, expected {'' if files.exactly else 'at least '}"
-            f"{sorted(files.classes)}: it is another image's mask"
-        )
-    if colours is not None and mask.mode == "P":
-        own = mask.getpalette() or []
-        wrong = [i for i in sorted(there) if tuple(own[3 * i : 3 * i + 3]) != colours[3 * i : 3 * i + 3]]
-        if wrong:
+def _against_voc(split: Split, part: str, survey: Survey) -> Iterator[str]:
+    """Masks that are another image's by the published lists, have other colours, or are not equal to the official."""
+    reader, colours = survey.reader, [bytes(voc.palette()[3 * i : 3 * i + 3]).hex() for i in range(256)]
+    twins, classes, exactly = _known_of_voc(split, part, reader)
+    beside = [twins[id_] for id_ in survey.ids if id_ in twins]
+    same = dict(zip(beside, facts_of(beside, "mask"), strict=True))
+    for index, (id_, facts) in enumerate(zip(survey.ids, survey.masks, strict=True)):
+        path = reader.mask_path(index)
+        there, wanted = frozenset(facts.values) & (split.legal_ids - {0, 255}), classes.get(id_, frozenset())
+        if (
+            set(facts.values) <= split.legal_ids
+            and not facts.problem
+            and (not wanted <= there or (exactly and wanted and there != wanted))
+        ):
             yield (
-                f"{files.mask} has other colours than VOC's for ids {wrong[:5]}: its indices were chosen by a program "
+                f"{path} holds classes {sorted(there)}, expected {'' if exactly else 'at least '}{sorted(wanted)}: it "
+                "is another image's mask"
+            )
+        if wrong := [i for i in sorted(there) if facts.colours.get(i, colours[i]) != colours[i]]:
+            yield (
+                f"{path} has other colours than VOC's for ids {wrong[:5]}: its indices were chosen by a program "
                 "and are no class ids; use the official file"
             )
-    if files.twin is not None:
-        try:
-            if not np.array_equal(np.asarray(mask), np.asarray(mask_picture(files.twin, legal))):
-                yield f"{files.mask} and {files.twin} differ: expected the same ids; one of the two is another image's"
-        except DataError as error:
-            yield str(error)
+        if id_ in twins and twins[id_] != path:
+            yield from _twin(path, facts, twins[id_], same[twins[id_]])
 
 
-def _files(split: Split, part: str, reader: FolderReader) -> Iterable[Files]:
-    twins, classes, exactly = _known_of_voc(split, part, reader) if split.dataset == "voc2012" else ({}, {}, False)
-    for index, id_ in enumerate(reader.ids):
-        path = reader.mask_path(index)
-        twin = twins.get(id_)
-        yield Files(
-            id_,
-            reader.image_path(index),
-            path,
-            twin if twin != path else None,
-            classes.get(id_, frozenset()),
-            exactly and id_ in classes,
-        )
+def _twin(path: Path, mask: MaskFacts, twin: Path, official: object) -> Iterator[str]:
+    """Whether two masks of one image are equal; the pixels are compared only where the files differ."""
+    assert isinstance(official, MaskFacts)
+    if official.problem:
+        yield official.problem
+    elif not mask.problem and mask.sha256 != official.sha256 and not _equal(path, twin):
+        yield f"{path} and {twin} differ: expected the same ids; one of the two is another image's"
+
+
+def _equal(path: Path, other: Path) -> bool:
+    return np.array_equal(read_raw(path).values, read_raw(other).values)
 
 
 def _known_of_voc(

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks.data.folders import FolderReader, Part, below, files, first_with
+from benchmarks.data import folders
+from benchmarks.data.folders import FolderReader, Part, below
+from benchmarks.data.listing import files
 from splits.errors import DataError
 from splits.loader import Split
 
@@ -33,18 +35,9 @@ def palette() -> list[int]:
     ]
 
 
-def find(roots: Sequence[Path]) -> Path | None:
-    """The first `VOC2012` folder (one that holds `JPEGImages`) below the roots, in their order, or None."""
-    return first_with(below(roots, PLACES), IMAGES)
-
-
 def found(split: Split, roots: Sequence[Path]) -> Path:
-    """The same, or DataError that says where was looked."""
-    folder = find(roots)
-    if folder is None:
-        looked = ", ".join(str(place / IMAGES) for place in below(roots, PLACES))
-        raise DataError(f"{split.name}: no VOC 2012 found; looked for {looked}; put there {SOURCE}")
-    return folder
+    """The first `VOC2012` folder (one with `JPEGImages`) below the roots, else DataError that says where it belongs."""
+    return folders.found(split.name, "VOC 2012", below(roots, PLACES), IMAGES, SOURCE)
 
 
 def part_of(split: Split, part: str, folder: Path) -> Part:

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 SMALL: Final = 128  # height plus width up to which torch takes another kernel, which rounds otherwise
 
 
-class Run(NamedTuple):
+class Stretch(NamedTuple):
     """New places `start:stop` whose old neighbours stay the same (stride 0) or move on with them (stride 1)."""
 
     start: int
@@ -34,7 +34,7 @@ class Axis(NamedTuple):
     high: Tensor  # (new,) int64: low + 1, or low at the end
     low_weight: Tensor  # (new,)
     high_weight: Tensor  # (new,)
-    runs: tuple[Run, ...]
+    runs: tuple[Stretch, ...]
 
 
 class Space:
@@ -64,15 +64,15 @@ def axis(old: int, new: int, dtype: torch.dtype) -> Axis:
     return Axis(low, high, weights.gather(0, low[None])[0], high_weight, _runs(low.tolist(), high.tolist()))
 
 
-def _runs(low: list[int], high: list[int]) -> tuple[Run, ...]:
-    found: list[Run] = []
+def _runs(low: list[int], high: list[int]) -> tuple[Stretch, ...]:
+    found: list[Stretch] = []
     start, stride = 0, None
     for place in range(1, len(low) + 1):
         moved = (low[place] - low[place - 1], high[place] - high[place - 1]) if place < len(low) else None
         if moved in ((0, 0), (1, 1)) and stride in (None, moved[0]):
             stride = moved[0]
             continue
-        found.append(Run(start, place, low[start], high[start], stride or 0))
+        found.append(Stretch(start, place, low[start], high[start], stride or 0))
         start, stride = place, None
     return tuple(found)
 

@@ -9,12 +9,12 @@ averages background and foreground. The word that stands for everything else is 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import apply, table_of
 from benchmarks.protocol import Inference
 from benchmarks.scoring.confusion import count
@@ -55,25 +55,25 @@ def evaluate_items(
     reader: Reader,
     split: Split,
     items: Sequence[Pair],
-    asked: Vocabulary,
+    unseen: Vocabulary,
     inference: Inference,
     *,
     device: torch.device | str = "cpu",
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    watch: Watch = lambda done, total: None,
 ) -> Evaluation:
-    """Score a method on items, each against its one class of `asked` (the fold's unseen classes, in order).
+    """Score a method on items, each against its one class of `unseen` (the fold's unseen classes, in order).
 
     The matrix is `(1, 2K, 2K)`: others and class k have rows 2k and 2k + 1, and no pixel lies outside their blocks. No
     class is seen here, so no shift applies: the sweep has the shift 0 alone.
     """
     method.eval()
     index_of = {id_: index for index, id_ in enumerate(reader.ids)}
-    size, ignored, start, warm = 2 * len(asked), 0, time.perf_counter(), 0.0
+    size, ignored, start, warm = 2 * len(unseen), 0, time.perf_counter(), 0.0
     matrix, per_image = np.zeros((size, size), dtype=np.int64), []
     for done, (id_, class_) in enumerate(items):
-        sample, k = reader.read(index_of[id_]), asked.names.index(class_)
+        sample, k = reader.read(index_of[id_]), unseen.names.index(class_)
         truth = torch.from_numpy(apply(item_table(split, class_), sample.mask)).to(device)
-        two = Vocabulary((OTHERS, class_), (False, False), (OTHERS, asked.texts[k]), asked.templates)
+        two = Vocabulary((OTHERS, class_), (False, False), (OTHERS, unseen.texts[k]), unseen.templates)
         _, best = best_classes(method, sample.image, two, inference, tuple(truth.shape), device)
         assert best is not None
         block = count(truth, best[1], 2, ignore=IGNORED).cpu().numpy()

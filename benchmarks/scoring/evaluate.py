@@ -10,7 +10,7 @@ on batches, order, workers or seeds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import apply
 from benchmarks.protocol import Inference
 from benchmarks.scoring import bands
@@ -56,7 +56,7 @@ def evaluate(
     *,
     background_below: float | None = None,
     device: torch.device | str = "cpu",
-    watch: Callable[[int, int], None] = lambda done, total: None,
+    watch: Watch = lambda done, total: None,
 ) -> Evaluation:
     """Score a method on every image of a reader. `table` maps mask values to classes, as in `benchmarks.labels`.
 

@@ -19,7 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.data.reader import Reader, opened
+from benchmarks.data.file_facts import MaskFacts
+from benchmarks.data.known_files import facts_of
+from benchmarks.data.listing import files_below
+from benchmarks.data.mask_file import read_raw
+from benchmarks.data.reader import Reader
+from benchmarks.data.survey import palette_words, seam_words
 from benchmarks.labels import apply
 from benchmarks.npz import SPOILT
 from benchmarks.scoring.boundary import BoundaryCount
@@ -28,6 +33,7 @@ from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
 from methods.label_codes import IGNORED
 from splits.errors import DataError, UserError
 from splits.hashing import file_sha256
+from splits.text import one_form
 
 SUFFIXES: Final = (".png", ".npz")
 SHOWN: Final = 5  # ids named in one line
@@ -60,13 +66,13 @@ class Predictions:
 def read_order(path: Path) -> ClassOrder:
     """The JSON of a class order: a list of names, or an object with `classes` and perhaps `shift_span`."""
     try:
-        told: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"class order {path} is missing; it is a JSON list of class names, index 0 first") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"class order {path} cannot be read as JSON ({error})") from None
-    names = told.get("classes") if isinstance(told, dict) else told
-    span = told.get("shift_span", SPAN) if isinstance(told, dict) else SPAN
+    names = content.get("classes") if isinstance(content, dict) else content
+    span = content.get("shift_span", SPAN) if isinstance(content, dict) else SPAN
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"class order {path}: expected a list of names, or an object with such a list as `classes`")
     if len(set(names)) != len(names):
@@ -84,8 +90,8 @@ def find_predictions(folder: Path, order: ClassOrder, ids: Sequence[str]) -> Pre
     if not folder.is_dir():
         raise UserError(f"--predictions {folder}: there is no such folder")
     found: dict[str, Path] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file()):
-        id_ = path.relative_to(folder).with_suffix("").as_posix()
+    for path in sorted(p for p in files_below(folder) if p.suffix.lower() in SUFFIXES):
+        id_ = one_form(path.relative_to(folder).with_suffix("").as_posix())
         if id_ in found:
             raise UserError(f"{path} and {found[id_]} are both of image {id_}; leave one")
         found[id_] = path
@@ -93,8 +99,22 @@ def find_predictions(folder: Path, order: ClassOrder, ids: Sequence[str]) -> Pre
     problems = [f"no prediction for {_some(missing)}"] if missing else []
     problems += [f"no image of the part is called {_some(extra)}"] if extra else []
     if problems:
-        raise UserError(f"{folder}: {'; '.join(problems)} ({len(ids)} images are scored)")
+        raise UserError(f"{folder}: {'; '.join(problems)} ({len(ids)} images are scored; files end in .png or .npz)")
     return Predictions(found, order)
+
+
+def check_files(predictions: Predictions, *, jobs: int = 1) -> tuple[str, ...]:
+    """What readers must know of predictions that are PNGs, all files read for it.
+
+    Raises DataError where one cannot be read, or where a program chose the indices of their palettes file by file.
+    """
+    paths = [path for path in predictions.files.values() if path.suffix.lower() == ".png"]
+    facts = [f for f in facts_of(paths, "mask", jobs=jobs) if isinstance(f, MaskFacts)]
+    if problems := [f.problem.replace("mask", "prediction", 1) for f in facts if f.problem]:
+        raise DataError(problems[0])
+    if words := palette_words((path, f.colours, f.palette) for path, f in zip(paths, facts, strict=True)):
+        raise DataError(f"predictions: {words[0]}")
+    return tuple(f"predictions hold {line}" for line in seam_words(facts))
 
 
 def score_predictions(
@@ -107,16 +127,18 @@ def score_predictions(
     """Count stored predictions as `benchmarks.scoring.evaluate` counts those of a method.
 
     classes: as scored, with `seen` flags; the class order must hold the same names. table: mask ids to classes.
-    Without scores there is one shift, 0. Raises UserError naming images of another size or with other indices.
+    Without scores there is one shift, 0; the infinite shifts are there where every pixel's k classes hold a seen and an
+    unseen one. Raises UserError naming images of another size or with other indices.
     """
     places = _places(predictions.order.names, classes)
-    scored = {path.suffix for path in predictions.files.values()}
+    scored = {path.suffix.lower() for path in predictions.files.values()}
     if len(scored) > 1:
         raise UserError("some predictions are PNG and some npz; expected one kind")
     swept = scored == {".npz"}
     shifts = shift_grid(0.0, predictions.order.shift_span) if swept else np.zeros(1)
     sweep, flags = ShiftSweep(len(classes), shifts, 0.0), np.asarray(seen)
     near, per_image, wrong, ignored, start = BoundaryCount(len(classes)), [], [], 0, time.perf_counter()
+    both = swept  # does every pixel have a seen and an unseen class among its k?
     for index, id_ in enumerate(reader.ids):
         truth = apply(table, reader.mask(index))
         read = _top(predictions.files[id_]) if swept else _indices(predictions.files[id_])
@@ -127,6 +149,7 @@ def score_predictions(
         there = torch.from_numpy(truth[labelled].astype(np.int64))
         said, scores = read[0][..., labelled], read[1][..., labelled]  # (k, P)
         best = _best(_renamed(said, places, id_), scores, flags)
+        both = both and all(bool(values.isfinite().all()) for values, _ in best)
         prediction = sweep.add(there, *best)
         per_image.append(image_pairs(index, there, prediction, len(classes)))
         near.add(truth, there, prediction)
@@ -135,7 +158,9 @@ def score_predictions(
         raise UserError(f"predictions of another size than their masks (width x height): {_some(wrong)}")
     took = time.perf_counter() - start
     counts = np.concatenate(per_image) if per_image else np.zeros((0, 4), np.int64)
-    matrices = (sweep.shifts, sweep.own_index, sweep.matrices(), counts)
+    ends = slice(1, -1) if swept and not both else slice(None)  # what all-seen or all-unseen says is not known
+    own = sweep.own_index - (ends.start or 0)
+    matrices = (sweep.shifts[ends], own, sweep.matrices()[ends], counts)
     return Evaluation(*matrices, len(reader), ignored, took, None, near.matrix)
 
 
@@ -151,12 +176,7 @@ def _places(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
 
 def _indices(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """`(1, H, W)` indices of a PNG, all of one score."""
-    picture = opened(path, "prediction")
-    if picture.mode not in ("L", "P"):
-        raise DataError(
-            f"prediction {path} is a picture of mode {picture.mode}, expected one byte of class index a pixel"
-        )
-    indices = np.asarray(picture).astype(np.int64)[None]
+    indices = read_raw(path, "prediction").values.astype(np.int64)[None]
     return indices, np.zeros(indices.shape, np.float32)
 
 

@@ -2,7 +2,8 @@
 
 Taking a shift off all seen scores only decides, per pixel, between the best seen and the best unseen class. So each
 pixel is counted once under the first shift at which the unseen class wins; sums over those bins give the confusion
-matrix at every shift, exactly.
+matrix at every shift, exactly. The first and the last shift are infinite: all pixels get their best seen class, all get
+their best unseen one. So the curve of U against S has both ends, for every method, whatever the scale of its scores.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ PENDING = 1 << 20  # pixels noted before they are counted: a pass over all bins 
 
 
 def shift_grid(own: float, span: float) -> np.ndarray:
-    """Sorted shifts: 41 even ones over [-span, span], with 0 and the method's own made sure of. float64."""
+    """Sorted shifts: 41 even ones over [-span, span], both infinities, with 0 and the method's own made sure of."""
     even = np.round(np.linspace(-span, span, SWEEP), 12)
-    return np.unique(np.concatenate([even, [0.0, own]]))
+    return np.unique(np.concatenate([even, [0.0, own, -np.inf, np.inf]]))
 
 
 class ShiftSweep:
@@ -30,7 +31,8 @@ class ShiftSweep:
         # scores come with the method's own shift already taken off, so the own shift compares against exactly 0
         self._offsets = torch.tensor(shifts - own, dtype=torch.float64, device=device)
         self._bins = len(shifts) + 1
-        self._ranks = _Ranks(self._offsets)
+        self._below = int((self._offsets == -torch.inf).sum())  # offsets below every margin
+        self._ranks = _Ranks(self._offsets[self._offsets.isfinite()])
         size = classes * classes * self._bins
         self._seen, self._unseen = _Counts(size, device), _Counts(size, device)
 
@@ -52,7 +54,7 @@ class ShiftSweep:
             return winner
         margin = seen[0].double() - unseen[0].double()
         # a tie goes to the lower class index, as argmax does
-        first = self._ranks(margin)
+        first = self._ranks(margin) + self._below
         tied = self._offsets.index_select(0, first.clamp(max=len(self.shifts) - 1)) == margin  # no two shifts are equal
         wins = first + (tied & (seen[1] < unseen[1]))  # the seen class wins at this many first shifts
         self._count(self._seen, truth, seen[1], wins)

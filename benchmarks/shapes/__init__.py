@@ -1,1 +1,1 @@
-"""The built-in procedural world: its renderer (`world`), its tiny CLIP (`clip/`) and how that was made (`pretrain`)."""
+"""The built-in procedural world. Start at `world`, its renderer; `clip` holds its tiny CLIP and how that was made."""

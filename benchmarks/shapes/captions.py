@@ -1,4 +1,4 @@
-"""The sentences of the shapes world: the tiny CLIP learnt from them, and every query asks with them."""
+"""The sentences of the shapes world: the tiny CLIP learnt from them, and every query uses them."""
 
 from typing import Final
 

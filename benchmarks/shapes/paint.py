@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.shapes import silhouettes
 
-REFERENCE: Final = 64  # all lengths are drawn for a scene of this side and scaled to the side asked for
+REFERENCE: Final = 64  # all lengths are drawn for a scene of this side and scaled to the side drawn
 NAMES: Final[tuple[str, ...]] = tuple(silhouettes.SHAPES)  # alphabetical; the id in a mask is the position here plus 1
 
 Int16 = NDArray[np.int16]

@@ -1,4 +1,4 @@
-"""What a GPU gets that a CPU does not, chosen by the device alone; and torch.compile, which a recipe asks for.
+"""What a GPU gets that a CPU does not, chosen by the device alone; and torch.compile, a choice of the recipe.
 
 On the CPU nothing here changes a number. No CUDA path was run for this version.
 """

@@ -35,14 +35,14 @@ def weights_of(labels: Sequence[Tensor], over: Iterable[str], ranks: Ranks) -> d
     A method divides by its count or by 1, whichever is more, and so do the weights: they add up to 1 but where a
     micro-batch has nothing labelled. Every rank calls this at the same step.
     """
-    asked = set(over)
+    kinds = set(over)
     found = {"images": [1 / len(labels)] * len(labels)}
-    if not asked & {"masks", "pixels"}:
+    if not kinds & {"masks", "pixels"}:
         return found
     areas = [torch.stack([_areas(image) for image in part]) for part in labels]  # K times (b, FIRST_CODE)
-    if "pixels" in asked:
+    if "pixels" in kinds:
         found["pixels"] = _shares(torch.stack([each.sum() for each in areas]).double())
-    if "masks" in asked:
+    if "masks" in kinds:
         found["masks"] = _shares(ranks.mean(torch.stack([(each > 0).sum() for each in areas]).double()))
     return found
 

@@ -62,7 +62,7 @@ class TrainSet(Dataset):
         self._pipeline = TrainPipeline(augmentation, crop_decision=crop_decision)
 
     def __getitem__(self, draw: Draw) -> Item | UserError:
-        """A sample, or the error that tells why there is none: one raised in a worker would come with its trace."""
+        """A sample, or the error why there is none: one raised in a worker would come with its trace."""
         epoch, index = draw
         try:
             sample = self._reader.read(index)

@@ -31,13 +31,13 @@ class Ranks:
         """Is this the one that writes?"""
         return self.rank == 0
 
-    def any(self, asked: bool) -> bool:
-        """Has one of the ranks been asked to?"""
+    def any(self, flag: bool) -> bool:
+        """Is it true on one of the ranks?"""
         if self.count == 1:
-            return asked
-        flag = torch.tensor(int(asked))
-        dist.all_reduce(flag, dist.ReduceOp.MAX, group=self.group)
-        return bool(flag)
+            return flag
+        highest = torch.tensor(int(flag))
+        dist.all_reduce(highest, dist.ReduceOp.MAX, group=self.group)
+        return bool(highest)
 
     def gather(self, value: T) -> list[T]:
         """The values of all ranks, in their order, on each of them."""
@@ -59,16 +59,16 @@ class Ranks:
         """What rank 0 makes, on all ranks; what it raises is raised on all."""
         if self.count == 1:
             return make()
-        told: list[Any] = [None, None]
+        sent: list[Any] = [None, None]
         if self.first:
             try:
-                told[0] = make()
+                sent[0] = make()
             except Exception as error:
-                told[1] = error
-        dist.broadcast_object_list(told, src=0, group=self.group)
-        if told[1] is not None:
-            raise told[1]
-        return told[0]
+                sent[1] = error
+        dist.broadcast_object_list(sent, src=0, group=self.group)
+        if sent[1] is not None:
+            raise sent[1]
+        return sent[0]
 
 
 ALONE = Ranks()

@@ -33,12 +33,12 @@ Curve = list[tuple[int, dict[str, float]]]  # (step, mean of each loss over its 
 
 
 class Stopped(Exception):
-    """The run was asked to stop; a checkpoint of the step reached is on disk."""
+    """The run was stopped; a checkpoint of the step reached is on disk."""
 
 
 @dataclass
 class Progress:
-    """What the loop tells whoever watches, after every step."""
+    """Where the loop is, after every step."""
 
     step: int
     iterations: int
@@ -95,7 +95,7 @@ def train(
     """Train from the newest checkpoint, or from the start. Raises Stopped after saving, UserError at a loss of NaN.
 
     ranks: where several processes train together, each calls this with its own share of the batches. The first alone
-    reads and writes checkpoints; one that is asked to stop stops all of them after the same step. over: what losses are
+    reads and writes checkpoints; `stop` on one of them stops all after the same step. over: what losses are
     averaged over that are no mean over images, by name (`accumulate`); of use where gradients are added up.
     """
     if recipe.iterations == 0:
@@ -110,11 +110,11 @@ def train(
         clock.tick()
         watch(Progress(loop.step, recipe.iterations, clock.rate(), loop.curve))
         if loop.step < recipe.iterations:
-            asked = ranks.any(stop())
-            if asked or loop.step % every == 0:
+            stopping = ranks.any(stop())
+            if stopping or loop.step % every == 0:
                 loop.seconds = clock.seconds()
                 loop.save()
-            if asked:
+            if stopping:
                 raise Stopped(f"stopped at step {loop.step} of {recipe.iterations}")
     return Trained(loop.curve, clock.seconds(), clock.rate(), loop.warnings)
 

@@ -49,7 +49,7 @@ def _transforms(config: Augmentation) -> list[Callable[[dict[str, Any]], dict[st
         from mmcv.transforms import RandomResize
         from mmseg.datasets.transforms import RandomFlip, Resize
 
-        from benchmarks.training.augment import Crop, Distortion, to_bgr
+        from benchmarks.training.faster_transforms import Crop, Distortion, to_bgr
     steps: list[Callable[[dict[str, Any]], dict[str, Any] | None]] = []
     if config.resize is not None:  # mmcv's own Resize would leave all label maps but one as they are
         steps.append(RandomResize(config.resize, config.resize_ratio, resize_type=Resize, keep_ratio=True))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.chimera.block_entry import Entry
+from methods.chimera.calibrated_norm import CalibratedNorm
 from methods.clip import VitTower
 from methods.clip.vit import value_path
 
@@ -65,7 +65,7 @@ class ClipSemanticHead(nn.Module):
     ) -> None:
         """blocks: how many of the last ones. rank: of a residual adapter beside each of them, 0 for none.
 
-        calibrated: the entry is an `Entry`; otherwise it is CLIP's `ln_pre`.
+        calibrated: tokens enter through a `CalibratedNorm`; otherwise it is CLIP's `ln_pre`.
         """
         super().__init__()
         if blocks > len(vit.blocks):
@@ -78,7 +78,7 @@ class ClipSemanticHead(nn.Module):
         self.norm = nn.LayerNorm(vit.width) if norm else nn.Identity()
         self.class_shift = nn.Parameter(torch.zeros(vit.width)) if train_class_token else None
         self.beside = nn.ModuleList(LowRank(vit.width, rank) for _ in range(blocks if rank else 0))
-        self.entry = Entry(vit, depth=self.first) if calibrated else None
+        self.entry = CalibratedNorm(vit, depth=self.first) if calibrated else None
 
     def used(self) -> list[nn.Parameter]:
         """What runs at test: what trains, and the part of CLIP that the features go through, each once."""

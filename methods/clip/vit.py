@@ -40,7 +40,7 @@ class VitTower(nn.Module):
 
     def __init__(self, visual: nn.Module) -> None:
         super().__init__()
-        reason = refusal(visual)
+        reason = vit_refusal(visual)
         if reason is not None:
             raise ValueError(reason)
         self.visual = visual
@@ -141,7 +141,7 @@ class DirectAttention(nn.MultiheadAttention):
 
 def value_path(block: Any, tokens: Tensor) -> Tensor:
     """`(B, N, D)` to `(B, N, D)`: a residual attention block in which every token attends to itself alone."""
-    attention = standard_attention(block)
+    attention = attention_of(block)
     width = tokens.shape[-1]
     weight, bias = attention.in_proj_weight[-width:], attention.in_proj_bias[-width:]
     value = attention.out_proj(F.linear(block.ln_1(tokens), weight, bias))
@@ -149,7 +149,7 @@ def value_path(block: Any, tokens: Tensor) -> Tensor:
     return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
 
 
-def standard_attention(block: Any) -> nn.MultiheadAttention:
+def attention_of(block: Any) -> nn.MultiheadAttention:
     """The attention of a block, for read-outs that need its weights; raises ValueError where it is another."""
     if not isinstance(block.attn, nn.MultiheadAttention):
         raise ValueError(f"this read-out needs standard attention; this tower has {type(block.attn).__name__}")
@@ -183,7 +183,7 @@ def resized(x: Tensor, size: list[int] | tuple[int, int]) -> Tensor:
     return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
 
 
-def refusal(visual: Any) -> str | None:
+def vit_refusal(visual: Any) -> str | None:
     """Why a tower cannot be taken apart as a ViT, or None where it can."""
     kind = type(visual).__name__
     if not hasattr(visual, "class_embedding") or not hasattr(visual, "transformer"):

@@ -16,35 +16,24 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from methods.clip import Clip
-from methods.clip.vit import VitTower, heads_of, standard_attention
-from methods.method import Images, Method, Vocabulary
-from methods.precision import wide_product
+from methods.clip.vit import VitTower, attention_of, heads_of
+from methods.method import Images, Vocabulary
 from methods.training_free.attention_readouts_config import ReadoutConfig
+from methods.training_free.dense_clip import TrainingFree
 
-SCALE = 100.0  # per unit of cosine, as for `clip`
 
-
-class Readout(Method):
-    """Scores are 100 times the cosine of dense token and text prototype; no seen class is treated differently."""
-
-    seen_shift = 0.0
-    shift_span = 20.0  # a fifth of the whole range of a cosine
+class Readout(TrainingFree):
+    """Tokens of the last block with another attention."""
 
     def __init__(self, *, clip: Clip, config: ReadoutConfig) -> None:
-        super().__init__()
-        standard_attention(clip.vit().blocks[-1])  # refuses other towers now rather than at the first picture
-        self.clip, self.config = clip, config
+        super().__init__(clip=clip)
+        attention_of(clip.vit().blocks[-1])  # refuses other towers now rather than at the first picture
+        self.config = config
 
-    def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
-        """Nothing to learn."""
-        return {}
-
-    def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
-        """`(B, C, h, w)` on the patch grid, in [-100, 100]."""
-        with torch.no_grad():
-            dense = normalize(dense_tokens(self.clip.vit(), self.clip.normalised(images), self.config), dim=1)
-        text = self.clip.text_prototypes(vocabulary.texts, vocabulary.templates).to(dense)
-        return SCALE * wide_product(text, dense.flatten(2)).unflatten(2, dense.shape[-2:])
+    @torch.no_grad()
+    def dense(self, images: Images) -> Tensor:
+        """`(B, d, h, w)` of unit norm."""
+        return normalize(dense_tokens(self.clip.vit(), self.clip.normalised(images), self.config), dim=1)
 
 
 def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
@@ -54,7 +43,7 @@ def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
     for block in tower.blocks[:-1]:
         tokens = block(tokens)
     last: Any = tower.blocks[-1]
-    attention = standard_attention(last)
+    attention = attention_of(last)
     q, k, v = heads_of(attention, last.ln_1(tokens))
     mixed = weights_of(q, k, grid, config) @ v  # (B, heads, T, e)
     out = last.ls_1(attention.out_proj(mixed.transpose(1, 2).flatten(2)))  # (B, T, D)

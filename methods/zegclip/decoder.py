@@ -2,7 +2,7 @@
 
 The released decoder carries tensors that no gradient reaches: the self-attention and first norm of every layer, which
 are never run, and the value path, feed-forward and norms of the last layer, whose output is not used. They do not exist
-here; `methods.zegclip.released` counts them.
+here; `methods.zegclip.released_checkpoint` counts them.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ class MaskAttention(nn.Module):
 class DecoderLayer(nn.Module):
     """Cross-attention and feed-forward with norms after each; queries do not attend to one another."""
 
+    attention_type = MaskAttention
+
     def __init__(self, *, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.attention = MaskAttention(width=width, heads=heads)
+        self.attention = self.attention_type(width=width, heads=heads)
         self.v = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
         self.norm_attention = nn.LayerNorm(width)
@@ -51,20 +53,25 @@ class DecoderLayer(nn.Module):
     def forward(self, queries: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """New queries `(B, C, d)` and the layer's scores `(B, heads, C, N)`."""
         scores = self.attention(queries, memory)
-        weights = self.dropout(scores.softmax(-1))
-        attended = weights @ split(self.v(memory), self.attention.heads)
+        return self.refined(queries, memory, scores.softmax(-1)), scores
+
+    def refined(self, queries: Tensor, memory: Tensor, weights: Tensor) -> Tensor:
+        """New queries `(B, C, d)` from what they attend to: weights `(B, heads, C, N)`."""
+        attended = self.dropout(weights) @ split(self.v(memory), self.attention.heads)
         attended = self.out(attended.transpose(1, 2).flatten(2))  # (B, C, d)
         queries = self.norm_attention(queries + self.dropout(attended))
         fed = self.contract(self.dropout(F.relu(self.expand(queries))))
-        return self.norm_feed(queries + self.dropout(fed)), scores
+        return self.norm_feed(queries + self.dropout(fed))
 
 
 class MaskDecoder(nn.Module):
     """Queries refined by all layers but the last, whose scores, averaged over heads, are the masks."""
 
+    layer_type = DecoderLayer
+
     def __init__(self, *, width: int, layers: int, heads: int, dropout: float) -> None:
         super().__init__()
-        first = DecoderLayer(width=width, heads=heads, dropout=dropout)
+        first = self.layer_type(width=width, heads=heads, dropout=dropout)
         self.layers = nn.ModuleList(copy.deepcopy(first) for _ in range(layers - 1))
         self.last = copy.deepcopy(first.attention)  # all layers start alike, as nn.TransformerDecoder has it
 
@@ -77,6 +84,8 @@ class MaskDecoder(nn.Module):
 
 class Head(nn.Module):
     """From tokens and texts to mask logits."""
+
+    decoder_type = MaskDecoder
 
     def __init__(
         self,
@@ -95,7 +104,7 @@ class Head(nn.Module):
         self.scale = scale
         self.query = nn.Linear(2 * width if descriptor else width, width)
         self.memory = nn.Linear(width, width) if project_memory else nn.Identity()
-        self.decoder = MaskDecoder(width=width, layers=layers, heads=heads, dropout=dropout)
+        self.decoder = self.decoder_type(width=width, layers=layers, heads=heads, dropout=dropout)
 
     def queries(self, cls: Tensor, text: Tensor) -> Tensor:
         """`(B, C, d)` from CLS `(B, d)` and texts `(C, d)`: linear of [t * g ; t], or of t alone."""

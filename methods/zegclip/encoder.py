@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Container
 
 import torch
 from torch import Tensor, nn
@@ -58,14 +59,30 @@ class PromptedEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tokens:
         """`(B, 3, H, W)` to tokens."""
+        last = len(self.vit.blocks) - 1
+        outputs, grid = self.outputs(x, (last,))
+        return self.projected(outputs[last], grid)
+
+    def projected(self, tokens: Tensor, grid: tuple[int, int]) -> Tokens:
+        """Unit-norm tokens in text space from the last block's output `(B, 1+N, D)`."""
+        out = self.vit.project(self.norm(tokens))  # (B, 1+N, d)
+        return Tokens(out[:, 0], out[:, 1:].transpose(1, 2).unflatten(2, grid)).normalised()
+
+    def outputs(self, x: Tensor, wanted: Container[int]) -> tuple[dict[int, Tensor], tuple[int, int]]:
+        """What the wanted blocks (from 0) make of `(B, 3, H, W)`: `(B, 1+N, D)` each, and the grid `(h, w)`.
+
+        CLS first, then the patches; the prompts' places are left out.
+        """
         tokens, grid = self.vit.embed(x, class_copies=self.class_copies)
         tokens = self.vit.ln_pre(tokens)  # (B, 1+N, D)
         b, m = len(tokens), self.first.shape[1]
         prompts = self.prompts()
         cls, patches = tokens[:, :1], tokens[:, 1:]
+        found = {}
         for layer, block in enumerate(self.vit.blocks):
             inserted = self.dropout(prompts[layer].expand(b, -1, -1)).to(patches)
             tokens = block(torch.cat([cls, inserted, patches], dim=1))  # (B, 1+M+N, D)
             cls, patches = tokens[:, :1], tokens[:, 1 + m :]
-        out = self.vit.project(self.norm(torch.cat([cls, patches], dim=1)))  # (B, 1+N, d)
-        return Tokens(out[:, 0], out[:, 1:].transpose(1, 2).unflatten(2, grid)).normalised()
+            if layer in wanted:
+                found[layer] = torch.cat([cls, patches], dim=1)
+        return found, grid

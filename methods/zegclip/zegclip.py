@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from methods import losses
 from methods.clip import Clip, VitTower
 from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from methods.method import UNLABELLED, UNSEEN_EXTENT, Images, Method, Vocabulary
-from methods.zegclip import released
+from methods.zegclip import released_checkpoint as released
 from methods.zegclip.decoder import Head
 from methods.zegclip.encoder import PlainEncoder, PromptedEncoder
 from methods.zegclip.zegclip_config import ZegClipConfig
+
+AnyHead = TypeVar("AnyHead", bound=Head)
 
 
 class ZegClip(Method):
     """Mask logits per class from a frozen CLIP's tokens and a text-queried decoder.
 
-    The logits of one class do not depend on the other classes asked. Self-training needs a training vocabulary with
+    The logits of one class do not depend on the others. Self-training needs a training vocabulary with
     unseen classes; until `config.self_training_from` it is not used and the losses are those of the inductive setting.
     """
 
@@ -27,7 +31,7 @@ class ZegClip(Method):
     seen: Tensor
 
     def __init__(
-        self, *, clip: Clip, encoder: nn.Module, head: Head, vocabulary: Vocabulary, config: ZegClipConfig
+        self, *, clip: Clip, encoder: nn.Module, head: nn.Module, vocabulary: Vocabulary, config: ZegClipConfig
     ) -> None:
         super().__init__()
         _check_vocabulary(vocabulary, config)
@@ -38,16 +42,27 @@ class ZegClip(Method):
         exclusive = config.loss == "exclusive"
         self.seen_shift = config.seen_shift if config.setting == "inductive" and not exclusive else 0.0
         self.shift_span = 10.0 if exclusive else 0.5  # logits, or sigmoid scores
-        if isinstance(encoder, PromptedEncoder) and head.descriptor:  # published for the whole method alone
-            self.published_parameters = released.published_parameters(
-                width=encoder.vit.width,
-                embed=encoder.vit.embed_dim,
-                blocks=len(encoder.vit.blocks),
-                prompts=config.prompt_tokens,
-                layers=config.decoder_layers,
-            )
+        self.published_parameters = self.counted_as_published()
         self.register_buffer("text", self.prototypes(vocabulary), persistent=False)  # (C, d)
         self.register_buffer("seen", vocabulary.seen_mask(), persistent=False)  # (C,)
+
+    def counted_as_published(self) -> int | None:
+        """Trainable parameters as the released code counts them; None for variants that nobody published."""
+        if not isinstance(self.encoder, PromptedEncoder) or not self.head.descriptor:
+            return None
+        return released.published_parameters(
+            width=self.encoder.vit.width,
+            embed=self.encoder.vit.embed_dim,
+            blocks=len(self.encoder.vit.blocks),
+            prompts=self.config.prompt_tokens,
+            layers=self.config.decoder_layers,
+        )
+
+    def released_names(self) -> released.Names:
+        """How the released code calls our tensors; raises ValueError for a variant that it cannot hold."""
+        if not isinstance(self.encoder, PromptedEncoder) or not self.head.descriptor:
+            raise ValueError("a released checkpoint is one of the whole ZegCLIP: encoder 'prompts', query 'descriptor'")
+        return released.ZEGCLIP
 
     def prototypes(self, vocabulary: Vocabulary) -> Tensor:
         """`(C, d)` text embeddings, rounded as the released files are where the config says so."""
@@ -55,7 +70,7 @@ class ZegClip(Method):
         return text.half().float() if self.config.text_dtype == "float16" else text
 
     def normalised(self, images: Images) -> Tensor:
-        """`(B, 3, H, W)` by ImageNet's statistics as released, or by CLIP's own; padding zero."""
+        """`(B, 3, H, W)` by ImageNet's statistics as released, or by CLIP's; padding zero."""
         if self.config.normalisation == "clip":
             return self.clip.normalised(images)
         return images.normalised(IMAGENET_MEAN, IMAGENET_STD)
@@ -64,6 +79,10 @@ class ZegClip(Method):
         """`(B, C, h, w)` on the patch grid, from normalised pixels `(B, 3, H, W)` and texts `(C, d)`."""
         tokens = self.encoder(x)
         return self.head(tokens.cls, tokens.dense, text.to(tokens.cls))
+
+    def mask_maps(self, x: Tensor, text: Tensor) -> dict[str, Tensor]:
+        """The mask logits that have losses of their own, by what stands before the names of these."""
+        return {"": self.mask_logits(x, text)}
 
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
         """`focal` and `dice`, or `cross_entropy`, on logits upsampled to the labels."""
@@ -74,20 +93,28 @@ class ZegClip(Method):
         text, training = self.text, progress >= self.config.self_training_from
         if self.config.self_training and not training:
             text, labels = text[self.seen], losses.only_seen(labels, self.seen)
-        logits = losses.upsampled(self.mask_logits(x, text), labels.shape[-2:])
+        maps = {name: losses.upsampled(m, labels.shape[-2:]) for name, m in self.mask_maps(x, text).items()}
         if self.config.self_training and training:
-            labels = losses.pseudo_labelled(labels, logits, self.seen, self._pseudo_code())
-        return self.criterion(logits, labels)
+            mean = torch.stack([logits.detach() for logits in maps.values()]).mean(0) if len(maps) > 1 else maps[""]
+            labels = losses.pseudo_labelled(labels, mean, self.seen, self._pseudo_code())
+        weighted = {name: self.criterion(logits, labels) for name, logits in maps.items()}
+        return {name + loss: value for name, terms in weighted.items() for loss, value in terms.items()}
 
     def criterion(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The weighted losses of logits `(B, C, H, W)` and labels `(B, H, W)`."""
         c = self.config
         if c.loss == "exclusive":
             return {"cross_entropy": losses.exclusive_loss(logits, labels)}
-        count = losses.mask_count(losses.class_areas(labels, logits.shape[1]))
-        focal = losses.focal_loss(logits, labels, count, alpha=c.focal_alpha, gamma=c.focal_gamma, ignored=c.ignored)
-        dice = losses.dice_loss(logits, labels, count, denominator=c.dice_denominator, ignored=c.ignored)
-        return {"focal": c.focal_weight * focal, "dice": c.dice_weight * dice}
+        return losses.nel(
+            logits,
+            labels,
+            focal_weight=c.focal_weight,
+            dice_weight=c.dice_weight,
+            alpha=c.focal_alpha,
+            gamma=c.focal_gamma,
+            denominator=c.dice_denominator,
+            ignored=c.ignored,
+        )
 
     def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
         """Mask logits `(B, len(vocabulary), h, w)` on the patch grid, float32 or wider."""
@@ -98,7 +125,7 @@ class ZegClip(Method):
         return scores if self.config.loss == "exclusive" else super().activate(scores.sigmoid(), seen)
 
     def parameter_groups(self) -> list[dict]:
-        """One group, as the released optimiser amounts to; a fine-tuned encoder is a second one with its own rate."""
+        """One group, as the released optimiser amounts to; a fine-tuned encoder is a second one with another rate."""
         if self.config.encoder != "finetuned":
             return super().parameter_groups()
         return [
@@ -108,10 +135,22 @@ class ZegClip(Method):
 
     def import_weights(self, path: Path) -> None:
         """Load what a finished run leaves, or a checkpoint (`.pth`) of the released code."""
-        if path.suffix == ".pth":
-            released.load_released(self, path)
-        else:
-            super().import_weights(path)
+        if path.suffix != ".pth":
+            return super().import_weights(path)
+        self.released_names()  # refuses variants before anything is read
+        state = released.read_checkpoint(path)
+        self.load_trained_state(self.trained_part(state, str(path)))
+
+    def trained_part(self, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+        """What of a released state is trained here, under our names; raises ValueError as `released.trained_part`."""
+        return released.trained_part(
+            state,
+            self.trained_state(),
+            clip=self.clip,
+            decoder_layers=self.config.decoder_layers,
+            source=source,
+            names=self.released_names(),
+        )
 
     def _pseudo_code(self) -> int:
         """The label code that pseudo labels replace.
@@ -125,7 +164,13 @@ class ZegClip(Method):
 def build(*, clip: Clip, vocabulary: Vocabulary, config: ZegClipConfig) -> ZegClip:
     """ZegCLIP on any CLIP with a vision transformer; raises ValueError with the reason for any other."""
     vit = clip.vit()
-    head = Head(
+    head = build_head(Head, vit, config)  # drawn before the encoder: a seed must go on giving the same weights
+    return ZegClip(clip=clip, encoder=_encoder(vit, config), head=head, vocabulary=vocabulary, config=config)
+
+
+def build_head(kind: type[AnyHead], vit: VitTower, config: ZegClipConfig) -> AnyHead:
+    """A head for the tokens of this tower; followers of ZegCLIP have kinds of their own."""
+    return kind(
         width=vit.embed_dim,
         layers=config.decoder_layers,
         heads=config.decoder_heads,
@@ -134,7 +179,6 @@ def build(*, clip: Clip, vocabulary: Vocabulary, config: ZegClipConfig) -> ZegCl
         project_memory=config.memory == "projected",
         scale=vit.embed_dim**0.5 if config.token_scale == "sqrt-width" else 1.0,
     )
-    return ZegClip(clip=clip, encoder=_encoder(vit, config), head=head, vocabulary=vocabulary, config=config)
 
 
 def _encoder(vit: VitTower, config: ZegClipConfig) -> nn.Module:

@@ -1,1 +1,1 @@
-"""How stored runs come to be: the plan of a grid, one job, and who executes the jobs."""
+"""How stored runs come to be: `plan` says which, `run` makes one, `execute` says where and when, `commands` parse."""

@@ -30,7 +30,13 @@ class Sweep:
 
     @property
     def area(self) -> float:
-        """Area under the curve of U against S (trapezoids between the shifts; nothing is added at its ends)."""
+        """Area under the curve of U against S, trapezoids; NaN unless it reaches from all-seen to all-unseen.
+
+        The AUSUC of Chao et al. (ECCV 2016), with mIoU for accuracy. Between finite shifts it would depend on how far
+        the scores of a method lie apart.
+        """
+        if not (np.isneginf(self.shifts).any() and np.isposinf(self.shifts).any()):
+            return math.nan
         order = np.lexsort((-self.unseen, self.seen))
         return float(np.trapezoid(self.unseen[order], self.seen[order]))
 

@@ -32,11 +32,12 @@ def error_table(variants: Variants, readings: Mapping[int, Reading], title: str)
     columns.append(Column.figure("area under S-U", "area", ".4f"))
     notes = [
         "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under U against "
-        "S over the shifts swept, both as fractions, nothing added at the ends. Means over all runs.",
+        "S from all-seen to all-unseen, both as fractions; – where a run was scored before both ends were counted. "
+        "Means over all runs.",
         f"{NEAR[0].upper()}{NEAR[1:]}: the part of these four where a pixel with another label lies at most {REACH} "
         "pixels away (Euclidean, at the truth's own size), ignored pixels being one label more. The error rates are "
         "shares of the pixels there and of the others: alike where whole objects are mistaken, far apart where their "
-        f"outlines are.{_told(rows)}",
+        f"outlines are.{_pixels_near(rows)}",
     ]
     return Table(f"{title}: errors and calibration", pd.DataFrame(rows), tuple(columns), tuple(notes), None, "errors")
 
@@ -55,17 +56,17 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole > 0 else math.nan
 
 
-def _told(rows: Sequence[Mapping[str, Any]]) -> str:
+def _pixels_near(rows: Sequence[Mapping[str, Any]]) -> str:
     """How many pixels lie near boundaries, and which rows do not know."""
     shares = sorted(
         {f"{100 * row['pixels_near']:.1f}" for row in rows if not math.isnan(row["pixels_near"])}, key=float
     )
-    told = (
+    words = (
         f" Near boundaries lie {' to '.join(dict.fromkeys((shares[0], shares[-1])))} % of the labelled pixels."
         if shares
         else ""
     )
     unknown = [str(row["name"]) for row in rows if math.isnan(row["pixels_near"])]
     if not unknown:
-        return told
-    return f"{told} Not measured in all runs of {', '.join(unknown)}: they were scored before this was counted."
+        return words
+    return f"{words} Not measured in all runs of {', '.join(unknown)}: they were scored before this was counted."

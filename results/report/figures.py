@@ -53,9 +53,11 @@ def calibration(sweeps: Mapping[str, Sweep], own: Mapping[str, float]) -> Figure
     figure, axes = _figure(5.2, 3.6)
     for i, (name, sweep) in enumerate(sweeps.items()):
         look = _look(i)
-        span = float(np.abs(sweep.shifts).max()) or 1.0
-        axes.plot(sweep.shifts / span, 100 * sweep.hiou, color=look["color"], label=plain(name), linewidth=1.3)
-        at = float(np.interp(own[name], sweep.shifts, 100 * sweep.hiou))
+        finite = np.isfinite(sweep.shifts)
+        shifts, hiou = sweep.shifts[finite], 100 * sweep.hiou[finite]
+        span = float(np.abs(shifts).max()) or 1.0
+        axes.plot(shifts / span, hiou, color=look["color"], label=plain(name), linewidth=1.3)
+        at = float(np.interp(own[name], shifts, hiou))
         axes.plot(own[name] / span, at, **look, linestyle="none")
     axes.set(xlabel="taken off the seen scores (share of the widest shift)", ylabel="hIoU, %", ylim=(0, None))
     _legend(figure, axes)

@@ -1,4 +1,4 @@
-"""The report: one HTML file with tables, figures, pictures and the list of runs, which asks no network for anything."""
+"""The report: one HTML file with tables, figures, pictures and the list of runs, which loads nothing over a network."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,15 @@ from benchmarks.scoring.metrics import REACH
 from results.report import figures
 from results.report.curves import Reading, mean_losses, mean_near, mean_sweep, read
 from results.report.error_kinds import error_table
+from results.store.confusion import Locate
 from results.store.record import Result, RunRecord
 from results.tables.classes_and_costs import Variants, by_variant, class_table, cost_table
+from results.tables.content import COMPARISON, Content, gather, parts_of, title_of
 from results.tables.html import environment, fragment, source
-from results.tables.notes import Content, short_names
+from results.tables.row_names import names_of, short_names
 from results.tables.table import Column, Table
-from results.tables.tables import COMPARISON, gather, names_of, parts_of, published_of, tables_of, title_of
+from results.tables.tables import published_of, tables_of
 
-Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
 WIDE = 6.0  # inches: wider figures stand alone in their row
 TITLE = "Zero-shot segmentation: results"
 
@@ -135,8 +136,8 @@ def _run(record: RunRecord, stale: frozenset[str]) -> dict[str, Any]:
 
 
 def _elsewhere(result: Result) -> str:
-    asked = result.evaluation
-    return f" on {asked.benchmark} fold {asked.fold}" if asked.transferred else ""
+    evaluation = result.evaluation
+    return f" on {evaluation.benchmark} fold {evaluation.fold}" if evaluation.transferred else ""
 
 
 def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]) -> None:

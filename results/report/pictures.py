@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -52,27 +53,20 @@ def contact_sheet(
     """
     colours = palette(len(classes))
     titles = ["image", "truth", *columns]
-    figure = Figure(figsize=(1.7 * len(titles), 1.75 * len(rows) + 1.2), layout="constrained")
-    grid = figure.subplots(len(rows), len(titles), squeeze=False)
+    figure, grid = _sheet(len(rows), titles, below=1.2)
     present: set[int] = set()
     for axes, (name, image, truth, predictions) in zip(grid, rows, strict=True):
         shown = [np.where(truth == IGNORED, IGNORED, p).astype(np.uint8) for p in predictions]
         present |= {int(v) for m in (truth, *shown) for v in np.unique(m) if v != IGNORED}
-        for axis, picture in zip(axes, [image, colours[truth], *(colours[m] for m in shown)], strict=True):
-            axis.imshow(picture, interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
+        _fill(axes, [image, colours[truth], *(colours[m] for m in shown)])
         for axis in axes[:2]:
             _outline(axis, truth, seen)
         axes[0].set_ylabel(name, fontsize=7)
-    for axis, title in zip(grid[0], titles, strict=True):
-        axis.set_title(title, fontsize=8)
     handles = [
         Patch(color=colours[c] / 255, label=classes[c] + ("" if seen[c] else " (unseen)")) for c in sorted(present)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(6, max(1, len(titles))), fontsize=7)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
 
 
 def mask_sheet(
@@ -86,14 +80,28 @@ def mask_sheet(
     masks = [mask for _, row in rows for mask in row]
     highest = max((int(mask[mask < first_code].max(initial=0)) for mask in masks), default=0)
     colours = palette(highest + 1)
-    figure = Figure(figsize=(1.7 * len(columns), 1.75 * len(rows) + 0.3), layout="constrained")
-    grid = figure.subplots(len(rows), len(columns), squeeze=False)
+    figure, grid = _sheet(len(rows), columns, below=0.3)
     for axes, (image, row) in zip(grid, rows, strict=True):
-        for axis, picture in zip(axes, [image, *(colours[mask] for mask in row)], strict=True):
-            axis.imshow(picture, interpolation="nearest")
-            axis.set_xticks([])
-            axis.set_yticks([])
-    for axis, title in zip(grid[0], columns, strict=True):
+        _fill(axes, [image, *(colours[mask] for mask in row)])
+    _save(figure, path)
+
+
+def _sheet(rows: int, titles: Sequence[str], *, below: float) -> tuple[Figure, NDArray[Any]]:
+    """A figure with a place for each picture; `below`: inches left under them."""
+    figure = Figure(figsize=(1.7 * len(titles), 1.75 * rows + below), layout="constrained")
+    grid = figure.subplots(rows, len(titles), squeeze=False)
+    for axis, title in zip(grid[0], titles, strict=True):
         axis.set_title(title, fontsize=8)
+    return figure, grid
+
+
+def _fill(axes: Sequence[Axes], pictures: Sequence[NDArray[np.uint8]]) -> None:
+    for axis, picture in zip(axes, pictures, strict=True):
+        axis.imshow(picture, interpolation="nearest")
+        axis.set_xticks([])
+        axis.set_yticks([])
+
+
+def _save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

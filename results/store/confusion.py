@@ -1,6 +1,7 @@
 """What was counted of a run, as it lies beside its record: `confusion.npz`.
 
-shifts      (S,) float64      what was taken off the seen scores, sorted
+shifts      (S,) float64      what was taken off the seen scores, sorted; -inf and inf at its ends: all pixels seen,
+                              all unseen (missing in files from before they were counted, and where they are unknown)
 own_index   ()                where the method's own shift stands among them
 matrices    (S, C, C) int64   [shift, truth, prediction]
 per_image   (n, 4) int64      image, truth, prediction, pixels at the own shift; what is 0 is left out
@@ -12,13 +13,16 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from results.store.record import RunRecord
+
+Locate = Callable[[RunRecord], Path]  # a record -> its file
 ARRAYS = ("shifts", "own_index", "matrices", "per_image", "boundary")  # in the order in which they lie there
 
 

@@ -29,7 +29,7 @@ def write_atomically(
 ) -> None:
     """Write to a temporary name beside `path`, sync, rename. `before_rename` may raise to call the write off.
 
-    It is asked again where the draft is gone (`sweep`): who paused between the question and the rename lost it there.
+    It is called again where the draft is gone (`sweep`): a writer that paused between check and rename lost it there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")

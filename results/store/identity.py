@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,15 +29,22 @@ TRANSFER = ("source", "trained")  # the benchmark, and the fold, of weights that
 IDENTITY = (*TABLE, *VARIANT)
 
 
-def identity(record: RunRecord) -> dict[str, Any]:
-    """What two runs share when they differ in fold and seed alone. A limit of 0 stands for none."""
-    result, train, evaluation = record.result, record.result.train, record.result.evaluation
+def table_of(record: RunRecord) -> dict[str, str]:
+    """What runs share whose numbers may stand beside one another, by the names in TABLE."""
+    evaluation = record.result.evaluation
     return {
         "benchmark": evaluation.benchmark,
         "kind": evaluation.side.kind,
         "part": evaluation.part,
-        "family_hash": result.family_hash,
-        "source": train.benchmark if evaluation.transferred else "",
+        "family_hash": record.result.family_hash,
+        "source": record.result.train.benchmark if evaluation.transferred else "",
+    }
+
+
+def identity(record: RunRecord) -> dict[str, Any]:
+    """What two runs share when they differ in fold and seed alone. A limit of 0 stands for none."""
+    result, train, evaluation = record.result, record.result.train, record.result.evaluation
+    return table_of(record) | {
         "method": train.method,
         "label": result.label,
         "trained": result.trained_on,
@@ -49,6 +56,19 @@ def identity(record: RunRecord) -> dict[str, Any]:
         "eval_limit": evaluation.limit or 0,
         "partial": result.partial,
     }
+
+
+def key_of(row: Mapping[Any, Any]) -> tuple[Any, ...]:
+    """The identity of a record (`identity`) or of a row made from it, to look up by."""
+    return tuple(row[name] for name in IDENTITY)
+
+
+def by_identity(records: Iterable[RunRecord]) -> dict[tuple[Any, ...], list[RunRecord]]:
+    """Records that differ in fold and seed alone, together, by their `key_of`."""
+    found: dict[tuple[Any, ...], list[RunRecord]] = {}
+    for record in records:
+        found.setdefault(key_of(identity(record)), []).append(record)
+    return found
 
 
 @dataclass(frozen=True)

@@ -24,27 +24,33 @@ def measured(
     if side.kind == "episodic-binary":
         return _of_items(side, matrices)
     seen = side.scored_as_seen
-    metrics = [summary(matrix, seen, side.absent_class) for matrix in matrices]
-    scores = [
-        Scores(
+    scores = swept(side, shifts, matrices)
+    own = summary(matrices[own_index], seen, side.absent_class)
+    return {
+        "own": scores[own_index],
+        "unshifted": scores[int(np.flatnonzero(shifts == 0)[0])],
+        "best": max(scores.values(), key=lambda s: -1.0 if s.hiou is None else s.hiou),
+        "classes": tuple(
+            ClassCounts(name=name, seen=seen[i], tp=own.tp[i], fp=own.fp[i], fn=own.fn[i], iou=_known(own.iou[i]))
+            for i, name in enumerate(side.scored)
+        ),
+        "labelled_pixels": int(matrices[own_index].sum()),
+    }
+
+
+def swept(side: EvalSide, shifts: NDArray[np.float64], matrices: NDArray[np.int64]) -> dict[int, Scores]:
+    """The scores of a generalised evaluation at each finite shift, by its place among the shifts."""
+    metrics = [summary(matrix, side.scored_as_seen, side.absent_class) for matrix in matrices]
+    return {
+        place: Scores(
             shift=float(shift),
             pacc=_known(m.pacc),
             miou_seen=_known(m.miou_seen),
             miou_unseen=_known(m.miou_unseen),
             hiou=_known(m.hiou),
         )
-        for shift, m in zip(shifts, metrics, strict=True)
-    ]
-    own = metrics[own_index]
-    return {
-        "own": scores[own_index],
-        "unshifted": scores[int(np.flatnonzero(shifts == 0)[0])],
-        "best": max(scores, key=lambda s: -1.0 if s.hiou is None else s.hiou),
-        "classes": tuple(
-            ClassCounts(name=name, seen=seen[i], tp=own.tp[i], fp=own.fp[i], fn=own.fn[i], iou=_known(own.iou[i]))
-            for i, name in enumerate(side.scored)
-        ),
-        "labelled_pixels": int(matrices[own_index].sum()),
+        for place, (shift, m) in enumerate(zip(shifts, metrics, strict=True))
+        if math.isfinite(shift)  # all-seen and all-unseen are ends of a curve, no choice of anybody's
     }
 
 

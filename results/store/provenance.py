@@ -20,9 +20,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from methods.registry import entry
+from methods.registry import METHODS, entry
+from results.store.places import PROJECT
+from results.store.record import RunRecord
 
-PROJECT = Path(__file__).resolve().parents[2]
 OURS = {"methods": PROJECT}  # top-level package -> the folder it lies in
 BROUGHT = "method file"  # stands for the module of a method that came in a file
 FROZEN = "frozen.json"  # in a copy of the project's code: what it is a copy of
@@ -50,11 +51,15 @@ def package_versions() -> dict[str, str]:
 
 @cache
 def git_state() -> tuple[str, bool]:
-    """Commit (empty outside a checkout) and whether tracked files differ from it; of a frozen copy, its original's."""
+    """Commit (empty outside a checkout of ours) and whether tracked files differ from it; of a frozen copy, its
+    original's.
+    """
     if frozen := _frozen():
         return frozen["commit"], frozen["dirty"]
-    commit = _git("rev-parse", "HEAD")
-    return (commit, bool(_git("status", "--porcelain", "--untracked-files=no"))) if commit else ("", False)
+    commit, _, top = _git("rev-parse", "HEAD", "--show-toplevel").partition("\n")
+    if not top or Path(top) != PROJECT:  # installed, or unpacked, within a repository that is another's
+        return "", False
+    return commit, bool(_git("status", "--porcelain", "--untracked-files=no"))
 
 
 def code_sha256() -> str:
@@ -85,6 +90,12 @@ def sources_sha256(method: str) -> str:
     for module in sorted(found):
         content.update(f"{module}\0{found[module]}\0".encode())
     return content.hexdigest()
+
+
+def is_stale(record: RunRecord) -> bool:
+    """Was it made with other sources of its method than those here?"""
+    method = record.result.train.method
+    return method in METHODS and record.provenance.sources_sha256 != sources_sha256(method)
 
 
 @cache
@@ -176,11 +187,6 @@ def node() -> str:
 def python_version() -> str:
     """Interpreter and platform."""
     return f"{platform.python_implementation()} {platform.python_version()} on {sys.platform} {platform.machine()}"
-
-
-def threads() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

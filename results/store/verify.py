@@ -6,8 +6,6 @@ written with. Here its scores must also be those of its matrices: nobody edits a
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,27 +16,13 @@ from benchmarks.npz import SPOILT
 from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import Value
 from results.store.confusion import ARRAYS, counted
-from results.store.folders import CARD, SPEC, CorruptRecord, Stored, find_stored, read_json
+from results.store.folders import CARD, SPEC, CorruptRecord, Stored, read_json
 from results.store.identity import settle
 from results.store.metrics import measured
 from results.store.record import Result
 from splits.errors import UserError
 
 TOLERANCE = 1e-12  # of a fraction: another NumPy may add in another order
-
-
-def main(options: argparse.Namespace) -> int:
-    """A line for each problem, and how many records were looked at; exit code 1 if there is a problem."""
-    for root in options.roots:
-        if not root.is_dir():
-            raise UserError(f"--from {root}: is no folder of runs")
-    found = [item for root in options.roots for item in find_stored(root)]
-    wrong = list(problems(found))
-    for line in wrong:
-        print(line)
-    said = f"{len(found)} records, {len(wrong)} problem{'s' * (len(wrong) != 1)}"
-    print(said, file=sys.stderr if wrong else sys.stdout)
-    return 1 if wrong else 0
 
 
 def problems(found: Sequence[Stored | CorruptRecord]) -> Iterator[str]:

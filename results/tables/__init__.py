@@ -1,0 +1,1 @@
+"""Tables from stored records alone. Start at `tables`; `aggregate` makes the means, `table` prints."""

@@ -1,4 +1,4 @@
-"""What accumulated gradients leave otherwise than whole batches would: told under the tables of such runs."""
+"""What accumulated gradients leave otherwise than whole batches would: a line under the tables of such runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from methods.loss_averaging import averaging
 from methods.registry import METHODS, config_class
 from results.store.record import RunRecord
 
@@ -20,18 +19,18 @@ def apart_of(method: str, settings: Mapping[str, Any]) -> tuple[str, ...]:
         config = config_class(method).model_validate(dict(settings))
     except ValidationError:
         return ("what is not known: the method has other settings by now",)
-    return averaging(method, config).apart
+    return METHODS[method].averaging(config).apart
 
 
 def accumulated(records: Iterable[RunRecord]) -> Iterator[str]:
     """One line where gradients were accumulated: for each row, whether they are those of its whole batches."""
-    told: dict[str, set[str]] = {}
+    groups: dict[str, set[str]] = {}
     for record in records:
         train = record.result.train
         if train.recipe.accumulate > 1:
             apart = apart_of(train.method, train.config)
             words = f"of each micro-batch alone: {'; '.join(apart)}" if apart else "gradients of the whole batch"
-            told.setdefault(words, set()).add(record.result.label)
-    if told:
-        each = "; ".join(f"{', '.join(sorted(labels))}: {words}" for words, labels in sorted(told.items()))
+            groups.setdefault(words, set()).add(record.result.label)
+    if groups:
+        each = "; ".join(f"{', '.join(sorted(labels))}: {words}" for words, labels in sorted(groups.items()))
         yield f"Accumulated over micro-batches, dropout drawn for each: {each}."

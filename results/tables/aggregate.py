@@ -12,13 +12,14 @@ import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Literal
 
 import pandas as pd
 
 from benchmarks.scoring.metrics import harmonic
 from results.store.identity import IDENTITY, identity
-from results.store.record import RunRecord, Scores
+from results.store.record import RunRecord
 from splits.errors import UserError
 
 By = Literal["method", "fold"]
@@ -54,69 +55,41 @@ def tidy(records: Iterable[RunRecord], *, stale: frozenset[str] = frozenset()) -
 
     stale: folders of the runs that are to be marked so.
     """
-    rows = [_row(record) for record in records]
-    columns = [*IDENTITY, *_RUN_COLUMNS]
-    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(MEASURED, float))
+    rows = [(*identity(record).values(), *_run_values(record)) for record in records]
+    frame = pd.DataFrame(rows, columns=[*IDENTITY, *_RUN_FIELDS]).astype(dict.fromkeys(MEASURED, float))
     frame["stale"] = frame["run"].isin(stale)
     return frame.sort_values([*IDENTITY, "fold", "seed", "run", "evaluation"], kind="stable", ignore_index=True)
 
 
-_RUN_COLUMNS = (
-    "fold",
-    "seed",
-    "run",
-    "evaluation",
-    "protocol_hash",
-    "setting",
-    "background",
-    *MEASURED,
-    "own_shift",
-    "best_shift",
-    "images",
-    "labelled_pixels",
-    "ignored_pixels",
-    "weights_sha256",
-    "parameters_trainable",
-    "parameters_total",
-    "train_seconds",
-    "eval_seconds",
-    "peak_memory_mib",
-    "device",
-    "commit",
-)
-
-
-def _row(record: RunRecord) -> dict[str, Any]:
-    result, train, evaluation = record.result, record.result.train, record.result.evaluation
-    own: Scores = result.own
-    return {
-        **identity(record),
-        "fold": evaluation.fold,
-        "seed": train.seed,
-        "run": train.folder,
-        "evaluation": evaluation.key,
-        "protocol_hash": result.protocol_hash,
-        "setting": train.side.setting,
-        "background": evaluation.side.background,
-        "pacc": own.pacc,
-        "miou_seen": own.miou_seen,
-        "miou_unseen": own.miou_unseen,
-        "hiou": own.hiou,
-        "hiou_unshifted": result.unshifted.hiou,
-        "hiou_best": result.best.hiou,
-        "own_shift": own.shift,
-        "best_shift": result.best.shift,
-        "images": result.images,
-        "labelled_pixels": result.labelled_pixels,
-        "ignored_pixels": result.ignored_pixels,
-        "weights_sha256": result.weights_sha256,
-        **{
-            name: getattr(record.costs, name)
-            for name in ("parameters_trainable", "parameters_total", "train_seconds", "eval_seconds", "peak_memory_mib")
-        },
-        "device": record.provenance.scoring.device,
-        "commit": record.provenance.scoring.commit,
-    }
+_RUN_FIELDS = {  # column -> where it stands in a record
+    "fold": "result.evaluation.fold",
+    "seed": "result.train.seed",
+    "run": "result.train.folder",
+    "evaluation": "result.evaluation.key",
+    "protocol_hash": "result.protocol_hash",
+    "setting": "result.train.side.setting",
+    "background": "result.evaluation.side.background",
+    "pacc": "result.own.pacc",
+    "miou_seen": "result.own.miou_seen",
+    "miou_unseen": "result.own.miou_unseen",
+    "hiou": "result.own.hiou",
+    "hiou_unshifted": "result.unshifted.hiou",
+    "hiou_best": "result.best.hiou",
+    "own_shift": "result.own.shift",
+    "best_shift": "result.best.shift",
+    "images": "result.images",
+    "labelled_pixels": "result.labelled_pixels",
+    "ignored_pixels": "result.ignored_pixels",
+    "weights_sha256": "result.weights_sha256",
+    "parameters_trainable": "costs.parameters_trainable",
+    "parameters_total": "costs.parameters_total",
+    "train_seconds": "costs.train_seconds",
+    "eval_seconds": "costs.eval_seconds",
+    "peak_memory_mib": "costs.peak_memory_mib",
+    "device": "provenance.scoring.device",
+    "commit": "provenance.scoring.commit",
+}
+_run_values = attrgetter(*_RUN_FIELDS.values())
 
 
 def estimate(values: Sequence[float]) -> Estimate:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from results.store.identity import IDENTITY, identity
+from results.store.identity import identity, key_of
 from results.store.record import RunRecord
-from results.tables.notes import Content, measured
+from results.tables.content import Content
+from results.tables.notes import measured
 from results.tables.table import UNDEFINED, Column, Row, Table
 
 Names = Mapping[tuple[Any, ...], str]  # values of IDENTITY -> the row's name
@@ -26,8 +27,7 @@ def by_variant(records: Iterable[RunRecord], names: Names) -> Variants:
     """The records of each variant, by its name, in the order of `names`."""
     found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
     for record in records:
-        row = identity(record)
-        found[names[tuple(row[name] for name in IDENTITY)]].append(record)
+        found[names[key_of(identity(record))]].append(record)
     return {name: runs for name, runs in found.items() if runs}
 
 
@@ -120,6 +120,7 @@ def _cost_columns() -> tuple[Column, ...]:
     return tuple(columns)
 
 
+_COUNTED = ("trainable", "published", "total")
 _MEASURED = (
     ("train_images_per_second", "training images/s", ".0f"),
     ("eval_images_per_second", "scoring images/s", ".0f"),
@@ -136,9 +137,7 @@ def _cost_row(name: str, device: str, threads: int, batch: int, runs: Sequence[R
         "device": device,
         "threads": threads,
         "micro_batch": batch,
-        "trainable": _median([c.parameters_trainable for c in costs]),
-        "published": _median([c.parameters_published for c in costs]),
-        "total": _median([c.parameters_total for c in costs]),
+        **{key: _median([getattr(c, f"parameters_{key}") for c in costs]) for key in _COUNTED},
         "gmacs": _median([c.gmacs for c in costs]),
         **{key: _median([getattr(c, key) for c in costs]) for key, _, _ in _MEASURED},
         "runs": len(runs),

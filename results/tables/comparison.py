@@ -1,51 +1,107 @@
-"""Methods against one another from stored records: what `compare` prints. The statistics are in `tables.statistics`."""
+"""Methods against one another from stored records: what `compare` prints. Verdicts are in `results.tables.verdicts`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from results.store.confusion import counted
+from results.store.confusion import Locate
 from results.store.record import RunRecord
-from results.tables.classes_and_costs import by_variant
-from results.tables.notes import Content, elsewhere, measured
-from results.tables.statistics import METRICS, REPLICATES, Counts, Difference, compare, counts_of, holm, shared
-from results.tables.table import UNDEFINED, Column, Row, Table
-from results.tables.tables import names_of
+from results.tables.class_differences import class_differences
+from results.tables.classes_and_costs import Variants, by_variant
+from results.tables.content import Content, elsewhere, gather, parts_of
+from results.tables.families import Counted, family_of, reader
+from results.tables.inference import ALPHA, DELTA, POWER, holm
+from results.tables.notes import measured
+from results.tables.over_classes import over_classes
+from results.tables.row_names import names_of
+from results.tables.statistics import METRICS, shared
+from results.tables.table import HEADERS, UNDEFINED, Column, Table
+from results.tables.table import Row as Cells
+from results.tables.verdicts import Family, Row, Verdict
 from splits.errors import UserError
 
-HEADERS = {"miou_seen": "mIoU(S)", "miou_unseen": "mIoU(U)", "hiou": "hIoU"}
-ALPHA = 0.05
-Locate = Callable[[RunRecord], Path]  # a record -> its confusion.npz
+SURE = f"{100 * (1 - ALPHA):g} %"
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One method against another on the folds and seeds that both have."""
+class Wanted:
+    """What to compare, and how."""
 
-    a: str
-    b: str
-    found: Mapping[Any, Difference]
-    folds: tuple[int, ...]
-    seeds: tuple[int, ...]
-    left_out: int  # runs of either without a partner
-    partial: bool  # is one of the runs part of the data, or a trial run?
+    names: tuple[str, ...]  # methods, or rows; the first beside each other one
+    over: str = "images"  # what an interval is over, besides seeds: images, or classes
+    delta: float = DELTA  # smaller differences are equivalent; a fraction
+    fail_under: float | None = None  # in points
 
 
-def compare_content(content: Content, methods: Sequence[str], locate: Locate) -> list[Pair]:
-    """The first method against each of the others. Raises UserError for a name that is no row, or is several."""
-    variants = by_variant(content.records, names_of(content))
-    rows = [_row_named(method, variants) for method in methods]
-    if len(set(rows)) != len(rows):
+@dataclass(frozen=True)
+class Comparison:
+    """The first row named beside each other one, and the family in which they were judged."""
+
+    family: Family
+    names: tuple[str, ...]
+    table: str  # which table's rows the family is
+    over: str  # what was drawn: images, or classes
+    alone: frozenset[str]  # rows that have one seed
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """A beside each B."""
+        return [(self.names[0], other) for other in self.names[1:]]
+
+
+def compare_records(records: Sequence[RunRecord], wanted: Wanted, locate: Locate) -> tuple[list[Table], list[str]]:
+    """The tables of every benchmark that has runs of all, and a line for each difference in hIoU that is too small.
+
+    Raises UserError where no benchmark has runs of all.
+    """
+    methods, read = wanted.names, reader(locate)
+    if len(methods) < 2:
+        raise UserError(f"compare {methods[0]}: names one method; expected two or more")
+    contents = [content for content in gather(records, {}) if has(content, methods)]
+    if not contents:
+        known = sorted({record.result.train.method for record in records})
+        raise UserError(f"compare {' '.join(methods)}: no benchmark has runs of all; there are: {', '.join(known)}")
+    tables, failed = [], []
+    for content in contents:
+        found = compare_content(content, methods, read, delta=wanted.delta, over=wanted.over)
+        tables += tables_of_comparison(content, found, read)
+        failed += [] if wanted.fail_under is None else below(found, wanted.fail_under)
+    return tables, failed
+
+
+def compare_content(
+    content: Content, methods: Sequence[str], read: Counted, *, delta: float = DELTA, over: str = "images"
+) -> Comparison:
+    """The first method against each of the others. Raises UserError for a name that is no row, or is several.
+
+    The family is that of the table in which all of them stand (the comparison, or an ablation), else of all rows under
+    the protocol: never only of the ones that are named.
+    """
+    everything = by_variant(content.records, names_of(content))
+    names = tuple(_row_named(method, everything) for method in methods)
+    if len(set(names)) != len(names):
         raise UserError(f"compare {' '.join(methods)}: these are not different methods")
-    runs = {name: _counts(variants[name], locate) for name in rows}
-    partial = {name: any(run.result.partial for run in variants[name]) for name in rows}
-    return [_pair(rows[0], other, runs[rows[0]], runs[other], partial[rows[0]] or partial[other]) for other in rows[1:]]
+    where, variants = _table_with(content, names, everything)
+    family = family_of(content, variants, read, delta=delta, over=over_classes if over == "classes" else None)
+    found = Comparison(family, names, where, over, frozenset(n for n in names if family.means[n]["hiou"].seeds == 1))
+    for a, b in found.pairs:
+        if not shared(*(row.runs for row in _named_rows(family, a, b)))[1]:
+            raise UserError(f"compare {a} with {b}: no seed has every fold that both have")
+    return found
+
+
+def _table_with(content: Content, names: Sequence[str], everything: Variants) -> tuple[str, Variants]:
+    for group, part in parts_of(content).items():
+        variants = by_variant(part.records, names_of(content))
+        if set(names) <= variants.keys():
+            return group, variants
+    return "all rows under the protocol", everything
 
 
 def has(content: Content, methods: Sequence[str]) -> bool:
@@ -58,48 +114,41 @@ def has(content: Content, methods: Sequence[str]) -> bool:
     return set(methods) <= there
 
 
-def tables_of_pairs(content: Content, pairs: Sequence[Pair]) -> list[Table]:
-    """Differences with their intervals, and the classes won and lost."""
-    corrected = {metric: holm([pair.found[metric].p for pair in pairs]) for metric in METRICS}
-    rows = [
-        _row(pair, metric, pair.found[metric], corrected[metric][i])
-        for i, pair in enumerate(pairs)
-        for metric in METRICS
-    ]
+def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> list[Table]:
+    """Differences with their half-widths and verdicts, the folds' differences, and the classes won and lost."""
+    rows = [_row(a, b, metric, found.family) for a, b in found.pairs for metric in METRICS]
+    frame, folds = pd.DataFrame(rows), sorted({fold for row in rows for fold in row["by_fold"]})
+    for fold in folds:
+        frame[f"fold_{fold}"] = [row["by_fold"].get(fold, math.nan) for row in rows]
     columns = [
         Column.text("A", "a"),
         Column.text("B", "b"),
         Column("metric", lambda row: HEADERS[row["metric"]], numeric=False),
         Column.figure("A, %", "mean_a", ".2f", scale=100),
         Column.figure("B, %", "mean_b", ".2f", scale=100),
-        Column.percent("A − B", "difference", _difference),
-        Column("95 % interval", _interval),
+        Column.percent("A − B", "difference", partial(_points, key="difference")),
+        Column.figure("half-width", "half", ".2f", scale=100),
         Column.figure("detectable", "detectable", ".2f", scale=100),
-        Column("p (Holm)" if len(pairs) > 1 else "p", _p, value=lambda row: row["p_corrected"]),
-        Column.text("verdict", "verdict"),
+        Column("p (Holm)", _p, value=lambda row: row["p_corrected"]),
+        Column.text("A is", "verdict"),
+        *(Column.percent(f"fold {f}", f"fold_{f}", partial(_points, key=f"fold_{f}")) for f in folds if len(folds) > 1),
     ]
-    whole = Table(
-        title=f"{content.split.name}{elsewhere(content)}: paired differences, in points",
-        frame=pd.DataFrame(rows),
-        columns=tuple(columns),
-        notes=(*_explained(content, pairs), *(line for pair in pairs for line in _classes(content, pair))),
-        protocol=content.protocol,
-        name="comparison",
-    )
-    return [whole]
+    lines = [*measured(content), *_explained(found), *_classes(content, found, read)]
+    title = f"{content.split.name}{elsewhere(content)}: paired differences, in points"
+    return [Table(title, frame.drop(columns="by_fold"), tuple(columns), tuple(lines), content.protocol, "comparison")]
 
 
-def below(pairs: Sequence[Pair], points: float) -> list[str]:
+def below(found: Comparison, points: float) -> list[str]:
     """A line for each pair whose difference in hIoU is under so many points, or undefined."""
     lines = []
-    for pair in pairs:
-        difference = 100 * pair.found["hiou"].difference
+    for a, b in found.pairs:
+        difference = 100 * found.family.verdict(a, b, "hiou").found.by.value
         if math.isnan(difference) or difference < points:
-            lines.append(f"{pair.a} - {pair.b}: hIoU {difference:+.2f} points, under {points:+g}")
+            lines.append(f"{a} - {b}: hIoU {difference:+.2f} points, under {points:+g}")
     return lines
 
 
-def _row_named(method: str, variants: Mapping[str, Sequence[RunRecord]]) -> str:
+def _row_named(method: str, variants: Variants) -> str:
     if method in variants:
         return method
     of_method = [name for name, runs in variants.items() if runs[0].result.train.method == method]
@@ -109,111 +158,132 @@ def _row_named(method: str, variants: Mapping[str, Sequence[RunRecord]]) -> str:
     raise UserError(f"compare {method}: {'several rows have' if of_method else 'no row has'} this name: {known}")
 
 
-def _counts(runs: Sequence[RunRecord], locate: Locate) -> dict[tuple[int, int], Counts]:
-    found = {}
-    for run in runs:
-        side = run.result.evaluation.side
-        per_image = counted(locate(run), ("per_image",)).get("per_image")
-        if per_image is None:
-            raise UserError(f"{locate(run)}: holds no counts of single images; score the run again")
-        seen = side.scored_as_seen
-        listed = f"{side.data.ids_sha256} {run.result.evaluation.limit}"
-        counts = counts_of(per_image, run.result.images, seen, side.absent_class, listed)
-        found[run.result.evaluation.fold, run.result.train.seed] = counts
-    return found
-
-
-def _pair(a: str, b: str, first: Mapping[Any, Counts], second: Mapping[Any, Counts], partial: bool) -> Pair:
-    try:
-        found = compare(first, second)
-    except ValueError as error:
-        raise UserError(f"compare {a} with {b}: {error}") from None
-    folds, seeds = shared(first, second)
-    return Pair(a, b, found, folds, seeds, len(first) + len(second) - 2 * len(folds) * len(seeds), partial)
-
-
-def _row(pair: Pair, metric: str, found: Difference, corrected: float) -> dict[str, Any]:
+def _row(a: str, b: str, metric: str, family: Family) -> dict[str, Any]:
+    verdict: Verdict = family.verdict(a, b, metric)
+    found, by = verdict.found, verdict.found.by
     return {
-        "a": pair.a,
-        "b": pair.b,
+        "a": a,
+        "b": b,
         "metric": metric,
         "mean_a": found.a,
         "mean_b": found.b,
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "detectable": found.detectable,
-        "p": found.p,
-        "p_corrected": corrected,
-        "verdict": _verdict(found.difference, corrected),
-        "seeds": len(pair.seeds),
-        "folds": len(pair.folds),
+        "difference": by.value,
+        "half": by.half(),
+        "low": by.value - by.half(),
+        "high": by.value + by.half(),
+        "detectable": by.detectable,
+        "p": by.p,
+        "p_corrected": verdict.p,
+        "p_equivalent": verdict.p_equivalent,
+        "verdict": verdict.words,
+        "comparisons": verdict.family,
+        "error_sample": by.of_sample,
+        "error_seeds": by.of_seeds,
+        "error_monte_carlo": by.simulated,
+        "sample_low": by.low,
+        "sample_high": by.high,
+        "seeds": len(found.seeds),
+        "by_fold": dict(found.folds),
     }
 
 
-def _verdict(difference: float, p: float) -> str:
-    if math.isnan(p):
-        return "undefined"
-    if p >= ALPHA:
-        return "tie"
-    return "A higher" if difference > 0 else "B higher"
-
-
-def _explained(content: Content, pairs: Sequence[Pair]) -> list[str]:
-    lines = list(measured(content))
-    if any(pair.partial for pair in pairs):
-        lines.append("Partial: some of these runs were made from or scored on part of the data; no result.")
-    for pair in pairs:
-        out = f"; {pair.left_out} runs without a partner left out" if pair.left_out else ""
-        alone = "; one seed: this is about these weights, not about the methods" if len(pair.seeds) == 1 else ""
-        lines.append(
-            f"{pair.a} and {pair.b}: folds {', '.join(map(str, pair.folds))}, "
-            f"seeds {', '.join(map(str, pair.seeds))}{out}{alone}."
+def _explained(found: Comparison) -> Iterator[str]:
+    family = found.family
+    for a, b in found.pairs:
+        of = family.verdict(a, b, "hiou").found
+        one, other = _named_rows(family, a, b)
+        out = len(one.runs) + len(other.runs) - 2 * len(of.folds) * len(of.seeds)
+        yield (
+            f"{a} and {b}: folds {', '.join(map(str, of.folds))} (fixed: nothing is said of other folds), seeds "
+            f"{', '.join(map(str, of.seeds))}{f'; {out} runs without a partner left out' if out else ''}."
         )
-    lines.append(
-        f"Intervals: paired over seeds and images; images drawn {REPLICATES} times, the seeds' part "
-        "t-shaped (choices ours). Detectable: half the interval; a smaller difference is a tie."
+    if any(family.verdict(a, b, m).found.partial for a, b in found.pairs for m in METRICS):
+        yield "Partial: some of these runs were made from or scored on part of the data; no result."
+    yield from _half_widths(found)
+    tested = family.verdict(*found.pairs[0], "hiou")
+    yield (
+        f"p: Holm-corrected over all {tested.family} tested pairs of {_family_words(found.table)}, in each metric, "
+        f"whichever pairs are shown; half-widths are not corrected. Higher or lower: p under {ALPHA:g}; equivalent: "
+        f"two one-sided tests, corrected alike, put the difference under {_points_of(tested.delta)}."
     )
-    if len(pairs) > 1:
-        lines.append(
-            f"{len(pairs)} comparisons of one metric: p is Holm-corrected and decides the verdict; intervals are not."
+    yield (f"Detectable: the true difference that one such test, uncorrected, finds in {100 * POWER:g} % of studies.")
+    if any(len(family.verdict(a, b, "hiou").found.seeds) == 1 for a, b in found.pairs):
+        yield "One seed: half-widths are over images only, and are about these weights, not about the methods."
+
+
+def _family_words(table: str) -> str:
+    return f"the table of {table}" if ":" in table or table == "comparison" else table
+
+
+def _points_of(delta: float) -> str:
+    return f"{100 * delta:g} point{'s' * (delta != 0.01)}"
+
+
+def _half_widths(found: Comparison) -> Iterator[str]:
+    """What a half-width is made of, how much of it is chance of the draws, and where a symmetric one misleads."""
+    drawn = [(a, b, m, found.family.verdict(a, b, m).found.by) for a, b in found.pairs for m in METRICS]
+    if found.over == "classes":
+        yield (
+            f"Half-width: half the {SURE} interval over other unseen classes (drawn within folds, "
+            f"{found.family.draws:,} draws, t-shaped) and seeds (t), the root of the sum of their squared half-widths; "
+            "seen classes are fixed."
         )
-    return lines
+        return
+    errors = [100 * by.simulated * 1.96 for *_, by in drawn if not math.isnan(by.simulated)]
+    yield (
+        f"Half-width: half the {SURE} interval, over images ({found.family.draws:,} draws, shared by all methods and "
+        "seeds; normal) and seeds (paired, t), the root of the sum of their squared half-widths. Monte Carlo error at "
+        f"most {max(errors, default=0.0):.3f} points."
+    )
+    for a, b, metric, by in drawn:
+        if by.skewed:
+            yield (
+                f"Skewed over images: {a} - {b}, {HEADERS[metric]}: percentile interval {100 * by.low:+.2f} to "
+                f"{100 * by.high:+.2f} points over images alone."
+            )
 
 
-def _classes(content: Content, pair: Pair) -> list[str]:
-    """Classes in which A is clearly higher, clearly lower, or neither; each interval for itself, uncorrected."""
-    lines = []
-    for seen, word in ((False, "unseen"), (True, "seen")):
-        groups: dict[str, list[tuple[float, str]]] = {"A higher": [], "B higher": [], "tie": [], "undefined": []}
-        for index, label in enumerate(content.split.classes):
-            found = pair.found.get((index, seen))
-            if found is not None:
-                groups[_verdict(found.difference, found.p)].append((found.difference, label))
-        told = [
-            f"{title} in {len(groups[key])}{_named(groups[key])}"
-            for key, title in (("A higher", f"{pair.a} higher"), ("B higher", f"{pair.b} higher"))
-        ]
-        lines.append(f"Classes {word}: {'; '.join(told)}; ties {len(groups['tie'])} (each at 95 %, uncorrected).")
-    return lines
+def _named_rows(family: Family, *names: str) -> list[Row]:
+    by_name = {row.name: row for row in family.rows}
+    return [by_name[name] for name in names]
 
 
-def _named(classes: Sequence[tuple[float, str]]) -> str:
+def _classes(content: Content, found: Comparison, read: Counted) -> Iterator[str]:
+    """Classes in which A is higher, lower, or neither: Holm-corrected over the classes of the pair."""
+    for a, b in found.pairs:
+        verdict = found.family.verdict(a, b, "hiou").found
+        if len(verdict.seeds) < 2 or verdict.partial:
+            continue
+        one, other = _named_rows(found.family, a, b)
+        by_class = class_differences(one.runs, other.runs, list(verdict.folds), verdict.seeds)
+        for seen, word in ((False, "unseen"), (True, "seen")):
+            keys = [key for key in by_class if key[1] is seen and key[0] < len(content.split.classes)]
+            corrected = holm([by_class[key].p for key in keys])
+            groups: dict[str, list[tuple[float, str]]] = {"higher": [], "lower": [], "not separated": []}
+            for (index, _), p in zip(keys, corrected, strict=True):
+                value = by_class[index, seen].value
+                if not math.isnan(p):
+                    group = "not separated" if p >= ALPHA else "higher" if value > 0 else "lower"
+                    groups[group].append((value, content.split.classes[index]))
+            counts = [f"{name} in {len(of)}{_listed(of)}" for name, of in groups.items() if name != "not separated"]
+            yield (
+                f"Classes {word}, {a} beside {b}: {'; '.join(counts)}; not separated {len(groups['not separated'])} "
+                "(Holm-corrected over these classes)."
+            )
+
+
+def _listed(classes: Sequence[tuple[float, str]]) -> str:
     if not classes:
         return ""
     ordered = sorted(classes, key=lambda item: (-abs(item[0]), item[1]))
     return f" ({', '.join(f'{label} {100 * value:+.1f}' for value, label in ordered)})"
 
 
-def _difference(row: Row) -> str:
-    apart = row["difference"]
+def _points(row: Cells, key: str) -> str:
+    apart = row[key]
     return UNDEFINED if math.isnan(apart) else f"{round(100 * apart, 2) + 0.0:+.2f}"  # no -0.00
 
 
-def _interval(row: Row) -> str:
-    return UNDEFINED if math.isnan(row["low"]) else f"{100 * row['low']:+.2f} to {100 * row['high']:+.2f}"
-
-
-def _p(row: Row) -> str:
+def _p(row: Cells) -> str:
     p = row["p_corrected"]
     return UNDEFINED if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

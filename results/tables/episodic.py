@@ -8,16 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import pandas as pd
 
 from benchmarks.protocol import Protocol
-from results.store.identity import IDENTITY, identity
+from results.store.identity import by_identity, key_of
 from results.store.record import RunRecord
 from results.tables.aggregate import METRICS, estimate
-from results.tables.notes import Content
-from results.tables.published_numbers import read
+from results.tables.content import Content
+from results.tables.register import episodic
 from results.tables.table import Column, Table, mean_and_sd
 
 MEAN, FB_IOU = "miou_unseen", "fb_iou"
@@ -26,11 +25,9 @@ DROPPED = [f"{m}{suffix}" for m in METRICS if m not in (MEAN, "pacc") for suffix
 
 def with_folds(frame: pd.DataFrame, records: Sequence[RunRecord], folds: Sequence[int]) -> pd.DataFrame:
     """An aggregated frame with mIoU of each fold and with FB-IoU; without what is no number of episodic items."""
-    runs: dict[tuple[Any, ...], list[RunRecord]] = {}
-    for record in records:
-        runs.setdefault(tuple(identity(record).values()), []).append(record)
+    runs = by_identity(records)
     rows = [
-        _of_variant(runs[tuple(row[name] for name in IDENTITY)], {int(s) for s in row["seed_list"].split()}, folds)
+        _of_variant(runs[key_of(row)], {int(s) for s in row["seed_list"].split()}, folds)
         for row in frame.to_dict("records")
     ]
     names = [f"{key}{suffix}" for key in (*map(_fold, folds), FB_IOU) for suffix in ("", "_sd")]
@@ -51,9 +48,8 @@ def columns(folds: Sequence[int]) -> tuple[Column, ...]:
 def published_items(content: Content) -> list[Table]:
     """What the few-shot literature printed for this benchmark, as printed; none where nothing is."""
     found: dict[tuple[str, str, str], dict[str, float]] = {}
-    for row in read("episodic"):
-        if row["benchmark"] == content.split.name:
-            found.setdefault((row["method"], row["backbone"], row["source"]), {})[row["fold"]] = float(row["miou"])
+    for number in episodic(content.split.name):
+        found.setdefault((number.method, number.backbone, number.source), {})[number.fold] = number.value
     if content.protocol is None or not found:
         return []
     places, reasons = [*(str(fold.index) for fold in content.split.folds), "mean"], _differences(content)

@@ -1,9 +1,9 @@
-"""Which tables there are, by the name that asks for them. Imports nothing, so that a parser may have it."""
+"""Which tables there are, by the name of the option `--show`. Imports nothing, so that a parser may have it."""
 
 from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kind = Literal["main", "ablations", "classes", "costs", "published"]
+Kind = Literal["main", "ablations", "classes", "costs", "published", "calibrated"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-DEFAULT: tuple[Kind, ...] = ("main", "ablations", "published")
+DEFAULT: tuple[Kind, ...] = ("main", "calibrated", "ablations", "published")

@@ -5,99 +5,28 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
-from benchmarks.protocol import Protocol
 from benchmarks.recipes import IMPORTED
 from benchmarks.spec import Recipe
 from benchmarks.values import digest
-from methods.registry import METHODS
-from results.store.identity import VARIANT, Conflict
+from methods.registry import METHODS, config_class
+from results.store.data_changes import of_older_data
+from results.store.identity import VARIANT
+from results.store.provenance import is_stale
 from results.store.record import UNSURE, RunRecord
 from results.tables.accumulated import accumulated
 from results.tables.aggregate import By
+from results.tables.content import Content, fold_range
+from results.tables.row_names import SHORT, clip_and_weights, plain_setting, short_names
 from results.tables.sanity_floor import warnings_of
-from results.tables.table import UNDEFINED
+from results.tables.table import PARTIAL_NOTE, STALE, UNDEFINED
 from results.tables.transfers import transferred
-from splits.loader import Split
 
-PARTIAL, STALE = "†", "‡"
 UNTRAINED = "nothing trained"
 DRAWN = "shapes"  # the data set that the built-in CLIP knows
-SHORT = 12  # letters of a hash under a table
-
-
-class RunName(NamedTuple):
-    """A run that is not there, in the order in which such runs are listed."""
-
-    rank: int
-    benchmark: str
-    method: str
-    fold: int
-    seed: int
-    folder: str
-
-
-@dataclass
-class Content:
-    """What one table is made from."""
-
-    split: Split
-    part: str = ""
-    source: str = ""  # the benchmark that the weights were trained on, where that is told apart from the one scored
-    protocol: Protocol | None = None
-    records: list[RunRecord] = field(default_factory=list)
-    conflicts: list[Conflict] = field(default_factory=list)
-    copies: int = 0  # records beyond the first of a run, with the same result
-    missing: dict[RunName, str] = field(default_factory=dict)  # -> state and reason
-
-    @property
-    def episodic(self) -> bool:
-        """Is the class of each item given?"""
-        return self.protocol is not None and self.protocol.evaluation.kind == "episodic-binary"
-
-
-def elsewhere(content: Content) -> str:
-    """What a title says of weights that were not trained for what is scored."""
-    return f", weights trained on {content.source}" if content.source else ""
-
-
-def fold_range(folds: Sequence[int]) -> str:
-    """`0-3` where the folds are contiguous, else `0, 2, 3`."""
-    if len(folds) > 2 and list(folds) == list(range(folds[0], folds[-1] + 1)):
-        return f"{folds[0]}-{folds[-1]}"
-    return ", ".join(map(str, folds))
-
-
-def row_names(frame: pd.DataFrame) -> list[str]:
-    """The label of each row; rows of one label get in brackets the settings in which they differ.
-
-    A setting at its default and a limit that is none stay unsaid.
-    """
-    settings = [_settings(row) for row in frame.to_dict("records")]
-    names = []
-    for label, own in zip(frame["label"], settings, strict=True):
-        rivals = [other for other_label, other in zip(frame["label"], settings, strict=True) if other_label == label]
-        differing = [key for key in sorted(own) if any(other.get(key) != own[key] for other in rivals)]
-        words = ", ".join(f"{key}={_plain(own[key])}" for key in differing)
-        names.append(f"{label} [{words}]" if words else label)
-    return names
-
-
-def _settings(row: Mapping[Any, Any]) -> dict[str, Any]:
-    recipe = {f"recipe.{key}": value for key, value in json.loads(row["recipe"]).items() if key != "name"}
-    limits = {"limit": row["train_limit"], "eval limit": row["eval_limit"]}
-    if limits["limit"] == limits["eval limit"]:
-        del limits["eval limit"]
-    clip = {"clip": _clip_words(row["clip"], row["clip_sha256"])}
-    return {**json.loads(row["config"]), **clip, **recipe, **{key: value for key, value in limits.items() if value}}
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
 
 
 def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> Iterator[str]:
@@ -109,6 +38,7 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
         yield _ignored(runs)
         yield from _made_with(content, frame)
     yield from _marks(content, runs, frame)
+    yield from _warned(content)
     yield from warnings_of(content.records)
     yield from _of_others(content)
     yield from transferred(content.records)
@@ -186,33 +116,33 @@ def _made_with(content: Content, frame: pd.DataFrame) -> Iterator[str]:
     """CLIP, recipe and seen-score shift, said once where all rows agree, else for each group of rows."""
     rows = _variants(frame)
     names = short_names(rows)
-    clips = [_clip_words(*pair) for pair in zip(rows["clip"], rows["clip_sha256"], strict=True)]
+    clips = [clip_and_weights(*pair) for pair in zip(rows["clip"], rows["clip_sha256"], strict=True)]
     yield f"CLIP: {_grouped(names, clips)}."
     yield f"Recipe: {_grouped(names, _recipes(rows['recipe']))}."
     configs = [_chosen(row) for row in rows.to_dict("records")]
     if any(configs):
-        told = _grouped(names, [text or "none" for text in configs], always=True)
-        yield f"Settings off their defaults: {told}."
+        yield f"Settings off their defaults: {_grouped(names, [text or 'none' for text in configs], always=True)}."
+    if tuned := [text for row in rows.to_dict("records") if (text := _tuned(row))]:
+        yield f"Tuned per data set, by their authors on the images they report: {'; '.join(dict.fromkeys(tuned))}."
     if not content.episodic:  # no class is seen there
         yield f"Own shift, taken off the seen scores: {_grouped(names, rows['own_shift'])}."
-
-
-def short_names(rows: pd.DataFrame) -> list[str]:
-    """The method where only one row has it, else the row's whole name."""
-    counts = Counter(rows["method"])
-    return [m if counts[m] == 1 else name for m, name in zip(rows["method"], rows["name"], strict=True)]
 
 
 def _chosen(row: Mapping[Any, Any]) -> str:
     """Settings off their defaults, those left out that make the method what its name says."""
     fixed = METHODS[row["method"]].fixed if row["method"] in METHODS else {}
     settings = json.loads(row["config"])
-    return ", ".join(f"{k}={_plain(v)}" for k, v in settings.items() if fixed.get(k) != v)
+    return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items() if fixed.get(k) != v)
 
 
-def _clip_words(clip: str, weights: str) -> str:
-    """A CLIP with the start of its weights' sha256, unless its name has that already."""
-    return clip if not weights or clip.endswith(f"@{weights[:8]}") else f"{clip} (weights {weights[:SHORT]})"
+def _tuned(row: Mapping[Any, Any]) -> str:
+    """The method with the values of what its authors chose for each data set; empty where there is nothing."""
+    method = row["method"]
+    fields = METHODS[method].tuned if method in METHODS else ()
+    if not fields:
+        return ""
+    config = config_class(method)(**json.loads(row["config"]))
+    return f"{method} ({', '.join(f'{name}={plain_setting(getattr(config, name))}' for name in fields)})"
 
 
 def _recipes(recipes: Iterable[str]) -> list[str]:
@@ -240,7 +170,7 @@ def _variants(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _grouped(names: Iterable[str], values: Iterable[str], *, always: bool = False) -> str:
-    """`value` where there is one (unless the names are to be told always), else `value: names; value: names`."""
+    """`value` where there is one (unless `always`), else `value: names; value: names`."""
     groups: dict[str, list[str]] = {}
     for name, value in zip(names, values, strict=True):
         groups.setdefault(value, []).append(name)
@@ -251,14 +181,38 @@ def _grouped(names: Iterable[str], values: Iterable[str], *, always: bool = Fals
 
 def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
     if frame["partial"].any():
-        yield f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
+        yield PARTIAL_NOTE
     if frame["stale"].any():
-        counts = Counter(runs.loc[runs["stale"], "label"])
-        which = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items()))
-        yield f"{STALE} stale: the method's sources have changed since (runs of {which})."
+        of_data = runs["run"].isin(_of_changed_data(content))
+        for what, which_runs in (
+            ("the method's sources", runs["stale"] & ~of_data),
+            ("the data", runs["stale"] & of_data),
+        ):
+            counts = Counter(runs.loc[which_runs, "label"])
+            which = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items()))
+            if which:
+                yield f"{STALE} stale: {what} have changed since (runs of {which})."
     scored = ["miou_unseen"] if content.episodic else ["pacc", "miou_seen", "miou_unseen", "hiou"]
     if len(frame) and frame[frame["seeds"] > 0][scored].isna().any(axis=None):
         yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
+
+
+def _of_changed_data(content: Content) -> frozenset[str]:
+    """Folders of the stale runs whose data have changed: by a later record, or as their sources have not."""
+    same = (r.result.train for r in content.records if r.result.train.method in METHODS and not is_stale(r))
+    return of_older_data(content.records) | {train.folder for train in same}
+
+
+def _warned(content: Content) -> Iterator[str]:
+    """What records say of their data and inputs, and whose if not all say it."""
+    rows: dict[str, set[str]] = {}
+    for record in content.records:
+        for line in record.result.warnings:
+            rows.setdefault(line, set()).add(record.result.label)
+    labels = {record.result.label for record in content.records}
+    for line, of in rows.items():
+        whose = "" if of == labels else f", {', '.join(sorted(of))}"
+        yield f"Warning{whose}: {line}."
 
 
 def _of_others(content: Content) -> Iterator[str]:
@@ -274,12 +228,12 @@ def _of_others(content: Content) -> Iterator[str]:
 
 def _trained_elsewhere(content: Content) -> Iterator[str]:
     """What is known of the training of imported weights, where it is not that nothing is wrong with it."""
-    told: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     for record in content.records:
         result = record.result
         if result.contamination not in ("", "none"):
-            told.setdefault(result.contamination, []).append(f"{result.label} fold {result.evaluation.fold}")
-    for words, runs in sorted(told.items()):
+            found.setdefault(result.contamination, []).append(f"{result.label} fold {result.evaluation.fold}")
+    for words, runs in sorted(found.items()):
         if words == "unknown":
             yield f"Weights without a card, what they were trained on is unknown: {', '.join(sorted(set(runs)))}."
         elif words == UNSURE:

@@ -1,72 +1,39 @@
-"""Published numbers beside reproduced ones: `published/*.csv`, shown only where benchmark and protocol agree.
+"""Published numbers beside reproduced ones, shown only where benchmark and protocol agree and the fold has runs.
 
-A row is shown where its benchmark and fold, kind, setting, background, rule for absent classes and sizes are those of
-the runs. What counts as a reproduction is stricter: see `_why_not`.
+A row of the register is shown where its benchmark and fold, kind, setting, background, rule for absent classes and
+sizes are those of the runs. What counts as a reproduction is stricter: see `_why_not`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from functools import cache, partial
-from importlib.resources import files
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.protocol import Protocol
-from benchmarks.values import Value
+from methods.registry import METHODS
 from results.tables.aggregate import aggregate, tidy
-from results.tables.notes import Content, row_names
-from results.tables.table import UNDEFINED, Column, Row, Table
+from results.tables.content import Content
+from results.tables.register import METRICS, Published, gains, published
+from results.tables.row_names import row_names
+from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table
 
 PLACES = {"pascal-5i": ("voc-15-5", 3)}  # a benchmark -> what the literature calls one of its folds
-REPRODUCES = {"ZegCLIP": "zegclip", "ZegCLIP+ST": "zegclip"}  # a published method -> ours
-BODY = {"zegclip": ("ViT-B-16", "openai")}  # the CLIP of the published rows, as open_clip names it
-METRICS = ("pacc", "miou_seen", "miou_unseen", "hiou")
 SCORED = METRICS[1:]
 
 
-class Published(Value):
-    """One published row, in percent as printed; None where the source prints nothing."""
-
-    method: str
-    setting: str
-    benchmark: str
-    protocol: str
-    backbone: str
-    pacc: float | None
-    miou_seen: float | None
-    miou_unseen: float | None
-    hiou: float | None
-    source: str
-    note: str
-
-
-@cache
-def read(name: str) -> tuple[dict[str, str], ...]:
-    """The rows of `published/<name>.csv`."""
-    text = files("results").joinpath("published", f"{name}.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(io.StringIO(text)))
-
-
-@cache
-def published() -> tuple[Published, ...]:
-    """Every generalised row."""
-    rows = []
-    for row in read("generalised"):
-        figures = {metric: float(row[metric]) if row[metric] else None for metric in METRICS}
-        rows.append(Published.parse(row | figures, source="published/generalised.csv"))
-    return tuple(rows)
-
-
 def published_table(content: Content, stale: frozenset[str] = frozenset()) -> list[Table]:
-    """The published rows for this content and what was reproduced of them; none where nothing is published."""
+    """The published rows for this content and what was reproduced of them.
+
+    None where nothing is published, and where the fold that the literature uses has no run.
+    """
     benchmark, fold = PLACES.get(content.split.name, (content.split.name, 0))
-    if content.protocol is None or not any(row.benchmark == benchmark for row in published()):
+    ran = any(record.result.evaluation.fold == fold for record in content.records)
+    if content.protocol is None or not ran or not any(row.benchmark == benchmark for row in published()):
         return []
     setting = content.protocol.train.setting
     reasons = _differences(content, content.protocol)
@@ -89,48 +56,48 @@ def published_table(content: Content, stale: frozenset[str] = frozenset()) -> li
 
 def _differences(content: Content, protocol: Protocol) -> list[str]:
     """In what this protocol differs from the published rows' one."""
-    asked, found = protocol.evaluation, []
-    if asked.kind != "generalised":
-        found.append(f"these runs are {asked.kind}")
-    if asked.background != "ignored":
+    evaluation, found = protocol.evaluation, []
+    if evaluation.kind != "generalised":
+        found.append(f"these runs are {evaluation.kind}")
+    if evaluation.background != "ignored":
         found.append("these runs count background as a class")
-    if asked.absent_class != "skip":
-        found.append(f"these runs treat absent classes by {asked.absent_class}")
+    if evaluation.absent_class != "skip":
+        found.append(f"these runs treat absent classes by {evaluation.absent_class}")
     if content.part not in ("", "val"):
         found.append(f"these runs are scored on the {content.part} part")
-    if asked.data.partial or protocol.train.data.partial:
+    if evaluation.data.partial or protocol.train.data.partial:
         found.append("these runs used part of the data")
-    if asked.inference != BENCHMARKS[content.split.name].inference:
-        found.append(f"these runs are scored at another size (short side {asked.inference.short_side})")
+    if evaluation.inference != BENCHMARKS[content.split.name].inference:
+        found.append(f"these runs are scored at another size (short side {evaluation.inference.short_side})")
     return found
 
 
 def _ours(content: Content, fold: int, stale: frozenset[str]) -> tuple[dict[str, dict[Any, Any]], list[str]]:
-    """Our row for each of our methods that reproduces a published one, and a line for each that does not."""
+    """Our row by the published name that it reproduces, and a line for each of ours that is no reproduction."""
     runs = tidy([r for r in content.records if r.result.evaluation.fold == fold], stale=stale)
     frame = aggregate(runs, lambda _: (fold,))
     frame.insert(0, "name", row_names(frame))
     rows: dict[str, dict[Any, Any]] = {}
     notes = []
     for row in frame.to_dict("records"):
-        if row["method"] not in REPRODUCES.values():
+        if row["method"] not in METHODS or not METHODS[row["method"]].published_as:
             continue
         if reasons := _why_not(row):
             notes.append(f"{row['name']} is no reproduction: {', '.join(reasons)}.")
         else:
-            rows[row["method"]] = row
+            rows |= dict.fromkeys(METHODS[row["method"]].published_as, row)
     return rows, notes
 
 
 def _why_not(row: Row) -> list[str]:
     """Why a row of ours is no reproduction: it must be whole, current, and made as the paper says."""
-    reasons, (model, tag) = [], BODY[row["method"]]
+    reasons, clip = [], METHODS[row["method"]].published_clip
     if row["partial"]:
         reasons.append("part of the data or a trial run")
     if row["stale"]:
         reasons.append("made with other sources of the method")
-    if row["clip"].partition("@")[0] != f"{model}/{tag}":
-        reasons.append(f"its CLIP is {row['clip']}, not {model}/{tag}")
+    if row["clip"].partition("@")[0] != clip:
+        reasons.append(f"its CLIP is {row['clip']}, not {clip}")
     if row["label"] != row["method"] or json.loads(row["recipe"])["name"] != "paper":
         reasons.append("its recipe is not the paper's")
     if changed := sorted(json.loads(row["config"]).keys() - {"setting"}):
@@ -146,7 +113,7 @@ _FIELDS = [
 
 
 def _frame_row(row: Published, ours: dict[str, dict[Any, Any]], sources: list[str]) -> dict[str, Any]:
-    found = ours.get(REPRODUCES.get(row.method, ""), {})
+    found = ours.get(row.method, {})
     fields: dict[str, Any] = {"method": row.method, "backbone": row.backbone}
     for metric in METRICS:
         printed = getattr(row, metric)
@@ -163,15 +130,14 @@ def _frame_row(row: Published, ours: dict[str, dict[Any, Any]], sources: list[st
 
 
 def _columns() -> tuple[Column, ...]:
-    headers = dict(zip(METRICS, ("pAcc", "mIoU(S)", "mIoU(U)", "hIoU"), strict=True))
     columns = [
         Column.text("published method", "method"),
         Column("backbone", lambda row: row["backbone"] or UNDEFINED, numeric=False),
     ]
-    columns += [Column.figure(headers[metric], metric, ".1f", scale=100) for metric in METRICS]
+    columns += [Column.figure(HEADERS[metric], metric, ".1f", scale=100) for metric in METRICS]
     for metric in SCORED:
         cell = partial(_beside, metric=metric)
-        columns.append(Column.percent(f"ours: {headers[metric]} (Δ)", f"reproduced_{metric}", cell))
+        columns.append(Column.percent(f"ours: {HEADERS[metric]} (Δ)", f"reproduced_{metric}", cell))
     columns.append(Column("source", lambda row: f"[{row['source_number']}]", numeric=False))
     return tuple(columns)
 
@@ -203,14 +169,14 @@ def _explained(rows: list[Published], sources: list[str], reasons: list[str], pr
 
 
 def _gains(benchmark: str) -> list[str]:
-    """Gains stated without a table: told, never shown as rows."""
+    """Gains stated without a table: lines under a table, never rows."""
     lines = []
-    for row in read("gains"):
-        if row["benchmark"] == benchmark or "not named" in row["benchmark"]:
-            where = "" if row["benchmark"] == benchmark else f" on {row['benchmark']}"
-            reference = f"; {row['note']}" if row["note"] else ""
+    for gain in gains():
+        if gain.benchmark == benchmark or "not named" in gain.benchmark:
+            where = "" if gain.benchmark == benchmark else f" on {gain.benchmark}"
+            reference = f"; {gain.note}" if gain.note else ""
             lines.append(
-                f"{row['method']} states a gain of {row['hiou_gain']} points of hIoU{where} "
-                f"({row['source']}{reference}): a gain is no row."
+                f"{gain.method} states a gain of {gain.value:g} points of hIoU{where} "
+                f"({gain.source}{reference}): a gain is no row."
             )
     return lines

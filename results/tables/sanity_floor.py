@@ -31,7 +31,7 @@ def constant_miou(result: Result) -> float | None:
 
 
 def below_floor(result: Result) -> bool:
-    """Is this a whole training, or weights brought in, that scores worse on seen classes than the constant?
+    """Is this a whole training, or imported weights, that scores worse on seen classes than the constant?
 
     Trial runs (`limit`) are passed over: some steps of training need not have reached the floor. So are weights scored
     elsewhere, which were not trained on the classes that are seen there.

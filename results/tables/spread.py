@@ -20,11 +20,12 @@ from benchmarks.spec import clip_words, protocol_of
 from benchmarks.values import canonical_json
 from results.store.record import RunRecord
 from results.tables.aggregate import mean_over, tidy
-from results.tables.notes import PARTIAL, STALE, Content, fold_range, measured
-from results.tables.table import Column, Row, Table
+from results.tables.content import Content, fold_range
+from results.tables.notes import measured
+from results.tables.table import HEADERS, PARTIAL_NOTE, STALE, Column, Row, Table, marked
 from splits.loader import load_split
 
-METRICS = {"miou_seen": "mIoU(S)", "miou_unseen": "mIoU(U)", "hiou": "hIoU"}
+METRICS = ("miou_seen", "miou_unseen", "hiou")
 
 
 @dataclass(frozen=True)
@@ -156,15 +157,6 @@ def _gains(methods: Sequence[Varied]) -> Table:
             }
         )
     rows.sort(key=lambda row: (row["better"], row["worse"]))
-    fields = ["better", "worse", "gain", "spread", "spread_of", "larger", "verdict"]
-    columns = (
-        Column.text("gain of", "better"),
-        Column.text("over", "worse"),
-        Column.figure("points", "gain", ".1f", 100),
-        Column.figure("spread", "spread", ".1f", 100),
-        Column.text("of", "spread_of"),
-        Column.text("verdict", "verdict"),
-    )
     notes = [
         f"Not established: the gain of {row['better']} over {row['worse']} ({100 * row['gain']:.1f}) is no larger "
         f"than the spread of {row['spread_of']} over our own constants ({100 * row['spread']:.1f})."
@@ -176,7 +168,18 @@ def _gains(methods: Sequence[Varied]) -> Table:
     if all(math.isnan(method.spread) for method in methods):
         notes.append("No method has a spread, which takes two settings.")
     title = f"Gains in hIoU at default constants beside the spread: {_title(methods[0])}"
-    return Table(title, pd.DataFrame(rows, columns=fields), columns, tuple(notes), _protocol(methods), "gains")
+    frame = pd.DataFrame(rows, columns=["better", "worse", "gain", "spread", "spread_of", "larger", "verdict"])
+    return Table(title, frame, _GAIN_COLUMNS, tuple(notes), _protocol(methods), "gains")
+
+
+_GAIN_COLUMNS = (
+    Column.text("gain of", "better"),
+    Column.text("over", "worse"),
+    Column.figure("points", "gain", ".1f", 100),
+    Column.figure("spread", "spread", ".1f", 100),
+    Column.text("of", "spread_of"),
+    Column.text("verdict", "verdict"),
+)
 
 
 def _settings(method: Varied) -> Table:
@@ -196,8 +199,8 @@ def _settings(method: Varied) -> Table:
             }
         )
     columns = [
-        Column("setting", lambda row: f"{row['setting']} {_mark(row)}".rstrip(), numeric=False),
-        *(Column.figure(header, key, ".1f", 100) for key, header in METRICS.items()),
+        Column("setting", lambda row: marked(row["setting"], row), numeric=False),
+        *(Column.figure(HEADERS[key], key, ".1f", 100) for key in METRICS),
         Column.figure("runs", "runs", ".0f"),
     ]
     if any(row["wanting"] for row in rows):
@@ -216,10 +219,6 @@ def _settings(method: Varied) -> Table:
 
 def _plain(value: Any) -> Any:
     return canonical_json(value) if isinstance(value, list | tuple) else value
-
-
-def _mark(row: Row) -> str:
-    return f"{PARTIAL if row['partial'] else ''}{STALE if row['stale'] else ''}"
 
 
 def _protocol(methods: Sequence[Varied]) -> Any:
@@ -246,7 +245,7 @@ def _chance(methods: Sequence[Varied]) -> Iterator[str]:
 
 def _marks(methods: Sequence[Varied]) -> Iterator[str]:
     if any(record.result.partial for method in methods for record in method.records):
-        yield f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
+        yield PARTIAL_NOTE
     if any(point.stale for method in methods for point in (method.default, *method.points)):
         yield f"{STALE} stale: the method's sources have changed since."
 

@@ -20,6 +20,17 @@ from benchmarks.protocol import Protocol
 Row = Mapping[Any, Any]
 Mark = Literal["", "best", "second"]
 UNDEFINED = "–"
+PARTIAL, STALE = "†", "‡"  # behind the name of a row
+PARTIAL_NOTE = f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
+HEADERS = {  # of metrics, in the order of columns
+    "pacc": "pAcc",
+    "miou_seen": "mIoU(S)",
+    "miou_unseen": "mIoU(U)",
+    "hiou": "hIoU",
+    "hiou_of_means": "H of means",
+    "hiou_unshifted": "no shift",
+    "hiou_best": "oracle shift",
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,11 @@ class Table:
         """Every field of the frame unrounded, as fractions; partial and stale runs have their own columns."""
         frame = self.frame.assign(table=self.name, protocol=self.protocol.words() if self.protocol else "")
         return frame.to_csv(index=False, lineterminator="\n")
+
+
+def marked(name: str, row: Row) -> str:
+    """A row's name with the marks of what its fields `partial` and `stale` say."""
+    return f"{name} {PARTIAL if row['partial'] else ''}{STALE if row['stale'] else ''}".rstrip()
 
 
 def mean_and_sd(row: Row, key: str) -> str:

@@ -10,11 +10,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from statistics import fmean
-from typing import Any
 
 import pandas as pd
 
-from results.store.identity import IDENTITY, identity
+from results.store.identity import by_identity, key_of
 from results.store.record import Result, RunRecord
 from results.tables.aggregate import estimate
 from results.tables.table import Column, mean_and_sd
@@ -24,8 +23,8 @@ GROUPS = {"miou_labelled": "mIoU(labelled)", "miou_new": "mIoU(new)"}
 
 def group_mious(result: Result) -> dict[str, float]:
     """mIoU over the classes that were labelled in the training, and over those that were not; NaN without any."""
-    known, asked = set(result.evaluation.labelled or ()), set(result.evaluation.side.classes)
-    defined = [(row.name in known, row.iou) for row in result.classes if row.name in asked and row.iou is not None]
+    known, classes = set(result.evaluation.labelled or ()), set(result.evaluation.side.classes)
+    defined = [(row.name in known, row.iou) for row in result.classes if row.name in classes and row.iou is not None]
     return {
         name: fmean(values) if (values := [iou for is_known, iou in defined if is_known == wanted]) else math.nan
         for name, wanted in (("miou_labelled", True), ("miou_new", False))
@@ -34,16 +33,10 @@ def group_mious(result: Result) -> dict[str, float]:
 
 def with_groups(frame: pd.DataFrame, records: Sequence[RunRecord]) -> pd.DataFrame:
     """A frame aggregated fold by fold with both means, over seeds."""
-    found: dict[tuple[Any, ...], dict[tuple[int, int], dict[str, float]]] = {}
-    for record in records:
-        key = tuple(identity(record).values())
-        place = record.result.train.seed, record.result.evaluation.fold
-        found.setdefault(key, {})[place] = group_mious(record.result)
-    rows = []
+    runs, rows = by_identity(records), []
     for row in frame.to_dict("records"):
-        of = found[tuple(row[name] for name in IDENTITY)]
-        seeds = [int(seed) for seed in row["seed_list"].split()]
-        means = {name: estimate([of[seed, row["fold"]][name] for seed in seeds]) for name in GROUPS}
+        of = [group_mious(run.result) for run in runs[key_of(row)] if run.result.evaluation.fold == row["fold"]]
+        means = {name: estimate([seed[name] for seed in of]) for name in GROUPS}
         rows.append({f"{n}{end}": v for n, e in means.items() for end, v in (("", e.mean), ("_sd", e.sd))})
     names = [f"{name}{suffix}" for name in GROUPS for suffix in ("", "_sd")]
     return pd.concat([frame, pd.DataFrame(rows, columns=names, index=frame.index)], axis=1)
@@ -64,7 +57,7 @@ def transferred(records: Iterable[RunRecord]) -> Iterator[str]:
         "labelled in the training of the weights, and over the others. The own shift is taken off the labelled ones."
     )
     for trained, result in sorted(known.items()):
-        labelled, asked = result.evaluation.labelled or (), len(result.evaluation.side.classes)
-        told = f", {', '.join(labelled)}" if labelled else ""
+        labelled, classes = result.evaluation.labelled or (), len(result.evaluation.side.classes)
+        names = f", {', '.join(labelled)}" if labelled else ""
         how = ", as was said of weights without a card" if result.contamination == "unknown" else ""
-        yield f"Labelled in the training on {trained}{how}: {len(labelled)} of {asked} classes{told}."
+        yield f"Labelled in the training on {trained}{how}: {len(labelled)} of {classes} classes{names}."

@@ -84,5 +84,5 @@ def test_what_is_scored_at_home_stays_as_it_was():
     assert elsewhere.transferred
     assert elsewhere.key != spec.key
     assert EvalSpec.parse(elsewhere.model_dump(mode="json"), source="") == elsewhere
-    with pytest.raises(ValueError, match="not asked"):
+    with pytest.raises(ValueError, match="not scored"):
         EvalSpec(**dict(spec) | {"labelled": ("unicorn",)})

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks.recipes import recipe_for
-from methods.ranges import NOT_DRAWN, Around, Between, OneOf, to_draw
+from methods.ranges import Around, Between, OneOf, to_draw
 from methods.registry import METHODS, config_class
 from methods.training_free.floors_config import RandomConfig
 
@@ -18,10 +18,8 @@ DRAWN = [name for name, entry in METHODS.items() if entry.ranges]
 def config_on(method: str, scale: str):
     """A method's config on photos ("native") or on shapes-5i ("")."""
     place = ("pascal-5i", scale) if scale else ("shapes-5i", "native")
-    values = recipe_for(method, *place, trained=METHODS[method].trained)[1]
-    cls = config_class(method)
-    known = {name: value for name, value in values.items() if name in cls.model_fields}
-    return cls.model_validate_json(json.dumps(known | METHODS[method].fixed))
+    values = recipe_for(method, *place)[1]
+    return config_class(method).model_validate_json(json.dumps(values | METHODS[method].fixed))
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -29,10 +27,11 @@ def test_every_field_is_drawn_or_said_not_to_be(config: str) -> None:
     """Fails when a new field of a config has neither a range nor a reason why it has none, or has both."""
     names = [name for name, entry in METHODS.items() if entry.config == config]
     ranges = {field for name in names for field in METHODS[name].ranges}
-    fields = set(config_class(names[0]).model_fields)
-    assert ranges | NOT_DRAWN[config].keys() == fields
-    assert not ranges & NOT_DRAWN[config].keys()
-    assert all(NOT_DRAWN[config].values())
+    for name in names:
+        reasons = METHODS[name].not_drawn
+        assert ranges | reasons.keys() == config_class(name).model_fields.keys()
+        assert not ranges & reasons.keys()
+        assert all(reasons.values())
 
 
 @pytest.mark.parametrize("scale", ["", "trial", "native"], ids=["shapes", "trial", "papers"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from methods.registry import Entry
+from methods.registry import MethodEntry
 from splits.errors import UserError
 from tests.results import factory
 
@@ -19,10 +19,10 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
             raise UserError(f"unknown benchmark {name!r}; there are: {', '.join(known)}")
         return known[name]
 
-    def entry(fidelity: str) -> Entry:
-        return Entry(title="", config="", builder="", fidelity=fidelity, needs="nothing")
+    def entry(fidelity: str) -> MethodEntry:
+        return MethodEntry(title="", config="", builder="", fidelity=fidelity, needs="nothing")
 
     methods = {"zeta": entry("exact"), "alpha": entry("our reading")}
-    monkeypatch.setattr("results.tables.tables.load_split", load_split)
-    monkeypatch.setattr("results.tables.tables.METHODS", methods)
+    monkeypatch.setattr("results.tables.content.load_split", load_split)
+    monkeypatch.setattr("results.tables.content.METHODS", methods)
     monkeypatch.setattr("results.tables.notes.METHODS", methods)

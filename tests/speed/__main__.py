@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import torch
 
-from results.store import provenance
+from results.store import machine, provenance
 from tests.speed import command_times, pipeline, scoring, step, student_step, waits
 from tests.speed.compare import Row
 
@@ -39,12 +39,12 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(options.threads)
-    machine = _machine(options.threads)
+    of_machine = _machine(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     for part in options.parts:
         if found := _part(part, options):  # a part that was left out keeps what was measured before
             path = options.out / f"{part}.json"
-            path.write_text(json.dumps({"machine": machine, part: found}, indent=1) + "\n")
+            path.write_text(json.dumps({"machine": of_machine, part: found}, indent=1) + "\n")
             print(f"stored {path}", flush=True)
 
 
@@ -123,7 +123,7 @@ def _exponent(seconds: dict[int, float]) -> float:
 def _machine(threads: int) -> dict[str, Any]:
     commit, dirty = provenance.git_state()
     return {
-        "processor": _processor(),
+        "processor": machine.processor(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "threads": threads,
@@ -134,14 +134,6 @@ def _machine(threads: int) -> dict[str, Any]:
         "dirty": dirty,
         "when": provenance.now(),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def _ms(seconds: float) -> str:

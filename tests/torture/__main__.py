@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from results.store.files import write_atomically
-from results.store.provenance import PROJECT, git_state
+from results.store.places import PROJECT
+from results.store.provenance import git_state
 
 # begun, and told, in this order
 SCRIPTS = ("kill", "commands", "checkpoints", "disk", "concurrent", "signals", "determinism", "memory", "fuzz")

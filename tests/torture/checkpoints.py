@@ -101,7 +101,7 @@ KINDS: dict[str, Spoil] = {
 
 def stopped(job: Any, steps: int) -> int:
     """Work on a job in this process until so many steps are done; 0 where it was interrupted there."""
-    from results.launch.run.ranks import Children
+    from results.launch.run.ranks import LocalRanks
     from results.launch.run.worker import work
 
     asked = 0
@@ -113,7 +113,7 @@ def stopped(job: Any, steps: int) -> int:
 
     folder = job.run.folder(job.root)
     claim = folder.claims.claim()
-    with Children(job) as others:
+    with LocalRanks(job) as others:
         return 0 if work(job, folder, claim, stop, others) == "interrupted" else 3
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from random import Random
 
 from results.store.claim import CLAIMS, UNREADABLE, Claims
-from results.store.provenance import PROJECT
+from results.store.places import PROJECT
 from tests.torture.trials import LIMIT, Row, dice, differences, essence, readable, script, timed
 
 METHODS = ("zegclip", "clip-to-seg", "constant")

@@ -109,7 +109,7 @@ def _owner(job, machine: str) -> int:
 
 def _follower(job) -> int:
     """Waits until the owner is dead by its beat, then makes the run."""
-    from results.launch.run.ranks import Children
+    from results.launch.run.ranks import LocalRanks
     from results.launch.run.worker import work
 
     _as_machine("second")
@@ -119,7 +119,7 @@ def _follower(job) -> int:
         return 5
     if claim.number > 1 and time.monotonic() - start < DEAD_AFTER:
         return 6  # before its heartbeat could be known to have ended
-    with Children(job) as others:
+    with LocalRanks(job) as others:
         return {"done": 0}.get(work(job, folder, claim, lambda: False, others), 3)
 
 

@@ -20,11 +20,11 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from splits.errors import UserError
-from tests.torture import brought, readers
+from tests.torture import custom_files, readers
 from tests.torture.readers import Reader
 from tests.torture.trials import SEED, Row, script, timed
 
-READERS = readers.READERS | brought.READERS
+READERS = readers.READERS | custom_files.READERS
 SECONDS = 60  # for one input, on a machine that does other things
 
 

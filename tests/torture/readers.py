@@ -113,7 +113,7 @@ def _pictures(kinds: dict[str, str]) -> list[bytes]:
 
 def masks(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """Index masks."""
-    from benchmarks.data.reader import read_mask
+    from benchmarks.data.mask_file import read_mask
 
     sound = _pictures(dict.fromkeys(("L", "P", "RGB", "RGBA", "1", "I;16", "LA"), "PNG"))
 
@@ -188,7 +188,7 @@ def _few_categories(sound: dict, changes: list) -> dict:
 
 def lists(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """Image lists of data sets, and what a folder of masks makes of their names."""
-    from benchmarks.data.folders import read_ids
+    from benchmarks.data.listing import read_ids
 
     sound = b"2008_000002\n2008_000003 1\n\n2008_000007\n"
 
@@ -205,7 +205,7 @@ def lists(folder: Path) -> tuple[st.SearchStrategy, Reader]:
 def records(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     """Everything in a run's folder that a later command reads: record, matrices, state, specs, card, claims."""
     from results.launch.plan.request import Run
-    from results.launch.plan.runs import status
+    from results.launch.run.status import status
     from results.store.folders import Stored, find_stored
     from results.store.verify import problems
     from tests.torture.trials import job_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from results.store.provenance import PROJECT
+from results.store.places import PROJECT
 from tests.torture.__main__ import SCRIPTS, STORED, stored, table
 
 README = PROJECT / "README.md"

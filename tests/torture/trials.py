@@ -216,7 +216,7 @@ def differences(expected: dict[str, str], got: dict[str, str]) -> str:
 def readable(root: Path) -> str:
     """Read everything a person's commands would read after a fault; what cannot be read, in words."""
     from results.launch.plan.request import Run
-    from results.launch.plan.runs import status
+    from results.launch.run.status import status
     from results.store.folders import CorruptRecord, Stored, find_stored
 
     for found in find_stored(root):

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Schedule:
     """Everything that decides the weights."""
 
     seed: int = 0
@@ -84,7 +84,7 @@ def contrast(images: Tensor, texts: Tensor, scale: Tensor) -> tuple[Tensor, floa
 class Trainer:
     """One run: model, optimiser, pools and the position in the recipe."""
 
-    def __init__(self, recipe: Recipe, out: Path) -> None:
+    def __init__(self, recipe: Schedule, out: Path) -> None:
         self.recipe, self.out = recipe, out
         torch.manual_seed(recipe.seed)
         self.model = create(None).train()
@@ -99,7 +99,7 @@ class Trainer:
         self.pools: dict[int, Pool] = {}
 
     def pool(self, size: int) -> Pool:
-        """The pool of pictures of this size at the present level, filled when first asked for."""
+        """The pool of pictures of this size at the present level, filled when first used."""
         if size not in self.pools:
             hardness = self.recipe.hardness[self.level]
             self.pools[size] = Pool(
@@ -248,7 +248,7 @@ def main() -> None:
     """Trains the tiny CLIP, or goes on where a run into the same folder stopped."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
+    parser.add_argument("--seed", type=int, default=Schedule.seed)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
@@ -256,7 +256,7 @@ def main() -> None:
     if (arguments.out / "weights.json").exists():
         log.info("%s holds a finished run; give another --out to train again", arguments.out)
         return
-    trainer = Trainer(Recipe(seed=arguments.seed), arguments.out)
+    trainer = Trainer(Schedule(seed=arguments.seed), arguments.out)
     trainer.resume()
     run = {"gate": trainer.run(), "steps": trainer.step, "core_seconds": round(trainer.seconds)}
     log.info("wrote %s", write_card(arguments.out / "weights.safetensors", {**run, "recipe": asdict(trainer.recipe)}))

@@ -1,20 +1,39 @@
-"""The `check` command: does a method keep what the harness takes for granted?"""
+"""`check`: does a method keep what the harness takes for granted?"""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
-from methods import custom as brought
-from methods.check import Failed, check
-from methods.registry import entry
-from results.launch.plan.runs import methods_named
-from results.launch.plan.settings import config_for
 from splits.errors import UserError
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Which methods, with which settings."""
+    parser = commands.add_parser("check", help="does a method of your own keep what the harness takes for granted?")
+    parser.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="files with methods of your own")
+    parser.add_argument("--methods", nargs="+", metavar="M", help="default: those of the files")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="M.FIELD=VALUE",
+        help="other settings than the defaults",
+    )
+    parser.set_defaults(command=main)
 
 
 def main(options: argparse.Namespace) -> int:
     """A line for each method, or for each thing that is wrong with it; 1 where there is one."""
-    names = methods_named(options.methods) if options.methods else _of_files()
+    from methods.check import Failed, check
+    from methods.custom import LOADED, load
+    from methods.registry import entry
+    from results.launch.plan.runs import methods_named
+    from results.launch.plan.settings import config_for
+
+    of_files = tuple(name for file in LOADED.values() for name in load(file))
+    names = methods_named(options.methods) if options.methods else of_files
     if not names:
         raise UserError("say which methods: --method-file FILE, or --methods NAME")
     wrong = 0
@@ -26,7 +45,3 @@ def main(options: argparse.Namespace) -> int:
             wrong += 1
             print("\n".join(f"{name}: {line}" for line in str(failed).splitlines()))
     return 1 if wrong else 0
-
-
-def _of_files() -> tuple[str, ...]:
-    return tuple(name for file in brought.LOADED.values() for name in brought.load(file))

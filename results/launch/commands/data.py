@@ -1,121 +1,55 @@
-"""`data verify` and `data prepare`: what a person sees of them. Loads no torch."""
+"""`data verify` and `data prepare`: look at a data set, or make it ready. No torch."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from results.launch.commands import options as add
 
-from benchmarks.data import sbd, voc
-from benchmarks.data.datasets import data_roots, expected_images, open_reader
-from benchmarks.data.download import archives_of, download
-from benchmarks.data.parallel import cores
-from benchmarks.data.verify import Report, missing_words, overlap, verify_part
-from splits.errors import DataError, UserError
-from splits.loader import Split, load_split
 
-PARTS = ("train", "val")
-GENERATED = "shapes"
-Watch = Callable[[int, int], None]
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """The two things to do with a data set."""
+    parser = commands.add_parser("data", help="look at a data set, or make it ready")
+    actions = parser.add_subparsers(required=True, metavar="verify|prepare")
+    verifying = actions.add_parser(
+        "verify", help="look at every file; a line for each problem; exit code 1 if there is one"
+    )
+    preparing = actions.add_parser("prepare", help="build masks, or say what to put where")
+    for action, command in ((verifying, verify), (preparing, prepare)):
+        action.add_argument("benchmark", metavar="BENCHMARK")
+        action.add_argument("--data-root", metavar="DIR", help="folders of data sets (else ZSS_DATA_ROOT)")
+        action.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
+        action.add_argument("--jobs", type=add.positive, metavar="N", help="processes; default: one a core")
+        action.set_defaults(command=command)
+    verifying.add_argument("--list-missing", action="store_true", help="a line for each missing file too")
+    preparing.add_argument("--subset", action="store_true", help="be content with the listed images that are present")
+    preparing.add_argument("--download", action="store_true", help="fetch the official archives first (many GB)")
 
 
 def verify(options: argparse.Namespace) -> int:
-    """Look at every file of a benchmark's data set; 0 where nothing is wrong, else 1."""
-    split = load_split(options.name)
-    if split.dataset == GENERATED:
-        print(f"{split.name} is drawn on the fly: there is nothing to verify")
-        return 0
-    year, jobs = split.year(options.year or ""), options.jobs or cores()
-    reports, problems = [], []
-    for part in PARTS:
-        with _bar(f"{split.name} {part}") as watch:
-            try:
-                report = verify_part(split, part, data_root=options.data_root, year=year, jobs=jobs, watch=watch)
-            except DataError as error:
-                problems.append(str(error))
-                continue
-        reports.append(report)
-        problems += [*missing_words(report), *report.problems]
-        if options.list_missing:
-            problems += [f"missing: {path}" for path in report.missing]
-    if len(reports) == len(PARTS) and (shared := overlap(split, data_root=options.data_root, year=year)):
-        problems.append(f"train and val share {len(shared)} images, first {shared[0]}; expected none")
-    print("\n".join(problems), end="\n" if problems else "")
-    for report in reports:
-        print(_summary(split, report))
-    print(f"{split.name}: {f'{len(problems)} problems' if problems else 'nothing is wrong'}")
-    return 1 if problems else 0
+    """Look at every file of a data set; exit code 1 where something is wrong."""
+    from benchmarks.data.whole_sets import verify_set
+
+    sound = verify_set(
+        options.benchmark,
+        data_root=options.data_root,
+        year=options.year or "",
+        jobs=options.jobs,
+        list_missing=options.list_missing,
+    )
+    return 0 if sound else 1
 
 
 def prepare(options: argparse.Namespace) -> int:
-    """Make what the harness needs of a data set and the data set has not; say what to put where."""
-    split = load_split(options.name)
-    if split.dataset == GENERATED:
-        print(f"{split.name} is drawn on the fly: there is nothing to prepare")
-        return 0
-    year = split.year(options.year or "")
-    if options.download:
-        _download(split, year, options.data_root)
-    if split.dataset == "voc2012":
-        _build_voc(split, options.data_root)
-    for part in PARTS:
-        reader = open_reader(split, part, data_root=options.data_root, subset=options.subset, year=year)
-        with _bar(f"{split.name} {part}: masks") as watch:
-            reader.prepare(watch, jobs=options.jobs or cores())
-        partial = f" of {expected_images(split, part, year)}: partial" if reader.partial else ""
-        print(f"{split.name} {part}: {len(reader)} images{partial}, ready ({reader.mask_rule})")
+    """Make what the harness needs of a data set and the data set has not; returns the exit code."""
+    from benchmarks.data.whole_sets import prepare_set
+
+    prepare_set(
+        options.benchmark,
+        data_root=options.data_root,
+        year=options.year or "",
+        jobs=options.jobs,
+        subset=options.subset,
+        fetch=options.download,
+    )
     return 0
-
-
-def _build_voc(split: Split, data_root: str | None) -> None:
-    roots = data_roots(data_root)
-    if not roots:
-        return  # opening the reader says what to do
-    folder, ids = voc.found(split, roots), [id_ for part in PARTS for id_ in split.listed(part) or ()]
-    there = {path.stem for path in (folder / voc.AUG).glob("*.png")}
-    if set(ids) <= there:
-        return
-    source = sbd.find(roots)
-    with _bar(f"building {voc.AUG}") as watch:
-        lacking = sbd.build(folder, source, ids, split.legal_ids, watch)
-    print(f"{voc.AUG}: {len(ids) - len(lacking)} of {len(ids)} masks are there")
-    if lacking and source is None:
-        print(f"{len(lacking)} masks come from SBD, which is not there; put {sbd.SOURCE} below the data root")
-    elif lacking:
-        print(
-            f"neither {folder / voc.OFFICIAL} nor {source} has the mask of {lacking[0]} and {len(lacking) - 1} others"
-        )
-
-
-def _download(split: Split, year: str, data_root: str | None) -> None:
-    roots = data_roots(data_root)
-    if not roots:
-        raise UserError("--download: say where to with --data-root DIR (the first folder of several)")
-    for archive in archives_of(split.dataset, year):
-        print(f"{archive.url}\n  licence: {archive.licence}\n  into {roots[0] / archive.into}")
-        with _bar(Path(archive.url).name) as watch:
-            download(archive, roots[0], watch)
-
-
-def _summary(split: Split, report: Report) -> str:
-    classes = {name: int(report.images[id_]) for name, id_ in zip(split.classes, split.ids, strict=True)}
-    empty = [name for name, count in classes.items() if not count]
-    none = f"; no image of {', '.join(empty[:8])}{', ...' if len(empty) > 8 else ''}" if empty else ""
-    return f"{report.part}: {report.present} of {report.expected} images are there with their masks{none}"
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Watch]:
-    """A progress bar on the error stream, for people only."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)

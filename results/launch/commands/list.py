@@ -1,81 +1,33 @@
-"""What there is: methods and benchmarks, for `list`."""
+"""`list`: the methods and benchmarks there are, and a method's constants with their sources."""
 
 from __future__ import annotations
 
 import argparse
 
-from tabulate import tabulate
-
-from benchmarks.catalogue import BENCHMARKS, Benchmark, Data, eval_side, source, train_side
-from benchmarks.data.datasets import data_roots, expected_images
-from benchmarks.protocol import Protocol
-from methods.registry import METHODS
 from splits.errors import UserError
 
 
-def print_list(options: argparse.Namespace) -> int:
-    """Print the methods or the benchmarks there are, or both."""
-    what = {"methods": list_methods, "benchmarks": list_benchmarks}
-    for name in [options.what] if options.what else what:
-        print(what[name](options.data_root), end="\n\n" if not options.what else "\n")
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """What to list."""
+    parser = commands.add_parser("list", help="the methods and benchmarks there are, or a method's constants")
+    parser.add_argument("what", nargs="?", choices=["methods", "benchmarks", "reading"])
+    parser.add_argument("method", nargs="?", metavar="METHOD", help="of `list reading`: print a file for --reading")
+    parser.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")
+    parser.set_defaults(command=main)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Print the methods or the benchmarks there are, or both, or a method's constants; returns the exit code."""
+    from results.launch.plan.listing import list_benchmarks, list_methods
+    from results.launch.plan.readings import template
+
+    if (options.what == "reading") != bool(options.method):
+        raise UserError("`list reading METHOD` names a method; `list methods` and `list benchmarks` name none")
+    if options.what == "reading":
+        print(template(options.method), end="")
+        return 0
+    if options.what != "benchmarks":
+        print(list_methods(), end="\n" if options.what else "\n\n")
+    if options.what != "methods":
+        print(list_benchmarks(options.data_root), end="\n" if options.what else "\n\n")
     return 0
-
-
-def list_methods(_: str | None) -> str:
-    """Every method with what it is, what it needs of CLIP, and how faithful it is."""
-    rows = [(name, e.title, e.needs, e.group, e.fidelity) for name, e in METHODS.items()]
-    return tabulate(rows, headers=["method", "what it is", "needs of CLIP", "group", "fidelity"], tablefmt="github")
-
-
-def list_benchmarks(data_root: str | None) -> str:
-    """Every benchmark with its size and whether its data is there."""
-    rows = []
-    for bench in BENCHMARKS.values():
-        split = bench.split
-        unseen = sorted({len(fold.unseen) for fold in split.folds})
-        rows.append(
-            (
-                bench.name,
-                "/".join(map(str, sorted({len(fold.classes) for fold in split.folds}))),
-                len(split.folds),
-                "/".join(map(str, unseen)),
-                _images(bench),
-                _protocol(bench, data_root),
-                _found(bench, data_root),
-            )
-        )
-    headers = ["benchmark", "classes", "folds", "unseen a fold", "train / val images", "protocol", "data"]
-    return tabulate(rows, headers=headers, tablefmt="github")
-
-
-def _images(bench: Benchmark) -> str:
-    if not bench.photos:
-        return " / ".join(str(len(Data().open(bench, part))) for part in ("train", "val"))
-    return " / ".join(str(expected_images(bench.split, part)) for part in ("train", "val"))
-
-
-def _protocol(bench: Benchmark, data_root: str | None) -> str:
-    """The start of the family hash of the default protocol on whole data, where the list ships or the data is there."""
-    try:
-        train, val = (source(bench, part, Data(data_root)) for part in ("train", "val"))
-    except UserError:
-        return "told by the data"
-    sides = train_side(bench, 0, train), eval_side(bench, 0, val, bench.inference)
-    return Protocol(train=sides[0], evaluation=sides[1]).family[:12]
-
-
-def _found(bench: Benchmark, data_root: str | None) -> str:
-    if not bench.photos:
-        return "drawn on the fly: " + ", ".join(
-            f"{part} {len(Data().open(bench, part))}" for part in ("train", *bench.parts)
-        )
-    if not data_roots(data_root):
-        return "no data root given"
-    try:
-        readers = {part: Data(data_root, subset=True).open(bench, part) for part in ("train", "val")}
-    except UserError:
-        return f"not found; `data verify {bench.name}` says what was looked for"
-    return "found: " + ", ".join(
-        f"{part} {len(reader)}{' (partial: use --subset)' if reader.partial else ''}"
-        for part, reader in readers.items()
-    )

@@ -1,4 +1,4 @@
-"""The options that several commands share. No torch here.
+"""The options that several commands share. Defaults are read from the values that they become.
 
 Everything that can change a number is in `what_to_run`, `which_protocol` and `how_to_score`; the rest cannot.
 """
@@ -7,30 +7,20 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
-from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
 from benchmarks import choices
-from results.tables.kinds import DEFAULT, KINDS
+from results.launch.plan.request import Request
+from results.store.places import runs_folder
 from splits.settings import SETTINGS
 
-ROOT = Path(__file__).resolve().parents[3]
-RUNS = ROOT / "results" / "runs"
-FORMATS = ("markdown", "latex", "csv", "html")
-LOGS = ("tensorboard", "wandb")
-
-
-def calling(target: str) -> Callable[[argparse.Namespace], int]:
-    """A command: the function `module:name`, imported, and torch with it, only when it is really wanted."""
-    return partial(_call, target)
-
-
-def _call(target: str, options: argparse.Namespace) -> int:
-    module, name = target.split(":")
-    return getattr(import_module(module), name)(options)
+PARTS = (Request.part, "tune")
+# What describes a training by its options; where weights are named by run or card, none of it may be given.
+TRAINING = (
+    *("methods", "benchmarks", "folds", "seeds", "setting", "recipe", "reading", "set", "sweep", "sweep_file"),
+    *("training_images", "crop_decision", "border", "ranks"),
+)
 
 
 def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> None:
@@ -48,17 +38,13 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         help="names, or the TOML of your own data set; default: shapes-5i, or pascal-5i where a data root is known",
     )
     group.add_argument("--folds", nargs="+", type=natural, metavar="K", help="default: all")
-    group.add_argument("--seeds", nargs="+", type=natural, default=[0], metavar="S", help="default: 0")
+    group.add_argument("--seeds", nargs="+", type=natural, default=list(Request.seeds), metavar="S", help="default: 0")
     group.add_argument(
         "--clip",
         metavar="MODEL/TAG",
         help="open_clip model and tag (ViT-B-16/openai) or MODEL/path/to/file; default: built in",
     )
-    group.add_argument(
-        "--setting",
-        default="inductive",
-        choices=SETTINGS,
-    )
+    group.add_argument("--setting", default=Request.setting, choices=SETTINGS)
     group.add_argument(
         "--templates",
         metavar="NAME",
@@ -69,6 +55,34 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         "--scale",
         choices=get_args(choices.Scale),
         help="photos at the papers' size, or at one the built-in CLIP can see (default with it: trial)",
+    )
+    _settings(group)
+    _batches(group)
+    group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
+    group.add_argument(
+        "--runs",
+        type=Path,
+        default=runs_folder(),
+        metavar="DIR",
+        help="where runs are stored; default: ZSS_RUNS, else results/runs",
+    )
+
+
+def _settings(group: argparse._ActionsContainer) -> None:
+    """Other settings than the defaults, several of them, or weights that are there already."""
+    group.add_argument(
+        "--recipe",
+        default=Request.recipe,
+        metavar="NAME",
+        help="of shapes-5i: shapes (minutes; default) or long (four times that)",
+    )
+    group.add_argument(
+        "--reading",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="constants of a method as you read its paper (TOML; `list reading METHOD` prints one)",
     )
     group.add_argument(
         "--set",
@@ -91,23 +105,24 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     group.add_argument(
         "--weights", type=Path, metavar="FILE", help="score these weights of one method instead of training it"
     )
+
+
+def _batches(group: argparse._ActionsContainer) -> None:
+    """How the batches of a training are shared and cut."""
     group.add_argument(
         "--ranks",
         type=positive,
-        default=1,
+        default=Request.ranks,
         metavar="N",
-        help="processes that train each run together, sharing its batches (DDP), one a GPU; default: 1",
+        help="processes that train each run together, sharing its batches (DDP), one a GPU; default: %(default)s",
     )
     group.add_argument(
         "--accumulate",
         type=positive,
-        default=1,
+        default=Request.accumulate,
         metavar="K",
-        help="micro-batches that each batch (of a rank) is cut into, for a small card: the batch stays; default: 1",
-    )
-    group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
-    group.add_argument(
-        "--runs", type=Path, default=RUNS, metavar="DIR", help="where runs are stored; default: results/runs"
+        help="micro-batches that each batch (of a rank) is cut into, for a small card: the batch stays; "
+        "default: %(default)s",
     )
 
 
@@ -125,7 +140,7 @@ def which_protocol(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what may be learned from (each choice is another protocol and another training)")
     group.add_argument(
         "--class-names",
-        default="dataset",
+        default=Request.names,
         choices=get_args(choices.Names),
         help="renamed: potted plant, tv monitor, ...",
     )
@@ -142,7 +157,7 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
     """Choices of the evaluation side."""
     which_protocol(parser)
     group = parser.add_argument_group("how to score (each choice is another protocol)")
-    group.add_argument("--part", default="val", choices=["val", "tune"], help="tune: to choose constants on; no result")
+    group.add_argument("--part", default=Request.part, choices=PARTS, help="tune: to choose constants on; no result")
     group.add_argument(
         "--kind", choices=get_args(choices.Kind), help="episodic-binary: HSNet's items, the class is given"
     )
@@ -184,126 +199,15 @@ def where_to_score(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--on-folds", nargs="+", type=natural, metavar="K", help="the folds of --on; default: all")
 
 
-def how_to_execute(parser: argparse.ArgumentParser) -> None:
-    """What changes no number."""
-    group = parser.add_argument_group("how to execute (changes no number)")
-    group.add_argument("--jobs", type=positive, metavar="N", help="runs at once; default: one a core, or one a GPU")
-    group.add_argument("--threads", type=positive, default=1, metavar="N", help="CPU threads of a run; default: 1")
-    group.add_argument(
-        "--workers", type=natural, default=0, metavar="N", help="data loader processes of a run; default: 0"
-    )
-    group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
-    group.add_argument(
-        "--log",
-        nargs="+",
-        choices=LOGS,
-        default=[],
-        help="copy losses, rates and scores into the run's folder for these (pip install '.[logging]'; W&B: offline)",
-    )
-    group.add_argument("--dry-run", action="store_true", help="print the runs and their states, start nothing")
-    group.add_argument("--force", action="store_true", help="throw away what is there and run again")
-    group.add_argument("--retry", action="store_true", help="run failed ones again")
-    group.add_argument("--stale", action="store_true", help="run again what was made with other sources of its method")
-
-
-def on_a_cluster(parser: argparse.ArgumentParser) -> None:
-    """The executor and the resources of a run there."""
-    group = parser.add_argument_group("on a cluster (changes no number)")
-    group.add_argument(
-        "--cluster",
-        default="local",
-        choices=["local", "slurm", "debug"],
-        help="local: processes here; slurm: arrays of jobs; debug: one after another in this process. Default: local",
-    )
-    group.add_argument("--partition", metavar="P")
-    group.add_argument("--gpus", metavar="[TYPE:]N", help="of a run on each of its nodes, one a rank; default: 0")
-    group.add_argument("--nodes", type=positive, metavar="N", help="over which a run's ranks are spread; default: 1")
-    group.add_argument("--cpus", type=positive, metavar="N", help="cores a rank; default: threads and workers")
-    group.add_argument("--mem", metavar="SIZE", help="memory of a run on each of its nodes, e.g. 16G")
-    group.add_argument("--time", metavar="LIMIT", help="MINUTES, H:MM:SS or D-HH:MM:SS; default: 24:00:00")
-    group.add_argument("--account", metavar="A")
-    group.add_argument("--qos", metavar="Q")
-    group.add_argument("--constraint", metavar="C")
-    group.add_argument("--array-parallelism", type=positive, metavar="N", help="runs of an array at once")
-    group.add_argument(
-        "--signal-delay", type=positive, metavar="S", help="seconds before the limit to stop at; default: 90"
-    )
-    group.add_argument("--requeues", type=natural, metavar="N", help="time limits a run may hit; default: 10")
-    group.add_argument("--setup", action="append", metavar="LINE", help="shell before the run, e.g. 'module load cuda'")
-    group.add_argument(
-        "--stage-data",
-        metavar="DIR",
-        help="copy or unpack the data to this folder of each node, e.g. '$SLURM_TMPDIR', once",
-    )
-    group.add_argument(
-        "--slurm", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="further long options of sbatch"
-    )
-    group.add_argument("--cluster-config", type=Path, metavar="FILE", help="the same in TOML, also for single methods")
-    group.add_argument(
-        "--detach",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="submit and go; default on slurm, where --no-detach stays to the end",
-    )
-    interval(group)
-
-
-def interval(parser: argparse._ActionsContainer) -> None:
-    """How often to look at a cluster."""
-    parser.add_argument(
-        "--interval", type=positive, default=15, metavar="SECONDS", help="between looks at the cluster; default: 15"
-    )
-
-
-def which_tables(parser: argparse.ArgumentParser) -> None:
-    """What of the records to show, and in which form."""
-    parser.add_argument(
-        "--show", nargs="+", choices=[*KINDS, "all"], help=f"which tables; default: {', '.join(DEFAULT)}"
-    )
-    parser.add_argument("--by", default="method", choices=["method", "fold"], help="fold: each fold for itself")
-    parser.add_argument("--format", default="markdown", choices=FORMATS)
-
-
-def what_to_repeat(parser: argparse.ArgumentParser) -> None:
-    """Runs to make several times; short ones, unless asked otherwise."""
+def runs_and_targets(parser: argparse.ArgumentParser) -> None:
+    """Runs as they are trained, or finished weights and where to score them."""
     what_to_run(parser)
+    where_to_score(parser)
     how_to_score(parser)
-    parser.set_defaults(folds=[0], limit=12)
-    group = parser.add_argument_group("how to repeat")
-    group.add_argument("--method", dest="methods", nargs="+", metavar="M", help="the same as --methods")
-    group.add_argument(
-        "--worker-counts", nargs="*", type=positive, default=[2], metavar="N", help="loader processes; default: 2"
-    )
-    group.add_argument(
-        "--resume-every", type=positive, default=5, metavar="K", help="stop and go on at every K-th step; default: 5"
-    )
-    group.add_argument("--threads", type=positive, default=1, metavar="N", help="CPU threads of a run; default: 1")
-    group.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+    parser.set_defaults(training_defaults={name: parser.get_default(name) for name in TRAINING})
 
 
-def what_to_draw(parser: argparse.ArgumentParser) -> None:
-    """Methods whose constants are drawn, and all that a run may be told, on the tune part where there is one."""
-    parser.add_argument("drawn", nargs="+", metavar="METHOD", help="whose constants to draw")
-    group = parser.add_argument_group("what to draw")
-    group.add_argument("--n", type=positive, default=8, metavar="N", help="settings of each method; default: 8")
-    group.add_argument(
-        "--draw-seed", type=natural, default=0, metavar="S", help="of the draws; with a larger --n the first stay"
-    )
-    group.add_argument(
-        "--against", nargs="+", default=[], metavar="M", help="methods to hold them against, as they are, not drawn"
-    )
-    group.add_argument(
-        "--from", dest="roots", nargs=1, type=Path, metavar="DIR", help="only read the records there: start nothing"
-    )
-    group.add_argument("--format", default="markdown", choices=FORMATS)
-    what_to_run(parser, methods=False)
-    how_to_score(parser)
-    how_to_execute(parser)
-    on_a_cluster(parser)
-    parser.set_defaults(methods=[], part="")
-
-
-def which_records(parser: argparse.ArgumentParser) -> None:
+def which_records(parser: argparse.ArgumentParser, *, methods: bool = True) -> None:
     """The stored records to look at."""
     group = parser.add_argument_group("which records")
     group.add_argument(
@@ -311,11 +215,12 @@ def which_records(parser: argparse.ArgumentParser) -> None:
         dest="roots",
         nargs="+",
         type=Path,
-        default=[RUNS],
+        default=[runs_folder()],
         metavar="DIR",
-        help="folders of runs, of other machines too; default: results/runs",
+        help="folders of runs, of other machines too; default: ZSS_RUNS, else results/runs",
     )
-    group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
+    if methods:
+        group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
     group.add_argument("--benchmarks", nargs="+", metavar="B", help="default: every one")
     group.add_argument("--settings", nargs="+", choices=SETTINGS, help="default: every one")
 

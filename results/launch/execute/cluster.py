@@ -1,51 +1,53 @@
-"""The commands that deal with a cluster: submit a grid, wait for it, gather it, cancel it."""
+"""A grid on a cluster: submit it, wait for it, cancel it."""
 
 from __future__ import annotations
 
-import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.data.datasets import data_roots
 from results.launch.execute import scheduler
+from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, follow, print_states
 from results.launch.execute.resources import Resources, resources_for
 from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
-from results.launch.execute.submission import FOLDER, Queue, one_at_a_time, statuses
+from results.launch.execute.submission import FOLDER, Queue, current_user, one_at_a_time, statuses
 from results.launch.plan.estimates import expected
-from results.launch.plan.request import Run
-from results.launch.run.job import Device, Job
+from results.launch.plan.request import Device, Request, Run
+from results.launch.run.data_state import DataStates
+from results.launch.run.job import Job
 from splits.errors import UserError
 
 JobsOf = Callable[[Rows, Device], list[Job]]
 
 
-def submit_grid(options: argparse.Namespace, methods: tuple[str, ...], runs: Sequence[Run], jobs_of: JobsOf) -> None:
-    """Submit the runs that are to be made; with --dry-run print what would be submitted."""
+def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], jobs_of: JobsOf, data: DataStates) -> None:
+    """Submit the runs that are to be made; on a dry run print what would be submitted."""
     scheduler.require()
-    resources = resources_for(options, methods)
-    device = _device(options, resources)
-    if any(r.stage_data for r in resources.values()) and not data_roots(options.data_root):
+    root = execution.root
+    methods = tuple(dict.fromkeys(run.train.method for run in runs))
+    resources = resources_for(methods, execution.resources, execution.cluster_config, ranks=request.ranks)
+    device = _device(execution.device, resources)
+    if any(r.stage_data for r in resources.values()) and not data_roots(request.data.root):
         raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")
-    if options.dry_run:
-        rows = statuses(runs, options.runs)
+    if execution.dry_run:
+        rows = statuses(runs, root, data)
         print_states(rows)
-        _print_plan(batches(_free(jobs_of(rows, device), options.runs), resources, new_id()), options.runs.resolve())
+        _print_plan(batches(_free(jobs_of(rows, device), root), resources, new_id()), root.resolve())
         return
-    with one_at_a_time(options.runs):
-        jobs = _free(jobs_of(statuses(runs, options.runs), device), options.runs)
+    with one_at_a_time(root):
+        jobs = _free(jobs_of(statuses(runs, root, data), device), root)
         if not jobs:
             print("nothing to submit")
             return
         name = new_id()
         plan = batches(jobs, resources, name)
         _check_weights(jobs)
-        submit(plan, options.runs.resolve(), name)
+        submit(plan, root.resolve(), name)
     how = " ".join(f"python harness.py {command} ...," for command in ("status", "collect", "cancel")).rstrip(",")
-    print(
-        f"{len(jobs)} runs submitted; logs and code in {options.runs / FOLDER / name}. The same arguments with: {how}"
-    )
+    print(f"{len(jobs)} runs submitted; logs in {root / FOLDER / name}. The same arguments with: {how}")
 
 
 def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
@@ -67,17 +69,40 @@ def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
 
 
 def cancel_grid(runs: Sequence[Run], root: Path) -> int:
-    """Cancel the living jobs of the runs; returns the exit code."""
+    """Cancel the living jobs of the runs; returns the exit code.
+
+    What is cancelled is written into the submission first: SLURM forgets elements that never started one by one.
+    """
     queue, ids = Queue(root), []
+    ending: dict[tuple[str, str], list[int]] = {}
+    others = 0
     for run in runs:
         place = queue.place(run)
-        if place is not None and (element := queue.element(*place[1:])) and element.active:
-            ids.append(element.job_id)
+        if place is None:
+            continue
+        submission, array, index = place
+        element = queue.element(array, index)
+        if element is None and queue.hidden(submission) and queue.status(run).state in ("queued", "running"):
+            others += 1
+        if element is None or not element.active:
+            continue
+        if submission.user not in ("", current_user()) and os.getuid() != 0:
+            others += 1
+            continue
+        ids.append(element.job_id)
+        ending.setdefault((submission.id, array.name), []).append(index)
     if queue.silence:
         raise UserError(f"SLURM does not answer, nothing was cancelled: {queue.silence}")
+    for submission in queue.submissions:
+        of_it = {name: indices for (id_, name), indices in ending.items() if id_ == submission.id}
+        marked = submission.with_cancelled(of_it)
+        if marked != submission:
+            marked.write(root)
     scheduler.cancel(ids)
     print(f"{len(ids)} jobs cancelled{': ' + ', '.join(ids) if ids else ''}; finished runs stay, begun ones can go on")
-    return 0
+    if others:
+        print(f"{others} jobs are another user's: they, or an operator, must cancel them", file=sys.stderr)
+    return 1 if others else 0
 
 
 def _free(jobs: list[Job], root: Path) -> list[Job]:
@@ -97,14 +122,14 @@ def _free(jobs: list[Job], root: Path) -> list[Job]:
     return free
 
 
-def _device(options: argparse.Namespace, resources: dict[str, Resources]) -> Device:
-    """What jobs run on: a GPU where one is asked for."""
+def _device(wanted: Device | None, resources: dict[str, Resources]) -> Device:
+    """What jobs run on: a GPU where their resources have one."""
     on_gpu = {r.on_gpu for r in resources.values()}
     if len(on_gpu) > 1:
         raise UserError("--gpus: some methods with and some without a GPU; submit them apart")
     device: Device = "cuda" if on_gpu == {True} else "cpu"
-    if options.device not in (None, device):
-        raise UserError(f"--device {options.device} with {'a' if device == 'cuda' else 'no'} GPU asked for; see --gpus")
+    if wanted not in (None, device):
+        raise UserError(f"--device {wanted} with {'a' if device == 'cuda' else 'no'} GPU asked for; see --gpus")
     return device
 
 

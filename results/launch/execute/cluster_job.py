@@ -28,12 +28,12 @@ class ClusterJob:
         self.job, self.ticket = job, ticket
 
     def __call__(self) -> str:
-        """Make the run exist; returns the state it ended in. A run that was asked to stop is queued again.
+        """Make the run exist; returns the state it ended in. A run that had to stop is queued again.
 
         Of several tasks the first does that; the others train with it.
         """
         task, meeting = submitit.JobEnvironment().global_rank, self._meeting()
-        with _told_to_stop() as signals:
+        with _stop_signals() as signals:
             if task > 0:
                 assert meeting is not None, "a job of one rank is submitted as one task"
                 return follow(self.job, meeting, task, lambda: bool(signals))
@@ -65,13 +65,13 @@ class ClusterJob:
         try:
             signal.raise_signal(signal.SIGUSR2)
         except UncompletedJobError as error:
-            self._tell(" ".join(str(error).split()))
+            self._note(" ".join(str(error).split()))
             raise
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            self._tell(f"it could not be queued again: {error}")
+            self._note(f"it could not be queued again: {error}")
             raise
 
-    def _tell(self, reason: str) -> None:
+    def _note(self, reason: str) -> None:
         folder = self.job.run.folder(self.job.root)
         claim: Claim | None = folder.claims_of(self.ticket).claim()
         if claim is None:
@@ -91,7 +91,7 @@ def _to_be_requeued(signals: list[int]) -> bool:
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[list[int]]:
+def _stop_signals() -> Iterator[list[int]]:
     """Signals that came. However many: SLURM repeats itself, and kills whoever takes too long."""
     came: list[int] = []
 

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.table import Table
 
 from results.launch.plan.request import Run
-from results.launch.plan.runs import Status
 from results.launch.run.job import Job
+from results.launch.run.status import Status
 
 if TYPE_CHECKING:
     from results.launch.execute.local import Outcome
@@ -23,7 +23,7 @@ class Display:
 
     def __init__(self, total: int, console: Console | None = None):
         self._console = console or Console(highlight=False)
-        self._total, self._told, self._start = total, 0, time.monotonic()
+        self._total, self._printed, self._start = total, 0, time.monotonic()
         self._live = Live(console=self._console, transient=True, refresh_per_second=4)
 
     def __enter__(self) -> Display:
@@ -37,9 +37,9 @@ class Display:
 
     def watch(self, working: list[tuple[Job, Status]], ended: list[Outcome]) -> None:
         """One plain line for each run that ended; live lines for those at work and the grid."""
-        for outcome in ended[self._told :]:
-            self._told += 1
-            line = f"[{self._told}/{self._total}] {outcome.job.run.name}: {outcome.status.words}"
+        for outcome in ended[self._printed :]:
+            self._printed += 1
+            line = f"[{self._printed}/{self._total}] {outcome.job.run.name}: {outcome.status.words}"
             self._console.print(line, markup=False, soft_wrap=True)
         if self._console.is_terminal:
             self._live.update(self._lines(working, len(ended)))

@@ -15,22 +15,21 @@ from rich.text import Text
 from results.launch.execute.display import state_lines
 from results.launch.execute.submission import Queue
 from results.launch.plan.request import Run
-from results.launch.plan.runs import Status
+from results.launch.run.status import Status
 
-Rows = list[tuple[Run, Status]]
+Rows = Sequence[tuple[Run, Status]]  # runs as they stand
 AT_WORK = ("queued", "running")
 
 
-def counted(rows: Sequence[tuple[Run, Status]]) -> str:
+def counted(rows: Rows) -> str:
     """How many runs are in which state."""
     counts = Counter(seen.state for _, seen in rows)
     return f"{len(rows)} runs: {', '.join(f'{n} {state}' for state, n in sorted(counts.items()))}"
 
 
-def print_states(rows: Sequence[tuple[Run, Status]]) -> int:
+def print_states(rows: Rows) -> None:
     """A line for each run, and how many are in which state."""
     print("\n".join([*state_lines(rows), counted(rows)]))
-    return 0
 
 
 def watched(runs: Sequence[Run], root: Path, interval: float) -> Rows:
@@ -48,23 +47,23 @@ def follow(look: Callable[[], Rows], *, interval: float) -> Rows:
     """Show every change until no run is at work; live in a terminal, a line for each change elsewhere."""
     console = Console(highlight=False)
     screen = Live(console=console, transient=True, auto_refresh=False)
-    told: dict[str, str] = {}
+    printed: dict[str, str] = {}
     rows = look()
     with screen if console.is_terminal else nullcontext():
         while True:
             if console.is_terminal:
                 screen.update(Text("\n".join([*state_lines(rows), counted(rows)])), refresh=True)
             else:
-                _tell_changes(rows, told)
+                _print_changes(rows, printed)
             if not any(seen.state in AT_WORK for _, seen in rows):
                 return rows
             time.sleep(interval)
             rows = look()
 
 
-def _tell_changes(rows: Rows, told: dict[str, str]) -> None:
+def _print_changes(rows: Rows, printed: dict[str, str]) -> None:
     for run, seen in rows:
         words = seen.words if seen.state != "running" else "running"
-        if told.get(run.place) != words:
-            told[run.place] = words
+        if printed.get(run.place) != words:
+            printed[run.place] = words
             print(f"{run.name}: {words}", flush=True)

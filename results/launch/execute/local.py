@@ -18,9 +18,9 @@ from typing import Any
 
 import submitit
 
-from results.launch.plan.runs import Status, status
-from results.launch.run.environment import child_variables, environment
+from results.launch.run.environment import environment, job_variables
 from results.launch.run.job import Job
+from results.launch.run.status import Status, status
 from results.launch.run.worker import run_job
 from results.store.claim import Claims
 
@@ -47,7 +47,7 @@ def run_jobs(
     gpus: Sequence[str] = (),
     watch: Watch = lambda working, ended: None,
 ) -> list[Outcome]:
-    """Run every job; returns how each ended. KeyboardInterrupt asks the running ones to stop and waits for them.
+    """Run every job; returns how each ended. KeyboardInterrupt stops the running ones and waits for them.
 
     gpus: the names of those that are shared out among jobs of the device cuda (`visible_gpus`).
     """
@@ -60,8 +60,8 @@ def run_jobs(
             while len(working) < at_once and (job := _next(waiting, working)):
                 waiting.remove(job)
                 slot = min(set(range(at_once)) - {p.slot for p in working})
-                own = [gpus[(slot * ranks + i) % len(gpus)] for i in range(job.ranks)] if job.device == "cuda" else []
-                working.append(_start(executor, job, slot, own))
+                names = [gpus[(slot * ranks + i) % len(gpus)] for i in range(job.ranks)] if job.device == "cuda" else []
+                working.append(_start(executor, job, slot, names))
             time.sleep(POLL_SECONDS)
             for process in [p for p in working if p.ended()]:
                 working.remove(process)
@@ -108,8 +108,8 @@ def _next(waiting: Sequence[Job], working: Sequence[_Process]) -> Job | None:
 def _executor(folder: Path) -> submitit.LocalExecutor:
     folder.mkdir(parents=True, exist_ok=True)
     # ids are process ids and come again: a folder of its own for each submission
-    own = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=folder))
-    executor = submitit.LocalExecutor(folder=own / "%j")
+    fresh = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=folder))
+    executor = submitit.LocalExecutor(folder=fresh / "%j")
     executor.update_parameters(timeout_min=FOREVER_MINUTES)
     return executor
 
@@ -127,13 +127,13 @@ def _run(job: Job, gpus: Sequence[str]) -> str:
 
 
 def _start(executor: submitit.LocalExecutor, job: Job, slot: int, gpus: Sequence[str]) -> _Process:
-    with environment(**child_variables(job.threads)), _ignored(signal.SIGINT):
+    with environment(**job_variables(job.threads)), _ignored(signal.SIGINT):
         return _Process(job, executor.submit(_run, job, gpus), slot, job.run.folder(job.root).claims)
 
 
 @contextmanager
 def _ignored(number: signal.Signals) -> Iterator[None]:
-    """Children born within ignore the signal: a Ctrl-C reaches the whole group, and stopping them is our decision."""
+    """Processes started within ignore the signal: Ctrl-C reaches the whole group, and stopping them is our decision."""
     kept = signal.signal(number, signal.SIG_IGN)
     try:
         yield

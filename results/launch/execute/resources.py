@@ -1,4 +1,4 @@
-"""What a job asks a cluster for: from options and a TOML file, checked before anything reaches an sbatch line.
+"""What a job gets of a cluster: from options and a TOML file, checked before anything reaches an sbatch line.
 
     partition = "gpu"            # the same names as the options
     gpus = 1
@@ -13,8 +13,8 @@ The command line has the last word over the file, a method's table over the rest
 
 from __future__ import annotations
 
-import argparse
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +33,7 @@ RESERVED = frozenset(
     "account array chdir constraint cpus-per-task error export gpus-per-node gres input job-name mem nodes ntasks "
     "ntasks-per-node open-mode output partition qos requeue no-requeue signal time wait wrap parsable test-only".split()
 )
-EARLY_SECONDS = 60  # SLURM may send the signal that much before the delay asked for
+EARLY_SECONDS = 60  # SLURM may send the signal that much before the delay given
 
 
 class Resources(Value):
@@ -49,7 +49,7 @@ class Resources(Value):
     qos: Name = ""
     constraint: Features = ""
     array_parallelism: int | None = Field(default=None, ge=1)
-    signal_delay: int = Field(default=90, ge=5)  # seconds before the time limit at which a run is asked to stop
+    signal_delay: int = Field(default=90, ge=5)  # seconds before the time limit at which a run has to stop
     requeues: int = Field(default=10, ge=0)  # how often a run may hit its time limit
     setup: tuple[str, ...] = ()  # shell lines before the run
     stage_data: str = ""  # a folder of each node to copy the data to; may name its variables, e.g. $SLURM_TMPDIR
@@ -144,18 +144,22 @@ def minutes_of(text: str) -> int:
     return -int(-total // 1)
 
 
-def resources_for(options: argparse.Namespace, methods: tuple[str, ...]) -> dict[str, Resources]:
-    """The resources of each method's runs. Raises UserError for anything that must not reach an sbatch line."""
-    general, special = _file(options.cluster_config)
-    given = _options(options)
+def resources_for(
+    methods: tuple[str, ...], given: Mapping[str, Any], config: Path | None, *, ranks: int
+) -> dict[str, Resources]:
+    """The resources of each method's runs. Raises UserError for anything that must not reach an sbatch line.
+
+    given: fields for every method, which win over those of the file `config`. ranks: of each run.
+    """
+    general, special = _file(config)
+    source = "cluster options" + (f" and {config}" if config else "")
     found = {}
     for method in methods:
-        values = general | special.get(method, {}) | given
-        values["slurm"] = {**general.get("slurm", {}), **special.get(method, {}).get("slurm", {}), **given["slurm"]}
-        source = "cluster options" + (f" and {options.cluster_config}" if options.cluster_config else "")
+        values = general | special.get(method, {}) | dict(given)
+        values["slurm"] = {k: v for table in (general, special.get(method, {}), given) for k, v in _slurm(table)}
         found[method] = Resources.parse(values, source=source)
         found[method].check()
-        if options.ranks == 1 and (found[method].gpu_count > 1 or found[method].nodes > 1):
+        if ranks == 1 and (found[method].gpu_count > 1 or found[method].nodes > 1):
             raise UserError(
                 f"--gpus {found[method].gpus} --nodes {found[method].nodes}: one process uses one GPU; let as many "
                 "train each run together with --ranks (that is another run, in status and collect too)"
@@ -163,16 +167,8 @@ def resources_for(options: argparse.Namespace, methods: tuple[str, ...]) -> dict
     return found
 
 
-def _options(options: argparse.Namespace) -> dict[str, Any]:
-    names = set(Resources.model_fields) - {"slurm"}
-    values: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    values["slurm"] = {}
-    for text in options.slurm:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise UserError(f"--slurm {text}: expected KEY=VALUE, a long option of sbatch and its value")
-        values["slurm"][key] = value
-    return values
+def _slurm(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    return values.get("slurm", {}).items()
 
 
 def _file(path: Path | None) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

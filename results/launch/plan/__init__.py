@@ -1,0 +1,1 @@
+"""From a request to runs with keys, without torch. Start reading in `request` and `runs`."""

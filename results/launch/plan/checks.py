@@ -10,16 +10,16 @@ from splits.errors import UserError
 from splits.pairs import read_pairs
 
 
-def check_scoring(bench: Benchmark, asked: Mapping[str, Any]) -> None:
+def check_scoring(bench: Benchmark, choices: Mapping[str, Any]) -> None:
     """Raises UserError where masks have no background to score, or no episodic items are listed."""
-    if asked.get("background") == "class" and bench.split.background_id != 0:
+    if choices.get("background") == "class" and bench.split.background_id != 0:
         raise UserError(f"{bench.name}: its masks have no background to score; leave --background out")
-    if asked.get("kind") == "episodic-binary":
+    if choices.get("kind") == "episodic-binary":
         read_pairs(bench.split, 0)
 
 
 def check_year(names: Sequence[str], year: str) -> None:
-    """Raises UserError where an edition is asked for and no benchmark has several."""
+    """Raises UserError where an edition is chosen and no benchmark has several."""
     if year and not any(benchmark(name).split.years for name in names):
         raise UserError(f"--year {year}: {', '.join(dict.fromkeys(names))} have one edition only; leave --year out")
 

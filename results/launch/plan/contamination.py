@@ -15,10 +15,10 @@ from results.store.record import UNSURE
 from splits.errors import UserError
 
 UNKNOWN, NONE = "unknown", "none"
-SHOWN = 8
+MOST_NAMED = 8
 # Data sets by the collection that their photos are of; a photo has one name there. PASCAL-Context annotates VOC's.
 COLLECTIONS: Final = {"voc2012": "pascal", "context": "pascal", "coco": "coco", "cocostuff": "coco"}
-# What the photos of a collection are called, also in a data set of somebody's own. COCO's have a prefix in 2014 only.
+# What the photos of a collection are called, also in a custom data set. COCO's have a prefix in 2014 only.
 NAMED: Final = {
     "pascal": re.compile(r"(?:^|/)(\d{4}_\d{6})$"),
     "coco": re.compile(r"(?:^|/)(?:COCO_(?:train|val)2014_)?(\d{12})$"),
@@ -44,19 +44,19 @@ def contamination(train: TrainSpec, origin: TrainSpec | None, evaluation: EvalSp
 def _classes(origin: TrainSpec, evaluation: EvalSpec) -> list[str]:
     """Unseen classes whose name, or whose words, were labelled in the training."""
     side, words = evaluation.side, words_of(evaluation.side)
-    asked = {name: words[name] for name in side.unseen}
+    unseen = {name: words[name] for name in side.unseen}
     found = []
-    if both := labelled(origin.side, asked):
-        found.append(f"labelled in its training: {_shown(both)}")
-    if evaluation.transferred and (named := pseudo_labelled(origin.side, asked)):
-        found.append(f"pseudo-labelled in its training: {_shown(named)}")
+    if both := labelled(origin.side, unseen):
+        found.append(f"labelled in its training: {_listed(both)}")
+    if evaluation.transferred and (named := pseudo_labelled(origin.side, unseen)):
+        found.append(f"pseudo-labelled in its training: {_listed(named)}")
     return found
 
 
-def _shown(known: Known) -> str:
+def _listed(known: Known) -> str:
     """Classes with the names that the training had for them, where those are other ones."""
-    told = [name if name in mine else f"{name} ({', '.join(mine)})" for name, mine in known.items()]
-    return f"{', '.join(told[:SHOWN])}{', ...' if len(told) > SHOWN else ''}"
+    named = [name if name in mine else f"{name} ({', '.join(mine)})" for name, mine in known.items()]
+    return f"{', '.join(named[:MOST_NAMED])}{', ...' if len(named) > MOST_NAMED else ''}"
 
 
 def _images(origin: TrainSpec, evaluation: EvalSpec, data: Data) -> list[str]:
@@ -71,8 +71,8 @@ def _images(origin: TrainSpec, evaluation: EvalSpec, data: Data) -> list[str]:
         return []
     if parts[0].source.ids_sha256 == parts[1].source.ids_sha256:
         return ["trained on the very images that are scored"]
-    if None in shipped and (told := _officially(*parts)) is not None:
-        return told
+    if None in shipped and (found := _officially(*parts)) is not None:
+        return found
     trained, scored = (p.found(data) if s is None else s for p, s in zip(parts, shipped, strict=True))
     if trained is None or scored is None:
         return [UNSURE]
@@ -84,7 +84,7 @@ Photo = tuple[str, str]  # its collection, its name there
 
 
 def photo(dataset: str, id_: str) -> Photo:
-    """A photo by its collection and its name there: an id of a data set of one's own may be one of VOC's or COCO's.
+    """A photo by its collection and its name there: an id of a custom data set may be one of VOC's or COCO's.
 
     >>> photo("coco", "COCO_val2014_000000000042"), photo("own/farm", "2008_000001"), photo("own/farm", "cow1")
     (('coco', '000000000042'), ('pascal', '2008_000001'), ('own/farm', 'cow1'))
@@ -108,7 +108,7 @@ class _Part:
         """The photos of its list; None where that does not ship."""
         try:
             return self._named(benchmark(self.benchmark).split.listed(self.part))
-        except UserError:  # a data set of somebody's own that is not at hand
+        except UserError:  # a custom data set that is not at hand
             return None
 
     def found(self, data: Data) -> set[Photo] | None:

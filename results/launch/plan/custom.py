@@ -1,14 +1,13 @@
-"""What a person brought, data sets and methods: known here by name, kept beside the runs, sent with each job."""
+"""Custom data sets and methods: known in this process by name, kept beside the runs, sent with each job."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import custom as own
-from benchmarks.custom import OwnDataSet
+from benchmarks import custom as data_sets
+from benchmarks.custom import CustomDataSet
 from benchmarks.values import canonical_json
 from methods import custom as methods
 from methods.custom import MethodFile
@@ -17,57 +16,61 @@ from results.store.folders import read_json
 from splits.errors import UserError
 
 FILE = "benchmark.json"  # in <runs>/<benchmark>: the definition of a data set that is not shipped
-KNOWN: dict[str, OwnDataSet] = {}  # by name
+KNOWN: dict[str, CustomDataSet] = {}  # by name
 
 
 @dataclass(frozen=True)
-class Brought:
-    """By content, so that a process elsewhere and later knows the same."""
+class Custom:
+    """Data sets and methods by content, so that a process elsewhere and later knows the same."""
 
-    data_sets: tuple[OwnDataSet, ...] = ()
+    data_sets: tuple[CustomDataSet, ...] = ()
     method_files: tuple[MethodFile, ...] = ()
 
     def register(self) -> None:
         """Make all of it known in this process."""
         for data in self.data_sets:
-            _know(data)
+            _register(data)
         methods.load_installed()
         for file in self.method_files:
             methods.load(file)
 
 
-def everything() -> Brought:
+def everything() -> Custom:
     """All that is known in this process."""
-    return Brought(tuple(KNOWN.values()), tuple(methods.LOADED.values()))
+    return Custom(tuple(KNOWN.values()), tuple(methods.LOADED.values()))
 
 
-def resolve(options: argparse.Namespace) -> None:
-    """Register what a command line brings, and put names where it has files; then what its folders of runs hold."""
-    for field in ("benchmarks", "on", "name"):
-        given = getattr(options, field, None)
-        if isinstance(given, list):
-            setattr(options, field, [_named(text) for text in given])
-        elif isinstance(given, str):
-            setattr(options, field, _named(given))
+def load_data_set(file: Path) -> str:
+    """Make the data set known that a TOML describes; returns its name. Raises UserError for what cannot be."""
+    data = data_sets.read_toml(file.expanduser())
+    _register(data)
+    return data.name
+
+
+def load_methods(files: Iterable[Path]) -> None:
+    """Make the methods of installed packages and of these files known. Raises UserError for a broken one."""
     methods.load_installed()
-    for file in getattr(options, "method_file", None) or ():
+    for file in files:
         methods.load(methods.read_file(file))
-    roots = [getattr(options, "runs", None), *(getattr(options, "roots", None) or ())]
-    for path in sorted(p for root in roots if root is not None for p in root.glob(f"*/{FILE}")):
-        data = OwnDataSet.parse(read_json(path), source=str(path))
+
+
+def load_stored(roots: Iterable[Path]) -> None:
+    """Make the data sets known that are kept beside the runs of these roots, unless theirs is a known name."""
+    for path in sorted(path for root in roots for path in root.glob(f"*/{FILE}")):
+        data = _stored(path)
         if data.name not in KNOWN:
-            _know(data)
+            _register(data)
 
 
 def keep(root: Path, names: Iterable[str], *, look_only: bool = False) -> None:
-    """Store those of these data sets that were brought beside their runs, so that tables need no TOML.
+    """Store those of these data sets that are custom beside their runs, so that tables need no TOML.
 
     Raises UserError where runs of another data set of the same name lie there.
     """
     for data in (KNOWN[name] for name in names if name in KNOWN):
         path = root / data.name / FILE
         if path.is_file():
-            there = OwnDataSet.parse(read_json(path), source=str(path))
+            there = _stored(path)
             if (there.classes, there.unseen) != (data.classes, data.unseen):
                 raise UserError(
                     f"{path}: is another data set called {data.name}, of other classes or folds; name yours differently"
@@ -78,15 +81,10 @@ def keep(root: Path, names: Iterable[str], *, look_only: bool = False) -> None:
             write_atomically(path, canonical_json(data.model_dump(mode="json")).encode())
 
 
-def _named(text: str) -> str:
-    """The name of what a TOML describes; any other text is a name already."""
-    if not text.endswith(".toml"):
-        return text
-    data = own.read_toml(Path(text).expanduser())
-    _know(data)
-    return data.name
+def _stored(path: Path) -> CustomDataSet:
+    return CustomDataSet.parse(read_json(path), source=str(path))
 
 
-def _know(data: OwnDataSet) -> None:
-    own.register(data)
+def _register(data: CustomDataSet) -> None:
+    data_sets.register(data)
     KNOWN[data.name] = data

@@ -1,4 +1,4 @@
-"""How what is asked departs from the recipe it began from: told before anything is made. Imports no torch."""
+"""How a request changes the recipes that it began from: printed before anything is made. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.catalogue import benchmark
-from benchmarks.recipes import NOTHING, PAPER
+from benchmarks.recipes import CUSTOM, NOTHING, PAPER, without_recipe
 from benchmarks.spec import Recipe, TrainSpec
 from benchmarks.values import canonical_json
 from methods.config import MethodConfig
 from methods.registry import config_class
+from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import default_scale
 from results.launch.plan.settings import config_of, settings_for
@@ -22,17 +23,18 @@ WHOSE = {
     PAPER: "the paper's recipe",
     "followers'": "its followers' recipe",
     "shapes": "the harness's own shapes recipe",
+    "long": "the harness's own long recipe",
     "trial": "the harness's own trial recipe",
-    "own": "its own recipe",
+    CUSTOM: "its own recipe",
 }  # any other name stands for itself: "zegclip's recipe"
 
 
-def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
+def recipe_changes(request: Request, runs: Sequence[Run]) -> Iterator[str]:
     """A line for each method on each benchmark that would be trained otherwise than its recipe says: every field that
-    differs, with both values.
+    differs, with both values. Also a line for each that has no recipe.
 
-    The recipe is that of the method, benchmark, scale and setting without `--set`, `--sweep`, `--limit`, `--ranks` and
-    `--accumulate`.
+    The recipe is that of the method, benchmark, scale and setting without `--set`, `--sweep`, `--reading`, `--limit`,
+    `--ranks` and `--accumulate`.
     """
     if request.weights:
         return  # nothing is trained
@@ -40,20 +42,24 @@ def departures(request: Request, runs: Sequence[Run]) -> Iterator[str]:
     for spec in (run.train for run in runs):  # seeds and folds are trained alike
         alike = spec.recipe, canonical_json(spec.config), spec.limit
         groups.setdefault((spec.method, spec.benchmark), {})[alike] = spec
-    plain = replace(request, overrides=(), sweep=(), limit=None, ranks=1, accumulate=1)
+    plain = replace(request, overrides=(), sweep=(), readings=(), limit=None, ranks=1, accumulate=1)
     for (method, name), specs in groups.items():
         scale = request.scale or default_scale(benchmark(name), request.clip)
         try:
             config, recipe = settings_for(method, name, scale, plain)
         except UserError:
-            continue  # a method of somebody's own that has no defaults to depart from
+            continue  # a custom method that has no defaults
         if recipe.name == NOTHING:
             continue
+        if line := without_recipe(method, name):
+            yield line
         began = _fields(recipe, None, method, config_class(method).model_validate(config))
         found = [_fields(s.recipe.shortened(s.limit), s.limit, method, config_of(s)) for s in specs.values()]
         if changes := list(_changes(began, found)):
             whose = WHOSE.get(recipe.name, f"{recipe.name} recipe")
-            yield f"{method} on {name} is changed from {whose}: {', '.join(changes)}"
+            reading = reading_of(method, request.readings)
+            read = f"is read by {reading.name!r} and " if reading else "is "
+            yield f"{method} on {name} {read}changed from {whose}: {', '.join(changes)}"
 
 
 def _changes(began: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -71,8 +77,8 @@ def _fields(recipe: Recipe, limit: int | None, method: str, config: MethodConfig
     nested = {name: value for name, value in fields.items() if isinstance(value, dict)}
     flat = {f"{name}.{field}": value for name, part in nested.items() for field, value in part.items()}
     images = {"images": "all" if limit is None else limit}
-    own = {f"{method}.{field}": value for field, value in config.model_dump(mode="json").items()}
-    return {name: value for name, value in fields.items() if name not in nested} | flat | images | own
+    settings = {f"{method}.{field}": value for field, value in config.model_dump(mode="json").items()}
+    return {name: value for name, value in fields.items() if name not in nested} | flat | images | settings
 
 
 def _words(value: Any) -> str:

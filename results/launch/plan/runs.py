@@ -1,11 +1,9 @@
-"""The plan: which runs a command asks for, and in which state each is. Imports no torch."""
+"""The plan: which runs a request comes down to. Imports no torch. Start reading at `plan`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 from benchmarks.catalogue import (
     BENCHMARKS,
@@ -19,34 +17,15 @@ from benchmarks.catalogue import (
     train_side,
 )
 from benchmarks.protocol import EvalSide, Inference, TrainSide
-from benchmarks.spec import ClipId, EvalSpec, TrainSpec, protocol_of
+from benchmarks.recipes import NOTHING
+from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from methods.registry import METHODS, entry
 from results.launch.plan.checks import check_scoring, check_year, is_test
+from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.settings import check_overrides, check_shares, settings_for
 from results.launch.plan.sweeps import expanded
-from results.store.claim import Claims
-from results.store.folders import CorruptRecord, RunFolder, State
-from results.store.provenance import sources_sha256
-from results.store.record import RunRecord
 from splits.errors import UserError
-
-
-@dataclass(frozen=True)
-class Status:
-    """The state of a run as an observer sees it."""
-
-    state: State
-    reason: str = ""
-    step: int = 0
-    iterations: int = 0
-    rate: float | None = None  # images per second
-    doing: str = ""  # loading, training, scoring
-
-    @property
-    def words(self) -> str:
-        """State and reason."""
-        return f"{self.state}: {self.reason}" if self.reason else self.state
 
 
 def methods_named(names: Sequence[str]) -> tuple[str, ...]:
@@ -66,7 +45,7 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def plan(request: Request) -> list[Run]:
-    """Every run asked for, in a stable order: benchmark, seed, fold, method; of a sweep, setting by setting."""
+    """Every run of a request, in a stable order: benchmark, seed, fold, method; of a sweep, setting by setting."""
     if request.sweep:
         every = (run for one in expanded(request) for run in plan(one))
         return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
@@ -96,12 +75,18 @@ def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
             clip=_clip(method, request.clip),
             recipe=recipe,
             weights=request.weights,
+            reading=_reading(method, recipe, request),
             limit=request.limit,
         )
         runs.append(Run(train, evaluations[fold]))
     for run in {run.train.fold: run for run in runs}.values():
         protocol_of(run.train, run.evaluation)  # refuses what cannot be measured before anything is trained
     return runs
+
+
+def _reading(method: str, recipe: Recipe, request: Request) -> str:
+    found = reading_of(method, request.readings)
+    return found.name if found and recipe.name != NOTHING else ""
 
 
 def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request) -> dict[int, TrainSide]:
@@ -114,7 +99,7 @@ def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request) -> di
 
 
 def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request: Request) -> list[EvalSpec]:
-    """How each fold is scored as asked. Raises UserError for a part or a choice that the benchmark has not."""
+    """How each fold is scored. Raises UserError for a part or a choice that the benchmark has not."""
     if request.part not in bench.parts:
         tune = f"; to tune on, give --benchmarks {bench.name}-tune" if f"{bench.name}-tune" in BENCHMARKS else ""
         raise UserError(f"{bench.name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
@@ -133,55 +118,8 @@ def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request
     ]
 
 
-def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
-    """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it.
-
-    claims: of the run's folder, where one looks again and again: they time owners on other machines.
-    """
-    folder = run.folder(root)
-    word = folder.read_state()
-    if word.get("evaluation", run.evaluation.key) != run.evaluation.key:
-        word = {}  # how another scoring of the same weights ended
-    steps = {
-        "step": word.get("step", 0),
-        "iterations": word.get("iterations", run.train.recipe.shortened(run.train.limit).iterations),
-        "rate": word.get("rate"),
-        "doing": word.get("doing", ""),
-    }
-    try:
-        record, broken = _record(run, folder), ""
-    except CorruptRecord as error:
-        record, broken = None, str(error)
-    if record is not None:
-        if is_stale(record):
-            return Status("stale", "the method's sources have changed since")
-        return Status("done", **steps)
-    if (claims or folder.claims).held():
-        return Status("running", **steps)
-    if broken:
-        return Status("failed", broken, **steps)
-    if word.get("state") == "failed":
-        return Status("failed", word.get("reason", "no reason was stored"), **steps)
-    if word.get("state") in ("running", "interrupted"):
-        return Status("interrupted", word.get("reason", "its process ended without a word"), **steps)
-    return Status("planned", **steps)
-
-
-def _record(run: Run, folder: RunFolder) -> RunRecord | None:
-    record = folder.read_record(run.evaluation)
-    if record is not None and record.result.train.digest() != run.train.digest():
-        raise CorruptRecord(f"{folder.path}: holds the record of another run; move it away and run again")
-    return record
-
-
-def is_stale(record: RunRecord) -> bool:
-    """Was it made with other sources of its method than those here?"""
-    method = record.result.train.method
-    return method in METHODS and record.provenance.sources_sha256 != sources_sha256(method)
-
-
-def _clip(method: str, asked: ClipId | None) -> ClipId | None:
-    return None if entry(method).needs == "nothing" else asked or builtin_clip()
+def _clip(method: str, clip: ClipId | None) -> ClipId | None:
+    return None if entry(method).needs == "nothing" else clip or builtin_clip()
 
 
 def default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:

@@ -1,4 +1,4 @@
-"""`sensitivity`: runs of settings drawn from the ranges of a method's own constants, and the tables of them.
+"""Runs of settings that are drawn from the ranges of a method's own constants, for `sensitivity`.
 
 It is a random sweep in which nothing is chosen, and keeps a sweep's rule: scored on what is no test, or marked.
 Imports no torch.
@@ -6,31 +6,25 @@ Imports no torch.
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue import benchmark
 from methods.ranges import Between, Resolved, to_draw
 from methods.registry import METHODS, entry
-from results.launch.commands.parse import request_of
-from results.launch.commands.records import rendered
-from results.launch.execute.grid import Rows, make_runs, summary
-from results.launch.execute.submission import statuses
-from results.launch.plan.request import Request, Run
-from results.launch.plan.runs import Status, methods_named, plan
+from results.launch.plan.readings import reading_of
+from results.launch.plan.request import Draw, Request, Run
+from results.launch.plan.runs import plan
 from results.launch.plan.settings import RECIPE_NAMESPACE, check_overrides, config_of
 from results.launch.plan.sweeps import Range, Sweep, refuse_test
-from results.tables.spread import Point, Varied, tables_of
 from splits.errors import UserError
 
 
 @dataclass(frozen=True)
-class Asked:
+class Variation:
     """One method on one benchmark: its runs as it is, and those of each drawn setting."""
 
     method: str
@@ -42,34 +36,18 @@ class Asked:
     ranges: dict[str, str] | None = None
 
 
-def in_turn(asked: Sequence[Asked]) -> list[Run]:
+def in_turn(variations: Sequence[Variation]) -> list[Run]:
     """Every run once: as they are, then the first setting of each, then the second: stopped early, all have some."""
-    turns = zip_longest(*((one.default, *(runs for _, runs in one.settings)) for one in asked), fillvalue=())
+    turns = zip_longest(*((one.default, *(runs for _, runs in one.settings)) for one in variations), fillvalue=())
     every = (run for turn in turns for runs in turn for run in runs)
     return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
 
 
-def main(options: argparse.Namespace) -> int:
-    """Make what is not there yet, print the tables; returns the exit code."""
-    _refuse(options)
-    drawn = methods_named(options.drawn)
-    options.methods = [*drawn, *methods_named(options.against)]
-    request, clip_file = request_of(options)
-    asked = list(ask(request, drawn, options.n, options.draw_seed))
-    runs = in_turn(asked)
+def variations_of(request: Request, draw: Draw) -> Iterator[Variation]:
+    """The runs of each method on each benchmark. Raises UserError where there is nothing to draw.
 
-    def shown(rows: Rows, root: Path) -> int:
-        return _print(asked, rows, root, options)
-
-    if not options.roots:
-        return make_runs(options, request, clip_file, runs, shown, train=True)
-    if not options.roots[0].is_dir():
-        raise UserError(f"{options.roots[0]} is no folder of runs; leave --from out to make them")
-    return shown(statuses(runs, options.roots[0]), options.roots[0])
-
-
-def ask(request: Request, drawn: Sequence[str], n: int, seed: int) -> Iterator[Asked]:
-    """The runs of each method on each benchmark. Raises UserError where there is nothing to draw."""
+    request: its part may be empty, for the tune part of each benchmark that has one.
+    """
     check_overrides(request.overrides, request.methods)
     for name in dict.fromkeys(request.benchmarks):
         bench = benchmark(name)
@@ -79,30 +57,36 @@ def ask(request: Request, drawn: Sequence[str], n: int, seed: int) -> Iterator[A
         folds = here.folds if here.folds is not None else tuple(fold.index for fold in bench.split.folds)
         for method in request.methods:
             alone = replace(here, methods=(method,), overrides=_of(request.overrides, method))
-            plain = Asked(method, name, here.part, tuple(folds), default=tuple(plan(alone)))
-            if method not in drawn:
+            plain = Variation(method, name, here.part, tuple(folds), default=tuple(plan(alone)))
+            if method not in draw.methods:
                 yield plain
                 continue
-            ranges = ranges_of(method, plain.default[0], alone.overrides)
-            settings = tuple((values, _runs_of(alone, values)) for values in draws(method, ranges, n, seed))
+            ranges = ranges_of(method, plain.default[0], _chosen(method, alone))
+            settings = tuple((values, _runs_of(alone, values)) for values in draws(method, ranges, draw.n, draw.seed))
             yield replace(plain, settings=settings, ranges={field: span.words() for field, span in ranges.items()})
 
 
-def ranges_of(method: str, run: Run, overrides: Sequence[str] = ()) -> dict[str, Resolved]:
-    """What is drawn of a method in place of this run's values; a field set by hand stays. Raises UserError for none."""
+def _chosen(method: str, request: Request) -> set[str]:
+    """Fields of a method that were set by hand, or by a reading."""
+    targets = (override.partition("=")[0].partition(".") for override in request.overrides)
+    reading = reading_of(method, request.readings)
+    # the recipe has fields of the same names
+    return {field for owner, _, field in targets if owner == method} | set(reading.constants if reading else ())
+
+
+def ranges_of(method: str, run: Run, chosen: Set[str] = frozenset()) -> dict[str, Resolved]:
+    """What is drawn of a method in place of this run's values, but for chosen fields. Raises UserError for nothing."""
     known = entry(method)
     if not known.ranges:
         others = ", ".join(name for name, e in METHODS.items() if e.ranges and e.group == "comparison")
         raise UserError(f"sensitivity {method}: no constant of it has a registered range; those of {others} have")
-    targets = (override.partition("=")[0].partition(".") for override in overrides)
-    chosen = {field for owner, _, field in targets if owner == method}  # the recipe has fields of the same names
     try:
         found = to_draw(known.ranges, config_of(run.train), chosen | known.fixed.keys())
     except ValueError as error:
         raise UserError(f"sensitivity {method}: {error}") from None
     if not found:
         raise UserError(
-            f"sensitivity {method}: on {run.train.benchmark} each of its constants is an author's or was set by --set: "
+            f"sensitivity {method}: on {run.train.benchmark} each of its constants is an author's or was set: "
             "nothing to draw"
         )
     return found
@@ -131,49 +115,3 @@ def _runs_of(request: Request, values: dict[str, Any]) -> tuple[Run, ...]:
     overrides = tuple(f"{method}.{field}={json.dumps(value)}" for field, value in values.items())
     runs = plan(replace(request, overrides=(*request.overrides, *overrides)))
     return tuple(Run(run.train, run.evaluation.model_copy(update={"drawn": True})) for run in runs)
-
-
-def _print(asked: Sequence[Asked], rows: Rows, root: Path, options: argparse.Namespace) -> int:
-    if not any(seen.state in ("done", "stale") for _, seen in rows):
-        if options.roots:
-            raise UserError(f"{root} has no record of these runs; leave --from out to make them")
-        return summary(rows)
-    seen = dict(rows)
-    tables = []
-    for place in dict.fromkeys((one.benchmark, one.part) for one in asked):
-        tables += tables_of([_read(one, root, seen, options) for one in asked if (one.benchmark, one.part) == place])
-    print(rendered(tables, options.format), end="")
-    if options.roots and all(status.state in ("done", "stale") for status in seen.values()):
-        return 0  # what was only read needs no account
-    return summary(rows)
-
-
-def _read(one: Asked, root: Path, seen: dict[Run, Status], options: argparse.Namespace) -> Varied:
-    def point(values: dict[str, Any], runs: Sequence[Run]) -> Point:
-        there = [run for run in runs if seen[run].state in ("done", "stale")]
-        records = [record for run in there if (record := run.folder(root).read_record(run.evaluation))]
-        wanting = tuple(seen[run].words for run in runs if run not in there)
-        return Point(values, tuple(records), wanting, any(seen[run].state == "stale" for run in runs))
-
-    return Varied(
-        name=one.method,
-        benchmark=one.benchmark,
-        part=one.part,
-        folds=one.folds,
-        seed=options.draw_seed,
-        default=point({}, one.default),
-        points=tuple(point(values, runs) for values, runs in one.settings),
-        ranges=one.ranges,
-    )
-
-
-def _refuse(options: argparse.Namespace) -> None:
-    """Raise UserError for an option that would be ignored."""
-    if options.sweep or options.sweep_file:
-        raise UserError("sensitivity draws its settings itself; leave --sweep and --sweep-file out, or use `run`")
-    if options.weights:
-        raise UserError("sensitivity trains, --weights brings finished weights; leave one out")
-    names = ("jobs", "force", "retry", "stale", "dry_run", "device")
-    given = [name for name in names if getattr(options, name)] + (["cluster"] if options.cluster != "local" else [])
-    if options.roots and given:
-        raise UserError(f"--from starts nothing: leave --{given[0].replace('_', '-')} out, or --from")

@@ -9,14 +9,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from benchmarks.recipes import NOTHING, imported
+from benchmarks.recipes import NOTHING, imported, recipe_for
 from benchmarks.spec import Recipe, TrainSpec
 from benchmarks.values import explain
 from methods.config import MethodConfig
-from methods.loss_averaging import averaging
 from methods.registry import config_class, entry
 from results.launch.plan import body_weights as bodies
-from results.launch.plan.recipes import recipe_of
+from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request
 from splits.errors import UserError
 
@@ -38,10 +37,11 @@ def config_of(spec: TrainSpec) -> MethodConfig:
 
 def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple[dict[str, Any], Recipe]:
     """Config values that differ from the method's defaults, and the recipe, overrides applied."""
-    recipe, values = recipe_of(method, bench, scale)
-    known = config_class(method).model_fields
-    values = {name: value for name, value in values.items() if name in known}
-    values |= entry(method).fixed
+    recipe, values = recipe_for(method, bench, scale, request.recipe)
+    known, listed = config_class(method).model_fields, entry(method)
+    if reading := reading_of(method, request.readings):
+        values |= reading.constants
+    values |= listed.fixed
     changes: dict[str, Any] = {}
     for override in request.overrides:
         owner, field, text = _split(override)
@@ -54,7 +54,7 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
     elif request.setting != "inductive" and recipe.name != NOTHING:
         raise UserError(f"{method} has no setting {request.setting!r}; it is inductive")
     full = _validated(method, values)
-    bodies.check(method, full)
+    bodies.check(method, bench, full)
     config = full.model_dump(mode="json", exclude_defaults=True)
     if changes:
         source = f"--set {' '.join(f'{RECIPE_NAMESPACE}.{k}={v}' for k, v in changes.items())}"
@@ -64,7 +64,7 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
         return config, imported(recipe)
     if recipe.name != NOTHING:
         recipe = _shared(recipe, f"{method} trains on {bench}", request)
-        if recipe.accumulate > 1 and averaging(method, full).apart and not recipe.name.startswith(CHANGED):
+        if recipe.accumulate > 1 and listed.averaging(full).apart and not recipe.name.startswith(CHANGED):
             recipe = recipe.model_copy(update={"name": f"{CHANGED}{recipe.name}"})  # no whole batch's gradients
     share = getattr(full, "self_training_from", 0.0)
     if request.setting.startswith("transductive") and share and "restart_at" not in changes:
@@ -74,7 +74,7 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
 
 
 def _shared(recipe: Recipe, who: str, request: Request) -> Recipe:
-    """The recipe with its batches shared by the ranks asked for, and each share cut into micro-batches."""
+    """The recipe with its batches shared by the ranks of the request, and each share cut into micro-batches."""
     if recipe.batch % request.ranks:
         raise UserError(
             f"--ranks {request.ranks}: {who} with batches of {recipe.batch}, which so many cannot share equally"
@@ -86,8 +86,8 @@ def _shared(recipe: Recipe, who: str, request: Request) -> Recipe:
             f"--accumulate {request.accumulate}: {who} with batches of {recipe.batch}{of_a_rank}, which cannot be cut "
             "into so many equal micro-batches"
         )
-    asked = {"ranks": request.ranks, "accumulate": request.accumulate}
-    return recipe.model_copy(update={name: value for name, value in asked.items() if value > 1})
+    shares = {"ranks": request.ranks, "accumulate": request.accumulate}
+    return recipe.model_copy(update={name: value for name, value in shares.items() if value > 1})
 
 
 def _validated(method: str, values: dict[str, Any]) -> MethodConfig:

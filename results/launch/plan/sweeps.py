@@ -13,11 +13,10 @@ A sweep file:
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
@@ -32,9 +31,8 @@ from results.launch.plan.checks import is_test
 from results.launch.plan.request import Request
 from splits.errors import UserError
 
-Setting = tuple[str, ...]  # overrides as of --set
+Overrides = tuple[str, ...]  # as of --set
 Plain = bool | int | float | str | tuple[float, ...]
-
 
 MOST = 100_000  # settings of one sweep
 WHOLE = 2**53  # whole numbers up to here have a float of their own
@@ -85,7 +83,7 @@ class Sweep(Value):
                 raise ValueError(f"{name}: no value")
         return self
 
-    def settings(self) -> tuple[Setting, ...]:
+    def settings(self) -> tuple[Overrides, ...]:
         """Overrides of each run; those of a random sweep follow from its seed, each setting from its own stream."""
         if self.draw == "grid":
             return combinations({n: v for n, v in self.values.items() if not isinstance(v, Range)})
@@ -97,7 +95,7 @@ class Sweep(Value):
         )
 
 
-def combinations(values: Mapping[str, tuple[Plain, ...]]) -> tuple[Setting, ...]:
+def combinations(values: Mapping[str, tuple[Plain, ...]]) -> tuple[Overrides, ...]:
     """Every combination, the last setting varying fastest; raises UserError where they are more than `MOST`.
 
     >>> combinations({"a.x": (1, 2), "b.y": ("on",)})
@@ -110,27 +108,23 @@ def combinations(values: Mapping[str, tuple[Plain, ...]]) -> tuple[Setting, ...]
 
 
 def override(name: str, value: Plain) -> str:
-    """As of `--set`."""
+    """A value of a setting, as `--set` takes it."""
     return f"{name}={json.dumps(value)}"
 
 
-def settings_of(options: argparse.Namespace) -> tuple[Setting, ...]:
-    """The settings that a command line sweeps over; empty without a sweep. Raises UserError, one line."""
-    if options.sweep and options.sweep_file:
+def settings_of(lists: Sequence[str], file: Path | None) -> tuple[Overrides, ...]:
+    """The settings that lists of values (`method.field=1,2`) or a file sweep over. Raises UserError, one line."""
+    if lists and file:
         raise UserError("give --sweep or --sweep-file, not both")
-    if options.tune_on_test and not (options.sweep or options.sweep_file or getattr(options, "drawn", None)):
-        raise UserError("--tune-on-test belongs to a sweep; nothing else is compared on what it is scored on")
-    if (options.sweep or options.sweep_file) and options.weights:
-        raise UserError("--sweep changes training, --weights brings finished weights; leave one out")
-    if options.sweep_file:
-        return read_sweep(options.sweep_file).settings()
-    lists = [_listed(text) for text in options.sweep]
-    names = [text.partition("=")[0] for text in options.sweep]
+    if file:
+        return read_sweep(file).settings()
+    values = [_listed(text) for text in lists]
+    names = [text.partition("=")[0] for text in lists]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"--sweep {min(twice)}: stands there twice; write all its values in one")
-    if (many := math.prod(map(len, lists))) > MOST:
+    if (many := math.prod(map(len, values))) > MOST:
         raise UserError(f"--sweep: {many:,} combinations; expected at most {MOST:,}")
-    return tuple(itertools.product(*lists)) if lists else ()
+    return tuple(itertools.product(*values)) if values else ()
 
 
 def expanded(request: Request) -> Iterator[Request]:

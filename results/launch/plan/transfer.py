@@ -1,12 +1,11 @@
 """Weights scored where they were not trained: on another benchmark, or under another fold of their own. No torch.
 
-The classes asked, their words, the images and the sizes are the target's, and so is which classes count as seen or
-unseen: the target's fold says it. A method's shift is taken off the classes that were labelled in its training.
+The classes of the target, their words, its images and sizes are what is scored, and the target's fold says which
+classes count as seen or unseen. A method's shift is taken off the classes that were labelled in its training.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,111 +14,100 @@ from pathlib import Path
 from benchmarks.catalogue import Data, benchmark
 from benchmarks.overlap import groups, labelled, words_of
 from benchmarks.spec import EvalSpec, TrainSpec, protocol_of
+from methods.registry import METHODS
 from results.launch.plan.checks import check_year
-from results.launch.plan.request import Request, Run
+from results.launch.plan.request import Files, Request, Run, Transfer
 from results.launch.plan.runs import default_scale, evaluations_of, plan
 from results.launch.plan.weight_cards import card_of, check_clip, run_folder, spec_on
 from results.store.folders import SPEC, RunFolder, read_json
 from splits.errors import UserError
 from splits.hashing import file_sha256
 
-# What says how weights were trained, with what stands there where nothing was given.
-TRAINING = {
-    "methods": ["all"],
-    "benchmarks": None,
-    "folds": None,
-    "seeds": [0],
-    "setting": "inductive",
-    "set": [],
-    "sweep": [],
-    "sweep_file": None,
-    "training_images": None,
-    "crop_decision": None,
-    "border": None,
-    "ranks": 1,
-}
 
+def runs_of(request: Request, files: Files, transfer: Transfer | None, root: Path) -> list[Run]:
+    """The runs of a command: as planned, or each training on each target fold.
 
-def asked(options: argparse.Namespace, request: Request, clip_file: Path | None = None) -> list[Run]:
-    """Every run that a command line asks for: as planned, or each training on each target fold.
-
-    clip_file: the CLIP, where it is a local file.
+    transfer: None for a command that scores weights only where they were trained. root: where finished runs lie.
     """
-    places = getattr(options, "on", None)
-    if getattr(options, "on_folds", None) and not places:
+    if transfer is not None and transfer.folds and not transfer.benchmarks:
         raise UserError("--on-folds belongs to --on; the folds of the training are --folds")
-    if not named_otherwise(options):
-        return _as_on_the_card(options, plan(request))
-    if places and (options.sweep or options.sweep_file):
+    if transfer is None or not names_training(transfer, files):
+        return _as_on_the_card(files.weights, plan(request))
+    if transfer.benchmarks and request.sweep:
         raise UserError("--on scores finished weights elsewhere; nothing is chosen there: leave --sweep out")
-    found = [run for train in _trainings(options, request, clip_file) for run in _onto(train, options, request)]
-    _tell(found)
-    return found
+    trainings = _named(transfer, files, root) or _planned(request, files, transfer)
+    runs = [run for train in trainings for run in _onto(train, transfer, request)]
+    _print_classes(runs)
+    return runs
 
 
-def named_otherwise(options: argparse.Namespace) -> bool:
+def names_training(transfer: Transfer, files: Files) -> bool:
     """Is a training or a target named in another way than by methods, benchmarks and folds?"""
-    if not hasattr(options, "on"):  # of a command that knows no such way
-        return False
-    alone = options.weights is not None and options.methods == TRAINING["methods"] and card_of(options.weights)
-    return bool(options.run or options.on or alone)
+    alone = files.weights is not None and "methods" not in transfer.described and card_of(files.weights)
+    return bool(transfer.runs or transfer.benchmarks or alone)
 
 
-def _as_on_the_card(options: argparse.Namespace, runs: list[Run]) -> list[Run]:
-    """The runs. Raises UserError where weights would stand among those of another training than their card tells."""
-    if card := card_of(options.weights) if options.weights else None:
+def _as_on_the_card(weights: Path | None, runs: list[Run]) -> list[Run]:
+    """The runs. Raises UserError where weights would stand among those of another training than their card's."""
+    if card := card_of(weights) if weights else None:
         spec = spec_on(card)
         for train in (run.train for run in runs):
+            if _training_of(train.method) != _training_of(spec.method):
+                raise UserError(
+                    f"{weights}: trained as {spec.method}, as its card says, and not as {train.method}; tensors of the "
+                    "same names are no sign that they are"
+                )
             if (train.side.classes, train.side.seen) != (spec.side.classes, spec.side.seen):
                 raise UserError(
-                    f"{options.weights}: trained on {spec.benchmark} fold {spec.fold}, as its card says, and not on "
+                    f"{weights}: trained on {spec.benchmark} fold {spec.fold}, as its card says, and not on "
                     f"{train.benchmark} fold {train.fold}; score it there with `eval --weights "
-                    f"{options.weights} --on {train.benchmark} --on-folds {train.fold}`"
+                    f"{weights} --on {train.benchmark} --on-folds {train.fold}`"
                 )
     return runs
 
 
-def _trainings(options: argparse.Namespace, request: Request, clip_file: Path | None) -> list[TrainSpec]:
-    """How the weights that are meant were trained."""
-    named = _named(options)
-    for spec in named:
-        check_clip(spec, clip_file, " ".join(options.run or [str(options.weights)]))
-    return named or _planned(options, request)
+def _training_of(method: str) -> str:
+    """The method whose training its weights come from."""
+    return (METHODS[method].trained_as if method in METHODS else "") or method
 
 
-def _named(options: argparse.Namespace) -> list[TrainSpec]:
-    """The trainings of runs or a card, none where the command line tells them otherwise."""
-    if options.run:
-        _nothing_else(options, "--run")
-        if options.weights:
+def _named(transfer: Transfer, files: Files, root: Path) -> list[TrainSpec]:
+    """The trainings of runs or a card; none where methods, benchmarks and folds name them."""
+    if transfer.runs:
+        _check_named_once(transfer, "--run")
+        if files.weights:
             raise UserError("--run names the weights already; leave --weights out")
-        return [_of_run(run_folder(text, options.runs)) for text in options.run]
-    if options.weights and card_of(options.weights):
-        _nothing_else(options, f"the card of {options.weights.name}")
-        return [_of_card(options.weights)]
-    return []
+        found = [_of_run(run_folder(text, root)) for text in transfer.runs]
+    elif files.weights and card_of(files.weights):
+        _check_named_once(transfer, f"the card of {files.weights.name}")
+        found = [_of_card(files.weights)]
+    else:
+        return []
+    for spec in found:
+        check_clip(spec, files.clip, " ".join(transfer.runs or [str(files.weights)]))
+    return found
 
 
-def _planned(options: argparse.Namespace, request: Request) -> list[TrainSpec]:
-    """Those that methods, benchmarks, folds and seeds name."""
-    if options.weights and len(request.methods) != 1:
-        raise UserError(f"{options.weights}: no card beside it; say what it is with --methods, --benchmarks, --folds")
+def _planned(request: Request, files: Files, transfer: Transfer) -> list[TrainSpec]:
+    """The trainings that methods, benchmarks, folds and seeds name."""
+    if files.weights and len(request.methods) != 1:
+        raise UserError(f"{files.weights}: no card beside it; say what it is with --methods, --benchmarks, --folds")
     source = replace(request, part="val", inference=(), tune_on_test=False, data=_data(request, request.benchmarks))
     planned = plan(source)
     trained = [run.train for run in planned if run.train.recipe.iterations or run.train.weights]
     if idle := ", ".join(dict.fromkeys(run.train.method for run in planned if run.train not in trained)):
-        told = f"{idle}: nothing is trained, so nothing is transferred; use `run` on {', '.join(options.on)}"
+        reason = f"{idle}: nothing is trained, so nothing is transferred; use `run` on {', '.join(transfer.benchmarks)}"
         if not trained:
-            raise UserError(told)
-        print(f"left out: {told}", file=sys.stderr)
+            raise UserError(reason)
+        print(f"left out: {reason}", file=sys.stderr)
     return trained
 
 
-def _nothing_else(options: argparse.Namespace, what: str) -> None:
-    """Refuse to be told twice, or otherwise, how weights were trained."""
-    if given := [name for name, default in TRAINING.items() if getattr(options, name) != default]:
-        named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise UserError(f"{what} names the training already; leave {named} out (where to score: --on, --on-folds)")
+def _check_named_once(transfer: Transfer, what: str) -> None:
+    """Raise UserError where options describe a training that is named already."""
+    if transfer.described:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in transfer.described)
+        raise UserError(f"{what} names the training already; leave {options} out (where to score: --on, --on-folds)")
 
 
 def _of_run(path: Path) -> TrainSpec:
@@ -140,17 +128,17 @@ def _of_card(file: Path) -> TrainSpec:
     return spec_on(card).model_copy(update={"weights": file_sha256(file)})
 
 
-def _onto(train: TrainSpec, options: argparse.Namespace, request: Request) -> list[Run]:
+def _onto(train: TrainSpec, transfer: Transfer, request: Request) -> list[Run]:
     """A training on every target."""
-    places = options.on or [train.benchmark]
-    check_year(places, request.data.year if options.run else "")
+    targets = transfer.benchmarks or (train.benchmark,)
+    check_year(targets, request.data.year if transfer.runs else "")
     runs = []
-    for name in dict.fromkeys(places):
+    for name in dict.fromkeys(targets):
         bench = benchmark(name)
-        folds = options.on_folds or ([f.index for f in bench.split.folds] if options.on else [train.fold])
+        every = [f.index for f in bench.split.folds] if transfer.benchmarks else [train.fold]
         scale = request.scale or default_scale(bench, train.clip)
         there = replace(request, data=_data(request, [name]), tune_on_test=False)
-        for evaluation in evaluations_of(bench, tuple(dict.fromkeys(folds)), scale, there):
+        for evaluation in evaluations_of(bench, tuple(dict.fromkeys(transfer.folds or every)), scale, there):
             runs.append(Run(train, transferred(train, evaluation)))
             protocol_of(runs[-1].train, runs[-1].evaluation)  # refuses what cannot be measured
     return runs
@@ -165,17 +153,17 @@ def transferred(train: TrainSpec, evaluation: EvalSpec) -> EvalSpec:
 
 
 def _data(request: Request, names: Sequence[str]) -> Data:
-    """The data as asked, its edition only where one of these benchmarks has several."""
+    """The data of a request, its edition only where one of these benchmarks has several."""
     years = any(request.data.year in benchmark(name).split.years for name in names)
     return request.data if years else replace(request.data, year="")
 
 
-def _tell(runs: Sequence[Run]) -> None:
+def _print_classes(runs: Sequence[Run]) -> None:
     """Which classes weights know, once for each training and target."""
-    told: set[str] = set()
+    printed: set[str] = set()
     for run in runs:
         train, evaluation = run.train, run.evaluation
         head = f"{train.benchmark} fold {train.fold} -> {evaluation.benchmark} fold {evaluation.fold}"
-        if evaluation.transferred and head not in told:
-            told.add(head)
+        if evaluation.transferred and head not in printed:
+            printed.add(head)
             print(f"{head}:", *groups(evaluation).lines(), sep="\n  ", file=sys.stderr)

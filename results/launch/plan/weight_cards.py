@@ -32,15 +32,15 @@ def card_of(file: Path) -> Path | None:
 
 
 def spec_on(card: Path) -> TrainSpec:
-    """The training that a card tells; older cards leave it to the `spec.json` beside them.
+    """The training that a card names; older cards leave it to the `spec.json` beside them.
 
     Of weights that were imported themselves it is the training they came from, where that is known.
     """
-    told = read_json(card)
-    if isinstance(told, dict) and told.get("origin"):
-        return TrainSpec.parse(told["origin"], source=str(card))
-    if isinstance(told, dict) and "train" in told:
-        return TrainSpec.parse(told["train"], source=str(card))
+    content = read_json(card)
+    if isinstance(content, dict) and content.get("origin"):
+        return TrainSpec.parse(content["origin"], source=str(card))
+    if isinstance(content, dict) and "train" in content:
+        return TrainSpec.parse(content["train"], source=str(card))
     if (card.parent / SPEC).is_file():
         return TrainSpec.parse(read_json(card.parent / SPEC), source=str(card.parent / SPEC))
     raise UserError(f"{card}: does not say how its weights were trained; name the method with --methods")

@@ -16,6 +16,7 @@ from benchmarks.values import derive_seed
 from methods.clip import Clip, load_clip
 from methods.method import Method, Vocabulary
 from methods.registry import build_method
+from results.launch.plan.body_weights import with_files, without_weights
 from results.launch.plan.settings import config_of
 from splits.errors import UserError
 
@@ -32,15 +33,30 @@ def vocabulary_of(side: TrainSide | EvalSide, names: tuple[str, ...]) -> Vocabul
     )
 
 
-def asked_vocabulary(asked: EvalSpec) -> Vocabulary:
+def scored_vocabulary(scored: EvalSpec) -> Vocabulary:
     """All classes of a scoring. Where weights are scored elsewhere, those that they were trained on count as seen:
     a method's shift is about its training, not about the fold.
     """
-    vocabulary = vocabulary_of(asked.side, asked.side.classes)
-    if asked.labelled is None:
+    vocabulary = vocabulary_of(scored.side, scored.side.classes)
+    if scored.labelled is None:
         return vocabulary
-    known = tuple(name in set(asked.labelled) for name in vocabulary.names)
+    known = tuple(name in set(scored.labelled) for name in vocabulary.names)
     return Vocabulary(vocabulary.names, known, vocabulary.texts, vocabulary.templates)
+
+
+def check_texts(clip: Clip | None, vocabulary: Vocabulary) -> None:
+    """Raises UserError where this CLIP's own tokenizer makes one prompt of two classes."""
+    if clip is None:
+        return
+    rows = clip.text_prototypes(vocabulary.texts, vocabulary.templates).cpu()
+    first: dict[bytes, int] = {}
+    for index, row in enumerate(rows):
+        if (other := first.setdefault(row.numpy().tobytes(), index)) != index:
+            alike = " and ".join(repr(vocabulary.texts[place]) for place in (other, index))
+            raise UserError(
+                f"CLIP reads the class names {alike} alike, so that one of them would never be found; name them "
+                "differently"
+            )
 
 
 def training_vocabulary(side: TrainSide) -> Vocabulary:
@@ -53,10 +69,14 @@ def training_vocabulary(side: TrainSide) -> Vocabulary:
     return vocabulary
 
 
-def build(spec: TrainSpec, clip: Clip | None) -> Method:
-    """The method of a spec as training begins, on the CPU; what is random in it follows from the seed."""
+def build(spec: TrainSpec, clip: Clip | None, *, finished: bool = False) -> Method:
+    """The method of a spec as training begins, on the CPU; what is random in it follows from the seed.
+
+    finished: its trained state is loaded next, so that the weights that its body began with are not needed.
+    """
     torch.manual_seed(derive_seed("init", spec.seed))
-    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config_of(spec))
+    config = without_weights(config_of(spec)) if finished else with_files(spec, config_of(spec))
+    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config)
 
 
 def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:
@@ -73,22 +93,30 @@ def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:
     )
 
 
-def clip_of(asked: ClipId | None, file: Path | None = None) -> Clip | None:
+def clip_of(clip_id: ClipId | None, file: Path | None = None) -> Clip | None:
     """The CLIP of a spec; `file` is where it lies if it is a local one. Raises UserError where it cannot be had."""
-    if asked is None:
+    if clip_id is None:
         return None
     try:
-        if asked.pretrained == BUILTIN:
+        if clip_id.pretrained == BUILTIN:
             clip = load_clip(
-                asked.model, str(SHAPES_CLIP / "weights.safetensors"), config_file=SHAPES_CLIP / "tiny-shapes.json"
+                clip_id.model, str(SHAPES_CLIP / "weights.safetensors"), config_file=SHAPES_CLIP / "tiny-shapes.json"
             )
         else:
-            clip = load_clip(asked.model, str(file) if file else asked.pretrained)
+            clip = load_clip(clip_id.model, str(file) if file else clip_id.pretrained)
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
-    if asked.sha256 and clip.weights_sha256 != asked.sha256:
+    if clip_id.sha256 and clip.weights_sha256 != clip_id.sha256:
         raise UserError(
-            f"CLIP {asked.model}/{asked.pretrained}: its weights have sha256 {clip.weights_sha256}, the spec says "
-            f"{asked.sha256}; give the file of the spec"
+            f"CLIP {clip_id.model}/{clip_id.pretrained}: its weights have sha256 {clip.weights_sha256}, the spec says "
+            f"{clip_id.sha256}; give the file of the spec"
         )
     return clip
+
+
+def loaded_body_sha256(method: Method) -> str:
+    """Of the file that a method's body was given its weights from; empty where there is none."""
+    from methods.bodies import Body
+
+    hashes = [module.weights_sha256 for module in method.modules() if isinstance(module, Body)]
+    return next(filter(None, hashes), "")

@@ -6,7 +6,6 @@ twice, for the checkpoints. Each is a real run in a folder of its own, cut short
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,10 +19,11 @@ from torch import Tensor
 
 from benchmarks.training.checkpoint import Checkpoints
 from benchmarks.training.train import SECONDS
-from results.launch.plan.request import Request
+from results.launch.plan.request import Files, Repetition, Request
 from results.launch.plan.runs import plan
-from results.launch.run.job import Device, Job
-from results.launch.run.ranks import Children
+from results.launch.run.devices import device_and_count
+from results.launch.run.job import Job
+from results.launch.run.ranks import LocalRanks
 from results.launch.run.worker import work
 from results.store.confusion import ARRAYS, counted
 from results.store.folders import CONFUSION, WEIGHTS
@@ -42,45 +42,33 @@ class Way:
     every: int | None = None  # stopped after so many steps, and gone on with, until it is trained
 
 
-def main(options: argparse.Namespace) -> int:
-    """A line for each method and way; exit code 1 where anything differs."""
-    from results.launch.commands.parse import request_of
-    from results.launch.run.devices import chosen_device
-
-    request, clip_file = request_of(options)
-    device = chosen_device(options)
-    differed = False
-    for job in _jobs(request, clip_file, device, options.threads):
-        for line, same in compared(job, options.worker_counts, options.resume_every):
-            print(f"{job.run.name}: {line}", flush=True)
-            differed |= not same
-    return 1 if differed else 0
+def compared_runs(request: Request, files: Files, repetition: Repetition) -> Iterator[tuple[str, bool]]:
+    """A line for each run of the request and way, and whether it came out the same."""
+    threads = repetition.threads
+    device, _ = device_and_count(repetition.device, threads=threads, ranks=request.ranks)
+    for run in plan(request):
+        job = Job(run, Path(), data=request.data, threads=threads, device=device, clip_file=files.clip)
+        for line, same in compared(job, repetition):
+            yield f"{run.name}: {line}", same
 
 
-def _jobs(request: Request, clip_file: Path | None, device: Device, threads: int) -> list[Job]:
-    return [
-        Job(run, Path(), data=request.data, threads=threads, device=device, clip_file=clip_file)
-        for run in plan(request)
-    ]
-
-
-def compared(job: Job, worker_counts: list[int], every: int) -> Iterator[tuple[str, bool]]:
+def compared(job: Job, repetition: Repetition) -> Iterator[tuple[str, bool]]:
     """What was done another way, and whether it came out the same, for each way; the reference is trained first."""
-    iterations = job.run.train.recipe.shortened(job.run.train.limit).iterations
-    ways = [Way("again"), *(Way(f"with {n} loader processes", workers=n) for n in worker_counts)]
+    iterations, every = job.run.train.recipe.shortened(job.run.train.limit).iterations, repetition.resume_every
+    ways = [Way("again"), *(Way(f"with {n} loader processes", workers=n) for n in repetition.worker_counts)]
     if iterations > every:
         ways.append(Way(f"resumed at every {every}. step" if every > 1 else "resumed at every step", every=every))
     with tempfile.TemporaryDirectory(prefix="zss-determinism-") as folder:
         reference = made(job, Way("first"), Path(folder, "first"))
         for number, way in enumerate(ways):
-            yield _told(way.name, reference, made(job, way, Path(folder, str(number))))
+            yield _verdict(way.name, reference, made(job, way, Path(folder, str(number))))
         if iterations > 1:
             half = iterations // 2
             pair = [halfway(job, half, Path(folder, f"half-{number}")) for number in range(2)]
-            yield _told(f"checkpoint of step {half} again", *pair)
+            yield _verdict(f"checkpoint of step {half} again", *pair)
 
 
-def _told(name: str, first: Leaves, second: Leaves) -> tuple[str, bool]:
+def _verdict(name: str, first: Leaves, second: Leaves) -> tuple[str, bool]:
     differing = different(first, second)
     if not differing:
         return f"{name}: the same, {len(first)} values", True
@@ -120,7 +108,7 @@ def _state(job: Job, stop: Callable[[], bool]) -> str:
     claim = folder.claims.claim()
     if claim is None:
         raise UserError(f"{folder.path}: somebody else is at it")
-    with Children(job) as others:
+    with LocalRanks(job) as others:
         state = work(job, folder, claim, stop, others)
     if state not in ("done", "interrupted"):
         raise UserError(f"{job.run.name}: {state}: {folder.read_state().get('reason', 'no reason was stored')}")
@@ -129,12 +117,12 @@ def _state(job: Job, stop: Callable[[], bool]) -> str:
 
 def _after(steps: int) -> Callable[[], bool]:
     """A `stop` that says yes from its n-th question on: training asks once after every step."""
-    asked = 0
+    steps_done = 0
 
     def stop() -> bool:
-        nonlocal asked
-        asked += 1
-        return asked >= steps
+        nonlocal steps_done
+        steps_done += 1
+        return steps_done >= steps
 
     return stop
 

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
-
-from results.launch.run.job import Device
-from results.store.provenance import threads as cores
+from benchmarks.data.parallel import cores
+from results.launch.plan.request import Device
 from splits.errors import UserError
 
 
-def chosen_device(options: argparse.Namespace) -> Device:
-    """Where runs are made; raises UserError for a GPU that is not there."""
-    return device_and_count(options)[0]
-
-
-def device_and_count(options: argparse.Namespace) -> tuple[Device, int]:
-    """Where runs are made, and how many at once by default."""
-    if device_asked(options.device) == "cpu":
-        return "cpu", max(1, cores() // (options.threads * options.ranks))
+def device_and_count(device: Device | None, *, threads: int, ranks: int) -> tuple[Device, int]:
+    """Where runs are made, and how many at once by default. Raises UserError where there are too few GPUs."""
+    if chosen_device(device) == "cpu":
+        return "cpu", max(1, cores() // (threads * ranks))
     import torch
 
-    if (count := torch.cuda.device_count()) < options.ranks:
-        raise UserError(f"--ranks {options.ranks}: each takes a GPU, and torch sees {count} here; or --device cpu")
-    return "cuda", count // options.ranks
+    if (count := torch.cuda.device_count()) < ranks:
+        raise UserError(f"--ranks {ranks}: each takes a GPU, and torch sees {count} here; or --device cpu")
+    return "cuda", count // ranks
 
 
-def device_asked(asked: Device | None) -> Device:
-    """The device of a command line: a GPU where there is one, unless the CPU is asked for."""
-    if asked == "cpu":
+def chosen_device(device: Device | None) -> Device:
+    """The device of this process: a GPU where there is one, unless the CPU is wanted; UserError for one that is not."""
+    if device == "cpu":
         return "cpu"
     import torch
 
     if torch.cuda.is_available():
         return "cuda"
-    if asked == "cuda":
+    if device == "cuda":
         raise UserError("--device cuda: torch sees no GPU here; leave --device out to run on the CPU")
     return "cpu"

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from results.store.provenance import PROJECT
+from results.store.places import PROJECT
 
 
-def child_variables(threads: int) -> dict[str, str]:
+def job_variables(threads: int) -> dict[str, str]:
     """Environment of a process that works on a job: this project's packages are found, threads are limited."""
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": str(threads)}

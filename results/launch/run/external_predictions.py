@@ -1,85 +1,80 @@
-"""The `score` command: a record from the stored predictions of any other system."""
+"""A record from the stored predictions of any other system."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue import Data, benchmark
 from benchmarks.data.limited import Limited
+from benchmarks.data.parallel import cores
 from benchmarks.data.reader import Reader
 from benchmarks.labels import evaluation_table
 from benchmarks.recipes import imported
 from benchmarks.scoring.evaluate import Evaluation
-from benchmarks.scoring.external import Predictions, find_predictions, read_order, score_predictions
+from benchmarks.scoring.external import Predictions, check_files, find_predictions, read_order, score_predictions
+from benchmarks.spec import TrainSpec
 from methods.custom import NAME
 from methods.registry import METHODS
-from results.launch.commands.parse import SIZES, data_asked, given
 from results.launch.plan.custom import keep
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
+from results.launch.run.data_state import DataState, DataStates
 from results.launch.run.predict import CLASSES, INDEX
 from results.launch.run.result import store
 from results.store import machine, provenance
 from results.store.files import write_atomically
+from results.store.folders import SPEC, RunFolder, read_json
 from results.store.record import Costs, Phase, Provenance
-from results.tables.tables import build_tables
 from splits.errors import UserError
 
 STAND_IN = "constant"  # plans the protocol: it needs no CLIP; nothing else of it is in the record
-SCORING = ("absent_class", "background", "background_below", *SIZES)
 
 
-def main(options: argparse.Namespace) -> int:
-    """Score, store, print the table of it."""
-    _check(options)
-    data = data_asked(options)
-    planned = _planned(options, data)
-    reader = _reader(planned, data)
-    root = options.predictions
-    order = read_order(options.class_order or root / CLASSES)
-    found = find_predictions(root / INDEX if (root / INDEX).is_dir() else root, order, reader.ids)
-    run = _imported(options.name, planned, found.sha256(reader.ids))
+def score(name: str, folder: Path, class_order: Path | None, request: Request, root: Path) -> Run:
+    """Score the predictions in a folder and store the record; returns the run that it is stored as.
+
+    name: of the system. class_order: a JSON list; None: the folder's own. request: the protocol, of one benchmark, fold
+    and seed; its methods count for nothing. Raises UserError where the predictions are not those of the images.
+    """
+    _check(name, folder)
+    planned = plan(replace(request, methods=(STAND_IN,)))[0]
+    data = DataStates(request.data, train=False).of(planned)
+    data.refuse(planned.evaluation.benchmark)
+    reader = _reader(planned, request.data)
+    order = read_order(class_order or folder / CLASSES)
+    found = find_predictions(folder / INDEX if (folder / INDEX).is_dir() else folder, order, reader.ids)
+    run = _imported(name, planned, found.sha256(reader.ids))
+    _check_name(run, root)
+    warnings = (*data.warnings, *check_files(found, jobs=cores()))
     started = provenance.now()
     evaluation = _score(run, found, reader)
-    keep(options.runs, options.benchmarks)
-    _write(run, options.runs, evaluation, started)
-    record = run.folder(options.runs).read_record(run.evaluation)
-    assert record is not None, "it was just written"
-    for table in build_tables([record], by="fold", show=["main"]):
-        print(table.markdown())
-    print(run.folder(options.runs).path)
-    return 0
+    keep(root, request.benchmarks)
+    _write(run, root, evaluation, started, replace(data, warnings=warnings))
+    return run
 
 
-def _check(options: argparse.Namespace) -> None:
-    if not NAME.fullmatch(options.name):
-        raise UserError(f"--name {options.name!r}: expected letters, digits and . _ + - (it names a folder)")
-    if options.name in METHODS:
-        raise UserError(f"--name {options.name}: is a method of this harness; call the imported one something else")
-    if not options.predictions.is_dir():
-        raise UserError(f"--predictions {options.predictions}: there is no such folder")
+def _check(name: str, folder: Path) -> None:
+    if not NAME.fullmatch(name):
+        raise UserError(f"--name {name!r}: expected letters, digits and . _ + - (it names a folder)")
+    if name in METHODS:
+        raise UserError(f"--name {name}: is a method of this harness; call the imported one something else")
+    if not folder.is_dir():
+        raise UserError(f"--predictions {folder}: there is no such folder")
 
 
-def _planned(options: argparse.Namespace, data: Data) -> Run:
-    """The protocol asked for, as the plan of a method would have it."""
-    (name,) = options.benchmarks
-    request = Request(
-        methods=(STAND_IN,),
-        benchmarks=(name,),
-        folds=tuple(options.folds),
-        seeds=(options.seed,),
-        setting=options.setting,
-        scale=options.scale or "native",
-        part=options.part,
-        templates=options.templates,
-        inference=given(options, SCORING),
-        limit=options.limit,
-        data=data,
-    )
-    return plan(request)[0]
+def _check_name(run: Run, root: Path) -> None:
+    """Raises UserError where other predictions were scored under this name: their rows would contradict each other."""
+    spec = run.train
+    for path in sorted((root / spec.benchmark / spec.method).glob(f"fold{spec.fold}-seed{spec.seed}-*/{SPEC}")):
+        there = TrainSpec.parse(read_json(path), source=str(path))
+        if there.predictions not in ("", spec.predictions) and RunFolder(path.parent).read_record(run.evaluation):
+            raise UserError(
+                f"--name {spec.method}: other predictions were scored under this name, {path.parent}; give these "
+                "another name, or delete that folder"
+            )
 
 
 def _imported(name: str, planned: Run, sha256: str) -> Run:
@@ -96,10 +91,10 @@ def _imported(name: str, planned: Run, sha256: str) -> Run:
 
 
 def _reader(run: Run, data: Data) -> Reader:
-    asked = run.evaluation
-    reader = data.open(benchmark(asked.benchmark), asked.part)
+    scored = run.evaluation
+    reader = data.open(benchmark(scored.benchmark), scored.part)
     reader.prepare()
-    return Limited(reader, asked.limit) if asked.limit is not None else reader
+    return Limited(reader, scored.limit) if scored.limit is not None else reader
 
 
 def _score(run: Run, found: Predictions, reader: Reader) -> Evaluation:
@@ -108,7 +103,7 @@ def _score(run: Run, found: Predictions, reader: Reader) -> Evaluation:
     return score_predictions(found, reader, side.scored, side.scored_as_seen, table)
 
 
-def _write(run: Run, root: Path, evaluation: Evaluation, started: str) -> None:
+def _write(run: Run, root: Path, evaluation: Evaluation, started: str, data: DataState) -> None:
     """The record, as those of runs."""
     folder = run.folder(root)
     claim = folder.claims.claim()
@@ -126,6 +121,8 @@ def _write(run: Run, root: Path, evaluation: Evaluation, started: str) -> None:
             curve=[],
             weights_sha256=run.train.predictions,
             clip_sha256="",
+            eval_data_sha256=data.eval_sha256,
+            warnings=data.warnings,
         )
         folder.write_state("done", claim)
 
@@ -135,7 +132,7 @@ def _provenance(started: str) -> Provenance:
         **provenance.here(),
         device="cpu",
         processor=machine.processor(),
-        threads=provenance.threads(),
+        threads=cores(),
         load=machine.load(),
         deterministic=True,
         started=started,

@@ -1,4 +1,4 @@
-"""Weights that are to be asked: those of a finished run, of a file with its card, or of a file from elsewhere."""
+"""Finished weights in their method: those of a run, of a file with its card, or of a file from elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from splits.hashing import file_sha256
 
 @dataclass(frozen=True)
 class Finished:
-    """A method with its weights, ready to be asked, and how it came to be."""
+    """A method with its weights, ready to predict, and how it was trained."""
 
     method: Method
     spec: TrainSpec
@@ -43,10 +43,10 @@ def of_card(file: Path, clip_file: Path | None) -> Finished:
 
 
 def of_plan(run: Run, root: Path, clip_file: Path | None, weights: Path | None = None) -> Finished:
-    """What a command line names: a file from elsewhere, a method that trains nothing, or the run that is there."""
+    """What a planned run names: a file from elsewhere, a method that trains nothing, or the run that is there."""
     spec = run.train
     if weights is not None:
-        method = build(spec, clip_of(spec.clip, clip_file))
+        method = build(spec, clip_of(spec.clip, clip_file), finished=True)
         try:
             method.import_weights(weights)
         except (OSError, ValueError) as error:
@@ -62,5 +62,5 @@ def of_plan(run: Run, root: Path, clip_file: Path | None, weights: Path | None =
 
 def _restored(file: Path, card: Path, spec: TrainSpec, clip_file: Path | None) -> Finished:
     check_clip(spec, clip_file, file)
-    method = build(spec, clip_of(spec.clip, clip_file))
+    method = build(spec, clip_of(spec.clip, clip_file), finished=True)
     return Finished(method.eval(), spec, restore(file, card, spec, method).sha256)

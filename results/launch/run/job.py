@@ -1,4 +1,4 @@
-"""A job: a run and how to make it, and what the one at work tells about it.
+"""A job: a run and how to make it, and how its state is kept on disk while it is made.
 
 Everything a job needs is in its `Job`, everything it did is on disk: it can be started again at any time by anybody.
 """
@@ -8,16 +8,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from benchmarks.catalogue import Data
-from results.launch.plan.custom import Brought
-from results.launch.plan.request import Run
+from results.launch.plan.custom import Custom
+from results.launch.plan.request import Device, Run
 from results.store.claim import Claim
 from results.store.folders import RunFolder
 
-Device = Literal["cpu", "cuda"]
-SAY_EVERY_SECONDS = 1.0
+WRITE_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Job:
     device: Device = "cpu"
     weights_file: Path | None = None  # weights to score instead of training
     clip_file: Path | None = None  # where the CLIP is a local file
-    brought: Brought = field(default_factory=Brought)  # data sets and methods that are not shipped
+    custom: Custom = field(default_factory=Custom)  # data sets and methods that are not shipped
     scratch: str = ""  # a folder of the node's own to read the data from, after copying it there
     nodes: int = 1  # of a cluster, over which its ranks are spread
     logs: tuple[str, ...] = ()  # where its curves are copied to besides: tensorboard, wandb
@@ -45,17 +43,17 @@ class Job:
         return self.run.train.recipe.ranks if self.train else 1
 
 
-class Teller:
-    """Writes the owner's word about a running job, at most once a second."""
+class StateWriter:
+    """Writes the state of a running job for observers, at most once a second."""
 
     def __init__(self, folder: RunFolder, claim: Claim, iterations: int):
         self._folder, self._claim, self._iterations = folder, claim, iterations
         self._last = 0.0
 
-    def say(self, step: int, rate: float | None, doing: str, *, now: bool = False) -> None:
-        """Tell the step reached, images per second, and what is being done."""
+    def write(self, step: int, rate: float | None, doing: str, *, now: bool = False) -> None:
+        """The step reached, images per second, and what is being done."""
         moment = time.monotonic()
-        if not now and moment - self._last < SAY_EVERY_SECONDS:
+        if not now and moment - self._last < WRITE_EVERY_SECONDS:
             return
         self._last = moment
         details = {"step": step, "iterations": self._iterations, "rate": rate, "doing": doing}

@@ -1,8 +1,8 @@
-"""Copies of a run's curves for TensorBoard or W&B, in the run's own folder: asked for by `--log`, off by default.
+"""Copies of a run's curves for TensorBoard or W&B, in the run's own folder: only with `--log`.
 
-Nothing here is part of what a run is: neither its key nor its record knows of it, and a logger that fails is told of
-and left out. Steps that are made again after a break are shown once: how far a logger was told is noted beside its
-files. The packages, and torch, are imported only when a run has something to tell.
+Nothing here is part of what a run is: neither its key nor its record knows of it, and a logger that fails is named in a
+warning and left out. A step that is made again after a break is logged once: the last step that a logger has is noted
+beside its files. The packages, and torch, are imported only when a run has something to log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from benchmarks.training.train import Progress
 
 EXTRA = "logging"  # of pip
-NOTE = "told"  # the file that says how far
+NOTE = "told"  # the file with the last step that a logger has
 PROJECT = "zero-shot-segmentation"  # of W&B, unless WANDB_PROJECT names another
 LONGEST_ID = 128  # of W&B
 SHORT = 12  # letters of a protocol's hash, as under tables
@@ -33,7 +33,7 @@ Figures = Mapping[str, float]
 
 
 class Logger(Protocol):
-    """One of the places that curves are copied to; what it raises is told, and it is left out."""
+    """One of the places that curves are copied to; where it raises, a warning says so, and it is left out."""
 
     last: int  # the step up to which it has the curve
 
@@ -44,7 +44,7 @@ class Logger(Protocol):
         """The scores."""
 
     def close(self) -> None:
-        """All is told, for now."""
+        """Nothing more comes, for now."""
 
 
 class TensorBoard:
@@ -54,10 +54,10 @@ class TensorBoard:
         """start: the step that training goes on from; None where it is over."""
         from torch.utils.tensorboard import SummaryWriter
 
-        own = folder / "tensorboard"
-        self._note = own / NOTE
-        self.last = min(_told(self._note), start or 0)
-        self._writer = SummaryWriter(str(own), purge_step=None if start is None else self.last + 1)
+        events = folder / "tensorboard"
+        self._note = events / NOTE
+        self.last = min(_last_step(self._note), start or 0)
+        self._writer = SummaryWriter(str(events), purge_step=None if start is None else self.last + 1)
 
     def point(self, step: int, figures: Figures) -> None:
         """Write it, then note it: what was not noted is hidden when it comes again."""
@@ -79,14 +79,14 @@ class WandB:
     """A W&B run in `wandb/`, offline unless WANDB_MODE says otherwise; after a break the same id goes on."""
 
     def __init__(self, folder: Path, spec: TrainSpec, start: int | None) -> None:
-        """start: not needed; W&B takes nothing back, so steps that are made again are not told again."""
+        """start: not needed; W&B takes nothing back, so steps that are made again are not logged again."""
         import wandb
 
-        own = folder / "wandb"
-        own.mkdir(exist_ok=True)
-        self._note = own / NOTE
-        self.last = _told(self._note)
-        places = {f"WANDB_{kind}_DIR": str(own) for kind in ("CACHE", "CONFIG", "DATA", "ARTIFACT")}
+        files = folder / "wandb"
+        files.mkdir(exist_ok=True)
+        self._note = files / NOTE
+        self.last = _last_step(self._note)
+        places = {f"WANDB_{kind}_DIR": str(files) for kind in ("CACHE", "CONFIG", "DATA", "ARTIFACT")}
         settings = wandb.Settings(
             console="off", silent=True, symlink=False, disable_git=True, disable_code=True, x_disable_stats=True
         )
@@ -104,7 +104,7 @@ class WandB:
             )
 
     def point(self, step: int, figures: Figures) -> None:
-        """Note it, then tell it: a point that is lost with its process is better than one that is there twice."""
+        """Note it, then log it: a point that is lost with its process is better than one that is there twice."""
         self._note.write_text(str(step))
         self._run.log(dict(figures), step=step)
 
@@ -136,13 +136,13 @@ def run_id(spec: TrainSpec) -> str:
 
 
 class Loggers:
-    """What was asked for by `--log`, opened when there is something to tell. A context: all are closed at its end."""
+    """The loggers of `--log`, opened when there is something to log. A context: all are closed at its end."""
 
     def __init__(self, names: Sequence[str], folder: Path, spec: TrainSpec) -> None:
         self._folder, self._spec, self._recipe = folder, spec, spec.recipe.shortened(spec.limit)
         self._names: tuple[str, ...] | None = tuple(names)  # None: opened
         self._open: dict[str, Logger] = {}
-        self._told = 0
+        self._step = 0
 
     def __enter__(self) -> Loggers:
         return self
@@ -151,15 +151,15 @@ class Loggers:
         self._each(lambda logger: logger.close())
 
     def update(self, progress: Progress) -> None:
-        """Tell the points of the curve that have come since; at first what was restored and never told."""
+        """Log the points of the curve that have come since; at first what was restored and never logged."""
         self._begin(progress.step - 1)
-        if not self._open or not progress.curve or progress.curve[-1][0] <= self._told:
+        if not self._open or not progress.curve or progress.curve[-1][0] <= self._step:
             return
-        self._told = progress.curve[-1][0]
+        self._step = progress.curve[-1][0]
         self._each(lambda logger: _catch_up(logger, progress, self._recipe))
 
     def final(self, result: Result) -> None:
-        """Tell the scores, under the protocol they were made by."""
+        """Log the scores, under the protocol they were made by."""
         self._begin(None)
         under = f"{result.evaluation.part}-{result.family_hash[:SHORT]}"
         scores = {"mIoU_seen": result.own.miou_seen, "mIoU_unseen": result.own.miou_unseen, "hIoU": result.own.hiou}
@@ -175,17 +175,17 @@ class Loggers:
             except Exception as error:
                 _warn(name, error)
 
-    def _each(self, tell: Callable[[Logger], Any]) -> None:
+    def _each(self, act: Callable[[Logger], Any]) -> None:
         for name, logger in list(self._open.items()):
             try:
-                tell(logger)
+                act(logger)
             except Exception as error:
                 del self._open[name]
                 _warn(name, error)
 
 
 def _catch_up(logger: Logger, progress: Progress, recipe: Recipe) -> None:
-    """Tell a logger what it has not of the curve; the rate of images is known of the newest point alone."""
+    """Log what a logger has not of the curve; the rate of images is known of the newest point alone."""
     from benchmarks.training.train import WATCHED, learning_rate
 
     for step, losses in progress.curve:
@@ -200,7 +200,7 @@ def _catch_up(logger: Logger, progress: Progress, recipe: Recipe) -> None:
         logger.last = step
 
 
-def _told(note: Path) -> int:
+def _last_step(note: Path) -> int:
     return int(note.read_text()) if note.is_file() else 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue import benchmark
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import evaluation_table
 from benchmarks.scoring.episodic import chosen, evaluate_items
 from benchmarks.scoring.evaluate import Evaluation, evaluate
@@ -19,10 +19,10 @@ from benchmarks.training.train import Progress, Stopped, Trained
 from benchmarks.values import canonical_json
 from methods.clip import Clip
 from methods.method import Method
-from results.launch.plan.body_weights import loaded_sha256
 from results.launch.plan.contamination import contamination
-from results.launch.run.build import asked_vocabulary, vocabulary_of
-from results.launch.run.job import Job, Teller
+from results.launch.run.build import check_texts, scored_vocabulary, vocabulary_of
+from results.launch.run.data_state import DataStates
+from results.launch.run.job import Job, StateWriter
 from results.launch.run.loggers import Loggers
 from results.launch.run.nondeterminism import named
 from results.launch.run.phases import PhaseClock
@@ -40,7 +40,7 @@ from splits.pairs import read_pairs
 
 
 def make_record(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> bool:
-    """Train (unless that is done) and score; False where the run was asked to stop, its checkpoint on disk.
+    """Train (unless that is done) and score; False where the run had to stop, its checkpoint on disk.
 
     others: the ranks that train with this one; what comes after the training this one does alone.
     """
@@ -67,7 +67,7 @@ class _Maker:
         self.recipe = self.spec.recipe.shortened(self.spec.limit)
         self.sources = provenance.sources_sha256(self.spec.method)
         self.clock = PhaseClock(job, claim)
-        self.teller = Teller(folder, claim, self.recipe.iterations)
+        self.state = StateWriter(folder, claim, self.recipe.iterations)
         self.log = _Log(folder.path / LOG, claim)
         self.loggers = loggers
 
@@ -76,8 +76,12 @@ class _Maker:
         set_up(self.job)
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         costs.forget_peak(self.device)
-        self.teller.say(0, None, "loading", now=True)
-        clip, method = built(self.job)
+        self.state.write(0, None, "looking at the data", now=True)
+        self.data = DataStates(self.job.data, train=self.job.train, jobs=1).of(self.job.run)
+        self.data.refuse(self.job.run.evaluation.benchmark)
+        self.state.write(0, None, "loading", now=True)
+        clip, method = built(self.job, finished=self.folder.trained() or self.job.weights_file is not None)
+        check_texts(clip, scored_vocabulary(self.job.run.evaluation))
         placed(method, self.device, self.recipe)
         try:
             weights = self._weights(method)
@@ -90,7 +94,8 @@ class _Maker:
 
     def _weights(self, method: Method) -> Weights:
         """Trained weights, now or from before, in the method."""
-        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources)
+        data = self.data.train_sha256
+        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources, data)
         if self.folder.trained():
             checkpoints.clear()  # of an owner that died between its last write and this
             return restore(self.folder.path / WEIGHTS, self.folder.path / CARD, self.spec, method)
@@ -111,55 +116,55 @@ class _Maker:
         phase = None
         if self.recipe.iterations:
             phase = self.clock.phase(self.nondeterministic, done.members, devices=self.recipe.ranks)
-        weights = export(self.folder, self.spec, method, done, self.sources, self._write, phase=phase)
+        weights = export(self.folder, self.spec, method, done, self.sources, self._write, phase=phase, data_sha256=data)
         checkpoints.clear()
         return weights
 
     def _prepared(self, done: int, total: int) -> None:
-        self.teller.say(0, None, f"preparing masks {done}/{total}")
+        self.state.write(0, None, f"preparing masks {done}/{total}")
 
     def _watch_training(self, progress: Progress) -> None:
-        self.teller.say(progress.step, progress.images_per_second, "training")
+        self.state.write(progress.step, progress.images_per_second, "training")
         self.log.update(progress)
         self.loggers.update(progress)
 
     def _evaluate(self, method: Method) -> Evaluation:
-        asked = self.job.run.evaluation
-        bench = benchmark(asked.benchmark)
+        scored = self.job.run.evaluation
+        bench = benchmark(scored.benchmark)
 
         def watch(done: int, total: int) -> None:
-            self.teller.say(self.recipe.iterations, None, f"scoring {done}/{total}")
+            self.state.write(self.recipe.iterations, None, f"scoring {done}/{total}")
             if self.stop():
                 raise Stopped
 
-        if asked.side.kind == "episodic-binary":
+        if scored.side.kind == "episodic-binary":
             return self._evaluate_items(method, watch)
         return evaluate(
             method.to(self.device),
-            self._opened(asked.limit),
-            asked_vocabulary(asked),
-            asked.side.inference,
-            evaluation_table(bench.split, bench.split.fold(asked.fold), background=asked.side.background),
-            background_below=asked.side.background_below,
+            self._opened(scored.limit),
+            scored_vocabulary(scored),
+            scored.side.inference,
+            evaluation_table(bench.split, bench.split.fold(scored.fold), background=scored.side.background),
+            background_below=scored.side.background_below,
             device=self.device,
             watch=watch,
         )
 
     def _opened(self, limit: int | None) -> Reader:
-        asked = self.job.run.evaluation
-        return opened(self.job, asked.benchmark, asked.part, limit, asked.side.data.ids_sha256, self._prepared)
+        scored = self.job.run.evaluation
+        return opened(self.job, scored.benchmark, scored.part, limit, scored.side.data.ids_sha256, self._prepared)
 
-    def _evaluate_items(self, method: Method, watch: Callable[[int, int], None]) -> Evaluation:
+    def _evaluate_items(self, method: Method, watch: Watch) -> Evaluation:
         """The items of the fold; a limit counts items."""
-        asked = self.job.run.evaluation
-        split, side = benchmark(asked.benchmark).split, asked.side
+        scored = self.job.run.evaluation
+        split, side = benchmark(scored.benchmark).split, scored.side
         reader = self._opened(None)
-        pairs = read_pairs(split, asked.fold)
+        pairs = read_pairs(split, scored.fold)
         return evaluate_items(
             method.to(self.device),
             reader,
             split,
-            chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=asked.limit),
+            chosen(pairs, reader, hsnet=side.items == "hsnet-1000", limit=scored.limit),
             vocabulary_of(side, side.unseen),
             side.inference,
             device=self.device,
@@ -179,8 +184,11 @@ class _Maker:
             curve=weights.trained.curve,
             weights_sha256=weights.sha256,
             clip_sha256=(clip.weights_sha256 or "") if clip else "",
-            body_sha256=loaded_sha256(method),
+            body_sha256=weights.body_sha256,
+            train_data_sha256=weights.data_sha256,
+            eval_data_sha256=self.data.eval_sha256,
             contamination=contamination(self.spec, weights.origin, run.evaluation, self.job.data),
+            warnings=self.data.warnings,
         )
 
     def _costs(self, method: Method, trained: Trained, evaluation: Evaluation) -> Costs:

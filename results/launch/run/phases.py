@@ -15,7 +15,7 @@ from results.store.record import Phase
 
 
 class PhaseClock:
-    """Begins with the phase. Earlier attempts are told by their claims.
+    """Begins with the phase. Earlier attempts are known by their claims.
 
     since: the last claim that had to do with an earlier phase.
     """

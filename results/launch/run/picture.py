@@ -1,9 +1,8 @@
-"""The `picture` command: predictions of finished runs on images of the scored part, chosen by a stated rule."""
+"""Sheets of predictions of finished runs on images of the scored part, chosen by a stated rule."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -15,12 +14,10 @@ from benchmarks.data.reader import Reader
 from benchmarks.labels import apply, evaluation_table
 from benchmarks.scoring.predict import predicted
 from methods.method import Method
-from results.launch.commands.parse import request_of
-from results.launch.plan.request import Run
+from results.launch.plan.request import Files, Pictures, Request, Run
 from results.launch.plan.runs import plan
 from results.launch.run.build import vocabulary_of
 from results.launch.run.finished_weights import of_plan
-from results.launch.run.pseudo_masks import print_pseudo_masks
 from results.report.pictures import contact_sheet
 from results.store.confusion import counted
 from results.store.files import write_atomically
@@ -28,32 +25,27 @@ from results.store.folders import CONFUSION
 from results.tables.statistics import counts_of
 from splits.errors import UserError
 
-
-def print_pictures(options: argparse.Namespace) -> int:
-    """Save one sheet for each benchmark, fold and seed asked for, and say where; or those of pseudo masks."""
-    if options.pseudo_masks:
-        return print_pseudo_masks(options)
-    request, clip_file = request_of(options)
-    for (name, fold, seed), group in groupby(sorted(plan(request), key=_place), key=_place):
-        runs = list(group)
-        methods = [of_plan(run, options.runs, clip_file).method for run in runs]
-        reader = request.data.open(benchmark(name), request.part)
-        path = options.out / f"{name}-fold{fold}-seed{seed}.png"
-        if options.choose == "first":
-            images, rule = list(range(min(options.images, len(reader)))), "The first images."
-        else:
-            shares = np.mean([accuracies(run, options.runs) for run in runs], axis=0)
-            images, rule = spread(shares, options.images), SPREAD
-        save_sheet(runs, methods, reader, images, path)
-        write_atomically(path.with_suffix(".txt"), f"{rule} {OUTLINES}\n".encode())
-        print(path)
-    return 0
-
-
 SPREAD = (
     "Images by pixel accuracy, the mean of the methods shown: from the worst (top) to the best, evenly spaced by rank."
 )
 OUTLINES = "Outlined: objects of unseen classes in red, of seen ones in black."
+
+
+def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pictures) -> Iterator[Path]:
+    """Save one sheet for each benchmark, fold and seed of the request; returns where. root: of the finished runs."""
+    for (name, fold, seed), group in groupby(sorted(plan(request), key=_place), key=_place):
+        runs = list(group)
+        methods = [of_plan(run, root, files.clip).method for run in runs]
+        reader = request.data.open(benchmark(name), request.part)
+        path = pictures.out / f"{name}-fold{fold}-seed{seed}.png"
+        if pictures.choose == "first":
+            images, rule = list(range(min(pictures.images, len(reader)))), "The first images."
+        else:
+            shares = np.mean([accuracies(run, root) for run in runs], axis=0)
+            images, rule = spread(shares, pictures.images), SPREAD
+        save_sheet(runs, methods, reader, images, path)
+        write_atomically(path.with_suffix(".txt"), f"{rule} {OUTLINES}\n".encode())
+        yield path
 
 
 def accuracies(run: Run, root: Path) -> NDArray[np.float64]:
@@ -85,15 +77,15 @@ def save_sheet(
     """A sheet of these images: image, truth, and what each run's method says."""
     side = runs[0].evaluation.side
     vocabulary = vocabulary_of(side, side.classes)
-    asked = runs[0].evaluation
-    split = benchmark(asked.benchmark).split
-    table = evaluation_table(split, split.fold(asked.fold))  # what is not asked about stays blank
+    scored = runs[0].evaluation
+    split = benchmark(scored.benchmark).split
+    table = evaluation_table(split, split.fold(scored.fold))  # what is not scored stays blank
     rows = []
     for index in images:
         sample = reader.read(index)
         truth = apply(table, sample.mask)
-        said = [predicted(m, sample.image, vocabulary, side.inference, truth.shape) for m in methods]
-        rows.append((sample.id, sample.image, truth, said))
+        predictions = [predicted(m, sample.image, vocabulary, side.inference, truth.shape) for m in methods]
+        rows.append((sample.id, sample.image, truth, predictions))
     contact_sheet(rows, [run.train.method for run in runs], vocabulary.names, vocabulary.seen, path)
 
 

@@ -1,43 +1,82 @@
-"""Weights from the net into this machine's cache: compute nodes often have no internet."""
+"""Weights from the net, in this machine's cache: compute nodes often have no internet."""
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterable, Sequence
+import urllib.parse
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from benchmarks.catalogue import BUILTIN
 from benchmarks.spec import ClipId
-from results.launch.plan import body_weights as bodies
+from results.launch.plan.body_weights import NONE, PUBLISHED, BodyWeights, weights_of
 from results.launch.plan.request import Run
-from results.launch.plan.runs import plan
+from results.launch.plan.settings import config_of
 from splits.errors import UserError
 
 
-def prefetch(options: argparse.Namespace) -> int:
-    """Fetch the weights of CLIP and bodies, and tokenizers, that the runs asked for need; returns the exit code."""
-    from results.launch.commands.parse import request_of
+def fetched(runs: Sequence[Run]) -> Iterator[str]:
+    """Fetch the weights of CLIP and bodies, and tokenizers, that runs need: a line for each when it is here."""
     from results.launch.run.build import clip_of
 
-    request, _ = request_of(options)
-    runs = plan(request)
-    clips, weights = _tagged(runs), bodies.needed(runs)
-    for clip in clips:
+    for clip in _tagged_clips(runs):
         loaded = clip_of(clip)
-        print(f"{clip.model}/{clip.pretrained}: here, sha256 {loaded.weights_sha256 if loaded else ''}")
-    for asked in weights:
-        print(f"{asked}: here, sha256 {bodies.fetch(asked)}")
-    if not clips and not weights:
-        print("nothing to fetch: these runs need no weights from the net")
-    return 0
+        yield f"{clip.model}/{clip.pretrained}: here, sha256 {loaded.weights_sha256 if loaded else ''}"
+    for weights in body_weights(runs):
+        yield f"{weights}: here, sha256 {_fetch(weights)}"
 
 
 def absent(runs: Sequence[Run]) -> list[str]:
     """Weights of the runs that cannot be loaded without the net: CLIPs by model and tag, those of bodies."""
-    return _absent_clips(_tagged(runs)) + [str(asked) for asked in bodies.needed(runs) if not bodies.here(asked)]
+    return _absent_clips(_tagged_clips(runs)) + [str(one) for one in body_weights(runs) if not is_cached(one)]
 
 
-def _absent_clips(asked: Sequence[ClipId]) -> list[str]:
-    if not asked:
+def body_weights(runs: Iterable[Run]) -> list[BodyWeights]:
+    """The body weights of runs, each once; imported weights need none below them."""
+    found = (weights_of(run.train, config_of(run.train)) for run in runs if not run.train.weights)
+    return list(dict.fromkeys(weights for weights in found if weights is not None))
+
+
+def refuse_absent_bodies(runs: Iterable[Run]) -> None:
+    """Raise UserError where one of these trainings would begin with body weights that are not on this disk."""
+    if missing := [str(weights) for weights in body_weights(runs) if not is_cached(weights)]:
+        raise UserError(
+            f"not on this disk: {', '.join(missing)}; fetch with `python harness.py prefetch` (same arguments), or let "
+            f"bodies begin from noise with --set METHOD.body_weights={NONE}, which tables show"
+        )
+
+
+def is_cached(weights: BodyWeights) -> bool:
+    """Can they be loaded without the net? (`methods.bodies` keeps a URL's file in torch's hub folder.)"""
+    if weights.is_file:
+        return Path(weights.source).is_file()
+    import torch
+
+    path = urllib.parse.urlsplit(_address(weights)).path
+    return (Path(torch.hub.get_dir()) / "checkpoints" / Path(path).name).is_file()
+
+
+def _address(weights: BodyWeights) -> str:
+    if weights.source != PUBLISHED:
+        return weights.source
+    from methods.bodies.mmseg_architectures import PUBLISHED as BODIES
+
+    if weights.body not in BODIES or not BODIES[weights.body].weights:
+        raise UserError(f"no address is published for the weights of {weights.body}; give a file by its path")
+    return BODIES[weights.body].weights
+
+
+def _fetch(weights: BodyWeights) -> str:
+    """Have them on this disk and see that they fit their body; returns the sha256 of the file."""
+    from methods.bodies import build_body
+
+    try:
+        return build_body(weights.body, out_channels=1, weights=weights.source).weights_sha256 or ""
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from None
+
+
+def _absent_clips(clips: Sequence[ClipId]) -> list[str]:
+    if not clips:
         return []
     from huggingface_hub import constants
 
@@ -46,7 +85,7 @@ def _absent_clips(asked: Sequence[ClipId]) -> list[str]:
     missing, kept = [], constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = True
     try:
-        for clip in asked:
+        for clip in clips:
             try:
                 clip_of(clip)
             except UserError:
@@ -56,7 +95,7 @@ def _absent_clips(asked: Sequence[ClipId]) -> list[str]:
     return missing
 
 
-def _tagged(runs: Iterable[Run]) -> list[ClipId]:
+def _tagged_clips(runs: Iterable[Run]) -> list[ClipId]:
     """The CLIPs of runs that come from the net, each once."""
     clips = (run.train.clip for run in runs)
     return list(dict.fromkeys(c for c in clips if c is not None and c.pretrained not in (BUILTIN, "file")))

@@ -1,8 +1,8 @@
-"""`picture --pseudo-masks`: what a method's mining makes of the first training images. Needs no finished run."""
+"""Sheets of what a method's mining makes of the first training images. Needs no finished run."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +14,27 @@ from benchmarks.catalogue import benchmark
 from benchmarks.data.reader import Reader
 from benchmarks.labels import VOID
 from methods.method import Images
-from results.launch.commands.parse import request_of
-from results.launch.plan.request import Run
+from methods.method_entry import COMPARISON
+from methods.registry import METHODS, config_class
+from results.launch.plan.request import Files, Pictures, Request, Run
 from results.launch.plan.runs import plan
 from results.launch.run.build import build, clip_of, train_set
 from results.report.pictures import mask_sheet
 from splits.errors import UserError
 
 
-def print_pseudo_masks(options: argparse.Namespace) -> int:
-    """Save one sheet for each run asked for whose method mines, and say where."""
-    request, clip_file = request_of(options)
+def pseudo_mask_sheets(request: Request, files: Files, pictures: Pictures) -> Iterator[Path]:
+    """Save one sheet for each run of the request; returns where. Raises UserError for a method that does not mine."""
     for run in plan(request):
         spec = run.train
-        method: Any = build(spec, clip_of(spec.clip, clip_file))
+        method: Any = build(spec, clip_of(spec.clip, files.clip))
         if not getattr(getattr(method, "config", None), "mines", False):
-            raise UserError(f"{spec.method} mines no pseudo masks; ask for clip-to-seg or clipteacher")
-        path = options.out / f"pseudo-{spec.benchmark}-{spec.method}-fold{spec.fold}-seed{spec.seed}.png"
-        save_pseudo_masks(run, method, request.data.open(benchmark(spec.benchmark), "train"), options.images, path)
-        print(path)
-    return 0
+            compared = [name for name, e in METHODS.items() if e.group == COMPARISON]
+            mining = sorted(name for name in compared if hasattr(config_class(name), "mines"))
+            raise UserError(f"{spec.method} mines no pseudo masks; choose {' or '.join(mining)}")
+        path = pictures.out / f"pseudo-{spec.benchmark}-{spec.method}-fold{spec.fold}-seed{spec.seed}.png"
+        save_pseudo_masks(run, method, request.data.open(benchmark(spec.benchmark), "train"), pictures.images, path)
+        yield path
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""A rank of a run as a child process of rank 0, on the same machine: `python -m results.launch.run.rank_process`.
+"""A rank of a run as a process that rank 0 starts on its machine: `python -m results.launch.run.rank_process`.
 
 Its standard input says what to do, and its end that rank 0 is gone.
 """
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    while os.read(0, 1):  # not by the buffered reader: whoever holds that at the end of the process is told off
+    while os.read(0, 1):  # not by the buffered reader, which complains when the process ends while it is held
         pass
     os._exit(1)
 

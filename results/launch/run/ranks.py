@@ -1,6 +1,7 @@
 """The ranks of one run: rank 0 owns the run and calls the others, who train with it and write nothing.
 
-On a cluster the others are tasks of the same job, on this machine children of rank 0. Torch comes in when they meet.
+On a cluster the others are tasks of the same job, on this machine processes that rank 0 starts (`rank_process`).
+Torch is imported when they meet.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results.launch.run.environment import child_variables
-from results.launch.run.job import Device, Job
+from results.launch.plan.request import Device
+from results.launch.run.environment import job_variables
+from results.launch.run.job import Job
 from results.launch.run.rendezvous import Address, Meeting
 from results.launch.run.staging import staged
 from results.store.claim import LostClaim
@@ -34,8 +36,8 @@ if TYPE_CHECKING:
 TIMEOUT = timedelta(minutes=30)  # one rank may draw the masks of a data set while the others wait for its step
 POLL_SECONDS = 0.1
 ARRIVED = "arrived"
-CHILD = "results.launch.run.rank_process"
-END_SECONDS = 20.0  # for children to end by themselves
+RANK_PROCESS = "results.launch.run.rank_process"
+END_SECONDS = 20.0  # for rank processes to end by themselves
 
 
 class Others:
@@ -91,31 +93,31 @@ class Others:
         return ""
 
 
-class Children(Others):
+class LocalRanks(Others):
     """The other ranks as processes of this machine."""
 
     def __init__(self, job: Job):
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
         super().__init__(job, None)
 
     @contextmanager
     def _started(self) -> Iterator[None]:
-        environment = os.environ | child_variables(self._job.threads)
-        command = [sys.executable, "-m", CHILD]
+        environment = os.environ | job_variables(self._job.threads)
+        command = [sys.executable, "-m", RANK_PROCESS]
         try:
             for rank in range(1, self._job.ranks):
                 # in a session of its own: Ctrl-C is for rank 0, which stops the others at the same step
-                child = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
-                self._children.append(child)
-                assert child.stdin is not None
-                child.stdin.write(pickle.dumps((self._job, self._meeting, rank)))
-                child.stdin.flush()  # and left open: a child whose rank 0 is gone reads the end, and ends
+                process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
+                self._processes.append(process)
+                assert process.stdin is not None
+                process.stdin.write(pickle.dumps((self._job, self._meeting, rank)))
+                process.stdin.flush()  # and left open: a rank whose rank 0 is gone reads the end, and ends
             yield
         finally:
-            for child in self._children:
-                _end(child)
+            for process in self._processes:
+                _end(process)
 
-    def __enter__(self) -> Children:
+    def __enter__(self) -> LocalRanks:
         if self._job.ranks > 1:
             self._meeting = Meeting(Path(tempfile.mkdtemp(prefix="zss-ranks-")), "run")
         return self
@@ -127,7 +129,7 @@ class Children(Others):
             self._meeting.folder.rmdir()
 
     def _ended(self) -> str:
-        codes = {rank: child.poll() for rank, child in enumerate(self._children, 1) if child.poll()}
+        codes = {rank: process.poll() for rank, process in enumerate(self._processes, 1) if process.poll()}
         return "; ".join(f"rank {rank} ended with exit code {code}" for rank, code in codes.items())
 
 
@@ -149,11 +151,11 @@ def follow(job: Job, meeting: Meeting, rank: int, stop: Callable[[], bool] = lam
         return "stopped"
     except Exception as error:
         lines = str(error).strip().splitlines() or ["no message"]
-        told = isinstance(error, UserError)
-        reason = " ".join(lines) if told else f"{type(error).__name__}: {lines[0]}"
-        if not told:
+        known = isinstance(error, UserError)
+        reason = " ".join(lines) if known else f"{type(error).__name__}: {lines[0]}"
+        if not known:
             traceback.print_exc()
-        meeting.leave_note(rank, reason, own_fault=told or not _lost_contact(error))
+        meeting.leave_note(rank, reason, own_fault=known or not _lost_contact(error))
         return "failed"
 
 
@@ -213,7 +215,7 @@ def _joined(job: Job, address: Address, rank: int, store: Any) -> Iterator[Ranks
 
 
 def _choose_gpu(place: int) -> None:
-    """The GPU of this rank on its node: where each task is shown one alone, that one."""
+    """The GPU of this rank on its node: where each task sees one alone, that one."""
     import torch
 
     count = torch.cuda.device_count()
@@ -238,13 +240,13 @@ def _lost_contact(error: Exception) -> bool:
     )
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    assert child.stdin is not None
+def _end(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
     try:
-        child.wait(END_SECONDS)
+        process.wait(END_SECONDS)
     except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+        process.kill()
+        process.wait()
     finally:
         with contextlib.suppress(OSError):
-            child.stdin.close()
+            process.stdin.close()

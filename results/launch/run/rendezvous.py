@@ -1,6 +1,6 @@
 """Where the ranks of one run find each other: a folder that all of them see. No torch here.
 
-Rank 0 owns the run; the others wait here until they are called to an address, or told that they are not needed. A
+Rank 0 owns the run; the others wait here until they are called to an address, or learn that they are not needed. A
 rank that fails leaves a note, since the others only notice that it is gone. One start of a run has one meeting: a
 job that is queued again meets under another name.
 """

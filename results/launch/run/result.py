@@ -49,14 +49,14 @@ def store(
     *,
     costs: Costs,
     provenance: Provenance,
-    **told: Any,
+    **fields: Any,
 ) -> Result:
     """Write what was scored, with its spec: the confusion matrices first, the record last; returns its `result`.
 
-    told: as of `result_of`, but for the matrices' digest.
+    fields: as of `result_of`, but for the matrices' digest.
     """
     content = packed({name: getattr(evaluation, name) for name in ARRAYS})
-    result = result_of(run, evaluation, confusion_sha256=hashlib.sha256(content).hexdigest(), **told)
+    result = result_of(run, evaluation, confusion_sha256=hashlib.sha256(content).hexdigest(), **fields)
     record = RunRecord(result=result, costs=costs, provenance=provenance)
     target = folder.evaluation(run.evaluation)
     write(target / SPEC, canonical_json(run.evaluation.model_dump(mode="json")).encode())

@@ -13,22 +13,20 @@ from torch import Tensor
 
 from benchmarks.catalogue import benchmark
 from benchmarks.data.limited import Limited, Without
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 from benchmarks.training.batches import batches
 from benchmarks.training.checkpoint import Checkpoints
 from benchmarks.training.ranks import Ranks
 from benchmarks.training.train import Progress, Trained, train
 from methods.clip import Clip
-from methods.loss_averaging import averaging
 from methods.method import Images, Method
+from methods.registry import entry
 from results.launch.plan.settings import config_of
 from results.launch.run.build import build, clip_of, train_set
 from results.launch.run.environment import environment
 from results.launch.run.job import Device, Job
 from results.store.provenance import node
 from splits.errors import UserError
-
-Watch = Callable[[int, int], None]
 
 
 def set_up(job: Job) -> None:
@@ -37,10 +35,10 @@ def set_up(job: Job) -> None:
     torch.use_deterministic_algorithms(True, warn_only=job.device != "cpu")
 
 
-def built(job: Job) -> tuple[Clip | None, Method]:
-    """The CLIP and the method of a job as training begins, on the CPU."""
+def built(job: Job, *, finished: bool = False) -> tuple[Clip | None, Method]:
+    """The CLIP and the method of a job as training begins, on the CPU; `finished` as of `build`."""
     clip = clip_of(job.run.train.clip, job.clip_file)
-    return clip, build(job.run.train, clip)
+    return clip, build(job.run.train, clip, finished=finished)
 
 
 def trained(
@@ -67,7 +65,7 @@ def trained(
         watch=watch,
         stop=stop,
         ranks=ranks,
-        over=averaging(spec.method, config_of(spec)).over,
+        over=entry(spec.method).averaging(config_of(spec)).over,
     )
     return replace(done, members=tuple(members)) if ranks.count > 1 else done
 

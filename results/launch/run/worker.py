@@ -1,4 +1,4 @@
-"""One job at work: claims the run's folder, trains, scores, writes the record, and tells how it ended.
+"""One job at work: claims the run's folder, trains, scores, writes the record, and its state at the end.
 
 Torch is imported only when work really begins.
 """
@@ -14,10 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from results.launch.plan.runs import status
+from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
-from results.launch.run.ranks import Children, Others
+from results.launch.run.ranks import LocalRanks, Others
 from results.launch.run.staging import staged
+from results.launch.run.status import status
 from results.store.claim import CLAIMS, Claim, LostClaim
 from results.store.files import disk_words, sweep, write_atomically
 from results.store.folders import ERROR, RunFolder
@@ -25,7 +26,7 @@ from splits.errors import UserError
 
 
 def run_job(job: Job) -> str:
-    """Make the run exist, unless somebody else is at it. Never raises for what can be told by a state."""
+    """Make the run exist, unless somebody else is at it. Never raises for what a state can say."""
     folder = job.run.folder(job.root)
     try:
         claim = folder.claims.claim()
@@ -34,18 +35,18 @@ def run_job(job: Job) -> str:
         return "failed"
     if claim is None:
         return "running"
-    with _stop_signals() as stop, Children(job) as others:
+    with _stop_signals() as stop, LocalRanks(job) as others:
         return work(job, folder, claim, stop, others)
 
 
 def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> str:
-    """Make the run exist in a folder that is ours; `stop` is asked at every step. Returns the state it ended in."""
+    """Make the run exist in a folder that is ours; `stop` is called at every step. Returns the state it ended in."""
     with claim:
         try:
             return _work(job, folder, claim, stop, others)
         except LostClaim:
             return "running"
-        except KeyboardInterrupt:  # asked twice: it goes on from the checkpoint before
+        except KeyboardInterrupt:  # stopped twice: it goes on from the checkpoint before
             with suppress(OSError, LostClaim):
                 folder.write_state("interrupted", claim, reason="stopped at once", **_reached(folder))
             return "interrupted"
@@ -54,7 +55,7 @@ def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], ot
 
 
 def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], others: Others) -> str:
-    job.brought.register()
+    job.custom.register()
     sweep(folder.path, besides=CLAIMS)
     if not job.force and _made(job):  # by another harness, since this one looked
         folder.write_state("done", claim)
@@ -75,9 +76,10 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], o
 
 
 def _made(job: Job) -> bool:
-    """Is its record there, and sound? One that is not is made again."""
+    """Is its record there, sound, and of the data as they are? One that is not is made again."""
     try:
-        return status(job.run, job.root).state == "done"
+        data = None if job.scratch else DataStates(job.data, train=job.train, jobs=1).of(job.run)
+        return status(job.run, job.root, data=data).state == "done"
     except OSError:
         return False
 
@@ -99,10 +101,10 @@ def _made_by(job: Job) -> Path:
 def _failed(job: Job, folder: RunFolder, claim: Claim, error: BaseException) -> str:
     text = str(error).strip() or "no message"
     disk = disk_words(error) if isinstance(error, OSError) else ""
-    told = isinstance(error, UserError) or disk  # the person's to mend: no stack trace
-    reason = " ".join((disk or text).split()) if told else f"{type(error).__name__}: {text.splitlines()[0]}"
+    known = isinstance(error, UserError) or disk  # the person's to mend: no stack trace
+    reason = " ".join((disk or text).split()) if known else f"{type(error).__name__}: {text.splitlines()[0]}"
     try:
-        if not told:
+        if not known:
             write_atomically(folder.path / ERROR, traceback.format_exc().encode(), before_rename=claim.check)
         details = _reached(folder) | ({} if job.train else {"evaluation": job.run.evaluation.key})
         folder.write_state("failed", claim, reason=reason, **details)
@@ -130,16 +132,16 @@ def _clear(folder: Path, claim: Claim) -> None:
 @contextmanager
 def _stop_signals() -> Iterator[Callable[[], bool]]:
     """SIGTERM and SIGINT, once: stop at the next step with a checkpoint. Twice: stop at once."""
-    asked: list[int] = []
+    received: list[int] = []
 
     def handler(number: int, _: object) -> None:
-        asked.append(number)
-        if len(asked) > 1:
+        received.append(number)
+        if len(received) > 1:
             raise KeyboardInterrupt
 
     kept = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
         for number, old in kept.items():
             signal.signal(number, old)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from benchmarks.data import voc
 from benchmarks.data.datasets import data_roots, open_reader
-from benchmarks.data.reader import read_mask
+from benchmarks.data.mask_file import read_mask
 from splits.errors import DataError
 from splits.loader import load_split, read_facts, read_list
 
@@ -177,7 +177,7 @@ def test_illegal_ids(root: Path) -> None:
 def test_sixteen_bit_mask(root: Path) -> None:
     """Fails when two bytes a pixel are cut down to one."""
     Image.fromarray(mask_of(0).astype(np.uint16) * 256).save(folder_of(root) / f"SegmentationClassAug/{VAL[0]}.png")
-    assert "mode I" in error_of(root)
+    assert "holds ids 256" in error_of(root)
 
 
 def test_size_mismatch(root: Path) -> None:
@@ -245,9 +245,10 @@ def test_first_root_wins(root: Path, tmp_path: Path) -> None:
     """Fails when roots are not searched in the order given."""
     other = tmp_path / "other"
     put(other / "VOC2012", VAL[7])
-    assert voc.find([other, root]) == other / "VOC2012"
-    assert voc.find([root, other]) == folder_of(root)
-    assert voc.find([tmp_path / "nowhere"]) is None
+    assert voc.found(SPLIT, [other, root]) == other / "VOC2012"
+    assert voc.found(SPLIT, [root, other]) == folder_of(root)
+    with pytest.raises(DataError, match="no VOC 2012 found"):
+        voc.found(SPLIT, [tmp_path / "nowhere"])
 
 
 def test_unknown_part(root: Path) -> None:

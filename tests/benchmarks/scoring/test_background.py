@@ -72,12 +72,13 @@ def test_every_shift_is_a_plain_argmax_with_a_threshold(random_reader, threshold
     found = evaluate(method, reader, vocabulary, INFERENCE, table(classes), background_below=threshold)
     assert found.matrices.shape[1:] == (classes + 1, classes + 1)
     for shift, matrix in zip(found.shifts, found.matrices, strict=True):
-        if shift * 8 % 1 in (0, 0.5):  # shifts that are exact in floating point
+        if np.isinf(shift) or shift * 8 % 1 in (0, 0.5):  # shifts that are exact in floating point
+            shift = np.clip(shift, -64, 64)  # instead of infinity, where all seen scores would be equal
             np.testing.assert_array_equal(matrix, slow(method, reader, vocabulary, shift, threshold))
     if threshold == -5.0:
-        assert found.matrices[:, :, classes].sum() == 0
+        assert found.matrices[np.isfinite(found.shifts)][:, :, classes].sum() == 0
     if threshold == 5.0:
-        assert found.matrices[:, :, :classes].sum() == 0
+        assert found.matrices[np.isfinite(found.shifts)][:, :, :classes].sum() == 0
 
 
 def test_a_threshold_that_nothing_misses_changes_nothing(random_reader) -> None:

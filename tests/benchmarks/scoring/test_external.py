@@ -77,6 +77,22 @@ def test_scores_give_the_same_sweep(tmp_path, random_reader, order, dtype):
     assert np.array_equal(stored.boundary, own.boundary)
 
 
+def test_what_few_classes_do_not_say_is_left_out(tmp_path, random_reader):
+    """Fails when the all-unseen end of a sweep is made of pixels whose best unseen class is not known."""
+    reader, method = random_reader(2, 12, 20), Coarse()
+    own = evaluate(method, reader, VOCABULARY, SIZES, TABLE)
+    found = save(tmp_path / "p", reader, method, scores=True)
+    for path in found.files.values():
+        with np.load(path) as content:
+            said, scores = content["classes"], content["scores"]
+        first = np.lexsort((said, -scores), axis=0)[:1]  # the best class alone, of equals the lowest
+        np.savez(path, classes=np.take_along_axis(said, first, 0), scores=np.take_along_axis(scores, first, 0))
+    stored = score_predictions(found, reader, NAMES, SEEN, TABLE)
+    assert np.array_equal(stored.shifts, own.shifts[1:-1])
+    assert stored.shifts[stored.own_index] == 0
+    assert np.array_equal(stored.matrices[stored.own_index], own.matrices[own.own_index])
+
+
 def test_every_wrong_file_is_named(tmp_path, random_reader):
     """Fails when a missing, foreign, doubled or misshapen prediction is passed over or not named."""
     reader = random_reader(3, 12, 20)

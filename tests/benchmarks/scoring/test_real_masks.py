@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-from benchmarks.data.reader import read_mask  # noqa: E402
+from benchmarks.data.mask_file import read_mask  # noqa: E402
 from benchmarks.labels import apply, evaluation_table  # noqa: E402
 from benchmarks.scoring.confusion import count  # noqa: E402
 from benchmarks.scoring.metrics import iou_per_class, mean, pixel_accuracy  # noqa: E402

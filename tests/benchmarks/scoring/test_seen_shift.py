@@ -16,8 +16,11 @@ EIGHTH = 0.125
 
 def direct(raw: np.ndarray, truth: np.ndarray, seen: np.ndarray, shift: float) -> tuple[np.ndarray, np.ndarray]:
     """The prediction at a shift by a plain argmax (ties to the lowest class), and its confusion matrix by a loop."""
-    shifted = raw - shift * seen[:, None]
-    prediction = shifted.argmax(axis=0)
+    if np.isinf(shift) and seen.any() and not seen.all():  # all pixels get their best seen, or their best unseen class
+        members = np.flatnonzero(seen if shift < 0 else ~seen)
+        prediction = members[raw[members].argmax(axis=0)]
+    else:
+        prediction = (raw - (shift if np.isfinite(shift) else 0) * seen[:, None]).argmax(axis=0)
     matrix = np.zeros((len(raw), len(raw)), dtype=np.int64)
     for t, p in zip(truth, prediction, strict=True):
         matrix[t, p] += 1
@@ -59,7 +62,8 @@ def test_every_shift_is_a_plain_argmax(data: st.DataObject, classes: int, pixels
     truth = data.draw(arrays.arrays(np.int64, pixels, elements=st.integers(0, classes - 1)))
     seen = data.draw(arrays.arrays(np.bool_, classes))
     own = data.draw(eighths)
-    shifts = np.array(sorted({own, 0.0, *data.draw(st.lists(eighths, max_size=6))}))
+    ends = data.draw(st.sampled_from([(), (-np.inf, np.inf)]))  # records from before had none
+    shifts = np.array(sorted({own, 0.0, *ends, *data.draw(st.lists(eighths, max_size=6))}))
     sweep, prediction = swept(raw, np.array_split(truth, images), seen, shifts, own)
     matrices = sweep.matrices()
     assert matrices.shape == (len(shifts), classes, classes)
@@ -90,7 +94,8 @@ def test_grid_holds_zero_and_own(own: float, span: float) -> None:
     assert (np.diff(shifts) > 0).all()
     assert 0.0 in shifts
     assert own in shifts
-    assert len(shifts) <= SWEEP + 2
+    assert len(shifts) <= SWEEP + 4
+    assert (shifts[0], shifts[-1]) == (-np.inf, np.inf)
     sweep = ShiftSweep(2, shifts, own)
     assert shifts[sweep.own_index] == own
 
@@ -98,9 +103,9 @@ def test_grid_holds_zero_and_own(own: float, span: float) -> None:
 def test_grid_of_zegclip() -> None:
     """Fails when the sweep has another extent or step than 41 even ones, or twice the same shift."""
     shifts = shift_grid(0.1, 1.0)
-    assert len(shifts) == SWEEP == 41
-    np.testing.assert_allclose(shifts, np.arange(-20, 21) * 0.05, atol=1e-12)
-    assert len(shift_grid(0.07, 1.0)) == 42
+    assert (len(shifts), SWEEP) == (43, 41)
+    np.testing.assert_allclose(shifts[1:-1], np.arange(-20, 21) * 0.05, atol=1e-12)
+    assert len(shift_grid(0.07, 1.0)) == 44
 
 
 def test_float32_scores_tie_at_the_own_shift() -> None:

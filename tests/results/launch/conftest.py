@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from methods import custom as brought
+from methods import custom
 from methods.registry import METHODS
-from tests.results.launch.afterwards import forget
+from tests.results.launch.unregister import forget
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def torch_as_it_was() -> Iterator[None]:
 
 @pytest.fixture
 def forgotten(torch_as_it_was: None) -> Iterator[None]:
-    """What a test brings is forgotten after it; torch is as it was."""
-    known, loaded = set(METHODS), set(brought.LOADED)
+    """Methods that a test loads are forgotten after it; torch is as it was."""
+    known, loaded = set(METHODS), set(custom.LOADED)
     yield
     forget(known, loaded)

@@ -84,7 +84,7 @@ def test_names_do_no_harm(tmp_path, monkeypatch):
     """Fails if a class, a recipe or a reason becomes an element of the page."""
     monkeypatch.setattr(factory, "CLASSES", (HOSTILE, "bee", "cow", "$"))
     known = factory.split()
-    monkeypatch.setattr("results.tables.tables.load_split", lambda _: known)
+    monkeypatch.setattr("results.tables.content.load_split", lambda _: known)
     store(tmp_path, recipe=SHAPES.model_copy(update={"name": HOSTILE}))
     page = page_of(tmp_path, states={specs("beta")[0].folder: HOSTILE})
     found = parsed(page)
@@ -176,12 +176,12 @@ def test_what_was_not_measured_is_said(tmp_path):
 
 
 def test_the_area_by_hand():
-    """Fails if the area depends on the order of the shifts or adds something at the ends."""
-    seen, unseen = np.array([0.0, 0.2, 0.4]), np.array([0.3, 0.3, 0.1])
-    for order in ([0, 1, 2], [2, 1, 0]):
-        sweep = Sweep(np.arange(3.0), seen[order], unseen[order], unseen)
-        assert sweep.area == pytest.approx(0.06 + 0.04)
+    """Fails if the area is not that of the trapezoids, or is one where the curve has no ends."""
+    shifts, seen, unseen = np.array([-np.inf, 0.0, np.inf]), np.array([0.4, 0.2, 0.0]), np.array([0.1, 0.3, 0.3])
+    sweep = Sweep(shifts, seen, unseen, unseen)
+    assert sweep.area == pytest.approx(0.06 + 0.04)
     assert mean_sweep([sweep, sweep]).area == pytest.approx(sweep.area)
+    assert np.isnan(Sweep(np.arange(3.0), seen, unseen, unseen).area)
 
 
 def test_dollars_set_no_formula():

@@ -6,6 +6,7 @@ import pytest
 
 from methods.registry import METHODS
 from results.store import provenance
+from results.store.places import PROJECT
 
 SOURCE = '''"""Module."""
 import math  # why
@@ -46,7 +47,7 @@ def test_code_changes_count(old: str, new: str) -> None:
 
 def test_the_fast_way_to_comments_is_the_tokenizers() -> None:
     """Fails when a file without number signs in strings is bared otherwise than by Python's own tokenizer."""
-    for path in sorted(provenance.PROJECT.glob("methods/**/*.py")):
+    for path in sorted(PROJECT.glob("methods/**/*.py")):
         source = path.read_text(encoding="utf-8")
         marked = source + '\nMARK = "#"\n'  # a string with the sign: the slow way
         assert provenance.bare_code(marked) == (provenance.bare_code(source) + '\nMARK = "#"').lstrip(), path

@@ -198,3 +198,12 @@ def test_the_reference_records_are_sound() -> None:
     found = list(find_stored(root))
     assert len(found) > 50
     assert list(problems(found)) == []
+
+
+def test_infinite_shifts_are_no_choice(tmp_path):
+    """Fails if all-seen or all-unseen is taken for the best shift, which no record could hold as JSON."""
+    side = factory.record().result.evaluation.side
+    matrices = np.stack([np.diag([9, 9, 9, 9]), np.full((4, 4), 3), np.full((4, 4), 2), np.diag([9, 9, 9, 9])])
+    found = measured(side, np.array([-np.inf, 0.0, 0.5, np.inf]), 1, matrices)
+    assert found["best"].shift in (0.0, 0.5)
+    assert found["own"] == measured(side, np.array([0.0, 0.5]), 0, matrices[1:3])["own"]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from benchmarks.recipes import ZEGCLIP_SHAPES
-from methods.registry import METHODS
+from benchmarks.recipes import recipe_for
+from methods.registry import METHODS, MethodEntry
 from results.store.record import RunRecord
 from results.tables.accumulated import accumulated, apart_of
 from results.tables.tables import build_tables
 from tests.results.factory import record
 
 pytestmark = pytest.mark.usefixtures("toy")
-CUT = ZEGCLIP_SHAPES.model_copy(update={"accumulate": 4})
+SHAPES_RECIPE, _ = recipe_for("zegclip", "shapes-5i", "native")
+CUT = SHAPES_RECIPE.model_copy(update={"accumulate": 4})
 
 
 def cut(method: str, **changes) -> RunRecord:
@@ -22,13 +25,15 @@ def cut(method: str, **changes) -> RunRecord:
 def test_tables_tell_of_micro_batches() -> None:
     """Fails when a table does not say that batches were cut, or what of them is not as it would be whole."""
     fixed = METHODS["clip-to-seg"].fixed
-    found = [cut("zegclip", fold=fold) for fold in (0, 1)] + [cut("clip-to-seg", config=fixed)]
+    found = [cut("zegclip", fold=fold) for fold in (0, 1)] + [
+        cut("clip-to-seg", config={**fixed, "body_weights": "published"})
+    ]
     (table,) = build_tables(found)
     assert any("300 iterations of batch 16 in micro-batches of 4, lr 0.002" in note for note in table.notes)
     (note,) = [note for note in table.notes if note.startswith("Accumulated")]
     assert "zegclip (shapes recipe): gradients of the whole batch" in note
     assert "clip-to-seg (shapes recipe): of each micro-batch alone: BatchNorm's statistics; the bank" in note
-    assert not list(accumulated([record("zegclip", recipe=ZEGCLIP_SHAPES)]))
+    assert not list(accumulated([record("zegclip", recipe=SHAPES_RECIPE)]))
 
 
 @pytest.mark.parametrize(
@@ -59,9 +64,14 @@ def test_what_is_of_a_micro_batch_alone(method: str, settings: dict, told: tuple
     assert all(word in words for word, words in zip(told, found, strict=True))
 
 
-def test_nothing_is_taken_for_granted_of_own_methods(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails when a method that was brought along is said to have the gradients of whole batches."""
-    from dataclasses import replace
+def test_nothing_is_taken_for_granted_of_custom_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a method whose entry does not say it has the gradients of whole batches, or one that says it has not.
 
-    monkeypatch.setitem(METHODS, "mine", replace(METHODS["zegclip"], own=True))
+    Both are custom methods of ZegCLIP's class: what counts is the entry.
+    """
+    known = METHODS["zegclip"]
+    mine = MethodEntry("mine", known.config, known.builder, "ours", "blocks", custom=True)
+    monkeypatch.setitem(METHODS, "mine", mine)
     assert len(apart_of("mine", {})) == 1
+    monkeypatch.setitem(METHODS, "mine", replace(mine, averaging=known.averaging))
+    assert apart_of("mine", {}) == ()

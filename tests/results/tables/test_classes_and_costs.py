@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from methods.registry import Entry
+from methods.registry import MethodEntry
 from results.store.record import RunRecord
 from results.tables.tables import build_tables
 from tests.results.factory import CLASSES, SHAPES, record, specs
@@ -21,11 +21,11 @@ pytestmark = pytest.mark.usefixtures("toy")
 def ablations(monkeypatch: pytest.MonkeyPatch, toy: None) -> None:
     """The registry knows `zeta`, `alpha`, and `without`, which ablates alpha."""
 
-    def entry(group: str) -> Entry:
-        return Entry(title="", config="", builder="", fidelity="ours", needs="nothing", group=group)
+    def entry(group: str) -> MethodEntry:
+        return MethodEntry(title="", config="", builder="", fidelity="ours", needs="nothing", group=group)
 
     known = {"without": entry("ablation:alpha"), "zeta": entry("comparison"), "alpha": entry("comparison")}
-    monkeypatch.setattr("results.tables.tables.METHODS", known)
+    monkeypatch.setattr("results.tables.content.METHODS", known)
     monkeypatch.setattr("results.tables.notes.METHODS", known)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pytest
 
 from results.store.folders import find_stored
 from results.store.record import RunRecord
-from results.tables.comparison import below, compare_content, has, tables_of_pairs
+from results.tables.class_differences import class_differences
+from results.tables.comparison import below, compare_content, has, tables_of_comparison
+from results.tables.content import gather
+from results.tables.families import reader
 from results.tables.statistics import METRICS
-from results.tables.tables import gather
 from splits.errors import UserError
 from tests.results import factory
 from tests.results.factory import SHAPES, store
@@ -30,11 +33,14 @@ def stored(root: Path, **methods: dict) -> tuple[list[RunRecord], dict[str, Path
     return [f.record for f in found], {f.record.result.confusion_sha256: f.confusion for f in found}  # type: ignore[union-attr]
 
 
-def compared(root: Path, *names: str, **methods: dict):
+def compared(root: Path, *names: str, over: str = "images", delta: float = 0.01, **methods: dict):
+    """The content, the comparison of these names, and its table."""
     records, paths = stored(root, **methods)
     (content,) = gather(records, {})
-    pairs = compare_content(content, names, lambda r: paths[r.result.confusion_sha256])
-    return content, pairs
+    read = reader(lambda r: paths[r.result.confusion_sha256])
+    found = compare_content(content, names, read, over=over, delta=delta)
+    (table,) = tables_of_comparison(content, found, read)
+    return content, found, table
 
 
 def own_ious(path: Path) -> np.ndarray:
@@ -48,13 +54,14 @@ def test_the_difference_is_that_of_the_stored_matrices(tmp_path):
     """Fails if a difference is not that of the fold means of what lies on the disk, A less B."""
     records, paths = stored(tmp_path, zeta={}, alpha={})
     (content,) = gather(records, {})
-    (pair,) = compare_content(content, ["zeta", "alpha"], lambda r: paths[r.result.confusion_sha256])
+    read = reader(lambda r: paths[r.result.confusion_sha256])
+    pair = compare_content(content, ["zeta", "alpha"], read).family.verdict("zeta", "alpha", "miou_unseen").found
     means = {"zeta": [], "alpha": []}
     for record in records:
         iou = own_ious(paths[record.result.confusion_sha256])
         means[record.result.train.method].append(iou[record.result.train.fold])  # fold i hides class i
-    assert pair.found["miou_unseen"].difference == pytest.approx(np.mean(means["zeta"]) - np.mean(means["alpha"]))
-    assert (pair.folds, pair.seeds, pair.left_out) == ((0, 1), (0, 1, 2), 0)
+    assert pair.by.value == pytest.approx(np.mean(means["zeta"]) - np.mean(means["alpha"]))
+    assert (sorted(pair.folds), pair.seeds) == ([0, 1], (0, 1, 2))
 
 
 def test_background_as_a_class_is_one_of_the_seen(tmp_path):
@@ -62,60 +69,99 @@ def test_background_as_a_class_is_one_of_the_seen(tmp_path):
     background = {"background": "class"}
     records, paths = stored(tmp_path, zeta=dict(background), alpha=dict(background))
     (content,) = gather(records, {})
-    (pair,) = compare_content(content, ["zeta", "alpha"], lambda r: paths[r.result.confusion_sha256])
+    read = reader(lambda r: paths[r.result.confusion_sha256])
+    pair = compare_content(content, ["zeta", "alpha"], read).family.verdict("zeta", "alpha", "miou_seen").found
     means = {"zeta": [], "alpha": []}
     for record in records:
         iou = own_ious(paths[record.result.confusion_sha256])
         assert len(iou) == 5  # four classes and background
         means[record.result.train.method].append(np.delete(iou, record.result.train.fold).mean())
-    assert pair.found["miou_seen"].difference == pytest.approx(np.mean(means["zeta"]) - np.mean(means["alpha"]))
+    assert pair.by.value == pytest.approx(np.mean(means["zeta"]) - np.mean(means["alpha"]))
 
 
 def test_runs_without_a_partner_are_told(tmp_path):
     """Fails if seeds that only one method has are compared, or left out in silence."""
-    content, pairs = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={"seeds": (1, 2, 5)})
-    assert pairs[0].seeds == (1, 2)
-    (table,) = tables_of_pairs(content, pairs)
+    _, found, table = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={"seeds": (1, 2, 5)})
+    assert found.family.verdict("zeta", "alpha", "hiou").found.seeds == (1, 2)
     assert any("4 runs without a partner left out" in note for note in table.notes)
 
 
-def test_one_seed_says_what_it_is_about(tmp_path):
-    """Fails if an interval that knows nothing of training is shown without a word."""
-    content, pairs = compared(tmp_path, "zeta", "alpha", zeta={"seeds": (0,)}, alpha={"seeds": (0,)})
-    (table,) = tables_of_pairs(content, pairs)
+def test_one_seed_has_no_verdict(tmp_path):
+    """Fails if an interval that knows nothing of training comes with a verdict or a p, or without a word."""
+    _, _, table = compared(tmp_path, "zeta", "alpha", zeta={"seeds": (0,)}, alpha={"seeds": (0,)})
+    assert set(table.frame["verdict"]) == {"one seed: not tested"}
+    assert table.frame["p_corrected"].isna().all()
+    assert (table.frame["half"] > 0).all()
     assert any("about these weights" in note for note in table.notes)
+    assert not any(note.startswith("Classes") for note in table.notes)
 
 
-def test_several_comparisons_are_corrected_and_said_so(tmp_path):
-    """Fails if of several comparisons the smallest p decides as if it were the only one."""
-    content, pairs = compared(tmp_path, "zeta", "alpha", "omega", zeta={}, alpha={}, omega={})
-    (table,) = tables_of_pairs(content, pairs)
+def test_what_is_typed_changes_no_verdict(tmp_path):
+    """Fails if p depends on which other methods are named: the family is all pairs of the table's rows."""
+    _, _, alone = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={}, omega={})
+    _, _, among = compared(tmp_path / "b", "zeta", "omega", "alpha", zeta={}, alpha={}, omega={})
+    pair = among.frame[among.frame["b"] == "alpha"]
+    assert alone.frame["p_corrected"].tolist() == pair["p_corrected"].tolist()
+    assert set(alone.frame["comparisons"]) == {3}
+    assert any("all 3 tested pairs of the table of comparison" in note for note in alone.notes)
+    frame = among.frame
     for metric in METRICS:
-        rows = table.frame[table.frame["metric"] == metric]
-        assert rows["p_corrected"].min() == pytest.approx(min(1, 2 * rows["p"].min()))
-        assert ((rows["verdict"] == "tie") == (rows["p_corrected"] >= 0.05)).all()
-    assert any("Holm-corrected" in note for note in table.notes)
-    (alone,) = tables_of_pairs(content, pairs[:1])
-    assert alone.frame["p_corrected"].tolist() == alone.frame["p"].tolist()
+        rows = frame[frame["metric"] == metric]
+        assert (rows["p_corrected"] >= rows["p"]).all()
+        assert (rows["verdict"].str.startswith(("higher", "lower")) == (rows["p_corrected"] < 0.05)).all()
 
 
-def test_a_tie_is_below_what_is_detectable(tmp_path):
-    """Fails if the verdict contradicts the interval beside it, for one comparison."""
-    content, pairs = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={})
-    (table,) = tables_of_pairs(content, pairs)
+def test_a_single_pair_agrees_with_its_half_width(tmp_path):
+    """Fails if the verdict contradicts the half-width beside it, for one comparison."""
+    _, _, table = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={})
     for row in table.rows():
-        assert (row["verdict"] == "tie") == (abs(row["difference"]) <= row["detectable"])
+        assert row["verdict"].startswith(("higher", "lower")) == (abs(row["difference"]) > row["half"])
+        assert row["detectable"] > row["half"]
 
 
-def test_a_class_won_is_named(tmp_path):
-    """Fails if wins, losses and ties of the classes do not add up to all of them."""
-    content, pairs = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={})
-    (table,) = tables_of_pairs(content, pairs)
+def test_each_fold_is_shown(tmp_path):
+    """Fails if the folds' differences are not printed, or do not make up the difference."""
+    _, _, table = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={})
+    assert [c.header for c in table.columns[-2:]] == ["fold 0", "fold 1"]
+    for row in table.rows():
+        assert (row["fold_0"] + row["fold_1"]) / 2 == pytest.approx(row["difference"])
+    assert any("fixed" in note for note in table.notes)
+
+
+def test_over_classes_says_so(tmp_path):
+    """Fails if an interval over other classes is made of one unseen class a fold, or is not called one."""
+    _, _, table = compared(tmp_path, "zeta", "alpha", over="classes", zeta={}, alpha={})
+    assert table.frame["half"].isna().all()
+    assert set(table.frame["verdict"]) == {"undefined"}
+    assert any("over other unseen classes" in note for note in table.notes)
+
+
+def test_classes_add_up(tmp_path):
+    """Fails if classes higher, lower and not separated do not add up to all of them."""
+    _, _, table = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={})
     lines = [note for note in table.notes if note.startswith("Classes ")]
-    assert len(lines) == 2
-    keys = [key for key in pairs[0].found if key not in METRICS]
-    assert sum(not seen for _, seen in keys) == 2  # ant and bee are each hidden once
-    assert sum(seen for _, seen in keys) == 4
+    counts = [[int(n) for n in re.findall(r"(?:in|separated) (\d+)", line)] for line in lines]
+    assert [sum(of) for of in counts] == [2, 4]  # ant and bee are each hidden once
+
+
+def test_differences_of_classes_are_those_of_the_matrices(tmp_path):
+    """Fails if a class's difference is not that of its IoUs, over the folds in which it has that role."""
+    records, paths = stored(tmp_path, zeta={}, alpha={})
+    read = reader(lambda r: paths[r.result.confusion_sha256])
+    runs = {m: {} for m in ("zeta", "alpha")}
+    for r in records:
+        runs[r.result.train.method][r.result.train.fold, r.result.train.seed] = r
+    counted = {m: {place: read(r) for place, r in of.items()} for m, of in runs.items()}
+    found = class_differences(counted["zeta"], counted["alpha"], [0, 1], [0, 1, 2])
+
+    def iou(method, fold, seed, index):
+        return own_ious(paths[runs[method][fold, seed].result.confusion_sha256])[index]
+
+    for (index, seen), by in found.items():
+        folds = [f for f in (0, 1) if (f != index) is seen]  # fold i hides class i
+        each = [iou("zeta", f, s, index) - iou("alpha", f, s, index) for f in folds for s in (0, 1, 2)]
+        assert by.value == pytest.approx(np.mean(each))
+    assert len(found) == 6
 
 
 def test_names_that_are_no_row(tmp_path):
@@ -124,7 +170,7 @@ def test_names_that_are_no_row(tmp_path):
     (content,) = gather(records, {})
 
     def names(*given: str):
-        return compare_content(content, given, lambda r: paths[r.result.confusion_sha256])
+        return compare_content(content, given, reader(lambda r: paths[r.result.confusion_sha256]))
 
     with pytest.raises(UserError, match=r"several rows.*alpha \(shapes recipe\) \[k=3\]; alpha \(shapes recipe\)"):
         names("zeta", "alpha")
@@ -132,22 +178,30 @@ def test_names_that_are_no_row(tmp_path):
         names("zeta", "nobody")
     with pytest.raises(UserError, match="not different"):
         names("zeta", "zeta")
-    assert names("zeta", "alpha (shapes recipe)")[0].b == "alpha (shapes recipe)"
+    assert names("zeta", "alpha (shapes recipe)").names[1] == "alpha (shapes recipe)"
     assert has(content, ["zeta", "alpha (shapes recipe)"])
     assert not has(content, ["zeta", "nobody"])
 
 
 def test_the_gate(tmp_path):
     """Fails if the gate lets a smaller difference through, or stops one that is large enough."""
-    _, pairs = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={})
-    points = 100 * pairs[0].found["hiou"].difference
-    assert below(pairs, points - 0.01) == []
-    assert len(below(pairs, points + 0.01)) == 1
+    _, found, _ = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={})
+    points = 100 * found.family.verdict("zeta", "alpha", "hiou").found.by.value
+    assert below(found, points - 0.01) == []
+    assert len(below(found, points + 0.01)) == 1
 
 
 def test_partial_runs_are_told(tmp_path):
     """Fails if trial runs are compared as if they were results, or what the benchmark is no evidence of is left out."""
-    content, pairs = compared(tmp_path, "zeta", "alpha", zeta={"partial": True}, alpha={})
-    (table,) = tables_of_pairs(content, pairs)
+    _, _, table = compared(tmp_path, "zeta", "alpha", zeta={"partial": True}, alpha={})
     assert table.notes[0] == factory.NOTE
     assert any(note.startswith("Partial") for note in table.notes)
+    assert set(table.frame["verdict"]) == {"partial: not tested"}
+
+
+def test_runs_without_counts_of_images(tmp_path):
+    """Fails if a record from before images were counted is compared on nothing, or stops with a traceback."""
+    records, _ = stored(tmp_path, zeta={}, alpha={})
+    (content,) = gather(records, {})
+    with pytest.raises(UserError, match="score the run again"):
+        compare_content(content, ["zeta", "alpha"], lambda _: None)

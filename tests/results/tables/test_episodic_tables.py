@@ -14,11 +14,12 @@ from benchmarks.protocol import DataSource
 from results.report.page import render
 from results.store.record import RunRecord
 from results.tables.comparison import has
+from results.tables.content import gather
 from results.tables.html import html
 from results.tables.latex import latex
-from results.tables.published_numbers import read
+from results.tables.register import episodic
 from results.tables.table import Table
-from results.tables.tables import build_tables, gather
+from results.tables.tables import build_tables
 from tests.results import factory
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -108,12 +109,12 @@ def test_the_page_shows_them(tmp_path: Path) -> None:
 def test_published_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails if a published row is missing, changed, in another benchmark's table, or shown beside part of the data."""
     known = {"pascal-5i": factory.split("pascal-5i", folds=4)}
-    monkeypatch.setattr("results.tables.tables.load_split", lambda name: known[name])
+    monkeypatch.setattr("results.tables.content.load_split", lambda name: known[name])
     records = [items(0.5, 0.6, benchmark="pascal-5i", fold=fold) for fold in range(4)]
     ours, published = build_tables(records)
     assert by_name(ours)["alpha"]["mIoU"] == "50.0"
     rows = by_name(published)
-    expected = {row["method"] for row in read("episodic") if row["benchmark"] == "pascal-5i"}
+    expected = {number.method for number in episodic("pascal-5i")}
     assert rows.keys() == expected
     assert rows["SPNet"] == rows["SPNet"] | {"fold 0": "23.8", "fold 3": "18.3", "mean": "18.3"}
     assert rows["SAZS"]["mean"] == "–"  # it prints none

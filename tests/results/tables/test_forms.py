@@ -138,7 +138,7 @@ def test_a_class_called_script_is_harmless(monkeypatch: pytest.MonkeyPatch):
     classes = ("<script>alert(1)</script>", "bee & wasp", "$c_1$", "100%")
     monkeypatch.setattr(factory, "CLASSES", classes)
     known = factory.split()
-    monkeypatch.setattr("results.tables.tables.load_split", lambda _: known)
+    monkeypatch.setattr("results.tables.content.load_split", lambda _: known)
     (table,) = build_tables([record(fold=fold) for fold in (0, 1)], show=("classes",))
     page = parsed(html([table]))
     assert "script" not in {tag for tag, _ in page.tags}

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from results.tables.content import gather
 from results.tables.spread import Point, Varied, tables_of
-from results.tables.tables import build_tables, gather
+from results.tables.tables import build_tables
 from tests.results.factory import record
 
 FOLDS = (0, 1)
@@ -15,9 +16,9 @@ FOLDS = (0, 1)
 
 @pytest.fixture(autouse=True)
 def _toy(toy, monkeypatch):
-    import results.tables.tables
+    import results.tables.content
 
-    monkeypatch.setattr("results.tables.spread.load_split", results.tables.tables.load_split)
+    monkeypatch.setattr("results.tables.spread.load_split", results.tables.content.load_split)
 
 
 def point(both: float, method: str = "alpha", **drawn: float) -> Point:

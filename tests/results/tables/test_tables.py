@@ -17,7 +17,8 @@ import pytest
 
 from benchmarks.spec import ClipId
 from results.tables.aggregate import METRICS
-from results.tables.tables import HEADERS, build_tables
+from results.tables.table import HEADERS
+from results.tables.tables import build_tables
 from splits.errors import UserError
 from tests.results.factory import SHAPES, UNTRAINED, record, specs
 

@@ -8,8 +8,10 @@ import pytest
 
 from results.store.record import UNSURE, ClassCounts, RunRecord
 from results.tables.comparison import has
+from results.tables.content import gather
+from results.tables.row_names import names_of
 from results.tables.sanity_floor import below_floor
-from results.tables.tables import build_tables, gather, names_of
+from results.tables.tables import build_tables
 from results.tables.transfers import group_mious
 from tests.results import factory
 

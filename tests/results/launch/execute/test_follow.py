@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from results.launch.execute import follow
-from results.launch.plan import estimates as expect
+from results.launch.plan import estimates
 from results.launch.plan.request import Request, Run
-from results.launch.plan.runs import Status, plan
+from results.launch.plan.runs import plan
+from results.launch.run.status import Status
 from tests.results import factory
 
 
@@ -18,7 +19,7 @@ def runs() -> list[Run]:
     return plan(Request(("random", "clip"), ("shapes-5i",), folds=(0,)))
 
 
-def test_every_change_is_told_once_until_nothing_is_at_work(
+def test_every_change_is_printed_once_until_nothing_is_at_work(
     runs: list[Run], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Fails when following ends while a run waits or runs, never ends, or repeats itself in a log."""
@@ -42,11 +43,11 @@ def test_hours_are_those_of_runs_of_the_same_kind(tmp_path: Path, monkeypatch: p
     recipe = measured.result.train.recipe
     costs = measured.costs.model_copy(update={"train_images_per_second": 2.0, "eval_seconds": 100.0})
     measured = measured.model_copy(update={"costs": costs})
-    monkeypatch.setattr(expect, "find_records", lambda _: [measured])
+    monkeypatch.setattr(estimates, "find_records", lambda _: [measured])
     same = Run(*factory.specs("alpha", fold=1, seed=5))
     other = Run(*factory.specs("zeta"))
     hours = 2 * (recipe.iterations * recipe.batch / 2 + 100) / 3600
-    assert expect.expected([same, same, other], tmp_path) == (
+    assert estimates.expected([same, same, other], tmp_path) == (
         f"hours to expect: {hours:.2f} for 2 runs, as measured on cpu; 1 more were never measured"
     )
-    assert "unknown" in expect.expected([other], tmp_path)
+    assert "unknown" in estimates.expected([other], tmp_path)

@@ -10,8 +10,9 @@ import pytest
 
 from results.launch.execute import local
 from results.launch.plan.request import Request
-from results.launch.plan.runs import Status, plan
+from results.launch.plan.runs import plan
 from results.launch.run.job import Job
+from results.launch.run.status import Status
 
 
 def test_visible_gpus_are_those_that_were_given(monkeypatch: pytest.MonkeyPatch) -> None:

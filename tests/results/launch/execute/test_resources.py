@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 from pathlib import Path
 
 import pytest
 
 import harness
+from results.launch.commands.execution_options import on_a_cluster
+from results.launch.commands.parse import execution_of
 from results.launch.execute.resources import Resources, minutes_of, resources_for
 from splits.errors import UserError
 
 
-def asked(*arguments: str, methods: tuple[str, ...] = ("zegclip",)) -> dict[str, Resources]:
-    return resources_for(harness._parser().parse_args(["run", "--cluster", "slurm", *arguments]), methods)
+def given(*arguments: str, methods: tuple[str, ...] = ("zegclip",)) -> dict[str, Resources]:
+    options = harness._parser().parse_args(["run", "--cluster", "slurm", *arguments])
+    execution = execution_of(options)
+    return resources_for(methods, execution.resources, execution.cluster_config, ranks=options.ranks)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +64,7 @@ def test_time_limits_that_are_refused(text: str) -> None:
 def test_values_that_do_not_reach_a_script(arguments: tuple[str, ...]) -> None:
     """Fails when a value that would break out of its line, be ignored or leave no time to stop is let through."""
     with pytest.raises(UserError):
-        asked(*arguments)
+        given(*arguments)
 
 
 def test_who_has_the_last_word(tmp_path: Path) -> None:
@@ -68,7 +74,7 @@ def test_who_has_the_last_word(tmp_path: Path) -> None:
         'partition = "gpu"\ngpus = 1\ntime = "8:00:00"\nslurm = { nice = 5 }\nsetup = ["module load cuda"]\n'
         '[methods.zegclip]\ntime = "2-00:00:00"\nmem = "32G"\nslurm = { exclude = "n7" }\n'
     )
-    found = asked("--cluster-config", str(file), "--mem", "8G", methods=("zegclip", "clip"))
+    found = given("--cluster-config", str(file), "--mem", "8G", methods=("zegclip", "clip"))
     assert (found["zegclip"].minutes, found["clip"].minutes) == (2880, 480)
     assert (found["zegclip"].mem, found["clip"].mem) == ("8G", "8G")
     assert found["zegclip"].slurm == {"nice": "5", "exclude": "n7"}
@@ -97,20 +103,30 @@ def test_files_that_are_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "cluster.toml"
     file.write_text(content)
     with pytest.raises(UserError):
-        asked("--cluster-config", str(file))
+        given("--cluster-config", str(file))
 
 
 def test_gpus_and_nodes_of_several_ranks() -> None:
     """Fails when ranks and GPUs need not agree, a run of one process takes all of them, or a type is lost."""
-    found = asked("--ranks", "8", "--gpus", "a100:4", "--nodes", "2")["zegclip"]
+    found = given("--ranks", "8", "--gpus", "a100:4", "--nodes", "2")["zegclip"]
     assert found.of(8) == found
     assert (found.of(1).nodes, found.of(1).gpus) == (1, "a100:1")
-    assert asked("--ranks", "8", "--gpus", "4")["zegclip"].of(1).gpus == "1"
+    assert given("--ranks", "8", "--gpus", "4")["zegclip"].of(1).gpus == "1"
     with pytest.raises(UserError, match="4 GPUs for as many processes"):
-        asked("--ranks", "8", "--gpus", "4")["zegclip"].of(8)
-    on_cpu = asked("--ranks", "4", "--nodes", "2")["zegclip"]
+        given("--ranks", "8", "--gpus", "4")["zegclip"].of(8)
+    on_cpu = given("--ranks", "4", "--nodes", "2")["zegclip"]
     assert (on_cpu.of(4).nodes, on_cpu.of(1).nodes, on_cpu.of(1).on_gpu) == (2, 1, False)
     with pytest.raises(UserError, match="the same number of ranks"):
-        asked("--ranks", "4", "--nodes", "3")["zegclip"].of(4)
+        given("--ranks", "4", "--nodes", "3")["zegclip"].of(4)
     with pytest.raises(UserError, match="with --ranks"):
-        asked("--gpus", "4")
+        given("--gpus", "4")
+
+
+def test_help_names_the_defaults() -> None:
+    """Fails when `--help` says another default than a run on a cluster gets."""
+    parser = argparse.ArgumentParser()
+    on_a_cluster(parser)
+    said = {action.dest: re.search(r"default: ([\w:]+)$", action.help or "") for action in parser._actions}
+    found = {name: match[1] for name, match in said.items() if match and name in Resources.model_fields}
+    assert found == {name: str(Resources.model_fields[name].default) for name in found}
+    assert {"gpus", "nodes", "time", "signal_delay", "requeues"} == found.keys()

@@ -23,14 +23,14 @@ def planned(bench="pascal-5i", fold=0, weights="", **changes):
 
 
 def said(origin, bench="pascal-5i", fold=0, **changes):
-    asked = planned(bench, fold, WEIGHTS, **changes)
-    return contamination(asked.train, origin and origin.train, asked.evaluation)
+    run = planned(bench, fold, WEIGHTS, **changes)
+    return contamination(run.train, origin and origin.train, run.evaluation)
 
 
 def test_weights_trained_here_need_no_word():
     """Fails when an ordinary run is marked."""
-    asked = planned()
-    assert contamination(asked.train, None, asked.evaluation) == ""
+    run = planned()
+    assert contamination(run.train, None, run.evaluation) == ""
 
 
 def test_without_a_card_nothing_is_known():
@@ -149,10 +149,10 @@ def test_photos_that_may_be_shared_are_not_called_apart():
 def test_editions_of_coco(trained, scored, words):
     """Fails when COCO's editions, which deal out the same photos anew, are taken for different photos or the same."""
     found = []
-    for told, part, kind in ((trained, "train", TrainSpec), (scored, "val", EvalSpec)):
-        name, year = told.split()
+    for place, part, kind in ((trained, "train", TrainSpec), (scored, "val", EvalSpec)):
+        name, year = place.split()
         dataset = load_split(name).dataset
-        data = DataSource(dataset=dataset, year=year, ids_sha256=f"{part} {told}", mask_rule="")
+        data = DataSource(dataset=dataset, year=year, ids_sha256=f"{part} {place}", mask_rule="")
         side = planned(fold=3)
         spec = side.train if kind is TrainSpec else side.evaluation
         found.append(spec.model_copy(update={"benchmark": name, "side": spec.side.model_copy(update={"data": data})}))

@@ -1,4 +1,4 @@
-"""Methods and data sets of one's own, from files, on their way through the harness."""
+"""Custom methods and data sets, from files, on their way through the harness."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("torch")
 import harness
 from methods import custom as method_files
 from methods.registry import METHODS
-from results.launch.plan import custom as brought
+from results.launch.plan.custom import everything
 from results.launch.plan.request import Request
 from results.launch.plan.runs import plan
 from results.launch.run.job import Job
@@ -24,10 +24,11 @@ from results.store import provenance
 from results.store.folders import find_records
 from results.store.record import RunRecord
 from splits.errors import UserError
-from tests.results.launch.afterwards import forget
+from tests.results.launch.unregister import forget
 
 pytestmark = pytest.mark.usefixtures("forgotten")
 
+IMPORT = "from methods.registry import METHODS as M\n"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "adapter.py"
 SMALL = ("--folds", "0", "--limit", "3", "--device", "cpu", "--set", "recipe.batch=2")
 
@@ -50,7 +51,7 @@ def test_a_file_and_a_package_give_the_same_result(tmp_path, monkeypatch):
     module.__file__ = str(EXAMPLE)
     monkeypatch.setitem(sys.modules, "a_package", module)
     exec(compile(EXAMPLE.read_text(), str(EXAMPLE), "exec"), module.__dict__)
-    METHODS["adapter"] = replace(module.METHODS["adapter"], own=True)
+    METHODS["adapter"] = replace(module.METHODS["adapter"], custom=True)
     run(tmp_path / "package", "--cluster", "debug")
     file, package = record_of(tmp_path / "file"), record_of(tmp_path / "package")
     assert file.result.digest() == package.result.digest()
@@ -59,7 +60,7 @@ def test_a_file_and_a_package_give_the_same_result(tmp_path, monkeypatch):
     assert file.result.losses
 
 
-def test_a_child_process_knows_method_and_data_set(tmp_path, capsys):
+def test_another_process_knows_method_and_data_set(tmp_path, capsys):
     """Fails when a run in a process of its own does not know what the command line brought."""
     farm = _shapes_farm(tmp_path)
     assert harness.main(["data", "verify", str(farm)]) == 0
@@ -99,15 +100,15 @@ def test_a_job_carries_the_file_as_it_was(tmp_path):
     path = shutil.copy(EXAMPLE, tmp_path / "mine.py")
     names = method_files.load(method_files.read_file(Path(path)))
     (planned,) = plan(Request(methods=names, benchmarks=("shapes-5i",), folds=(0,)))
-    sent = pickle.dumps(Job(run=planned, root=tmp_path, brought=brought.everything()))
+    sent = pickle.dumps(Job(run=planned, root=tmp_path, custom=everything()))
     digest = provenance.sources_sha256("adapter")
     Path(path).write_text("raise RuntimeError")
     forget(METHODS.keys() - {"adapter"}, ())
     job = pickle.loads(sent)
-    job.brought.register()
+    job.custom.register()
     assert METHODS["adapter"].source == EXAMPLE.read_text()
     assert provenance.sources_sha256("adapter") == digest
-    job.brought.register()  # a second job of the same process
+    job.custom.register()  # a second job of the same process
 
 
 def test_the_digest_is_of_the_file_and_what_it_imports(tmp_path):
@@ -137,7 +138,7 @@ def test_entry_points_bring_methods(monkeypatch):
     monkeypatch.setattr(method_files, "entry_points", lambda group: points if group == method_files.GROUP else [])
     method_files.load_installed()
     method_files.load_installed()  # again changes nothing
-    assert METHODS["adapter"].own
+    assert METHODS["adapter"].custom
     points[:] = [EntryPoint("theirs", "no_such_package:METHODS", method_files.GROUP)]
     with pytest.raises(UserError, match="theirs = no_such_package:METHODS cannot be loaded: ModuleNotFoundError"):
         method_files.load_installed()
@@ -151,7 +152,15 @@ def test_entry_points_bring_methods(monkeypatch):
         ("METHODS = {}", "expected a dict METHODS"),
         ("METHODS = {'a': 1}", "expected a dict METHODS"),
         ("from methods.registry import METHODS", "is a method already"),
-        ("from methods.registry import METHODS as M\nMETHODS = {'../a': M['clip']}", "it names a folder"),
+        (IMPORT + "METHODS = {'../a': M['clip']}", "it names a folder"),
+        (
+            IMPORT + "METHODS = {'good': M['clip'], '': M['clip']}",
+            "it names a folder",
+        ),
+        (
+            IMPORT + "METHODS = {'a': M['zegclip']}",
+            "'a': zegclip is ZegCLIP, ZegCLIP",
+        ),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path, capsys, text, reason):

@@ -15,8 +15,9 @@ from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from methods.registry import METHODS, config_class
 from results.launch.plan.request import Request
-from results.launch.plan.runs import methods_named, plan, status
+from results.launch.plan.runs import methods_named, plan
 from results.launch.plan.settings import config_of
+from results.launch.run.status import status
 from splits.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[4]
@@ -79,11 +80,11 @@ def test_keys_differ_and_repeat() -> None:
 
 def test_other_templates_are_another_protocol_on_both_sides() -> None:
     """Fails when --templates reaches only training or only scoring, or leaves keys and so stored runs as they are."""
-    own, other = only(), only(templates="multi")
+    usual, other = only(), only(templates="multi")
     assert other.train.side.queries.templates == other.evaluation.side.queries.templates == templates("multi")
-    assert own.train.folder != other.train.folder
-    assert own.evaluation.key != other.evaluation.key
-    assert only(templates="single") == own
+    assert usual.train.folder != other.train.folder
+    assert usual.evaluation.key != other.evaluation.key
+    assert only(templates="single") == usual
     assert "there are: shapes, single, multi" in line(ask(templates="many"))
 
 
@@ -106,7 +107,7 @@ def test_unknown_method(name: str) -> None:
     """Fails when a typing error is not answered, in one line, with what there is."""
     with pytest.raises(
         UserError,
-        match=r"no method is called .*; there are: constant.* all, ablation:chimera-seg, .*, training-free$",
+        match=r"no method is called .*; there are: constant.* all, ablation:chimera-seg, .*, rivals, training-free$",
     ):
         methods_named([name])
 
@@ -135,7 +136,8 @@ def test_variants_carry_what_makes_them() -> None:
         if entry.group == "training-free":
             continue
         # the method whose config at its defaults is the whole
-        family = next((m for m in ("zegclip", "chimera-seg") if name.startswith(m)), "clip-to-seg")
+        wholes = ("zegclip", "chimera-seg", "cascade-clip", "otseg")
+        family = next((m for m in wholes if name.startswith(m)), "clip-to-seg")
         full = config_of(only(family).train)
         assert {field: run.train.config[field] for field in entry.fixed} == entry.fixed
         changed = {f for f, v in config_of(run.train).model_dump().items() if v != full.model_dump()[f]}
@@ -185,7 +187,7 @@ def test_text_and_none_as_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "reason"),
     [
         ("zegclip.prompts=3", "zegclip has no setting 'prompts'; it has: setting, encoder"),
         ("zegclip.prompt_tokens=many", "zegclip: prompt_tokens: "),
@@ -211,15 +213,15 @@ def test_text_and_none_as_values() -> None:
         ('recipe.augmentation={"crops": 3}', "augmentation.crops: "),
     ],
 )
-def test_wrong_overrides_are_one_line(override: str, told: str) -> None:
-    """Fails when an unknown field, a wrong type or a typing error is taken, or told otherwise than in one line."""
-    assert told in line(ask(overrides=(override,)))
+def test_wrong_overrides_are_one_line(override: str, reason: str) -> None:
+    """Fails when an unknown field, a wrong type or a typing error is taken, or reason otherwise than in one line."""
+    assert reason in line(ask(overrides=(override,)))
 
 
 def test_what_makes_a_variant_cannot_be_overridden() -> None:
     """Fails when a run could be stored and tabulated under the name of a variant that it is not."""
-    told = line(ask("zegclip-baseline", overrides=("zegclip-baseline.encoder=prompts",)))
-    assert "encoder is what makes it zegclip-baseline" in told
+    reason = line(ask("zegclip-baseline", overrides=("zegclip-baseline.encoder=prompts",)))
+    assert "encoder is what makes it zegclip-baseline" in reason
 
 
 # -- settings, scales, CLIP, evaluation, limits
@@ -297,7 +299,7 @@ def test_what_may_be_learned_from_changes_the_training(choice: tuple[str, str]) 
     assert getattr(other.train.side, choice[0]) == choice[1]
     assert other.train.key != plain.train.key
     assert other.evaluation.key == plain.evaluation.key
-    assert "the training asked for" in line(ask(training=((choice[0], "x"),)))
+    assert "the training side" in line(ask(training=((choice[0], "x"),)))
 
 
 def test_names_of_classes_reach_both_sides() -> None:
@@ -421,7 +423,8 @@ def test_planning_needs_no_torch(tmp_path: Path) -> None:
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.spec import ClipId
 from methods.registry import METHODS
-from results.launch.plan.runs import plan, status
+from results.launch.plan.runs import plan
+from results.launch.run.status import status
 from results.launch.plan.request import Request
 from results.store.provenance import sources_sha256
 from pathlib import Path

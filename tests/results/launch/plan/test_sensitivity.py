@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import shutil
@@ -17,11 +16,12 @@ from hypothesis import strategies as st
 import harness
 from methods.ranges import Between, OneOf
 from methods.registry import METHODS, config_class
-from results.launch.plan.request import Request
-from results.launch.plan.runs import is_stale, plan
-from results.launch.plan.sensitivity import Asked, ask, draws, in_turn, ranges_of
+from results.launch.plan.request import Draw, Request
+from results.launch.plan.runs import plan
+from results.launch.plan.sensitivity import Variation, draws, in_turn, ranges_of, variations_of
 from results.launch.plan.settings import config_of
 from results.store.folders import Stored, find_records, find_stored
+from results.store.provenance import is_stale
 from results.store.verify import problems
 from splits.errors import UserError
 
@@ -31,9 +31,9 @@ DRAWN = [name for name, entry in METHODS.items() if entry.ranges and entry.group
 SMALL = ("--folds", "0", "1", "--limit", "3", "--device", "cpu", "--set", "recipe.batch=2", "--cluster", "debug")
 
 
-def asked_of(*methods: str, n: int = 3, seed: int = 0, drawn: tuple[str, ...] = (), **changes) -> list[Asked]:
+def varied(*methods: str, n: int = 3, seed: int = 0, drawn: tuple[str, ...] = (), **changes) -> list[Variation]:
     fields = {"benchmarks": ("shapes-5i",), "folds": (0, 2), "part": ""} | changes
-    return list(ask(Request(methods=methods, **fields), drawn or methods, n, seed))
+    return list(variations_of(Request(methods=methods, **fields), Draw(drawn or methods, n, seed)))
 
 
 def plain_run(method: str):
@@ -72,7 +72,7 @@ def test_a_field_of_its_own_changes_no_other_draw() -> None:
 
 def test_every_setting_is_a_run_of_each_fold_and_seed() -> None:
     """Fails when a run is left out, is another training than the values say, or is not marked as drawn."""
-    (one,) = asked_of("chimera-seg", n=3, seeds=(0, 1))
+    (one,) = varied("chimera-seg", n=3, seeds=(0, 1))
     assert (one.part, one.folds, len(one.default), len(one.settings)) == ("tune", (0, 2), 4, 3)
     assert not any(run.evaluation.drawn for run in one.default)
     for values, runs in one.settings:
@@ -87,7 +87,7 @@ def test_every_setting_is_a_run_of_each_fold_and_seed() -> None:
 
 def test_what_is_only_held_against_is_not_drawn() -> None:
     """Fails when a method named with --against is trained under other settings than its own."""
-    chimera, clip = asked_of("chimera-seg", "clip", drawn=("chimera-seg",))
+    chimera, clip = varied("chimera-seg", "clip", drawn=("chimera-seg",))
     assert (len(chimera.settings), len(clip.settings)) == (3, 0)
     order = [run.train.method for run in in_turn([chimera, clip])]
     assert order == ["chimera-seg"] * 2 + ["clip"] * 2 + ["chimera-seg"] * 6
@@ -95,24 +95,24 @@ def test_what_is_only_held_against_is_not_drawn() -> None:
 
 def test_a_setting_by_hand_is_not_drawn_over() -> None:
     """Fails when --set is ignored, in the method as it is or in a drawn setting."""
-    (one,) = asked_of("chimera-seg", overrides=("chimera-seg.scale=5.0", "recipe.lr=0.001"))
+    (one,) = varied("chimera-seg", overrides=("chimera-seg.scale=5.0", "recipe.lr=0.001"))
     assert "scale" not in (one.ranges or {})
     assert all(config_of(run.train).scale == 5.0 for run in in_turn([one]))
     assert {run.train.recipe.lr for run in in_turn([one])} == {0.001}
-    (other,) = asked_of("clip-to-seg", overrides=("recipe.iterations=7",))
+    (other,) = varied("clip-to-seg", overrides=("recipe.iterations=7",))
     assert "iterations" in (other.ranges or {})  # of K-Means: another thing of the same name
 
 
 def test_it_is_scored_on_no_test_images_unsaid() -> None:
     """Fails when settings are compared on val without every record saying so."""
     with pytest.raises(UserError, match="--tune-on-test"):
-        asked_of("chimera-seg", part="val")
+        varied("chimera-seg", part="val")
     with pytest.raises(UserError, match="--tune-on-test"):
-        asked_of("chimera-seg", benchmarks=("pascal-5i",))
-    (one,) = asked_of("chimera-seg", tune_on_test=True)
+        varied("chimera-seg", benchmarks=("pascal-5i",))
+    (one,) = varied("chimera-seg", tune_on_test=True)
     assert one.part == "val"
     assert all(run.evaluation.tuned_on_test for run in in_turn([one]))
-    (tuning,) = asked_of("chimera-seg", benchmarks=("pascal-5i-tune",))
+    (tuning,) = varied("chimera-seg", benchmarks=("pascal-5i-tune",))
     assert tuning.part == "val"
     assert not any(run.evaluation.tuned_on_test for run in in_turn([tuning]))
 
@@ -149,7 +149,7 @@ def test_so_many_settings_cannot_be_drawn(count: str) -> None:
         harness.main(["sensitivity", "chimera-seg", "--n", count])
 
 
-def own_method(folder: Path, ranges: str) -> Path:
+def custom_method(folder: Path, ranges: str) -> Path:
     """The README's example with ranges of its own."""
     text = EXAMPLE.read_text().replace('needs="tokens",', f'needs="tokens",\n        ranges={ranges},')
     path = folder / "adapter.py"
@@ -159,7 +159,7 @@ def own_method(folder: Path, ranges: str) -> Path:
 
 def test_a_method_of_ones_own_is_drawn_run_and_read_again(tmp_path: Path, capsys, forgotten) -> None:
     """Fails when ranges in a file are ignored, a second call trains again, or forms and exit codes are wrong."""
-    file, runs = own_method(tmp_path, '{"scale": Around(2)}'), tmp_path / "runs"
+    file, runs = custom_method(tmp_path, '{"scale": Around(2)}'), tmp_path / "runs"
     common = ["sensitivity", "adapter", "--against", "clip", "--method-file", str(file)]
     assert harness.main([*common, *SMALL, "--n", "2", "--runs", str(runs)]) == 0
     first = capsys.readouterr().out
@@ -180,19 +180,19 @@ def test_a_method_of_ones_own_is_drawn_run_and_read_again(tmp_path: Path, capsys
     read = [*common, "--folds", "0", "1", "--limit", "3", "--set", "recipe.batch=2", "--from", str(moved)]
     for form in ("markdown", "csv", "latex", "html"):
         assert harness.main([*read, "--n", "2", "--format", form]) == 0
-        shown = capsys.readouterr().out
-        assert "adapter" in shown
+        printed = capsys.readouterr().out
+        assert "adapter" in printed
         if form == "markdown":
-            assert shown in first
+            assert printed in first
         if form == "csv":
-            assert all(repr(scale) in shown for scale in scales - {20.0})
+            assert all(repr(scale) in printed for scale in scales - {20.0})
     assert harness.main(["tables", "--from", str(moved), "--by", "fold"]) == 0
     assert capsys.readouterr().out.count("| adapter") == 2  # as it is, on two folds: no drawn setting among them
 
     assert harness.main([*read, "--n", "3"]) == 1  # a third setting was never run
-    shown = capsys.readouterr()
-    assert "2 of 3" in shown.out
-    assert "planned" in shown.err
+    printed = capsys.readouterr()
+    assert "2 of 3" in printed.out
+    assert "planned" in printed.err
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_method_of_ones_own_is_drawn_run_and_read_again(tmp_path: Path, capsys
 )
 def test_wrong_ranges_of_ones_own_end_in_one_line(ranges: str, said: str, tmp_path: Path, capsys, forgotten) -> None:
     """Fails when a mistake in a method file's ranges ends in a stack trace, or in runs."""
-    file = own_method(tmp_path, ranges)
+    file = custom_method(tmp_path, ranges)
     words = ["sensitivity", "adapter", "--method-file", str(file), "--runs", str(tmp_path / "runs"), *SMALL]
     assert harness.main(words) == 2
     err = capsys.readouterr().err
@@ -218,7 +218,6 @@ def test_wrong_ranges_of_ones_own_end_in_one_line(ranges: str, said: str, tmp_pa
 def test_the_parser_leaves_the_part_open() -> None:
     """Fails when the part is fixed before the benchmark is known: tune where there is one, else the tuning split."""
     options = harness._parser().parse_args(["sensitivity", "chimera-seg"])
-    assert isinstance(options, argparse.Namespace)
     assert options.part == ""
     assert options.n == 8
 

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
-
 import pytest
 
+import harness
+from results.launch.commands.parse import request_of
 from results.launch.plan.request import Request
 from results.launch.plan.runs import plan
 from results.launch.plan.sweeps import read_sweep, settings_of
 from splits.errors import UserError
 
 
-def options(*sweep, file=None, on_test=False, weights=None):
-    return argparse.Namespace(sweep=list(sweep), sweep_file=file, tune_on_test=on_test, weights=weights)
-
-
 def planned(settings, **changes):
-    asked = {"methods": ("zegclip",), "benchmarks": ("shapes-5i",), "folds": (0,), "part": "tune"} | changes
-    return plan(Request(sweep=settings, **asked))
+    fields = {"methods": ("zegclip",), "benchmarks": ("shapes-5i",), "folds": (0,), "part": "tune"} | changes
+    return plan(Request(sweep=settings, **fields))
 
 
 def test_every_combination_is_a_run():
     """Fails when a combination is left out, made twice, or given other values."""
-    settings = settings_of(options("zegclip.prompt_tokens=3,10", "recipe.lr=0.1,0.2,0.3"))
+    settings = settings_of(["zegclip.prompt_tokens=3,10", "recipe.lr=0.1,0.2,0.3"], None)
     runs = planned(settings)
     found = {(r.train.config.get("prompt_tokens", 10), r.train.recipe.lr) for r in runs}
     assert len(runs) == 6
@@ -33,7 +29,7 @@ def test_every_combination_is_a_run():
 
 def test_what_a_sweep_does_not_touch_is_run_once():
     """Fails when a method without the swept setting is trained once for each value."""
-    settings = settings_of(options("zegclip.prompt_tokens=3,10"))
+    settings = settings_of(["zegclip.prompt_tokens=3,10"], None)
     runs = planned(settings, methods=("zegclip", "clip"))
     assert sorted(run.train.method for run in runs) == ["clip", "zegclip", "zegclip"]
 
@@ -74,9 +70,9 @@ def test_random_settings_follow_from_the_seed(tmp_path):
     """Fails when draws depend on anything but the seed, leave their range, or never reach its ends."""
     path = tmp_path / "s.toml"
     path.write_text(RANDOM)
-    settings = settings_of(options(file=path))
+    settings = settings_of([], path)
     assert len(settings) == 50
-    assert settings == settings_of(options(file=path))
+    assert settings == settings_of([], path)
     values = [dict(text.split("=") for text in setting) for setting in settings]
     assert {v["zegclip.prompt_tokens"] for v in values} == {"1", "2", "3", "4"}
     assert {v["zegclip.query"] for v in values} == {'"text"', '"descriptor"'}
@@ -84,24 +80,24 @@ def test_random_settings_follow_from_the_seed(tmp_path):
     assert 1e-4 <= rates[0] < 2e-4
     assert 5e-4 < rates[25] < 2e-3  # even in the logarithm
     path.write_text(RANDOM.replace("seed = 3", "seed = 4"))
-    assert settings_of(options(file=path)) != settings
+    assert settings_of([], path) != settings
 
 
 def test_a_grid_without_end_is_one_line(tmp_path):
     """Fails when a slip in a grid holds the machine for hours instead of being told."""
     path = tmp_path / "s.toml"
     path.write_text("[values]\n" + "\n".join(f'"a.x{i}" = [1, 2, 3, 4, 5, 6, 7, 8, 9]' for i in range(6)))
-    for asked in (options(file=path), options(*(f"a.x{i}=1,2,3,4,5,6,7,8,9" for i in range(6)))):
+    for given in (([], path), ([f"a.x{i}=1,2,3,4,5,6,7,8,9" for i in range(6)], None)):
         with pytest.raises(UserError, match="531,441 combinations"):
-            settings_of(asked)
+            settings_of(*given)
 
 
 def test_a_grid_file_is_the_command_line(tmp_path):
     """Fails when the same grid in a file plans other runs."""
     path = tmp_path / "s.toml"
     path.write_text('[values]\n"zegclip.prompt_tokens" = [3, 10]\n"recipe.lr" = [0.1, 0.2]\n')
-    given = settings_of(options("zegclip.prompt_tokens=3,10", "recipe.lr=0.1,0.2"))
-    assert planned(settings_of(options(file=path))) == planned(given)
+    given = settings_of(["zegclip.prompt_tokens=3,10", "recipe.lr=0.1,0.2"], None)
+    assert planned(settings_of([], path)) == planned(given)
 
 
 @pytest.mark.parametrize(
@@ -133,18 +129,18 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, text, reason):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (options("zegclip.prompt_tokens"), "expected METHOD.SETTING=A,B,C"),
-        (options("zegclip.prompt_tokens=1,,2"), "expected METHOD.SETTING=A,B,C"),
-        (options("a.b=1", "a.b=2"), "stands there twice"),
-        (options(on_test=True), "belongs to a sweep"),
-        (options("a.b=1", weights="w"), "leave one out"),
-        (options("a.b=1", file="f"), "not both"),
+        (["--sweep", "zegclip.prompt_tokens"], "expected METHOD.SETTING=A,B,C"),
+        (["--sweep", "zegclip.prompt_tokens=1,,2"], "expected METHOD.SETTING=A,B,C"),
+        (["--sweep", "a.b=1", "a.b=2"], "stands there twice"),
+        (["--tune-on-test"], "belongs to a sweep"),
+        (["--sweep", "a.b=1", "--methods", "zegclip", "--weights", __file__], "leave one out"),
+        (["--sweep", "a.b=1", "--sweep-file", "f"], "not both"),
     ],
 )
 def test_wrong_options_are_refused(given, reason):
     """Fails when a flag of a sweep is ignored or misread."""
     with pytest.raises(UserError, match=reason):
-        settings_of(given)
+        request_of(harness._parser().parse_args(["run", *given]))
 
 
 def test_unknown_settings_are_refused_by_the_plan():

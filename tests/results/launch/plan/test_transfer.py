@@ -15,7 +15,7 @@ import harness
 from benchmarks.catalogue import BENCHMARKS, Data, benchmark
 from benchmarks.data import datasets as catalogue
 from benchmarks.spec import EvalSpec
-from results.launch.plan import custom as brought
+from results.launch.plan import custom
 from results.report.page import run_table
 from results.store.confusion import ARRAYS, counted
 from results.store.folders import Stored, find_stored
@@ -31,7 +31,7 @@ SETS = {"twin", "odd"}
 def as_it_was(torch_as_it_was):
     """A run in this process knows data sets; other tests choose for themselves."""
     yield
-    for registry in (BENCHMARKS, loader.OWN, brought.KNOWN, catalogue._OPENERS, catalogue.MASK_RULES):
+    for registry in (BENCHMARKS, loader.CUSTOM, custom.KNOWN, catalogue._OPENERS, catalogue.MASK_RULES):
         for name in SETS:
             registry.pop(name, None)
             registry.pop(f"own/{name}", None)
@@ -44,7 +44,7 @@ def call(capsys, *words) -> tuple[int, str, str]:
 
 
 def toml(folder: Path, name: str, classes: dict[str, int], unseen: list[list[str]]) -> Path:
-    """The first scored scenes of the built-in world as a data set of somebody's own."""
+    """The first scored scenes of the built-in world as a custom data set."""
     reader = Data().open(benchmark("shapes-5i"), "val")
     for part in ("photos", "masks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def toml(folder: Path, name: str, classes: dict[str, int], unseen: list[list[str
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """`runs` with zegclip, shortly trained on fold 0 and scored in windows, its `key`; `twin`: the same as own data."""
+    """`runs` with zegclip, shortly trained on fold 0 and scored in windows, its `key`; `twin`: the same, custom."""
     root = tmp_path_factory.mktemp("transfer")
     small = ("--methods", "zegclip", "--folds", "0", "--limit", str(IMAGES), "--device", "cpu", "--cluster", "debug")
     assert harness.main(["run", *small, *SIZES, "--runs", str(root / "runs")]) == 0
@@ -132,7 +132,7 @@ def by_classes(arrays, unseen: set[str]) -> tuple[float, float]:
     return float(np.mean(means[False])), float(np.mean(means[True]))
 
 
-def test_own_data_with_some_of_the_names(made, runs, tmp_path, capsys):
+def test_custom_data_with_some_of_the_names(made, runs, tmp_path, capsys):
     """Fails when a class is not known by another spelling, one of a fold's unseen passes for known, or none is new."""
     ids = dict(zip(benchmark("shapes-5i").split.classes, benchmark("shapes-5i").split.ids, strict=True))
     classes = {"STAR": ids["star"], "Tree": ids["tree"], "zebra": ids["bell"], "arrow": ids["arrow"]}
@@ -181,8 +181,8 @@ def test_predictions_of_a_transfer_come_back_as_its_matrix(made, runs, tmp_path,
     assert code == 0, err
     found = {s.record.result.train.method: s for s in stored_on(runs, "shapes-5i", 1)}
     ours, theirs = (counted(found[name].confusion, ARRAYS) for name in ("zegclip", "rival"))
-    own = [of["matrices"][int(of["own_index"])] for of in (ours, theirs)]
-    np.testing.assert_array_equal(*own)
+    matrices = [of["matrices"][int(of["own_index"])] for of in (ours, theirs)]
+    np.testing.assert_array_equal(*matrices)
     assert found["zegclip"].record.result.own.shift > 0
 
 
@@ -204,14 +204,14 @@ def test_weights_from_elsewhere(made, tmp_path, capsys):
     assert code == 0, err
     assert "zegclip (imported weights; said to be trained on shapes-5i fold 0; training unknown) †" in out
     shutil.copy(run / "model.json", tmp_path / "mine.json")
-    code, out, err = call(capsys, *bare[:-1], tmp_path / "told")
+    code, out, err = call(capsys, *bare[:-1], tmp_path / "carded")
     assert code == 0, err
     assert "zegclip (imported weights; trained on shapes-5i fold 0; contaminated) †" in out
-    records = [s.record.result for name in ("bare", "told") for s in stored_on(tmp_path / name, "shapes-5i", 1)]
+    records = [s.record.result for name in ("bare", "carded") for s in stored_on(tmp_path / name, "shapes-5i", 1)]
     assert [r.contamination.partition(":")[0] for r in records] == ["unknown", "labelled in its training"]
     assert records[0].own == records[1].own
     # by its card alone it is scored where it was trained
-    code, out, err = call(capsys, *bare[:3], "--limit", "2", *common, "--runs", tmp_path / "told")
+    code, out, err = call(capsys, *bare[:3], "--limit", "2", *common, "--runs", tmp_path / "carded")
     assert code == 0, err
     assert "zegclip (imported weights) †" in out
     code, _, err = call(capsys, "eval", "--weights", weights, "--methods", "zegclip", "--folds", "1", *common)
@@ -222,13 +222,13 @@ def test_weights_from_elsewhere(made, tmp_path, capsys):
 def test_a_failed_transfer_is_nobody_elses_failure(made, runs, tmp_path, capsys):
     """Fails when weights that could not be scored in one place are called failed, or are left out, everywhere else."""
     twin = shutil.copytree(made / "twin", tmp_path / "twin")
-    asked = ("--on", twin / "twin.toml", "--on-folds", "0", *SIZES, "--scale", "native")
+    target = ("--on", twin / "twin.toml", "--on-folds", "0", *SIZES, "--scale", "native")
     (twin / "masks/scene1.png").write_bytes(b"broken")
-    code, _, err = call(capsys, *on(made, runs, *asked))
+    code, _, err = call(capsys, *on(made, runs, *target))
     assert code == 1
     assert "scene1.png" in err
     look = ("status", "--run", (made / "key").read_text(), "--runs", runs)
-    assert "failed" in call(capsys, *look, *asked)[1]
+    assert "failed" in call(capsys, *look, *target)[1]
     assert "1 runs: 1 planned" in call(capsys, *look, "--on", "shapes-5i", "--on-folds", "2")[1]
     assert "1 runs: 1 done" in call(capsys, *look, *SIZES, "--limit", IMAGES)[1]  # where it was trained
 
@@ -265,9 +265,9 @@ def test_what_is_stored_of_old_is_stored_so_today():
     """Fails when a reference record's scoring gets another key or another text by the field for transfers."""
     reference = Path(__file__).parents[4] / "results/reference/shapes-5i"
     for path in sorted(reference.glob("zegclip/fold*/evals/*/record.json"))[:4]:
-        told = json.loads(path.read_text())["result"]["evaluation"]
-        spec = EvalSpec.parse(told, source=str(path))
-        assert (spec.key, spec.model_dump(mode="json")) == (path.parent.name, told)
+        stored_spec = json.loads(path.read_text())["result"]["evaluation"]
+        spec = EvalSpec.parse(stored_spec, source=str(path))
+        assert (spec.key, spec.model_dump(mode="json")) == (path.parent.name, stored_spec)
 
 
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="the shared photos are not beside this checkout")

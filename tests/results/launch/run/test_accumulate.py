@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from results.launch.plan.request import Request  # noqa: E402
 from results.launch.plan.runs import plan  # noqa: E402
 from results.launch.run.job import Job  # noqa: E402
-from tests.results.launch.here import Gradients, record_of, watched  # noqa: E402
+from tests.results.launch.in_process import Gradients, record_of, watched  # noqa: E402
 
 WITHOUT_DROPOUT = ("prompt_dropout=0.0", "decoder_dropout=0.0")
 

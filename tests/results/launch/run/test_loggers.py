@@ -13,11 +13,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 from benchmarks.training.train import Progress, learning_rate  # noqa: E402
-from results.launch.execute.grid import make_grid  # noqa: E402
 from results.launch.plan.request import Request  # noqa: E402
 from results.launch.plan.runs import plan  # noqa: E402
-from results.launch.run import loggers as logging_to  # noqa: E402
-from results.launch.run import ranks  # noqa: E402
+from results.launch.run import loggers, ranks  # noqa: E402
 from results.launch.run.job import Job  # noqa: E402
 from results.launch.run.loggers import Loggers, check_logs, run_id  # noqa: E402
 from results.launch.run.worker import clear, work  # noqa: E402
@@ -196,7 +194,7 @@ def made(job: Job, stops: tuple[bool, ...] = ()) -> tuple[str, RunRecord | None]
     folder, asked = job.run.folder(job.root), iter(stops)
     claim = folder.claims.claim()
     assert claim is not None
-    with ranks.Children(job) as others:
+    with ranks.LocalRanks(job) as others:
         state = work(job, folder, claim, lambda: next(asked, False), others)
     return state, folder.read_record(job.run.evaluation)
 
@@ -238,7 +236,7 @@ def test_a_missing_package_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "wandb", raising=False)
     for name in ("wandb", "tensorboard"):
-        monkeypatch.setattr(logging_to, "find_spec", {"tensorboard": lambda _: None}.get(name, logging_to.find_spec))
+        monkeypatch.setattr(loggers, "find_spec", {"tensorboard": lambda _: None}.get(name, loggers.find_spec))
         with pytest.raises(UserError, match=rf"--log {name}: .* pip install '\.\[logging\]'") as raised:
             check_logs([name])
         assert "\n" not in str(raised.value)
@@ -248,7 +246,7 @@ def test_the_command_looks_before_it_runs(tmp_path: Path, monkeypatch: pytest.Mo
     """Fails when `run --log` does not reach the check."""
     import harness
 
-    monkeypatch.setattr(logging_to, "find_spec", lambda _: None)
+    monkeypatch.setattr(loggers, "find_spec", lambda _: None)
     options = harness._parser().parse_args(["run", "--methods", "clip", "--log", "wandb", "--runs", str(tmp_path)])
     with pytest.raises(UserError, match="--log wandb"):
-        make_grid(options, train=True)
+        options.command(options)

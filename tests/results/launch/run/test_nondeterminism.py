@@ -26,13 +26,13 @@ WORKSPACE = (
 
 def test_operations_are_named_once_and_others_are_shown() -> None:
     """Fails when an operation is lost, named twice, or a warning of something else is swallowed."""
-    with warnings.catch_warnings(record=True) as shown, named() as names:
+    with warnings.catch_warnings(record=True) as printed, named() as names:
         for _ in range(2):
             warnings.warn(OPERATION, stacklevel=1)
         warnings.warn(WORKSPACE, stacklevel=1)
         warnings.warn("the disk is slow", stacklevel=1)
     assert names == {"upsample_bilinear2d_backward_out_cuda", CUBLAS}
-    assert [str(w.message) for w in shown] == ["the disk is slow"]
+    assert [str(w.message) for w in printed] == ["the disk is slow"]
 
 
 def test_torch_itself_words_it_so() -> None:

@@ -17,14 +17,13 @@ from safetensors.torch import load_file  # noqa: E402
 
 from results.launch.plan.request import Request  # noqa: E402
 from results.launch.plan.runs import plan  # noqa: E402
-from results.launch.run import ranks  # noqa: E402
-from results.launch.run import rendezvous as meetings  # noqa: E402
+from results.launch.run import ranks, rendezvous  # noqa: E402
 from results.launch.run.job import Job  # noqa: E402
 from results.launch.run.rendezvous import Address, Meeting  # noqa: E402
 from results.launch.run.worker import work  # noqa: E402
 from results.store.claim import LostClaim  # noqa: E402
 from results.store.folders import WEIGHTS  # noqa: E402
-from tests.results.launch.here import Gradients, made, record_of, watched  # noqa: E402
+from tests.results.launch.in_process import Gradients, made, record_of, watched  # noqa: E402
 
 STEPS = 6
 
@@ -90,8 +89,8 @@ def test_ranks_are_recorded(both) -> None:
 def test_stopped_and_gone_on_with(both, tmp_path: Path) -> None:
     """Fails when ranks stop after different steps, or go on otherwise than they would have without the break."""
     job = replace(both[2][0], root=tmp_path)
-    asked = iter([False, False, True])
-    state, folder = made(job, lambda: next(asked))
+    answers = iter([False, False, True])
+    state, folder = made(job, lambda: next(answers))
     assert (state, folder.read_state()["reason"]) == ("interrupted", "asked to stop")
     assert [path.name for path in folder.path.glob("checkpoint-*.pt")][-1:] == ["checkpoint-3.pt"]
     assert made(job)[0] == "done"
@@ -120,27 +119,27 @@ def test_fabric_leaves_the_threads_alone(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_rank_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when rank 0 waits for one that is gone, or does not say what became of it."""
-    monkeypatch.setattr(ranks, "CHILD", "results.launch.no_such_module")
+    monkeypatch.setattr(ranks, "RANK_PROCESS", "results.launch.no_such_module")
     state, folder = made(job_of(tmp_path, 2))
     assert (state, folder.read_state()["reason"]) == ("failed", "rank 1 ended with exit code 1")
 
 
 def test_a_rank_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when rank 0 goes on waiting for one that dies in the midst of training, or its run ends without a word."""
-    monkeypatch.setattr(meetings, "NOTE_SECONDS", 0.2)
+    monkeypatch.setattr(rendezvous, "NOTE_SECONDS", 0.2)
     job = job_of(tmp_path, 2)
     folder = job.run.folder(tmp_path)
     claim = folder.claims.claim()
     assert claim is not None
-    with ranks.Children(job) as others:
-        state = work(job, folder, claim, lambda: bool(others._children[0].kill()), others)
+    with ranks.LocalRanks(job) as others:
+        state = work(job, folder, claim, lambda: bool(others._processes[0].kill()), others)
     assert (state, folder.read_state()["reason"]) == ("failed", "rank 1 ended with exit code -9")
     assert not folder.trained()
 
 
 def test_a_rank_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when the reason of a run's failure is that ranks have lost each other, not why the first of them ended."""
-    monkeypatch.setattr(meetings, "NOTE_SECONDS", 0.2)
+    monkeypatch.setattr(rendezvous, "NOTE_SECONDS", 0.2)
     meeting = Meeting(tmp_path, "start0")
     assert meeting.blame() == ""
     job = replace(job_of(tmp_path, 4), scratch="$NO_SUCH_VARIABLE_HERE")
@@ -150,9 +149,9 @@ def test_a_rank_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(ranks, "_first", lambda *_: broken())
     with pytest.raises(ranks.UserError, match="rank 2: --stage-data"), others.gathered():
         pass
-    for own in (LostClaim("taken over"), RuntimeError("out of memory")):  # the others' notes come of that
-        monkeypatch.setattr(ranks, "_first", lambda *_, own=own: broken(own))
-        with pytest.raises(type(own), match=str(own)), others.gathered():
+    for error in (LostClaim("taken over"), RuntimeError("out of memory")):  # the others' notes come of that
+        monkeypatch.setattr(ranks, "_first", lambda *_, error=error: broken(error))
+        with pytest.raises(type(error), match=str(error)), others.gathered():
             pass
 
 
@@ -177,14 +176,14 @@ def test_a_rank_ends_with_its_parent(tmp_path: Path) -> None:
     """Fails when processes stay behind where rank 0 was killed."""
     import pickle
 
-    child = subprocess.Popen([sys.executable, "-m", ranks.CHILD], stdin=subprocess.PIPE)
-    assert child.stdin is not None
-    child.stdin.write(pickle.dumps((job_of(tmp_path, 2), Meeting(tmp_path, "start0"), 1)))
-    child.stdin.flush()
+    process = subprocess.Popen([sys.executable, "-m", ranks.RANK_PROCESS], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(pickle.dumps((job_of(tmp_path, 2), Meeting(tmp_path, "start0"), 1)))
+    process.stdin.flush()
     time.sleep(0.5)
-    assert child.poll() is None
-    child.stdin.close()
-    assert child.wait(300) == 1
+    assert process.poll() is None
+    process.stdin.close()
+    assert process.wait(300) == 1
 
 
 def test_gpus_are_found_by_tasks_that_see_one_and_by_those_that_see_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,147 @@
+"""Opening one picture file, photo or mask: what cannot be read is refused in one line that says what the file is."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from PIL import ExifTags, Image
+
+from splits.errors import DataError
+
+FORMATS: Final = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")  # not all of Pillow's: it hands some to programs
+TIFF_PHOTOMETRIC: Final = 262
+HEADS: Final = (  # what files that are none of these begin with, and what to do
+    (
+        rb"\s*<(!DOCTYPE|!doctype|html|HTML|\?xml|svg)",
+        "a web page or SVG, no picture; download the file itself",
+    ),
+    (rb"version https://git-lfs", "a Git LFS pointer, not the picture; fetch it with `git lfs pull`"),
+    (rb"....ftyp(heic|heix|hevc|mif1|msf1)", "HEIC, which is not read; convert it to PNG or JPEG"),
+    (rb"....ftypavi[fs]", "AVIF, which is not read; convert it to PNG or JPEG"),
+    (rb"(\xff\x0a|\0\0\0\x0cJXL )", "JPEG XL, which is not read; convert it to PNG or JPEG"),
+    (rb"\0\x05\x16[\0\x07]", "what macOS keeps beside a file, not the picture; leave it out"),
+    (rb"%!PS|%PDF", "PostScript or PDF, no picture; convert it to PNG"),
+)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture file whose pixels are not decoded yet, and what its header says that decoding forgets."""
+
+    image: Image.Image
+    bits: int  # of one sample in the file: Pillow stretches grey of 1, 2 and 4 bits and cuts colours of 16
+    from_white: bool  # grey counts from white: Pillow inverts some of these and leaves others as they are
+    stretched: bool  # the decoder stretches the values from a maximum that the file names
+    orientation: int  # EXIF's, 1..8; 1 where there is none or it cannot be read
+
+
+@contextmanager
+def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Opened]:
+    """The file, opened; content: its bytes where they are in hand.
+
+    Raises DataError where it is missing, holds several pictures, or cannot be decoded here or while it is open.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path if content is None else io.BytesIO(content), formats=FORMATS)
+        with image:
+            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # of a phone's MPO the first is it
+            if frames > 1:
+                raise DataError(
+                    f"{what} {path} holds {frames} pictures, an animation or pages; expected one: save the one meant"
+                )
+            yield Opened(image, _bits(image), _from_white(image), _stretched(image), _orientation(image))
+    except DataError:
+        raise
+    except FileNotFoundError:
+        raise DataError(f"{what} {path} is {'a link to nowhere' if path.is_symlink() else 'missing'}") from None
+    except Image.DecompressionBombError:
+        raise DataError(
+            f"{what} {path} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels, the most that "
+            "are read; cut it into parts or make it smaller"
+        ) from None
+    except Exception as error:  # Pillow's decoders let through whatever a broken file makes them raise
+        raise DataError(f"{what} {path} {_why(path, content, error)}") from None
+
+
+def _bits(image: Image.Image) -> int:
+    found = re.search(r";(\d+)", _packing(image))
+    return int(found[1]) if found else 1 if image.mode == "1" else 8
+
+
+def _from_white(image: Image.Image) -> bool:
+    if image.format == "PPM":
+        return image.mode == "1"
+    return image.format == "TIFF" and getattr(image, "tag_v2", {}).get(TIFF_PHOTOMETRIC) == 0
+
+
+def _stretched(image: Image.Image) -> bool:
+    if image.format != "PPM" or not (tiles := _tiles(image)):
+        return False
+    return tiles[0][0] == "ppm" or (tiles[0][0] == "ppm_plain" and tiles[0][3][-1] != 255)
+
+
+def _orientation(image: Image.Image) -> int:
+    """To be looked at last: of a PNG, Pillow decodes the pixels for it."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (SyntaxError, ValueError, TypeError, KeyError, IndexError, struct.error):  # says nothing about the pixels
+        return 1
+    return value if value in range(1, 9) else 1
+
+
+def _packing(image: Image.Image) -> str:
+    """Pillow's word for how the file packs its samples, e.g. "L;2" or "RGB;16B"."""
+    tiles = _tiles(image)
+    arguments = tiles[0][3] if tiles else ""
+    word = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    return word if isinstance(word, str) else ""
+
+
+def _tiles(image: Image.Image) -> list[Any]:
+    """How Pillow will decode the file: decoder, box, offset and the decoder's arguments of each piece."""
+    return getattr(image, "tile", None) or []
+
+
+def _why(path: Path, content: bytes | None, error: Exception) -> str:
+    try:
+        head = content[:4096] if content is not None else _head(path)
+    except OSError as unread:
+        return f"cannot be read ({unread.strerror})"
+    if not head:
+        return "cannot be decoded: it is empty; copy it again"
+    for pattern, words in HEADS:
+        if re.match(pattern, head, re.DOTALL):
+            return f"cannot be decoded: it is {words}"
+    if deep := _jpeg_bits(head):
+        return f"cannot be decoded: it is a JPEG of {deep} bits a sample, which is not read; convert it to 8 bits"
+    reason = "no picture that is known" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+    return (
+        f"cannot be decoded ({' '.join(reason.split()) or type(error).__name__}); the file is broken, or none of "
+        f"{', '.join(FORMATS)}: copy it again"
+    )
+
+
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(4096)
+
+
+def _jpeg_bits(head: bytes) -> int:
+    """Bits a sample of a JPEG whose frame header is in its head and says another number than 8; else 0."""
+    at = 2
+    while head[:2] == b"\xff\xd8" and at + 5 <= len(head) and head[at] == 0xFF:
+        marker, length = head[at + 1], int.from_bytes(head[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return 0 if head[at + 4] == 8 else head[at + 4]
+        at += 2 + length
+    return 0

@@ -1,0 +1,48 @@
+"""Text prototypes on disk: one small safetensors file per (weights, texts, templates)."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+
+def prototypes_file(folder: Path, model: list[str], texts: list[str], templates: tuple[str, ...]) -> Path:
+    """The file of these texts under this model (weights and architecture); order matters, since the rows have it."""
+    key = json.dumps([model, list(texts), list(templates)], ensure_ascii=True)
+    return folder / f"text-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+
+
+def read_prototypes(path: Path, *, shape: tuple[int, int]) -> Tensor | None:
+    """The stored rows, or None where there are none that can be trusted (absent, corrupt, another shape)."""
+    try:
+        rows = load(path.read_bytes())["prototypes"]
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+    unit = rows.shape == shape and rows.dtype == torch.float32 and bool(((rows.norm(dim=-1) - 1).abs() < 1e-4).all())
+    return rows if unit else None
+
+
+def write_prototypes(path: Path, rows: Tensor) -> None:
+    """Store the rows whole or not at all. A folder that cannot be written to costs only the time saved."""
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "wb") as file:
+            file.write(save({"prototypes": rows.contiguous()}))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)

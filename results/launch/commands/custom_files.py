@@ -1,0 +1,35 @@
+"""Custom data sets and methods that a command line names by their files. No torch here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def with_custom(options: argparse.Namespace) -> argparse.Namespace:
+    """The options with the names of data sets where TOMLs were given. Those data sets, the methods of files and of
+    installed packages, and the data sets of stored runs are known from here on. Raises UserError for a broken one.
+    """
+    from importlib.metadata import entry_points  # only now: `--help` need not wait for it
+
+    benchmarks = {field: getattr(options, field) for field in ("benchmarks", "on", "benchmark") if field in options}
+    named = [text for value in benchmarks.values() for text in ([value] if isinstance(value, str) else value or ())]
+    files = getattr(options, "method_file", None) or ()
+    roots = [root for root in (getattr(options, "runs", None), *(getattr(options, "roots", None) or ())) if root]
+    stored = any(next(root.glob("*/benchmark.json"), None) for root in roots)
+    if not (any(map(_is_toml, named)) or files or stored or entry_points(group="zss_harness.methods")):
+        return options  # most often: then the imports below need not be waited for
+    from results.launch.plan.custom import load_data_set, load_methods, load_stored
+
+    def name(text: str) -> str:
+        return load_data_set(Path(text)) if _is_toml(text) else text
+
+    for field, value in benchmarks.items():
+        benchmarks[field] = [name(text) for text in value] if isinstance(value, list) else value and name(value)
+    load_methods(files)
+    load_stored(roots)
+    return argparse.Namespace(**vars(options) | benchmarks)
+
+
+def _is_toml(text: str) -> bool:
+    return text.endswith(".toml")

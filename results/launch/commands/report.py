@@ -1,0 +1,49 @@
+"""`report`: one HTML page of stored records. Needs no data and no torch."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from results.launch.commands import options as add
+from results.store.places import results_folder
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Which records, and where page, figures and pictures lie."""
+    parser = commands.add_parser("report", help="one HTML page of stored records; needs no data and no torch")
+    add.which_records(parser)
+    parser.add_argument("--out", type=Path, default=results_folder() / "report.html", metavar="FILE")
+    parser.add_argument(
+        "--figures", type=Path, metavar="DIR", help="save the page's figures there too, as SVG and PDF for papers"
+    )
+    parser.add_argument(
+        "--pictures",
+        type=Path,
+        default=results_folder() / "figures",
+        metavar="DIR",
+        help="sheets of predictions (`picture`) to put on the page; default: results/figures",
+    )
+    parser.set_defaults(command=main)
+
+
+def main(options: argparse.Namespace) -> int:
+    """Write the page, and its figures as files where wanted; returns the exit code."""
+    from results.launch.commands.parse import selection_of
+    from results.report.page import render
+    from results.store.files import write_atomically
+    from results.store.selection import select, uncollected
+
+    with uncollected():
+        found = select(selection_of(options))
+        text = render(
+            found.records,
+            found.confusion,
+            states=found.states,
+            stale=found.stale,
+            pictures=sorted(options.pictures.glob("*.png")) if options.pictures.is_dir() else (),
+            figures_to=options.figures,
+        )
+        write_atomically(options.out, text.encode())
+    print(options.out)
+    return 0

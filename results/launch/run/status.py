@@ -1,0 +1,79 @@
+"""In which state a run is, as its folder shows it to an observer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from results.launch.plan.request import Run
+from results.launch.run.data_state import DataState, changed
+from results.store.claim import Claims
+from results.store.folders import CorruptRecord, RunFolder, State
+from results.store.provenance import is_stale
+from results.store.record import RunRecord
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a run as an observer sees it."""
+
+    state: State
+    reason: str = ""
+    step: int = 0
+    iterations: int = 0
+    rate: float | None = None  # images per second
+    doing: str = ""  # loading, training, scoring
+
+    @property
+    def words(self) -> str:
+        """State and reason."""
+        return f"{self.state}: {self.reason}" if self.reason else self.state
+
+    @property
+    def has_record(self) -> bool:
+        """Is there a record to show?"""
+        return self.state in ("done", "stale")
+
+
+def status(run: Run, root: Path, claims: Claims | None = None, data: DataState | None = None) -> Status:
+    """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it.
+
+    claims: of the run's folder, where one looks again and again: they time owners on other machines. data: the files
+    that it would read now, where they are looked at.
+    """
+    folder = run.folder(root)
+    word = folder.read_state()
+    if word.get("evaluation", run.evaluation.key) != run.evaluation.key:
+        word = {}  # how another scoring of the same weights ended
+    steps = {
+        "step": word.get("step", 0),
+        "iterations": word.get("iterations", run.train.recipe.shortened(run.train.limit).iterations),
+        "rate": word.get("rate"),
+        "doing": word.get("doing", ""),
+    }
+    try:
+        record, broken = _record(run, folder), ""
+    except CorruptRecord as error:
+        record, broken = None, str(error)
+    if record is not None:
+        if is_stale(record):
+            return Status("stale", "the method's sources have changed since")
+        if data is not None and changed(data, record.result.train_data_sha256, record.result.eval_data_sha256):
+            return Status("stale", "the data have changed since")
+        return Status("done", **steps)
+    if (claims or folder.claims).held():
+        return Status("running", **steps)
+    if broken:
+        return Status("failed", broken, **steps)
+    if word.get("state") == "failed":
+        return Status("failed", word.get("reason", "no reason was stored"), **steps)
+    if word.get("state") in ("running", "interrupted"):
+        return Status("interrupted", word.get("reason", "its process ended without a word"), **steps)
+    return Status("planned", **steps)
+
+
+def _record(run: Run, folder: RunFolder) -> RunRecord | None:
+    record = folder.read_record(run.evaluation)
+    if record is not None and record.result.train.digest() != run.train.digest():
+        raise CorruptRecord(f"{folder.path}: holds the record of another run; move it away and run again")
+    return record

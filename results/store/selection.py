@@ -1,0 +1,103 @@
+"""Stored records by method, benchmark and setting, for all that only looks at records. No torch, no data."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from results.store.data_changes import of_older_data
+from results.store.folders import CorruptRecord, Stored, find_stored, unfinished
+from results.store.provenance import is_stale
+from results.store.record import RunRecord
+from splits.errors import UserError
+from splits.settings import Setting
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which stored records to look at; an empty choice is every one."""
+
+    roots: tuple[Path, ...]
+    methods: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()  # they are scored on
+    settings: tuple[Setting, ...] = ()
+
+    def has(self, benchmark: str, method: str) -> bool:
+        """Is this method on this benchmark among it?"""
+        return method in (self.methods or (method,)) and benchmark in (self.benchmarks or (benchmark,))
+
+    def has_record(self, record: RunRecord) -> bool:
+        """Is this record among it?"""
+        train, setting = record.result.train, record.result.train.side.setting
+        return self.has(record.result.evaluation.benchmark, train.method) and setting in (self.settings or (setting,))
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The records of a selection, and the runs of it that have none."""
+
+    stored: tuple[Stored, ...]
+    states: dict[str, str]  # of runs without a record: folder -> state and reason
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """The records alone."""
+        return [stored.record for stored in self.stored]
+
+    @property
+    def stale(self) -> frozenset[str]:
+        """Folders of the runs that were made with other sources of their method, or of data that have changed since."""
+        sources = frozenset(record.result.train.folder for record in self.records if is_stale(record))
+        return sources | of_older_data(self.records)
+
+    def confusion(self, record: RunRecord) -> Path:
+        """The file of a record's confusion matrices."""
+        return self._paths[record.result.confusion_sha256]
+
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        return {s.record.result.confusion_sha256: s.confusion for s in self.stored}
+
+
+def select(selection: Selection, *, may_be_empty: bool = False) -> Selected:
+    """Everything of a selection; what cannot be trusted is named on stderr. Raises UserError where there is nothing.
+
+    may_be_empty: then nothing is an answer, too.
+    """
+    stored: list[Stored] = []
+    states: dict[str, str] = {}
+    for root in selection.roots:
+        if not root.is_dir():
+            if may_be_empty:
+                continue
+            raise UserError(f"{root} is no folder of runs; give one with --from, or run something first")
+        stored += [found for found in _readable(root) if selection.has_record(found.record)]
+        states |= {folder: words for folder, words in unfinished(root).items() if selection.has(*folder.split("/")[:2])}
+    if not stored and not states and not may_be_empty:
+        raise UserError(f"no record in {', '.join(map(str, selection.roots))} fits; `status` says what has been run")
+    return Selected(tuple(stored), states)
+
+
+def _readable(root: Path) -> Iterator[Stored]:
+    for found in find_stored(root):
+        if isinstance(found, CorruptRecord):
+            print(f"left out: {found}", file=sys.stderr)
+        else:
+            yield found
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: with thousands of live records each pass over them costs more than reading."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,0 +1,67 @@
+"""The family of verdicts of a table: its rows, made from stored records and the counts of images beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from results.store.confusion import Locate, counted
+from results.store.record import RunRecord
+from results.tables.classes_and_costs import Variants
+from results.tables.content import Content
+from results.tables.inference import DELTA
+from results.tables.statistics import Counts, counts_of
+from results.tables.verdicts import Family, Over, Place, Row, judged
+from splits.errors import UserError
+
+Counted = Callable[[RunRecord], Counts | None]  # None: no counts of single images lie beside the record
+
+
+class Stored(Mapping[Place, Counts]):
+    """Counts by fold and seed, read when they are wanted: those of thousands of runs need not fit into memory."""
+
+    def __init__(self, runs: Sequence[RunRecord], read: Counted):
+        self._runs = {(run.result.evaluation.fold, run.result.train.seed): run for run in runs}
+        self._read = read
+
+    def __getitem__(self, place: Place) -> Counts:
+        run = self._runs[place]
+        counts = self._read(run)
+        if counts is None:
+            raise UserError(f"{run.result.train.folder}: holds no counts of single images; score the run again")
+        return counts
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+
+def reader(locate: Locate) -> Counted:
+    """Counts as they lie on the disk."""
+
+    def read(run: RunRecord) -> Counts | None:
+        rows = counted(locate(run), ("per_image",)).get("per_image")
+        if rows is None:
+            return None
+        side, asked = run.result.evaluation.side, run.result.evaluation
+        listed, name = f"{side.data.ids_sha256} {asked.limit}", run.result.confusion_sha256
+        return counts_of(rows, run.result.images, side.scored_as_seen, side.absent_class, listed, name)
+
+    return read
+
+
+def rows_of(variants: Variants, read: Counted) -> list[Row]:
+    """A row of the family for each row of a table, in its order."""
+    return [Row(name, Stored(runs, read), any(run.result.partial for run in runs)) for name, runs in variants.items()]
+
+
+def family_of(
+    content: Content, variants: Variants, read: Counted, *, delta: float = DELTA, over: Over | None = None
+) -> Family:
+    """The verdicts of these rows. Raises UserError where a run's counts of single images are missing, or no pair."""
+    folds = [fold.index for fold in content.split.folds]
+    try:
+        return judged(rows_of(variants, read), folds, delta=delta, over=over)
+    except ValueError as error:
+        raise UserError(str(error)) from None

@@ -1,0 +1,70 @@
+"""The name and place of each row: the method's label, in brackets the settings in which rows of one label differ."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from results.store.identity import IDENTITY, TABLE, key_of
+from results.tables.aggregate import tidy
+from results.tables.content import Content, method_rank
+
+SHORT = 12  # letters of a hash under a table
+
+
+def row_names(frame: pd.DataFrame) -> list[str]:
+    """The label of each row; rows of one label get in brackets the settings in which they differ.
+
+    A setting at its default and a limit that is none stay unsaid.
+    """
+    settings = [_settings(row) for row in frame.to_dict("records")]
+    names = []
+    for label, own in zip(frame["label"], settings, strict=True):
+        rivals = [other for other_label, other in zip(frame["label"], settings, strict=True) if other_label == label]
+        differing = [key for key in sorted(own) if any(other.get(key) != own[key] for other in rivals)]
+        words = ", ".join(f"{key}={plain_setting(own[key])}" for key in differing)
+        names.append(f"{label} [{words}]" if words else label)
+    return names
+
+
+def _settings(row: Mapping[Any, Any]) -> dict[str, Any]:
+    recipe = {f"recipe.{key}": value for key, value in json.loads(row["recipe"]).items() if key != "name"}
+    limits = {"limit": row["train_limit"], "eval limit": row["eval_limit"]}
+    if limits["limit"] == limits["eval limit"]:
+        del limits["eval limit"]
+    clip = {"clip": clip_and_weights(row["clip"], row["clip_sha256"])}
+    return {**json.loads(row["config"]), **clip, **recipe, **{key: value for key, value in limits.items() if value}}
+
+
+def plain_setting(value: Any) -> str:
+    """A setting's value: text as it stands, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def short_names(rows: pd.DataFrame) -> list[str]:
+    """The method where only one row has it, else the row's whole name."""
+    counts = Counter(rows["method"])
+    return [m if counts[m] == 1 else name for m, name in zip(rows["method"], rows["name"], strict=True)]
+
+
+def clip_and_weights(clip: str, weights: str) -> str:
+    """A CLIP with the start of its weights' sha256, unless its name has that already."""
+    return clip if not weights or clip.endswith(f"@{weights[:8]}") else f"{clip} (weights {weights[:SHORT]})"
+
+
+def names_of(content: Content) -> dict[tuple[Any, ...], str]:
+    """Every variant's name as the content's tables have it, by the values of IDENTITY, in the order of the rows."""
+    frame = tidy(content.records).drop_duplicates(list(IDENTITY), ignore_index=True)
+    frame = in_order(frame.drop(columns="fold"))
+    return dict(zip(map(key_of, frame.to_dict("records")), row_names(frame), strict=True))
+
+
+def in_order(frame: pd.DataFrame, first: str = "") -> pd.DataFrame:
+    """Rows in the order of the registry's methods, one of them first; rows of a method by what they differ in."""
+    ranked = frame.assign(rank=[-1 if method == first else method_rank(method) for method in frame["method"]])
+    order = ["rank", *(name for name in IDENTITY if name not in TABLE), *(["fold"] if "fold" in frame else [])]
+    return ranked.sort_values(order, kind="stable", ignore_index=True).drop(columns="rank")

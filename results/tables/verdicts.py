@@ -1,0 +1,273 @@
+"""Is one method better than another? The verdicts of all pairs of a table's rows, one family of tests for each metric.
+
+A pair is compared on the folds and seeds that both rows have; folds are fixed, images and seeds vary
+(`results.tables.inference`). p values are Holm-corrected over all tested pairs of the family, whichever of them anybody
+looks at. Pairs with one common seed, and rows made from or scored on part of the data, are not tested.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from results.tables.bootstrap import DRAWS, Weights, mean_draws, scores, spread
+from results.tables.inference import ALPHA, DELTA, Uncertain, holm
+from results.tables.statistics import METRICS, Counts, Runs, shared
+
+HIGHER, LOWER, APART = "higher", "lower", "not separated"
+ONE_SEED, PARTIAL, UNDEFINED = "one seed: not tested", "partial: not tested", "undefined"
+Place = tuple[int, int]  # fold, seed
+Over = Callable[[Runs, Runs, str, Sequence[int], Sequence[int]], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: its runs, and whether it competes at all."""
+
+    name: str
+    runs: Runs
+    partial: bool = False
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A - B of one metric, as a fraction, over the folds and seeds that both have."""
+
+    a: float
+    b: float
+    by: Uncertain
+    folds: Mapping[int, float]  # the difference in each fold, the mean over seeds
+    seeds: tuple[int, ...]
+    partial: bool = False
+
+    @property
+    def reversed(self) -> Difference:
+        """B - A."""
+        by = self.by
+        turned = Uncertain(-by.value, by.of_sample, by.of_seeds, by.seeds, by.df, -by.high, -by.low, by.simulated)
+        return Difference(self.b, self.a, turned, {f: -v for f, v in self.folds.items()}, self.seeds, self.partial)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a family of tests says of one pair."""
+
+    found: Difference
+    p: float  # of no difference, Holm-corrected over the family
+    p_equivalent: float  # of a difference of delta or more, Holm-corrected over the family
+    delta: float
+    family: int  # tested pairs
+
+    @property
+    def words(self) -> str:
+        """What A is beside B."""
+        if math.isnan(self.found.by.value) or math.isnan(self.found.by.half()):
+            return UNDEFINED
+        if self.found.partial:
+            return PARTIAL
+        if not self.found.by.tested:
+            return ONE_SEED
+        within = f"{100 * self.delta:g} point{'s' * (self.delta != 0.01)}"
+        if self.p < ALPHA:
+            word = HIGHER if self.found.by.value > 0 else LOWER
+            return f"{word}, by less than {within}" if self.p_equivalent < ALPHA else word
+        return f"equivalent within {within}" if self.p_equivalent < ALPHA else APART
+
+    @property
+    def separated(self) -> bool:
+        """Is one of the two established as the higher one?"""
+        return self.words.startswith((HIGHER, LOWER))
+
+    @property
+    def reversed(self) -> Verdict:
+        """The same of B beside A."""
+        return Verdict(self.found.reversed, self.p, self.p_equivalent, self.delta, self.family)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Rows of one table with their means, and the verdict of every pair in every metric."""
+
+    rows: tuple[Row, ...]
+    means: Mapping[str, Mapping[str, Uncertain]]  # row -> metric -> its mean; NaN without a seed that has all folds
+    verdicts: Mapping[tuple[str, str, str], Verdict]  # (A, B, metric), A before B among the rows
+    first: Mapping[str, Mapping[str, float]]  # metric -> row -> probability of being first; rows of several seeds
+    draws: int = DRAWS
+
+    def verdict(self, a: str, b: str, metric: str) -> Verdict:
+        """A beside B; raises KeyError where they have no fold and seed in common."""
+        known = self.verdicts.get((a, b, metric))
+        return known if known is not None else self.verdicts[b, a, metric].reversed
+
+    def ranks(self, row: str, metric: str) -> tuple[int, int]:
+        """The best and the worst place that the family's verdicts leave to a row, at 95 % for all rows at once.
+
+        Each row that is established above takes away one place from the top, each below one from the bottom. (Mohamad,
+        Goeman and van Zwet, 2019, arXiv 1704.02729: such intervals hold together with the confidence of the family.)
+        """
+        words = [self.verdict(row, other.name, metric).words for other in self._rivals(row, metric)]
+        above, below = (sum(word.startswith(start) for word in words) for start in (LOWER, HIGHER))
+        rows = sum(not other.partial for other in self.rows)
+        return 1 + above, rows - below
+
+    def not_separated(self, metric: str) -> frozenset[str]:
+        """The row with the highest mean and those not separated from it, none of fewer seeds than it.
+
+        Where a row with more seeds is no lower, the one with fewer cannot lead; partial rows compete for nothing.
+        """
+        able = [r.name for r in self.rows if not r.partial and not math.isnan(self.means[r.name][metric].value)]
+        if len(able) < 2:
+            return frozenset()
+        most = max(self.means[name][metric].seeds for name in able)
+        able = [name for name in able if self.means[name][metric].seeds == most]
+        best = max(able, key=lambda name: self.means[name][metric].value)
+        if most < 2:
+            return frozenset()
+        apart = {other.name for other in self._rivals(best, metric) if self.verdict(best, other.name, metric).separated}
+        return frozenset(name for name in able if name not in apart)
+
+    def _rivals(self, row: str, metric: str) -> list[Row]:
+        pairs = {(a, b) for a, b, of in self.verdicts if of == metric}
+        return [r for r in self.rows if (row, r.name) in pairs or (r.name, row) in pairs]
+
+
+def judged(
+    rows: Sequence[Row], folds: Sequence[int], *, delta: float = DELTA, draws: int = DRAWS, over: Over | None = None
+) -> Family:
+    """The family of these rows. folds: those that a mean of a row goes over.
+
+    over: what takes the place of the images as the sample, from two rows' runs, a metric, folds and seeds to the
+    standard error of the difference and its degrees of freedom. Raises ValueError where runs of a pair scored other
+    images.
+    """
+    spans = {row.name: complete(row.runs, folds) for row in rows}
+    pairs = [(a, b, *shared(a.runs, b.runs)) for a, b in combinations(rows, 2)]
+    pairs = [pair for pair in pairs if pair[3]]
+    keys = [(row.name, tuple(folds), spans[row.name]) for row in rows if spans[row.name]]
+    keys += [(row.name, pair[2], pair[3]) for pair in pairs for row in pair[:2]]
+    known = _Means(rows, list(dict.fromkeys(keys)), draws)
+    means = {row.name: known.estimates(row.name, tuple(folds), spans[row.name]) for row in rows}
+    found: dict[tuple[str, str, str], Difference] = {}
+    for a, b, common, seeds in pairs:
+        _same_images(a, b, common, seeds)
+        for metric in METRICS:
+            found[a.name, b.name, metric] = known.difference(a, b, metric, common, seeds, over)
+    return Family(tuple(rows), means, _corrected(found, delta), known.first(means, folds, spans), draws)
+
+
+def complete(runs: Runs, folds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds that have every one of these folds."""
+    return tuple(seed for seed in sorted({seed for _, seed in runs}) if all((fold, seed) in runs for fold in folds))
+
+
+def _corrected(found: Mapping[tuple[str, str, str], Difference], delta: float) -> dict[tuple[str, str, str], Verdict]:
+    verdicts = {}
+    for metric in METRICS:
+        keys = [key for key in found if key[2] == metric]
+        tested = [key for key in keys if found[key].by.tested and not found[key].partial]
+        ps = holm([found[key].by.p for key in tested])
+        equivalents = holm([found[key].by.p_equivalent(delta) for key in tested])
+        corrected = dict(zip(tested, zip(ps, equivalents, strict=True), strict=True))
+        for key in keys:
+            p, equivalent = corrected.get(key, (math.nan, math.nan))
+            verdicts[key] = Verdict(found[key], p, equivalent, delta, len(tested))
+    return verdicts
+
+
+Key = tuple[str, tuple[int, ...], tuple[int, ...]]  # row, folds, seeds
+
+
+class _Means:
+    """Means of rows over folds and seeds, as scored and in every draw of images."""
+
+    def __init__(self, rows: Sequence[Row], keys: Sequence[Key], draws: int):
+        self._points: dict[tuple[str, Place], dict[str, float]] = {}
+        runs: list[Counts] = []
+        places: dict[tuple[str, Place], int] = {}
+        for row in rows:
+            for place in dict.fromkeys((f, s) for name, fs, ss in keys if name == row.name for f in fs for s in ss):
+                places[row.name, place] = len(runs)
+                runs.append(row.runs[place])
+                self._points[row.name, place] = scores(runs[-1])
+        wanted: list[Weights] = [
+            {places[name, (f, s)]: 1 / (len(folds) * len(seeds)) for f in folds for s in seeds}
+            for name, folds, seeds in keys
+        ]
+        self._draws = dict(zip(keys, mean_draws(runs, wanted, draws), strict=True)) if draws else {}
+
+    def by_seed(self, name: str, metric: str, folds: Iterable[int], seed: int) -> float:
+        """Mean over folds of one seed."""
+        return fmean(self._points[name, (fold, seed)][metric] for fold in folds)
+
+    def estimates(self, name: str, folds: tuple[int, ...], seeds: tuple[int, ...]) -> dict[str, Uncertain]:
+        """Of one row, by metric."""
+        if not seeds:
+            return dict.fromkeys(METRICS, Uncertain(math.nan, math.nan, math.nan, 0))
+        found = {}
+        for i, metric in enumerate(METRICS):
+            values = [self.by_seed(name, metric, folds, seed) for seed in seeds]
+            found[metric] = _uncertain(values, self._draws[name, folds, seeds][i])
+        return found
+
+    def difference(
+        self, a: Row, b: Row, metric: str, folds: tuple[int, ...], seeds: tuple[int, ...], over: Over | None
+    ) -> Difference:
+        """A - B of one metric."""
+        of = {row.name: [self.by_seed(row.name, metric, folds, seed) for seed in seeds] for row in (a, b)}
+        values = [one - other for one, other in zip(of[a.name], of[b.name], strict=True)]
+        if over is None:
+            i = METRICS.index(metric)
+            by = _uncertain(values, self._draws[a.name, folds, seeds][i] - self._draws[b.name, folds, seeds][i])
+        else:
+            error, df = over(a.runs, b.runs, metric, folds, seeds)
+            by = Uncertain(fmean(values), error, standard_error(values), len(values), df)
+        points = self._points
+        each = {f: fmean(points[a.name, (f, s)][metric] - points[b.name, (f, s)][metric] for s in seeds) for f in folds}
+        return Difference(fmean(of[a.name]), fmean(of[b.name]), by, each, seeds, a.partial or b.partial)
+
+    def first(
+        self, means: Mapping[str, Mapping[str, Uncertain]], folds: Sequence[int], spans: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, dict[str, float]]:
+        """Probability of being the highest row: the share of draws, images shared, seeds t-distributed for each row."""
+        able = [name for name in means if len(spans[name]) > 1]
+        found: dict[str, dict[str, float]] = {}
+        for i, metric in enumerate(METRICS):
+            rows = [name for name in able if not math.isnan(means[name][metric].value)]
+            rng = np.random.default_rng([i, len(rows)])
+            drawn = []
+            for name in rows:
+                by, draws = means[name][metric], self._draws[name, tuple(folds), spans[name]][i]
+                drawn.append(draws + by.of_seeds * rng.standard_t(by.seeds - 1, len(draws)))
+            winners = np.argmax(np.nan_to_num(np.stack(drawn), nan=-1.0), axis=0) if len(drawn) > 1 else None
+            shares = {} if winners is None else {n: float((winners == k).mean()) for k, n in enumerate(rows)}
+            found[metric] = shares
+        return found
+
+
+def _uncertain(values: Sequence[float], draws: NDArray[np.float32]) -> Uncertain:
+    """From one value a seed and the draws of their mean."""
+    value = fmean(values)
+    if math.isnan(value):
+        return Uncertain(math.nan, math.nan, math.nan, len(values))
+    error, simulated = spread(draws)
+    low, high = np.nanquantile(draws, [ALPHA / 2, 1 - ALPHA / 2]) if error > 0 else (value, value)
+    return Uncertain(value, error, standard_error(values), len(values), math.inf, float(low), float(high), simulated)
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Of the mean of one value a seed; NaN for one seed."""
+    return float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def _same_images(a: Row, b: Row, folds: Sequence[int], seeds: Sequence[int]) -> None:
+    for place in ((f, s) for f in folds for s in seeds):
+        one, other = a.runs[place], b.runs[place]
+        if (len(one.hit), one.images) != (len(other.hit), other.images):
+            sizes = f"{len(one.hit)} and {len(other.hit)} images"
+            raise ValueError(f"{a.name} and {b.name}: {sizes}, or not the same ones: these runs are no pair")

@@ -1,0 +1,190 @@
+"""A person's own data set: the TOML, the reader, the protocol, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import custom
+from benchmarks.catalogue import BENCHMARKS, Data, benchmark, eval_side, source, train_side
+from benchmarks.data import datasets
+from benchmarks.data.verify import verify_part
+from benchmarks.labels import evaluation_table, training_table
+from benchmarks.protocol import Protocol
+from splits import loader
+from splits.errors import DataError, UserError
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "farm.toml"
+VALUES = {"t0": [0, 1, 2, 255], "t1": [4, 4, 3, 0], "v0": [1, 2, 3, 4], "v1": [0, 0, 255, 2]}
+
+
+@pytest.fixture
+def farm(tmp_path, monkeypatch):
+    """The example's TOML with four pictures of 2 x 2; what it registers is forgotten afterwards."""
+    for registry in (BENCHMARKS, loader.CUSTOM, datasets._OPENERS, datasets.MASK_RULES):
+        for name in ("farm", "own/farm"):
+            monkeypatch.setitem(registry, name, None)
+            del registry[name]
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    for id_, values in VALUES.items():
+        Image.new("RGB", (2, 2), (9, 9, 9)).save(tmp_path / "photos" / f"{id_}.JPG")
+        Image.fromarray(np.array(values, np.uint8).reshape(2, 2)).save(tmp_path / "masks" / f"{id_}.png")
+    (tmp_path / "train.txt").write_text("t0\nt1\n")
+    (tmp_path / "val.txt").write_text("v0\nv1\n")
+    (tmp_path / "farm.toml").write_text(EXAMPLE.read_text())
+    yield tmp_path / "farm.toml"
+    for registry in (BENCHMARKS, loader.CUSTOM, datasets._OPENERS, datasets.MASK_RULES):
+        for name in ("farm", "own/farm"):
+            registry.pop(name, None)
+    datasets._ROOTLESS.discard("own/farm")
+
+
+def changed(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def known(path):
+    custom.register(custom.read_toml(path))
+    return benchmark("farm")
+
+
+def test_the_example_has_at_most_ten_lines():
+    """Fails when the example that README shows grows."""
+    assert len(EXAMPLE.read_text().splitlines()) <= 10
+
+
+def test_a_toml_becomes_a_benchmark(farm):
+    """Fails when classes, folds, lists or mask values are not those of the TOML."""
+    bench = known(farm)
+    split = bench.split
+    assert (bench.custom, split.classes, split.folds[0].unseen) == (True, ("cow", "sheep", "dog"), ("dog",))
+    assert (split.ids, split.background_id, split.ignore_id) == ((1, 2, 3), 0, 255)
+    reader = Data().open(bench, "val")
+    assert reader.ids == ("v0", "v1")
+    assert reader.mask(0).ravel().tolist() == [1, 2, 3, 2]  # value 4 is a sheep too
+    assert reader.read(1).image.shape == (2, 2, 3)
+    truth = evaluation_table(split, split.fold(0))[reader.mask(0)]
+    assert truth.ravel().tolist() == [0, 1, 2, 1]
+    labels = training_table(split, split.fold(0), setting="inductive")[Data().open(bench, "train").mask(1)]
+    assert labels.ravel().tolist() == [1, 1, 255, 255]  # the dog is unseen
+    assert loader.load_split("farm") == split
+
+
+def protocol(bench) -> Protocol:
+    train, val = (source(bench, part, Data()) for part in ("train", "val"))
+    return Protocol(train=train_side(bench, 0, train), evaluation=eval_side(bench, 0, val, bench.inference))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("dog = 3", "dog = 5"),
+        ("ignore = 255", "ignore = 254"),
+        ("background = 0", "background = 9"),
+        ('name = "farm"', 'name = "farm2"'),
+        ('unseen = ["dog"]', 'unseen = ["cow"]'),
+        ('val = "val.txt"', 'val = "train.txt"'),
+    ],
+)
+def test_whatever_changes_the_numbers_changes_the_hash(farm, old, new, monkeypatch):
+    """Fails when two data sets that measure different things share a protocol."""
+    before = protocol(known(farm)).hash
+    assert protocol(known(farm)).hash == before
+    data = custom.read_toml(changed(farm, old, new))
+    monkeypatch.setitem(BENCHMARKS, data.name, None)
+    monkeypatch.setitem(loader.CUSTOM, data.name, None)
+    custom.register(data)
+    assert protocol(benchmark(data.name)).hash != before
+
+
+def test_short_forms(farm):
+    """Fails when left out ids, folds or values are filled in otherwise than is said."""
+    text = re.sub(r"(?m)^ids = .*$", "", farm.read_text())
+    farm.write_text(text.replace('["dog"]                   #', '[["dog"], ["cow", "sheep"]] #'))
+    data = custom.read_toml(farm)
+    assert data.ids == {"cow": (1,), "sheep": (2,), "dog": (3,)}
+    assert [f.unseen for f in data.split.folds] == [("dog",), ("cow", "sheep")]
+    farm.write_text(re.sub(r"(?m)^(background|ignore) = .*$", "", farm.read_text()))
+    data = custom.read_toml(farm)
+    assert (data.ids["cow"], data.background, data.ignore) == ((0,), (), (255,))
+
+
+def test_patterns_and_ids_with_folders(farm):
+    """Fails when files named by a pattern, or lying in sub-folders, are not found."""
+    root = farm.parent
+    for place, kind in (("photos", "JPG"), ("masks", "png")):
+        (root / place / "city").mkdir()
+        (root / place / f"v0.{kind}").rename(root / place / "city" / f"v0.{kind}")
+    (root / "val.txt").write_text("city/v0\nv1\n")
+    changed(changed(farm, '"photos" ', '"photos/{id}.JPG" '), '"masks" ', '"masks/{id}.png" ')
+    assert Data().open(known(farm), "val").mask(0).ravel().tolist() == [1, 2, 3, 2]
+
+
+def test_verify_looks_at_every_file(farm):
+    """Fails when `data verify` counts values wrongly or passes over what is wrong with a file."""
+    split = known(farm).split
+    report = verify_part(split, "val", data_root=None)
+    assert (report.present, report.problems) == (2, [])
+    assert report.pixels[[0, 1, 2, 3, 4, 255]].tolist() == [2, 1, 3, 1, 0, 1]
+    root = farm.parent
+    Image.fromarray(np.full((2, 2), 77, np.uint8)).save(root / "masks" / "v0.png")
+    Image.new("L", (3, 2), 1).save(root / "masks" / "v1.png")
+    (root / "photos" / "t0.JPG").unlink()
+    problems = verify_part(split, "val", data_root=None).problems
+    assert any("holds ids 77, expected 0..4, 255" in words for words in problems)
+    assert any("v1.png is 3x2 pixels and its image 2x2" in words for words in problems)
+    assert [p.name for p in verify_part(split, "train", data_root=None).missing] == ["t0.jpg"]
+    with pytest.raises(DataError, match=r"1 of 2 images or their masks are missing .*first t0\.jpg"):
+        Data().open(benchmark("farm"), "train")
+    assert Data(subset=True).open(benchmark("farm"), "train").ids == ("t1",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ('name = "farm"', 'name = "../farm"', "it names a folder"),
+        ('name = "farm"', 'name = "pascal-5i"', "is a benchmark of this harness"),
+        ('name = "farm"', "name = 3", "expected text in quotes"),
+        ('name = "farm"', "", "lacks name"),
+        ('name = "farm"', "name = ", "cannot be read as TOML"),
+        ('name = "farm"', 'name = "farm"\ncolour = 1', "colour"),
+        ('["cow", "sheep", "dog"]', '["cow", "sheep", "cow"]', "differ from one another"),
+        ('["cow", "sheep", "dog"]', '"cow"', "classes"),
+        ('["cow", "sheep", "dog"]', '["cow", ["sheep"], "dog"]', "classes"),
+        ("background = 0", "background = 2026-01-02", "date"),
+        ('["dog"]', '["cat"]', "expected some of the classes"),
+        ('["dog"]', '["cow", "sheep", "dog"]', "expected some of the classes"),
+        ("sheep = [2, 4]", "sheep = [2, 3]", "mean one thing each"),
+        ("dog = 3", "dog = 300", "within 0..255"),
+        ("dog = 3", "cat = 3", "name each of them"),
+        ("dog = 3", 'dog = "x"', "ids"),
+        ("background = 0", "background = 1", "mean one thing each"),
+        ('train = "train.txt"', 'train = "none.txt"', "cannot be read"),
+        ('train = "train.txt"', 'train = "\\u0000"', "cannot be read"),
+        ("background = 0", 'background = 0\ntemplates = "none"', "no templates are called"),
+        ("background = 0", "background = 0\nstride = 9999", "leaves gaps"),
+    ],
+)
+def test_a_wrong_toml_is_refused_in_one_line(farm, old, new, reason):
+    """Fails when a mistake in the TOML ends in a stack trace, or in a benchmark."""
+    changed(farm, old, new)
+    with pytest.raises(UserError) as caught:
+        custom.register(custom.read_toml(farm))
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("id_", ["../secret", "/etc/passwd", "a/../../b", "a\\b", "a*"])
+def test_ids_cannot_lead_out_of_the_folders(farm, id_):
+    """Fails when a line of a list makes the harness read or write elsewhere."""
+    (farm.parent / "val.txt").write_text(f"{id_}\n")
+    with pytest.raises(UserError, match="no name of a file below a folder"):
+        custom.read_toml(farm)
