@@ -69,7 +69,9 @@ def require() -> None:
 
 def elements() -> dict[Key, Element]:
     """Every job of ours that SLURM remembers, minutes after its end included. Raises Unreachable."""
-    text = _run("squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%N|%r|%j")
+    text = _output(
+        "squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%N|%r|%j"
+    )
     found: dict[Key, Element] = {}
     for line in text.splitlines():
         job_id, state, node, reason, name = line.split("|", 4)
@@ -84,7 +86,7 @@ def ended_elements(job_ids: Iterable[str]) -> dict[str, Element]:
     if not ids or shutil.which("sacct") is None:
         return {}
     try:
-        text = _run("sacct", "-X", "-n", "-P", "-o", "JobID,State,NodeList", "-j", ",".join(ids))
+        text = _output("sacct", "-X", "-n", "-P", "-o", "JobID,State,NodeList", "-j", ",".join(ids))
     except Unreachable:
         return {}
     found = {}
@@ -96,13 +98,13 @@ def ended_elements(job_ids: Iterable[str]) -> dict[str, Element]:
 
 def max_array() -> int:
     """How many elements an array may have."""
-    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", _run("scontrol", "show", "config"), flags=re.MULTILINE)
+    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", _output("scontrol", "show", "config"), flags=re.MULTILINE)
     return int(match[1]) if match else 1001
 
 
 def check_partition(name: str, minutes: int) -> None:
     """Refuse a partition that is not there, or whose time limit is below this. Raises UserError."""
-    limits = dict(line.split("|") for line in _run("sinfo", "--noheader", "--format=%P|%l").splitlines())
+    limits = dict(line.split("|") for line in _output("sinfo", "--noheader", "--format=%P|%l").splitlines())
     default = next((key for key in limits if key.endswith("*")), "")
     limits = {key.rstrip("*"): value for key, value in limits.items()}
     if name and (unknown := [part for part in name.split(",") if part not in limits]):
@@ -115,16 +117,16 @@ def check_partition(name: str, minutes: int) -> None:
 def cancel(ids: Iterable[str], *, name: str = "") -> None:
     """Cancel jobs or elements by id, or all of one name."""
     if name:
-        _run("scancel", f"--user={os.getuid()}", f"--name={name}")
+        _output("scancel", f"--user={os.getuid()}", f"--name={name}")
     ids = list(ids)
     for start in range(0, len(ids), 100):
-        _run("scancel", *ids[start : start + 100])
+        _output("scancel", *ids[start : start + 100])
 
 
 def state_of(job_id: str) -> str:
     """The state of one job; empty where SLURM does not know or does not answer."""
     try:
-        return _run("squeue", "--noheader", "--array", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
+        return _output("squeue", "--noheader", "--array", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
     except Unreachable:
         return ""
 
@@ -158,7 +160,7 @@ def _minutes(limit: str) -> int | None:
     return days * 1440 + hours * 60 + minutes
 
 
-def _run(*command: str) -> str:
+def _output(*command: str) -> str:
     # a person's SQUEUE_FORMAT and the like would change what is printed
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_"))}
     try:
