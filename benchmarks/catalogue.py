@@ -40,7 +40,7 @@ class Benchmark:
     parts: tuple[str, ...] = ("val",)
     photos: bool = True
     recipes: RecipeKind = "voc"  # which of a method's recipes it is trained by, at the scale of the papers
-    own: bool = False  # brought by a person: no paper trained on it
+    custom: bool = False  # described by a TOML: no paper trained on it
 
     @property
     def split(self) -> Split:

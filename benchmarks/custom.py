@@ -46,7 +46,7 @@ FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before
 
 
-class OwnDataSet(Value):
+class CustomDataSet(Value):
     """The TOML's content with its lists read and its paths made whole."""
 
     name: str
@@ -148,15 +148,15 @@ class OwnDataSet(Value):
             places=(photos, masks),
         )
         _check_lines(files, self.images)
-        return OwnReader(files, self, split, subset=subset)
+        return CustomReader(files, self, split, subset=subset)
 
 
-class OwnReader(FolderReader):
+class CustomReader(FolderReader):
     """Reads masks whose values may stand for the same class in groups."""
 
     undecided = "refuse"  # nobody knows how the photos were seen when they were labelled
 
-    def __init__(self, part: Part, data: OwnDataSet, split: Split, *, subset: bool) -> None:
+    def __init__(self, part: Part, data: CustomDataSet, split: Split, *, subset: bool) -> None:
         super().__init__(part, split.legal_ids, mask_rule(data), subset=subset)
         groups = (data.background, data.ignore, *data.ids.values())
         self.data = data
@@ -193,24 +193,24 @@ class OwnReader(FolderReader):
         return self._table[read_mask(self.mask_path(index), self._file_ids)]
 
 
-def mask_rule(data: OwnDataSet) -> str:
+def mask_rule(data: CustomDataSet) -> str:
     """How the masks are read, by content: it is part of the protocol."""
     meaning = {"ids": data.ids, "background": data.background, "ignore": data.ignore}
     return f"own masks, values {digest(meaning)[:12]}"
 
 
-def register(data: OwnDataSet) -> None:
+def register(data: CustomDataSet) -> None:
     """Make a data set known by its name, as if it were shipped; raises UserError where a shipped one has its name."""
     sizes = {"short_side": data.short_side, "window": data.window, "stride": data.stride}
     inference = Inference.parse(sizes, source=f"the data set {data.name}")
     loader.register(data.split)
     datasets.register(data.dataset, data.open, mask_rule(data))
     BENCHMARKS[data.name] = Benchmark(
-        name=data.name, templates=data.templates, inference=inference, trial=PHOTO_TRIAL, own=True
+        name=data.name, templates=data.templates, inference=inference, trial=PHOTO_TRIAL, custom=True
     )
 
 
-def read_toml(path: Path) -> OwnDataSet:
+def read_toml(path: Path) -> CustomDataSet:
     """The data set that a TOML describes; raises UserError, one line, for what cannot be."""
     content = toml.read_toml(path)
     needed = ("name", "images", "masks", "train", "val", "classes", "unseen")
@@ -221,7 +221,7 @@ def read_toml(path: Path) -> OwnDataSet:
     folder = path.resolve().parent
     content["images"], content["masks"] = (str(folder / content[key]) for key in ("images", "masks"))
     content["train"], content["val"] = (read_ids(folder / content[key]) for key in ("train", "val"))
-    data = OwnDataSet.parse(_in_full(content, path), source=str(path))
+    data = CustomDataSet.parse(_in_full(content, path), source=str(path))
     check_names(data.classes, templates(data.templates), str(path))
     return data
 

@@ -1,6 +1,6 @@
 """`check`: does a method keep what the harness takes for granted? On a small random CLIP and noise, in seconds.
 
-Run it on a method of your own before its first training: what fails here would fail late, or give a number that means
+Run it on a custom method before its first training: what fails here would fail late, or give a number that means
 nothing. Each check says what was seen and what was expected.
 """
 
@@ -65,17 +65,17 @@ def _subject(method: Any, clip: Clip, config: Any, trained: bool) -> Subject:
 
 def _shapes(subject: Subject) -> Iterator[str]:
     """Scores for any names and sizes; `activate` is pointwise."""
-    method, asked = subject.build().eval(), words((*UNSEEN, *SEEN))
+    method, vocabulary = subject.build().eval(), words((*UNSEEN, *SEEN))
     for size in ((64, 64), (40, 57)):
         with torch.inference_mode():
-            scores = method.scores(subject.pictures(*size), asked)
-        if scores.ndim != 4 or scores.shape[:2] != (2, len(asked)):
+            scores = method.scores(subject.pictures(*size), vocabulary)
+        if scores.ndim != 4 or scores.shape[:2] != (2, len(vocabulary)):
             yield f"scores of 2 pictures and 5 classes are {tuple(scores.shape)}, expected (2, 5, h, w)"
             return
         if not scores.is_floating_point() or not scores.isfinite().all():
             yield "scores are not all finite floating-point numbers"
             return
-    seen = asked.seen_mask()
+    seen = vocabulary.seen_mask()
     whole = method.activate(scores, seen)
     if whole.shape != scores.shape:
         yield f"activate makes {tuple(whole.shape)} of {tuple(scores.shape)}; expected the same shape"
@@ -84,7 +84,7 @@ def _shapes(subject: Subject) -> Iterator[str]:
 
 
 def _vocabulary(subject: Subject) -> Iterator[str]:
-    """A class is scored by its words: neither by its place nor, where `vocabulary_chunkable`, by the others asked."""
+    """A class is scored by its words: not by its place nor, where `vocabulary_chunkable`, by the other classes."""
     method, pictures = subject.build().eval(), subject.pictures()
     names = (*SEEN, *UNSEEN)
     with torch.inference_mode():
@@ -92,9 +92,9 @@ def _vocabulary(subject: Subject) -> Iterator[str]:
         turned = method.scores(pictures, words(names[::-1])).flip(1)
         fewer = method.scores(pictures, words(names[1:3]))
     if not _close(scores, turned):
-        yield "scores depend on the order in which classes are asked about"
+        yield "scores depend on the order of the classes"
     if method.vocabulary_chunkable and not _close(scores[:, 1:3], fewer):
-        yield "scores of a class depend on the other classes asked: set `vocabulary_chunkable = False`"
+        yield "scores of a class depend on the other classes: set `vocabulary_chunkable = False`"
 
 
 def _batches(subject: Subject) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _losses(subject: Subject) -> Iterator[str]:
         return
     losses = method.losses(pictures, labels_of(subject.masks()), progress=0.0)
     if not any(value.requires_grad for value in losses.values()):
-        yield "no loss has a gradient; of a method without training say `trained=False` in its Entry"
+        yield "no loss has a gradient; of a method without training say `trained=False` in its MethodEntry"
 
 
 def _padding(subject: Subject) -> Iterator[str]:
@@ -153,8 +153,8 @@ def _leakage(subject: Subject) -> Iterator[str]:
         yield "exchanging two unseen classes in the masks changes training"
     if not _same_training(base, _trained(subject, hidden)):
         yield "replacing unseen objects by background in the masks changes training"
-    if not _same_training(base, _trained(subject, masks, ask=words((*SEEN, *UNSEEN)))):
-        yield "asking `scores` about unseen classes during training changes it: scores must leave no trace"
+    if not _same_training(base, _trained(subject, masks, between=words((*SEEN, *UNSEEN)))):
+        yield "scoring unseen classes during training changes it: `scores` must leave no trace"
     if named := [name for name in UNSEEN if name in _reachable(base[0])]:
         yield f"after training the method holds the unseen names {', '.join(named)}"
 
@@ -186,9 +186,9 @@ def _weights(subject: Subject) -> Iterator[str]:
     method, _ = _trained(subject, subject.masks())
     fresh = subject.build(seed=7)
     fresh.load_trained_state(method.trained_state())
-    asked, pictures = words((*SEEN, *UNSEEN)), subject.pictures()
+    vocabulary, pictures = words((*SEEN, *UNSEEN)), subject.pictures()
     with torch.inference_mode():
-        scores = [m.eval().scores(pictures, asked) for m in (method, fresh)]
+        scores = [m.eval().scores(pictures, vocabulary) for m in (method, fresh)]
     if not torch.equal(*scores):
         yield "weights stored and loaded give other scores: what training changes belongs into parameters or buffers"
 
@@ -215,16 +215,16 @@ def _optimiser(method: Method) -> torch.optim.Optimizer | None:
     return torch.optim.AdamW(groups, lr=1e-3) if groups else None
 
 
-def _trained(subject: Subject, masks: Tensor, ask: Vocabulary | None = None) -> tuple[Method, list[Any]]:
-    """A method after a few steps, with its losses; `ask`: what it is asked about between the steps."""
+def _trained(subject: Subject, masks: Tensor, between: Vocabulary | None = None) -> tuple[Method, list[Any]]:
+    """A method after a few steps, with its losses; `between`: the classes that it scores between the steps."""
     method = subject.build()
-    optimiser, told = _optimiser(method), []
+    optimiser, losses = _optimiser(method), []
     for step in range(STEPS):
-        if ask is not None:
+        if between is not None:
             with torch.no_grad():
-                method.eval().scores(subject.pictures(), ask)
-        told += subject.train(method, masks, range(step, step + 1), optimiser)
-    return method, told
+                method.eval().scores(subject.pictures(), between)
+        losses += subject.train(method, masks, range(step, step + 1), optimiser)
+    return method, losses
 
 
 def _same_training(one: tuple[Method, list[Any]], other: tuple[Method, list[Any]]) -> bool:
@@ -237,7 +237,7 @@ def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
 
 
 def _reachable(root: Any) -> set[str]:
-    """Every text that can be reached through attributes and containers, the CLIP's own cache of texts left out."""
+    """Every text that can be reached through attributes and containers, the text cache of the CLIP left out."""
     found, seen, waiting = set(), set(), [root]
     while waiting:
         value = waiting.pop()

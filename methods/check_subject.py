@@ -42,7 +42,7 @@ def words(names: tuple[str, ...]) -> Vocabulary:
 
 @dataclass
 class Subject:
-    """A method under examination."""
+    """The method that is checked: how it is built, and the same inputs for every check."""
 
     make: Callable[[], Method]
     trained: bool = True
@@ -66,16 +66,16 @@ class Subject:
     def train(self, method: Method, masks: Tensor, steps: range, optimiser: torch.optim.Optimizer | None) -> list[Any]:
         """Some steps as the trainer makes them; returns every loss."""
         method.train()
-        told = []
+        found = []
         for step in steps:
             torch.manual_seed(1000 + step)  # as the trainer: what is random follows from the step
             losses = method.losses(self.pictures(), labels_of(masks), progress=step / STEPS)
-            told.append({name: value.detach().clone() for name, value in losses.items()})
+            found.append({name: value.detach().clone() for name, value in losses.items()})
             if optimiser is not None and losses:
                 optimiser.zero_grad()
                 sum(losses.values()).backward()  # type: ignore[union-attr]
                 optimiser.step()
-        return told
+        return found
 
 
 def labels_of(masks: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from methods.registry import METHODS, MethodEntry
+from methods.method_entry import MethodEntry
+from methods.registry import METHODS
 from splits.errors import UserError
 
 GROUP: Final = "zss_harness.methods"
@@ -87,7 +88,7 @@ def _run(file: MethodFile) -> ModuleType:
 
 def _register(methods: Any, where: str, source: str = "") -> None:
     if not isinstance(methods, Mapping) or not methods or not all(isinstance(e, MethodEntry) for e in methods.values()):
-        raise UserError(f"{where}: expected a dict METHODS of names and methods.registry.MethodEntry values")
+        raise UserError(f"{where}: expected a dict METHODS of names and methods.method_entry.MethodEntry values")
     for name, entry in methods.items():
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise UserError(f"{where}: method {name!r}: expected letters, digits and . _ + - (it names a folder)")

@@ -1,7 +1,7 @@
 """Losses on per-class mask logits: ZegCLIP's non-exclusive pair (focal and dice) and the exclusive cross-entropy.
 
 All take logits `(B, C, H, W)` at the size of the labels `(B, H, W)`, whose codes are those of `methods.method`. The
-formulas are those of ZegCLIP's released code; each of its departures from the paper is an argument.
+formulas are those of ZegCLIP's released code; where it differs from the paper, an argument chooses.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def focal_loss(
     position without a class is a "negative" of every class (released code), or "left-out" of sum and mean.
     """
     positive, negative = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
-    known, own = labelled(labels), logits.gather(1, _indices(labels)[:, None])[:, 0]  # (B, H, W)
+    known, right = labelled(labels), logits.gather(1, _indices(labels)[:, None])[:, 0]  # (B, H, W)
     # every class as a negative, then the labelled one made positive: no mask per class is ever held
     loss = negative * _focal_term(logits, gamma).sum(1)
-    loss = loss + known * (positive * _focal_term(-own, gamma) - negative * _focal_term(own, gamma))
+    loss = loss + known * (positive * _focal_term(-right, gamma) - negative * _focal_term(right, gamma))
     if ignored == "negative":
         return loss.mean((1, 2)).sum() / count
     return ((loss * known).sum((1, 2)) / known.sum((1, 2)).clamp(min=1)).sum() / count
@@ -81,14 +81,36 @@ def dice_loss(
     denominator: "sum" of both areas (released code) or of their "squares" (paper). ignored: as in `focal_loss`.
     """
     scores, index, known = logits.sigmoid(), _indices(labels), labelled(labels)
-    own = scores.gather(1, index[:, None])[:, 0] * known  # (B, H, W)
-    overlap = _per_class(own, index, logits.shape[1])  # (B, C)
+    right = scores.gather(1, index[:, None])[:, 0] * known  # (B, H, W)
+    overlap = _per_class(right, index, logits.shape[1])  # (B, C)
     if ignored == "left-out":
         scores = scores * known[:, None]
     predicted = (scores**2 if denominator == "squares" else scores).sum((2, 3))
     areas = class_areas(labels, logits.shape[1])
     loss = 1 - (2 * overlap + 1) / (predicted + areas + 1)
     return (loss * (areas > 0)).sum() / count
+
+
+def nel(
+    logits: Tensor,
+    labels: Tensor,
+    *,
+    focal_weight: float,
+    dice_weight: float,
+    alpha: float | None,
+    gamma: float,
+    denominator: Literal["sum", "squares"] = "sum",
+    ignored: Ignored = "left-out",
+) -> dict[str, Tensor]:
+    """ZegCLIP's non-exclusive loss, `focal` and `dice`, weighted.
+
+    ignored: as in `focal_loss`. "left-out" is our reading for the methods with a segmentation body: the released code
+    counts positions without a class as negatives, which fights every class where most of a picture is unlabelled.
+    """
+    count = mask_count(class_areas(labels, logits.shape[1]))
+    focal = focal_loss(logits, labels, count, alpha=alpha, gamma=gamma, ignored=ignored)
+    dice = dice_loss(logits, labels, count, denominator=denominator, ignored=ignored)
+    return {"focal": focal_weight * focal, "dice": dice_weight * dice}
 
 
 def exclusive_loss(logits: Tensor, labels: Tensor) -> Tensor:

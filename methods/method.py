@@ -1,6 +1,6 @@
 """What a zero-shot segmentor is to the harness: the one interface between `benchmarks` and `methods`.
 
-A method learns from labels of seen classes and is then asked about any classes. It knows nothing of folders, clusters
+A method learns from labels of seen classes and then scores any classes. It knows nothing of folders, clusters
 or tables. Labels reach it as a uint8 map: `0..S-1` a seen class in the order of the training vocabulary, and the
 codes of `methods.label_codes`.
 """
@@ -24,7 +24,7 @@ __all__ = ["FIRST_CODE", "UNLABELLED", "UNSEEN_EXTENT", "VOID", "Images", "Metho
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The classes a method is asked about, in order.
+    """The classes that a method scores, in order.
 
     In the inductive setting the training vocabulary holds the seen classes alone; at test it may hold any names.
     """
@@ -88,12 +88,12 @@ class Images:
 
 
 class Method(nn.Module):
-    """A zero-shot segmentor. It learns from seen-class labels and is asked about any classes.
+    """A zero-shot segmentor. It learns from labels of seen classes and scores any classes.
 
     Class attributes a method may set:
       seen_shift: what `activate` takes off the scores of seen classes (calibrated stacking); 0 for none.
       shift_span: half the width of the sweep of seen-score shifts, in the units of the activated scores.
-      vocabulary_chunkable: False where the scores of one class depend on which other classes are asked.
+      vocabulary_chunkable: False where the scores of one class depend on the other classes of the vocabulary.
       published_parameters: trainable parameters as the authors count them; None where they published no count.
       inference_parameters: how many parameters run at test; None where that is all it holds.
       watched: scalar figures of the last step that are no losses: logged and stored beside them, never added up.
@@ -116,7 +116,7 @@ class Method(nn.Module):
         raise NotImplementedError
 
     def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
-        """`(B, len(vocabulary), h, w)` on the method's own grid, before `activate`."""
+        """`(B, len(vocabulary), h, w)` on the method's grid, before `activate`."""
         raise NotImplementedError
 
     def activate(self, scores: Tensor, seen: Tensor) -> Tensor:
@@ -163,15 +163,15 @@ class Method(nn.Module):
 
     def load_trained_state(self, state: dict[str, Tensor]) -> None:
         """The inverse of `trained_state`; raises ValueError naming what is missing, extra or of another shape."""
-        own = self.trained_state()
-        missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+        ours = self.trained_state()
+        missing, extra = sorted(ours.keys() - state.keys()), sorted(state.keys() - ours.keys())
         shapes = sorted(
-            f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-            for name in own.keys() & state.keys()
-            if state[name].shape != own[name].shape
+            f"{name} {tuple(state[name].shape)} instead of {tuple(ours[name].shape)}"
+            for name in ours.keys() & state.keys()
+            if state[name].shape != ours[name].shape
         )
         if missing or extra or shapes:
             raise ValueError(f"weights do not fit the method: missing {missing}, extra {extra}, misshapen {shapes}")
         with torch.no_grad():
             for name, value in state.items():
-                own[name].copy_(value)
+                ours[name].copy_(value)

@@ -10,8 +10,9 @@ from methods.loss_averaging import Averaging, unknown_averaging
 from methods.ranges import Declared
 
 # What a benchmark is to a recipe; `benchmarks.catalogue` says which of these each benchmark is. "trial": photos at a
-# size that the built-in CLIP can see. "shapes": the built-in world. The others are photos at the papers' size.
-RecipeKind = Literal["voc", "context", "coco-stuff", "coco-20i", "trial", "shapes"]
+# size that the built-in CLIP can see. "shapes": the built-in world, within minutes; "long": the same for as long as it
+# helps, by `--recipe long`. The others are photos at the papers' size.
+RecipeKind = Literal["voc", "context", "coco-stuff", "coco-20i", "trial", "shapes", "long"]
 Recipes = Mapping[RecipeKind, "MethodRecipe"]
 
 COMPARISON: Final = "comparison"  # the group that `--methods all` runs
@@ -23,7 +24,7 @@ NOTHING: Final = "none"  # the name of the recipe of methods that train nothing
 class MethodRecipe:
     """How a method is trained on one kind of benchmark, as plain data; `benchmarks.recipes` makes a `Recipe` of it."""
 
-    name: str  # shown in tables: "paper" only for what the authors published, the kind's name for a recipe of ours
+    name: str  # stands in tables: "paper" only for what the authors published, the kind's name for a recipe of ours
     training: Mapping[str, Any] = field(default_factory=dict)  # fields of a Recipe; the benchmark has the augmentation
     config: Mapping[str, Any] = field(default_factory=dict)  # values of the method's config that go with it
 
@@ -64,6 +65,8 @@ class MethodEntry:
         if self.recipe and (self.recipes or not self.trained):
             reason = "it has `recipes` already" if self.recipes else "it is not trained"
             raise ValueError(f"`recipe` changes fields of ZegCLIP's recipe; {reason}: leave it out")
+        if bool(self.published_as) != bool(self.published_clip):
+            raise ValueError("`published_as` and `published_clip` belong together: give both or none")
 
 
 def borrowed(recipes: Recipes, method: str) -> dict[RecipeKind, MethodRecipe]:

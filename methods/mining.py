@@ -2,11 +2,14 @@
 
 After CLIP-to-Seg (ICLR 2025 submission, eq. 1 and the text around it): means of sliding windows of several sizes are
 the seeds, K-Means over the unlabelled positions moves them, clusters with similar centres are merged. Window sizes,
-iterations, threshold and what becomes of small clusters are not public: all of them are our reading, and fields of
+iterations, threshold and what becomes of small clusters stand in a supplement that could not be read for this project:
+all of them are our reading, and fields of
 `methods.distillation.distillation_config`.
 
 Everything runs on the device for all images of a step at once, in fixed shapes, and gives the same result for an image
 whatever its neighbours in the batch are (up to rounding). Sums go through matrix products, never through atomic adds.
+Each batched step states the plain loop over one image that it replaces; `tests/methods/test_mining.py` holds those
+loops, written out, against it.
 """
 
 from __future__ import annotations
@@ -74,7 +77,10 @@ def _mined(dense: Tensor, labels: Tensor, rule: MiningRule) -> Mined:
 
 
 def minable(labels: Tensor, grid: tuple[int, int], share: float) -> Tensor:
-    """`(B, h, w)` bool: cells of which at least `share` (and something) is unlabelled."""
+    """`(B, h, w)` bool: cells of which at least `share` (and something) is unlabelled.
+
+    for each cell: minable[cell] = its share of unlabelled pixels is above 0 and at least `share`
+    """
     unlabelled = F.adaptive_avg_pool2d((labels == UNLABELLED)[:, None].float(), grid)[:, 0]
     return (unlabelled >= share - 1e-6) & (unlabelled > 0)  # a mean in float32 may miss its value by its last bits
 
@@ -82,8 +88,9 @@ def minable(labels: Tensor, grid: tuple[int, int], share: float) -> Tensor:
 def pseudo_mask(labels: Tensor, mined: Mined, classes: int) -> Tensor:
     """`(B, H, W)` uint8: seen labels as they are, unlabelled pixels `classes + k` where latent class k was mined.
 
-    What was not mined stays unlabelled, void stays void. A pixel has the latent class of the grid position whose cell
-    it is in. Raises ValueError where classes do not fit below the codes.
+    What was not mined stays unlabelled, void stays void. Raises ValueError where classes do not fit below the codes.
+
+    for each unlabelled pixel: k = grid[the cell it is in]; where k is not NOWHERE: mask[pixel] = classes + k
     """
     if classes + mined.sizes.shape[1] > FIRST_CODE:
         raise ValueError(
@@ -113,7 +120,8 @@ def window_boxes(grid: tuple[int, int], sides: tuple[float, ...]) -> list[tuple[
 def seeds(tokens: Tensor, free: Tensor, grid: tuple[int, int], rule: MiningRule) -> tuple[Tensor, Tensor]:
     """Window means `(B, S, d)` of tokens `(B, N, d)` that are zero where not minable, and which count, `(B, S)` bool.
 
-    Divided by the whole window's area, as eq. 1 has it.
+    for each window (top, left, side): mean = sum of its tokens / side^2 (the whole area, as eq. 1 has it)
+        counts = its share of minable positions is above 0 and at least `window_unlabelled`
     """
     boxes = torch.tensor(window_boxes(grid, rule.windows), device=tokens.device)  # (S, 3)
     tops, lefts, sides = boxes[:, :1], boxes[:, 1:2], boxes[:, 2:]
@@ -130,8 +138,13 @@ def k_means(
 ) -> tuple[Tensor, Tensor]:
     """The cluster `(B, N)` of each minable position (else NOWHERE) and the centres `(B, S, d)`, after so many updates.
 
-    Lloyd's algorithm; ties go to the lower index. A cluster that runs empty keeps its centre. Seeds that are not
-    `alive` attract nothing; where an image has none that is, its positions are in no cluster.
+    Lloyd's algorithm; ties go to the lower index. Seeds that are not `alive` attract nothing; where an image has none
+    that is, its positions are in no cluster.
+
+    repeat `iterations` times:
+        for each minable position: cluster[position] = its nearest live centre
+        for each cluster that has positions: centre[cluster] = their mean
+    for each minable position: cluster[position] = its nearest live centre
     """
     for _ in range(iterations):
         clusters = _nearest(tokens, free, centres, alive, metric)
@@ -143,8 +156,8 @@ def k_means(
 def merge(clusters: Tensor, centres: Tensor, above: float) -> Tensor:
     """Clusters `(B, N)` with those of similar centres made one: each takes the index of its leader.
 
-    Greedy, each cluster used once: from the largest cluster on (ties: lower index), whatever is not taken yet leads and
-    takes all that are left with a cosine above `above` to its own centre. Empty clusters take no part.
+    for each cluster that has positions, the largest first (ties: lower index), unless it is taken: it leads
+        for each later cluster that is not taken: taken by this leader where the cosine of centres is above `above`
     """
     count = centres.shape[1]
     sizes = _one_hot(clusters, count, centres.dtype).sum(1)  # (B, S)
@@ -162,7 +175,8 @@ def merge(clusters: Tensor, centres: Tensor, above: float) -> Tensor:
 def largest(clusters: Tensor, count: int, *, smallest: int, most: int) -> tuple[Tensor, Tensor]:
     """Clusters `(B, N)` renumbered by size, the largest 0; and the sizes `(B, most)`.
 
-    Those below `smallest` positions and those after the first `most` are dropped. Ties: lower index first.
+    for place, cluster of the clusters of at least `smallest` positions, the largest first (ties: lower index):
+        its positions become `place` where place < most; all other positions become NOWHERE
     """
     sizes = _one_hot(clusters, count, torch.float32).sum(1).long()  # (B, S)
     kept, order = torch.where(sizes >= smallest, sizes, 0).sort(dim=1, descending=True, stable=True)
@@ -174,9 +188,12 @@ def largest(clusters: Tensor, count: int, *, smallest: int, most: int) -> tuple[
 
 
 def _first_come_leaders(alike: Tensor, real: Tensor) -> Tensor:
-    """`(B, S)` bool: a cluster leads unless one before it that leads is alike. alike: `(B, S, S)`, [later, earlier].
+    """`(B, S)` bool: which of the clusters, in order, lead. alike: `(B, S, S)`, [later, earlier]; real: `(B, S)`.
 
-    Settled in rounds: whoever has a leader before it is taken; whoever has nobody unsettled before it leads.
+    for each real cluster in order: it leads unless it is alike to an earlier one that leads
+
+    That loop has S steps; here each round settles many clusters. A cluster alike to an earlier leader is taken. A
+    cluster that is alike to no earlier unsettled one leads.
     """
     leads, taken = torch.zeros_like(real), ~real
     while not bool((leads | taken).all()):

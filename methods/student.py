@@ -1,19 +1,20 @@
-"""What the methods that train a segmentation body share: training names, text embeddings, focal and dice losses."""
+"""What the methods that train a segmentation body share: training names, text embeddings and cosine scores."""
 
 from __future__ import annotations
 
+import torch.nn.functional as F
 from torch import Tensor
 
-from methods import losses
 from methods.clip import Clip
 from methods.method import Method, Vocabulary
+from methods.precision import wide_product
 
 
 class Student(Method):
     """A segmentation body taught by seen labels and a frozen CLIP.
 
     `text` is `(S, d)`, the embeddings of the training names. `watched` holds figures of the last step that are no
-    losses, for people and plots.
+    losses.
     """
 
     text: Tensor
@@ -37,21 +38,11 @@ class Student(Method):
         return self.clip.text_prototypes(vocabulary.texts, vocabulary.templates)
 
 
-def nel(
-    logits: Tensor,
-    labels: Tensor,
-    *,
-    focal_weight: float,
-    dice_weight: float,
-    alpha: float | None,
-    gamma: float,
-) -> dict[str, Tensor]:
-    """ZegCLIP's non-exclusive loss, `focal` and `dice`, weighted, of logits `(B, C, H, W)` at the labels' size.
+def cosines(features: Tensor, weights: Tensor) -> Tensor:
+    """Features `(B, d, h, w)`, brought to unit norm, times weights `(C, d)` or `(B, C, d)`: `(B, C, h, w)`."""
+    return products(F.normalize(features, dim=1), weights)
 
-    Positions without a class are left out of both (reading). The released code of NEL's authors counts them as
-    negatives of every class: where most of a picture is unlabelled, that fights every class there is.
-    """
-    count = losses.mask_count(losses.class_areas(labels, logits.shape[1]))
-    focal = losses.focal_loss(logits, labels, count, alpha=alpha, gamma=gamma, ignored="left-out")
-    dice = losses.dice_loss(logits, labels, count, ignored="left-out")
-    return {"focal": focal_weight * focal, "dice": dice_weight * dice}
+
+def products(features: Tensor, weights: Tensor) -> Tensor:
+    """Features `(B, d, h, w)`, as they are, times weights `(C, d)` or `(B, C, d)`: `(B, C, h, w)`."""
+    return wide_product(weights, features.flatten(2)).unflatten(2, features.shape[-2:])

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from methods.zegclip.released import released_name
+from methods.zegclip.released_checkpoint import released_name
 from results.store.folders import find_records
 from results.store.record import RunRecord
 
@@ -160,7 +160,7 @@ def test_pseudo_masks_are_drawn_without_a_run(tmp_path: Path) -> None:
     assert (tmp_path / "pseudo-shapes-5i-clip-to-seg-fold0-seed0.png").read_bytes().startswith(b"\x89PNG")
     refused = harness("picture", "--methods", "zegclip", *small)
     assert refused.returncode == 2
-    assert "zegclip mines no pseudo masks; ask for clip-to-seg or clipteacher" in refused.stderr
+    assert "zegclip mines no pseudo masks; choose clip-to-seg or clipteacher" in refused.stderr
 
 
 def released(weights: Path, folder: Path) -> Path:

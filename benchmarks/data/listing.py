@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -96,6 +96,14 @@ def files(folder: Path, suffix: str, *, prefix: str = "") -> dict[str, Path]:
                 raise DataError(f"{paths[0]} and {paths[1]} are both of image {id_}; leave one")
             found[id_] = paths[0]
     return found
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, links followed: those to folders too, but none that leads back above itself."""
+    for place, folders, names in os.walk(folder, followlinks=True):
+        above = {os.path.realpath(path) for path in (Path(place), *Path(place).parents)}
+        folders[:] = sorted(name for name in folders if os.path.realpath(os.path.join(place, name)) not in above)
+        yield from (Path(place, name) for name in sorted(names) if not name.startswith("._"))
 
 
 def read_ids(path: Path) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,24 +69,22 @@ class Survey:
             if words := illegal_words(path, mask.values, self.reader.file_ids):
                 yield words
 
-    def seams(self) -> Iterator[str]:
-        """Values that lie along the seams of others alone, in a good part of the masks that hold them."""
-        holders: dict[int, int] = defaultdict(int)
-        thin: dict[int, int] = defaultdict(int)
-        pixels: dict[int, int] = defaultdict(int)
-        for mask in self.masks:
-            for value in mask.values:
-                holders[value] += 1
-            for value in mask.seams:
-                thin[value] += 1
-                pixels[value] += mask.values[value]
-        found = [v for v, count in sorted(thin.items()) if count >= MANY * holders[v] and pixels[v] >= FEW_PIXELS]
-        if found:
-            shown = ", ".join(f"{v} ({thin[v]} of {holders[v]} masks)" for v in found[:5])
-            yield (
-                f"masks hold ids that lie only along the seams of others: {shown}; were they resized with "
-                "interpolation? resize the originals by nearest neighbour"
-            )
+
+def seam_words(masks: Iterable[MaskFacts]) -> list[str]:
+    """Values that lie along the seams of others alone, in a good part of the files that hold them."""
+    holders, thin, pixels = Counter[int](), Counter[int](), Counter[int]()
+    for mask in masks:
+        holders.update(mask.values.keys())
+        thin.update(mask.seams)
+        pixels.update({value: mask.values[value] for value in mask.seams})
+    found = [v for v, count in sorted(thin.items()) if count >= MANY * holders[v] and pixels[v] >= FEW_PIXELS]
+    if not found:
+        return []
+    words = ", ".join(f"{v} (in {thin[v]} of {holders[v]} files)" for v in found[:5])
+    return [
+        f"ids that lie only along the seams of others: {words}; were these files resized with interpolation? resize "
+        "the originals by nearest neighbour"
+    ]
 
 
 def palette_problems(surveys: Sequence[Survey]) -> list[str]:

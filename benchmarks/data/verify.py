@@ -25,7 +25,7 @@ from benchmarks.data.known_files import facts_of
 from benchmarks.data.listing import PICTURES, some
 from benchmarks.data.mask_file import read_raw
 from benchmarks.data.reader import Reader, Watch
-from benchmarks.data.survey import Survey, palette_problems, surveyed
+from benchmarks.data.survey import Survey, palette_problems, seam_words, surveyed
 from splits.loader import Split, read_facts, read_list
 
 SHOWN: Final = 3  # missing files named in one line
@@ -87,7 +87,7 @@ def checked(
     report.pixels, report.images = survey.pixels()
     report.problems = [*survey.file_problems()]
     if split.custom_lists:
-        report.warnings += [f"{part}: {line}" for line in (*survey.seams(), *behind.remarks(survey.stored()))]
+        report.warnings += [f"{part}: {line}" for line in (*seam_words(survey.masks), *behind.remarks(survey.stored()))]
     elif split.dataset == "voc2012":
         report.warnings += _against_voc(split, part, survey)
     if not behind.partial and len(survey.ids) == len(behind):

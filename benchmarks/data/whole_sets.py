@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from benchmarks.data import sbd, voc
 from benchmarks.data.datasets import data_roots, expected_images, open_reader
 from benchmarks.data.download import archives_of, download
 from benchmarks.data.parallel import cores
+from benchmarks.data.reader import Watch
 from benchmarks.data.verify import Report, across, missing_words, overlap, strays, verify_part
 from benchmarks.prompts import check_names
 from benchmarks.templates import templates
@@ -22,7 +23,6 @@ from splits.loader import Split, load_split
 
 PARTS = ("train", "val")
 GENERATED = "shapes"
-Watch = Callable[[int, int], None]
 
 
 def verify_set(

@@ -19,8 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.data.file_facts import MaskFacts
+from benchmarks.data.known_files import facts_of
+from benchmarks.data.listing import files_below
 from benchmarks.data.mask_file import read_raw
 from benchmarks.data.reader import Reader
+from benchmarks.data.survey import palette_words, seam_words
 from benchmarks.labels import apply
 from benchmarks.npz import SPOILT
 from benchmarks.scoring.boundary import BoundaryCount
@@ -29,6 +33,7 @@ from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
 from methods.label_codes import IGNORED
 from splits.errors import DataError, UserError
 from splits.hashing import file_sha256
+from splits.text import one_form
 
 SUFFIXES: Final = (".png", ".npz")
 SHOWN: Final = 5  # ids named in one line
@@ -85,8 +90,8 @@ def find_predictions(folder: Path, order: ClassOrder, ids: Sequence[str]) -> Pre
     if not folder.is_dir():
         raise UserError(f"--predictions {folder}: there is no such folder")
     found: dict[str, Path] = {}
-    for path in sorted(p for p in folder.rglob("*") if p.suffix in SUFFIXES and p.is_file()):
-        id_ = path.relative_to(folder).with_suffix("").as_posix()
+    for path in sorted(p for p in files_below(folder) if p.suffix.lower() in SUFFIXES):
+        id_ = one_form(path.relative_to(folder).with_suffix("").as_posix())
         if id_ in found:
             raise UserError(f"{path} and {found[id_]} are both of image {id_}; leave one")
         found[id_] = path
@@ -94,8 +99,22 @@ def find_predictions(folder: Path, order: ClassOrder, ids: Sequence[str]) -> Pre
     problems = [f"no prediction for {_some(missing)}"] if missing else []
     problems += [f"no image of the part is called {_some(extra)}"] if extra else []
     if problems:
-        raise UserError(f"{folder}: {'; '.join(problems)} ({len(ids)} images are scored)")
+        raise UserError(f"{folder}: {'; '.join(problems)} ({len(ids)} images are scored; files end in .png or .npz)")
     return Predictions(found, order)
+
+
+def check_files(predictions: Predictions, *, jobs: int = 1) -> tuple[str, ...]:
+    """What readers must know of predictions that are PNGs, all files read for it.
+
+    Raises DataError where one cannot be read, or where a program chose the indices of their palettes file by file.
+    """
+    paths = [path for path in predictions.files.values() if path.suffix.lower() == ".png"]
+    facts = [f for f in facts_of(paths, "mask", jobs=jobs) if isinstance(f, MaskFacts)]
+    if problems := [f.problem.replace("mask", "prediction", 1) for f in facts if f.problem]:
+        raise DataError(problems[0])
+    if words := palette_words((path, f.colours, f.palette) for path, f in zip(paths, facts, strict=True)):
+        raise DataError(f"predictions: {words[0]}")
+    return tuple(f"predictions hold {line}" for line in seam_words(facts))
 
 
 def score_predictions(
@@ -112,7 +131,7 @@ def score_predictions(
     unseen one. Raises UserError naming images of another size or with other indices.
     """
     places = _places(predictions.order.names, classes)
-    scored = {path.suffix for path in predictions.files.values()}
+    scored = {path.suffix.lower() for path in predictions.files.values()}
     if len(scored) > 1:
         raise UserError("some predictions are PNG and some npz; expected one kind")
     swept = scored == {".npz"}

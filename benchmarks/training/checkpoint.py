@@ -36,6 +36,7 @@ class Checkpoints:
     spec_digest: str
     write: Callable[[Path, bytes], None]
     sources: str = ""  # digest of the code that trains: a run is not gone on with by other code
+    data: str = ""  # digest of the files that are trained on, where they are known: nor with other data
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write `checkpoint-<step>.pt`; all but the last two are deleted after that.
@@ -43,7 +44,17 @@ class Checkpoints:
         Those of later steps are deleted too: whoever writes this one did not trust them.
         """
         buffer = io.BytesIO()
-        torch.save({"schema": SCHEMA, "spec": self.spec_digest, "sources": self.sources, "step": step, **state}, buffer)
+        torch.save(
+            {
+                "schema": SCHEMA,
+                "spec": self.spec_digest,
+                "sources": self.sources,
+                "data": self.data,
+                "step": step,
+                **state,
+            },
+            buffer,
+        )
         payload = buffer.getvalue()
         before = self._steps()  # what comes after the write is of whoever took the folder over: not ours to delete
         self.write(self._path(step), hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
@@ -91,6 +102,8 @@ class Checkpoints:
             raise BadCheckpoint(f"{path.name} is not of the step in its name")
         if state.get("sources") != self.sources:
             raise BadCheckpoint(f"{path.name} was written by other sources of its method")
+        if self.data and state.get("data") and state["data"] != self.data:
+            raise BadCheckpoint(f"{path.name} was trained on other data than lie there now")
         return state
 
     def _steps(self) -> list[int]:

@@ -12,7 +12,7 @@ class Body(nn.Module):
     """A trained segmentor whose classifier is replaced by a 1x1 convolution into text space.
 
     Attributes:
-      name: as `build_body` was asked.
+      name: its name in `methods.body_names`.
       stride: pixels per position; `(H, W)` pixels give `(ceil(H / stride), ceil(W / stride))` positions.
       out_channels: width of the text space.
       mean, std: what pixels are normalised by (`Images.normalised`), on the scale 0..255: ImageNet's.

@@ -1,4 +1,4 @@
-"""Rates and decays of their own for parts of a body, as mmsegmentation's configs give them. No torch here."""
+"""Other rates and decays for parts of a body, as mmsegmentation's configs give them. No torch here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Paramwise:
-    """Which parameters have a rate or a decay of their own, by a part of their name (mmengine's `custom_keys`).
+    """Which parameters have another rate or decay, by a part of their name (mmengine's `custom_keys`).
 
     The longest key that a name contains decides, among equally long ones the alphabetically first.
     """

@@ -1,4 +1,4 @@
-"""A published segmentor of mmsegmentation as a body: its backbone and decode head, built by its own registry.
+"""A published segmentor of mmsegmentation as a body: its backbone and decode head, built by its registry.
 
 The head's classifier (after its dropout) is the 1x1 convolution into text space, drawn as mmsegmentation draws it.
 """
@@ -19,9 +19,9 @@ from mmseg.models.decode_heads.ham_head import NMF2D  # fills the registry on it
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from methods.bodies.backbone_weights import load_backbone
 from methods.bodies.body import Body
-from methods.bodies.published import Architecture
-from methods.bodies.weights import load_backbone
+from methods.bodies.mmseg_architectures import Architecture
 from methods.body_names import BatchNormMode
 
 POOLING_HEADS = ("DepthwiseSeparableASPPHead", "UPerHead")  # BatchNorm on one value per picture and channel
@@ -85,7 +85,7 @@ class ReproducibleNmf(NMF2D):
     """SegNeXt's matrix factorisation with the same first bases for every picture at test.
 
     mmsegmentation draws them anew in every pass (`rand_init`), at test too, so that one picture twice gives two
-    answers. Ours: in evaluation mode they come from a generator of their own; in training nothing changes, except that
+    answers. Ours: in evaluation mode they come from another generator; in training nothing changes, except that
     the iterations, products of many factors, always run in float32 or wider.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from methods.method_entry import RIVALS, MethodEntry, MethodRecipe, RecipeKind, borrowed
-from methods.zegclip.zegclip_entries import NOT_DRAWN, RANGES, RELEASED, SHAPES, TINY_CONFIG, averaging
+from methods.zegclip.zegclip_entries import LONG, NOT_DRAWN, RANGES, RELEASED, SHAPES, TINY_CONFIG, averaging
 
 # Released configs: ZegCLIP's training and crops everywhere, Context for 40,000 iterations; 35 prompts there, 50 on
 # COCO-Stuff. Nobody published a training on COCO-20i: COCO-Stuff's is used. The recipes of ours are ZegCLIP's as they
@@ -18,6 +18,7 @@ RECIPES: Final[dict[RecipeKind, MethodRecipe]] = {
     "coco-20i": MethodRecipe("cascade-clip's", **_COCO),
     "trial": MethodRecipe("trial", {**RELEASED, "iterations": 100, "warmup_iterations": 10}, TINY_CONFIG),
     "shapes": MethodRecipe("shapes", SHAPES, TINY_CONFIG),
+    "long": MethodRecipe("long", LONG, TINY_CONFIG),
 }
 _NOT_DRAWN: Final = {
     **NOT_DRAWN,

@@ -47,8 +47,8 @@ class CalibratedNorm(nn.Module):
             tokens = block(tokens)
         tokens = wide(tokens)
         dense = tokens[:, 1:].flatten(0, 1)
-        own = torch.stack([tokens[:, 0].mean(0), dense.mean(0), dense.square().mean(0)])  # (3, D)
-        ranks, _ = gathered(own[None])  # (R, 3, D); every rank has as many pictures
+        here = torch.stack([tokens[:, 0].mean(0), dense.mean(0), dense.square().mean(0)])  # (3, D)
+        ranks, _ = gathered(here[None])  # (R, 3, D); every rank has as many pictures
         token, mean, square = ranks.mean(0)
         self.token.copy_(token)
         self.mean.copy_(mean)

@@ -1,8 +1,8 @@
 """Chimera-Seg behind the `Method` interface: one set of switches makes the method, its readings and its ablations.
 
-Only the abstract of arXiv 2506.22032 is public. What it states (a trainable body; a head of frozen CLIP parts and light
-trained ones; selective global distillation; semantic alignment) is built as stated; everything else is our reading, and
-a field of `methods.chimera.chimera_config`.
+The paper (arXiv 2506.22032) is public; only its abstract could be read here. What that states (a trainable body; a head
+of frozen CLIP parts and light trained ones; selective global distillation; semantic alignment) is built as stated;
+everything else is our reading, and a field of `methods.chimera.chimera_config`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from methods.chimera.alignment import Alignment
 from methods.chimera.chimera_config import ChimeraConfig
 from methods.chimera.head import ClipSemanticHead, ConvHead, Embedded, Fusion
 from methods.clip import Clip
-from methods.contrast import TokenBank, attention_pool, bank_loss
+from methods.contrast import TokenBank, attention_pool, bank_loss, valid_positions
 from methods.method import Images, Vocabulary
-from methods.precision import wide, wide_product
-from methods.student import Student, nel
+from methods.precision import wide
+from methods.student import Student, cosines
 
 
 class ChimeraSeg(Student):
@@ -51,8 +51,7 @@ class ChimeraSeg(Student):
     def _at_test(self) -> int:
         """Parameters that run at test: body, head with its frozen part of CLIP, alignment; the teacher's are not."""
         parts = [part for part in (self.body, self.fusion, self.alignment) if part is not None]
-        own = [p for part in parts for p in part.parameters()] + self.head.used()
-        return sum(p.numel() for p in own)
+        return sum(p.numel() for p in [*(p for part in parts for p in part.parameters()), *self.head.used()])
 
     def embedded(self, images: Images) -> Embedded:
         """Dense features `(B, d, h, w)` in text space, float32 or wider, and the head's class token."""
@@ -65,8 +64,7 @@ class ChimeraSeg(Student):
         """`(B, C, h, w)`: cosines with the texts `(C, d)`, adapted to the picture, over tau."""
         text = text.to(seen.dense)
         weights = text if self.alignment is None else self.alignment(text, seen)  # (C, d) or (B, C, d)
-        unit = F.normalize(seen.dense, dim=1).flatten(2)
-        return wide_product(weights, unit).unflatten(2, seen.dense.shape[-2:]) * self.config.scale
+        return cosines(seen.dense, weights) * self.config.scale
 
     def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
         """`(B, len(vocabulary), h, w)` on the head's grid, on the body's where that is fused."""
@@ -82,17 +80,18 @@ class ChimeraSeg(Student):
         return out | self.per_pixel(self.class_logits(seen, self.text), labels)
 
     def distil(self, dense: Tensor, images: Images, progress: float) -> dict[str, Tensor]:
-        """Pooled dense features `(B, d, h, w)` against CLIP's CLS token of the picture, seen at its own size."""
+        """Pooled dense features `(B, d, h, w)` against CLIP's CLS token of the picture at its full size."""
         token = wide(self.clip.tokens(images).cls)
         if self.config.distillation == "global":
-            pooled, _ = attention_pool(dense, token)
+            masked = self.config.pool_padding == "left-out"
+            pooled, _ = attention_pool(dense, token, valid_positions(images, dense.shape[-2:]) if masked else None)
         else:
             pooled = self.select(dense, token, images, progress)
         if self.bank is None:
             loss = (1 - F.cosine_similarity(pooled, token, dim=-1)).mean()
         else:
-            both = self.config.candidates == "bank+batch"
-            loss = bank_loss(pooled, token, self.bank, temperature=self.config.temperature, within_batch=both)
+            c = self.config
+            loss = bank_loss(pooled, token, self.bank, temperature=c.temperature, candidates=c.candidates)
         grown = min(1.0, progress / self.config.sgd_warmup) if self.config.sgd_warmup else 1.0
         return {"distillation": self.config.sgd_weight * grown * loss}
 
@@ -100,7 +99,7 @@ class ChimeraSeg(Student):
         """`(B, d)`: the picked features pooled. What is picked carries no gradient, nor do the weights of pooling."""
         c = self.config
         share = selection.picked_share(progress, schedule=c.schedule, last=c.last_share, steps=c.steps)
-        valid = selection.valid_positions(images, dense.shape[-2:]).flatten(1)
+        valid = valid_positions(images, dense.shape[-2:]).flatten(1)
         similarity = selection.similarities(dense, token)
         picked = selection.most_similar(similarity, valid, selection.picked_counts(valid, share))
         self.watched["picked_share"] = picked.sum() / valid.sum()
@@ -110,14 +109,18 @@ class ChimeraSeg(Student):
     def per_pixel(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Cross-entropy and NEL of logits `(B, C, h, w)`; positions without a class are left out of both (reading)."""
         c, logits = self.config, losses.upsampled(logits, labels.shape[-2:])
-        weights = {"focal_weight": c.focal_weight, "dice_weight": c.dice_weight}
-        return {
-            "cross_entropy": c.cross_entropy_weight * losses.exclusive_loss(logits, labels),
-            **nel(logits, labels, **weights, alpha=c.focal_alpha, gamma=c.focal_gamma),
-        }
+        nel = losses.nel(
+            logits,
+            labels,
+            focal_weight=c.focal_weight,
+            dice_weight=c.dice_weight,
+            alpha=c.focal_alpha,
+            gamma=c.focal_gamma,
+        )
+        return {"cross_entropy": c.cross_entropy_weight * losses.exclusive_loss(logits, labels), **nel}
 
     def parameter_groups(self) -> list[dict]:
-        """The body's groups as its own recipe has them, and everything else that trains."""
+        """The body's groups with the rates of its published config, and everything else that trains."""
         groups = self.body.parameter_groups()
         known = {id(p) for group in groups for p in group["params"]}
         others = [p for p in self.parameters() if p.requires_grad and id(p) not in known]

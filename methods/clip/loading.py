@@ -1,4 +1,4 @@
-"""Loading a CLIP: built-in open_clip models by tag or file, and models of a config file of their own."""
+"""Loading a CLIP: built-in open_clip models by tag or file, and models that a config file describes."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def load_clip(
     text_cache: folder in which text prototypes are kept.
 
     The activation is the one the tag's weights were trained with, so `ViT-B-16` with `openai` has QuickGELU. OpenAI's
-    own files (`ViT-B-16.pt`, known by sha256) have it too. No other file says it: there the model's config decides, so
-    name the `-quickgelu` variant for OpenAI's weights in another format.
+    files (`ViT-B-16.pt`, known by sha256) have it too. No other file says it: there the model's config decides, so name
+    the `-quickgelu` variant for OpenAI's weights in another format.
 
     Raises ValueError, FileNotFoundError or ConnectionError, each with one line that says what to do.
     """
@@ -79,7 +79,7 @@ def _config_of(model: str, config_file: Path | None) -> tuple[dict[str, Any], di
             near = difflib.get_close_matches(model, open_clip.list_models(), n=4)
             raise ValueError(
                 f"open_clip has no model {model!r}; near: {', '.join(near) or 'none'} "
-                "(open_clip.list_models() has all; a model of your own needs its JSON config file)"
+                "(open_clip.list_models() has all; a custom model needs its JSON config file)"
             )
         return settings, {}
     try:
@@ -162,7 +162,7 @@ def openai_archives() -> set[str]:
 
 
 def _load_weights(network: nn.Module, path: Path, model: str, *, archive: bool) -> None:
-    """Load by open_clip's own loader, without unpickling code; half precision is cast by the copy."""
+    """Load by open_clip's loader, without unpickling code; half precision is cast by the copy."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch.jit is deprecated, OpenAI's files stay as they are

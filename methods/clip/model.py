@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from methods.clip import cache
+from methods.clip.text_cache import prototypes_file, read_prototypes, write_prototypes
 from methods.clip.towers import Tower, tower_of
-from methods.clip.vit import Readout, Tokens, VitTower, refusal, resized
+from methods.clip.vit import Readout, Tokens, VitTower, resized, vit_refusal
 from methods.method import Images
 
 OPENAI_MEAN = (122.7709383, 116.7460125, 104.09373615)  # open_clip's OPENAI_DATASET_MEAN times 255
@@ -74,11 +74,11 @@ class Clip(nn.Module):
     def vit(self) -> VitTower:
         """The tower in pieces; raises ValueError with the reason where it is no such transformer."""
         if not isinstance(self._tower, VitTower):
-            raise ValueError(f"{self.name}: {refusal(self.model.visual)}")
+            raise ValueError(f"{self.name}: {vit_refusal(self.model.visual)}")
         return self._tower
 
     def normalised(self, images: Images, *, size: tuple[int, int] | None = None) -> Tensor:
-        """`(B, 3, H, W)` pixels by CLIP's own mean and std, padding zero, resized to `size` where one is given."""
+        """`(B, 3, H, W)` pixels by CLIP's mean and std, padding zero, resized to `size` where one is given."""
         x = images.normalised(self.mean, self.std)
         return x if size is None or tuple(x.shape[-2:]) == tuple(size) else resized(x, size)
 
@@ -95,7 +95,7 @@ class Clip(nn.Module):
         """`(C, d)` unit-norm fp32 class embeddings on the model's device.
 
         Each template's embedding is L2-normalised, their mean is normalised again (Radford et al. 2021, Section 3.1.4).
-        Computed class by class, so that a prototype does not depend on the other classes asked; kept in memory, and in
+        Computed class by class, so that a prototype does not depend on the other classes; kept in memory, and in
         files under `text_cache` where that is set.
         """
         texts, templates = tuple(texts), tuple(templates)
@@ -110,15 +110,15 @@ class Clip(nn.Module):
         """`(len(texts), d)` from the disk cache, or computed and put there."""
         if self.text_cache is None:
             return self._embedded(texts, templates)
-        path = cache.path_of(self.text_cache, [self.weights_sha256, self.architecture], texts, templates)
-        rows = cache.read(path, shape=(len(texts), self.embed_dim))
+        path = prototypes_file(self.text_cache, [self.weights_sha256, self.architecture], texts, templates)
+        rows = read_prototypes(path, shape=(len(texts), self.embed_dim))
         if rows is None:
             rows = self._embedded(texts, templates)
-            cache.write(path, rows)
+            write_prototypes(path, rows)
         return rows
 
     def _embedded(self, texts: list[str], templates: tuple[str, ...]) -> Tensor:
-        """`(len(texts), d)` in fp32 on the CPU, fit for training even if first asked for in inference mode."""
+        """`(len(texts), d)` in fp32 on the CPU, fit for training even if first computed in inference mode."""
         device = next(self.model.parameters()).device
         rows = []
         with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):

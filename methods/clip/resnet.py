@@ -15,7 +15,7 @@ class ResNetTower(nn.Module):
     """A frozen `ModifiedResNet` of open_clip (Radford et al. 2021, Section 2.4), its modules used as they are.
 
     Sides that are no multiple of 32 pixels are first resized (bilinear) to the nearest multiple; the pool's positions
-    are interpolated to other grids than its own, as a vision transformer's are.
+    are interpolated to other grids, as a vision transformer's are.
     """
 
     known_by_hash = True  # a checkpoint leaves it out: the record names its sha256

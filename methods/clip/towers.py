@@ -8,10 +8,9 @@ from open_clip.modified_resnet import ModifiedResNet  # type: ignore[import-unty
 from open_clip.timm_model import TimmModel  # type: ignore[import-untyped]
 from torch import Tensor
 
-from methods.clip import trunk, vit
 from methods.clip.resnet import ResNetTower
-from methods.clip.trunk import TrunkTower
-from methods.clip.vit import Readout, Tokens, VitTower
+from methods.clip.trunk import TrunkTower, trunk_refusal
+from methods.clip.vit import Readout, Tokens, VitTower, vit_refusal
 
 
 class Tower(Protocol):
@@ -29,5 +28,5 @@ def tower_of(visual: Any, *, embed_dim: int) -> VitTower | ResNetTower | TrunkTo
     if isinstance(visual, ModifiedResNet):
         return ResNetTower(visual)
     if isinstance(visual, TimmModel):
-        return trunk.refusal(visual) or TrunkTower(visual, embed_dim=embed_dim)
-    return vit.refusal(visual) or VitTower(visual)
+        return trunk_refusal(visual) or TrunkTower(visual, embed_dim=embed_dim)
+    return vit_refusal(visual) or VitTower(visual)

@@ -1,8 +1,8 @@
 """timm trunks as a tower: the mean over a feature map and a linear head give CLS, the head on each position the rest.
 
 Where nothing but linear layers follows the pooling, the mean of the dense tokens is CLS. Where a norm does (ConvNeXt),
-it is applied to each position by itself, and the mean is not CLS; nobody published that read-out for CLIP's trunks as
-theirs, so it is our reading.
+it is applied to each position by itself, and the mean is not CLS: our reading, since no such read-out of CLIP's trunks
+is published.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class TrunkTower(nn.Module):
 
     def __init__(self, visual: nn.Module, *, embed_dim: int) -> None:
         super().__init__()
-        reason = refusal(visual)
+        reason = trunk_refusal(visual)
         if reason is not None:
             raise ValueError(reason)
         self.visual = visual
@@ -71,7 +71,7 @@ def channels_last(visual: Any) -> bool:
     return getattr(visual.trunk, "output_fmt", "NCHW") == "NHWC"
 
 
-def refusal(visual: Any) -> str | None:
+def trunk_refusal(visual: Any) -> str | None:
     """Why a tower gives no dense tokens as a trunk, or None where it does."""
     trunk, kind = visual.trunk, type(visual.trunk).__name__
     pool = getattr(getattr(trunk, "head", None), "global_pool", None) or getattr(trunk, "global_pool", None)

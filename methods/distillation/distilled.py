@@ -1,10 +1,25 @@
 """CLIP-to-Seg and CLIPTeacher behind the `Method` interface: one set of switches makes both and their ablations.
 
-CLIP-to-Seg follows its ICLR 2025 submission; CLIPTeacher v2 a third party's notes on its formulas. Neither has public
-code, and what no source says is our reading: every such constant is a field of `DistillationConfig`.
+CLIP-to-Seg follows its ICLR 2025 submission ("eq."), CLIPTeacher v2 a third party's notes on its formulas. Neither has
+public code, and what no source says is our reading: every such constant is a field of `DistillationConfig`.
+
+| what | source | where |
+| --- | --- | --- |
+| seeds, K-Means and merging of latent classes | eq. 1 | `methods.mining.mine` |
+| global loss: attention pooling, InfoNCE with the bank | eq. 2 | `Distilled.global_loss`; `methods.contrast` |
+| means of regions | eq. 3 | `methods.contrast.Regions.means` |
+| CLS tokens of the masked picture | Figure 3 | `methods.distillation.teacher.local_tokens` |
+| local loss | eq. 4 | `Distilled.local_loss` |
+| latent embeddings A'_u by a decoder | page 7 | `Distilled.embeddings`; `methods.distillation.synthesiser` |
+| class logits alpha F^T A_s, latent logits beta cos(F, A'_u) | page 7 | `Distilled.class_logits`, `latent_logits` |
+| losses per pixel: NEL and cross-entropy | page 7 | `Distilled.per_pixel` |
+| total: global + local + per pixel, weights 1 | eq. 6 | `Distilled.losses` |
+| seen prototypes against their texts | CLIPTeacher v2, notes | `Distilled.seen_loss` |
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,16 +28,25 @@ from torch import Tensor
 from methods import losses
 from methods.bodies import Body, build_body
 from methods.clip import Clip, Tokens
-from methods.contrast import Regions, TokenBank, attention_pool, bank_loss, info_nce
+from methods.contrast import Regions, TokenBank, attention_pool, bank_loss, info_nce, valid_positions
 from methods.distillation.distillation_config import DistillationConfig
 from methods.distillation.synthesiser import Synthesiser
 from methods.distillation.teacher import at_side, local_tokens
 from methods.method import Images, Vocabulary
 from methods.mining import MiningRule, mine, pseudo_mask
 from methods.precision import wide, wide_product
-from methods.student import Student, nel
+from methods.student import Student, cosines, products
 
 ABSENT = -1e4  # logit of a latent class an image does not have: neither a loss nor a gradient comes of it
+
+
+@dataclass(frozen=True)
+class LatentClasses:
+    """The labels of a batch with mined classes in them, and the class embeddings of their regions."""
+
+    labels: Tensor  # (B, H, W) uint8: seen classes, and latent ones behind them
+    regions: Regions  # P (image, class) pairs of these labels
+    embedded: Tensor  # (P, d)
 
 
 class Distilled(Student):
@@ -54,37 +78,47 @@ class Distilled(Student):
         return wide(self.student(images.normalised(self.student.mean, self.student.std)))
 
     def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
-        """`(B, len(vocabulary), h, w)` on the student's grid: `alpha` times the cosine of feature and text."""
+        """`(B, len(vocabulary), h, w)` on the student's grid: `alpha F^T A`."""
         return self.class_logits(self.features(images), self.prototypes(vocabulary))
 
     def class_logits(self, features: Tensor, text: Tensor) -> Tensor:
-        """`alpha F^T A` on unit-norm features: `(B, C, h, w)`, float32 or wider."""
-        return _cosines(features, text.to(features)) * self.config.seen_scale
+        """`alpha F^T A`, with features of unit norm where so configured: `(B, C, h, w)`, float32 or wider."""
+        compared = cosines if self.config.seen_logits == "cosine" else products
+        return compared(features, text.to(features)) * self.config.seen_scale
 
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
         """`global`, `local`, `seen`, `cross_entropy`, `focal` and `dice`, as the switches say; each weighted."""
-        c, features = self.config, self.features(images)
-        if not (c.global_loss or c.mines):
-            return self.per_pixel(self.class_logits(features, self.text), labels)
-        tokens = self.teach(images)
-        out = self.global_loss(features, tokens.cls) if self.bank is not None else {}
-        if not c.mines:
-            return out | self.per_pixel(self.class_logits(features, self.text), labels)
+        c, features, latent = self.config, self.features(images), None
+        out: dict[str, Tensor] = {}
+        if c.global_loss or c.mines:
+            tokens = self.teach(images)
+            if c.global_loss:
+                out |= self.global_loss(features, tokens.cls, images)
+            if c.mines:
+                by_region, latent = self.region_losses(features, images, labels, tokens)
+                out |= by_region
+        logits = self.class_logits(features, self.text)
+        if latent is not None:
+            behind = self.latent_logits(features, latent.embedded, latent.regions)
+            logits, labels = torch.cat([logits, behind], dim=1), latent.labels
+        return out | self.per_pixel(logits, labels)
+
+    def region_losses(
+        self, features: Tensor, images: Images, labels: Tensor, tokens: Tokens
+    ) -> tuple[dict[str, Tensor], LatentClasses | None]:
+        """`local` and `seen`, as the switches say, and the mined classes; None where these are not classified."""
+        c, out, latent = self.config, dict[str, Tensor](), None
         pseudo = self.pseudo_labels(tokens.dense, labels)
         regions = Regions(pseudo, len(self.text) + c.most_latent)
         means, local = regions.means(features), None
         if c.local_loss:
             local = local_tokens(self.clip, images, regions, side=c.local_side, fill=c.local_fill)
             out |= self.local_loss(means, local, regions)
-        if c.latent == "off":
-            return out | self.per_pixel(self.class_logits(features, self.text), labels)
-        embedded = self.embeddings(means, regions, tokens.cls, local)  # (P, d)
-        if c.seen_loss:
-            out |= self.seen_loss(embedded, regions)
-        logits = torch.cat(
-            [self.class_logits(features, self.text), self.latent_logits(features, embedded, regions)], dim=1
-        )
-        return out | self.per_pixel(logits, pseudo)
+        if c.latent != "off":
+            latent = LatentClasses(pseudo, regions, self.embeddings(means, regions, tokens.cls, local))
+            if c.seen_loss:
+                out |= self.seen_loss(latent.embedded, regions)
+        return out, latent
 
     def teach(self, images: Images) -> Tokens:
         """CLIP's CLS and dense tokens of the pictures, neither normalised, float32 or wider."""
@@ -98,19 +132,15 @@ class Distilled(Student):
         self.watched["latent_classes"] = (mined.sizes > 0).sum(1).float().mean()
         return pseudo_mask(labels, mined, len(self.text))
 
-    def global_loss(self, features: Tensor, token: Tensor) -> dict[str, Tensor]:
-        """InfoNCE of attention-pooled features with the picture's CLS token, which then enters the bank."""
+    def global_loss(self, features: Tensor, token: Tensor, images: Images) -> dict[str, Tensor]:
+        """InfoNCE of attention-pooled features with the picture's CLS token, which enters the bank."""
         assert self.bank is not None, "there is a bank where this loss is switched on"
-        pooled, entropy = attention_pool(features, token)
+        c = self.config
+        valid = valid_positions(images, features.shape[-2:]) if c.pool_padding == "left-out" else None
+        pooled, entropy = attention_pool(features, token, valid)
         self.watched["attention_entropy"] = entropy.mean()
-        loss = bank_loss(
-            pooled,
-            token,
-            self.bank,
-            temperature=self.config.temperature,
-            within_batch=self.config.candidates == "bank+batch",
-        )
-        return {"global": self.config.global_weight * loss}
+        loss = bank_loss(pooled, token, self.bank, temperature=c.temperature, candidates=c.candidates)
+        return {"global": c.global_weight * loss}
 
     def local_loss(self, means: Tensor, local: Tensor, regions: Regions) -> dict[str, Tensor]:
         """InfoNCE of region means `(P, d)` with local CLS tokens, among the classes of a picture (eq. 4).
@@ -162,7 +192,7 @@ class Distilled(Student):
         weights = features.new_zeros(*shape, features.shape[1]).index_put(where, embedded[latent].to(features))
         there = torch.zeros(shape, dtype=torch.bool, device=features.device)
         there[where] = True
-        logits = _cosines(features, F.normalize(weights, dim=-1)) * self.config.latent_scale
+        logits = cosines(features, F.normalize(weights, dim=-1)) * self.config.latent_scale
         return logits.masked_fill(~there[..., None, None], ABSENT)
 
     def per_pixel(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -170,8 +200,14 @@ class Distilled(Student):
         c, logits = self.config, losses.upsampled(logits, labels.shape[-2:])
         out = {"cross_entropy": self.cross_entropy(logits, labels)}
         if c.per_pixel == "nel+ce":
-            weights = {"focal_weight": c.focal_weight, "dice_weight": c.dice_weight}
-            out |= nel(logits, labels, **weights, alpha=c.focal_alpha, gamma=c.focal_gamma)
+            out |= losses.nel(
+                logits,
+                labels,
+                focal_weight=c.focal_weight,
+                dice_weight=c.dice_weight,
+                alpha=c.focal_alpha,
+                gamma=c.focal_gamma,
+            )
         return {name: c.per_pixel_weight * loss for name, loss in out.items()}
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -184,7 +220,7 @@ class Distilled(Student):
         return total / (areas * weights).sum().clamp(min=1)
 
     def parameter_groups(self) -> list[dict]:
-        """The student's groups as its own recipe has them, and the synthesiser's."""
+        """The body's groups with the rates of its published config, and the synthesiser's."""
         groups = self.student.parameter_groups()
         if self.synthesiser is not None:
             groups.append({"params": list(self.synthesiser.parameters()), "lr_scale": self.config.decoder_lr_scale})
@@ -224,9 +260,3 @@ def mining_rule(config: DistillationConfig) -> MiningRule:
         smallest=config.smallest,
         most=config.most_latent,
     )
-
-
-def _cosines(features: Tensor, weights: Tensor) -> Tensor:
-    """Unit-norm features `(B, d, h, w)` with weights `(C, d)` or `(B, C, d)`: `(B, C, h, w)`."""
-    unit = F.normalize(features, dim=1).flatten(2)
-    return wide_product(weights, unit).unflatten(2, features.shape[-2:])

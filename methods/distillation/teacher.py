@@ -1,4 +1,4 @@
-"""What the frozen CLIP tells: tokens of the picture, and CLS tokens of the picture masked to each of its classes."""
+"""What the frozen CLIP gives: tokens of the picture, and CLS tokens of the picture masked to each of its classes."""
 
 from __future__ import annotations
 

@@ -38,6 +38,7 @@ RECIPES: Final[dict[RecipeKind, MethodRecipe]] = {
     "coco-20i": MethodRecipe("otseg's", **_COCO),
     "trial": replace(zegclip.RECIPES["trial"], config={**_TINY, "texts": "protocol"}),
     "shapes": replace(zegclip.RECIPES["shapes"], config={**_TINY, "texts": "protocol"}),
+    "long": replace(zegclip.RECIPES["long"], config={**_TINY, "texts": "protocol"}),
 }
 _NOT_DRAWN: Final = {
     **zegclip.NOT_DRAWN,

@@ -13,38 +13,27 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, normalize
+from torch.nn.functional import normalize
 
 from methods.clip import Clip
-from methods.clip.vit import VitTower
-from methods.method import Images, Method, Vocabulary
-from methods.precision import wide_product
+from methods.clip.vit import VitTower, attention_of, heads_of
+from methods.method import Images, Vocabulary
 from methods.training_free.attention_readouts_config import ReadoutConfig
+from methods.training_free.dense_clip import TrainingFree
 
-SCALE = 100.0  # per unit of cosine, as for `clip`
 
-
-class Readout(Method):
-    """Scores are 100 times the cosine of dense token and text prototype; no seen class is treated differently."""
-
-    seen_shift = 0.0
-    shift_span = 20.0  # a fifth of the whole range of a cosine
+class Readout(TrainingFree):
+    """Tokens of the last block with another attention."""
 
     def __init__(self, *, clip: Clip, config: ReadoutConfig) -> None:
-        super().__init__()
+        super().__init__(clip=clip)
         attention_of(clip.vit().blocks[-1])  # refuses other towers now rather than at the first picture
-        self.clip, self.config = clip, config
+        self.config = config
 
-    def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
-        """Nothing to learn."""
-        return {}
-
-    def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
-        """`(B, C, h, w)` on the patch grid, in [-100, 100]."""
-        with torch.no_grad():
-            dense = normalize(dense_tokens(self.clip.vit(), self.clip.normalised(images), self.config), dim=1)
-        text = self.clip.text_prototypes(vocabulary.texts, vocabulary.templates).to(dense)
-        return SCALE * wide_product(text, dense.flatten(2)).unflatten(2, dense.shape[-2:])
+    @torch.no_grad()
+    def dense(self, images: Images) -> Tensor:
+        """`(B, d, h, w)` of unit norm."""
+        return normalize(dense_tokens(self.clip.vit(), self.clip.normalised(images), self.config), dim=1)
 
 
 def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
@@ -62,13 +51,6 @@ def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
         out = tokens + out
         out = out + last.ls_2(last.mlp(last.ln_2(out)))
     return tower.project(out[:, 1:]).transpose(1, 2).unflatten(2, grid)
-
-
-def heads_of(attention: nn.MultiheadAttention, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of tokens `(B, T, D)`: `(B, heads, T, D / heads)` each."""
-    projected = linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
-    q, k, v = (part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for part in projected.chunk(3, dim=2))
-    return q, k, v
 
 
 def weights_of(q: Tensor, k: Tensor, grid: tuple[int, int], config: ReadoutConfig) -> Tensor:
@@ -96,10 +78,3 @@ def nearness(grid: tuple[int, int], spread: float) -> Tensor:
 def build(*, clip: Clip, vocabulary: Vocabulary, config: ReadoutConfig) -> Readout:
     """A training-free read-out; the training vocabulary does not matter to it."""
     return Readout(clip=clip, config=config)
-
-
-def attention_of(block: Any) -> nn.MultiheadAttention:
-    """The attention of a block; raises ValueError for one that is no standard attention."""
-    if not isinstance(block.attn, nn.MultiheadAttention):
-        raise ValueError(f"this read-out needs standard attention; this tower has {type(block.attn).__name__}")
-    return block.attn

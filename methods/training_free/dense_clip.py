@@ -22,11 +22,13 @@ class TrainingFree(Method):
     seen_shift = 0.0
     shift_span = 20.0  # a fifth of the whole range of a cosine
 
-    def __init__(self, *, clip: Clip, readout: Readout) -> None:
+    def __init__(self, *, clip: Clip) -> None:
         super().__init__()
-        clip.tower()  # refuses a tower without dense tokens now rather than at the first picture
         self.clip = clip
-        self.readout = readout
+
+    def dense(self, images: Images) -> Tensor:
+        """`(B, d, h, w)` dense tokens in text space, of unit norm; no gradient."""
+        raise NotImplementedError
 
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
         """Nothing to learn."""
@@ -34,11 +36,24 @@ class TrainingFree(Method):
 
     def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
         """`(B, C, h, w)` on the patch grid, in [-100, 100]."""
-        dense = self.clip.tokens(images, readout=self.readout).normalised().dense  # (B, d, h, w)
+        dense = self.dense(images)
         text = self.clip.text_prototypes(vocabulary.texts, vocabulary.templates).to(dense)
         return SCALE * wide_product(text, dense.flatten(2)).unflatten(2, dense.shape[-2:])
 
 
-def build(*, clip: Clip, vocabulary: Vocabulary, config: ClipConfig) -> TrainingFree:
+class DenseClip(TrainingFree):
+    """CLIP's tokens as they are, or by the value path of the last block."""
+
+    def __init__(self, *, clip: Clip, readout: Readout) -> None:
+        super().__init__(clip=clip)
+        clip.tower()  # refuses a tower without dense tokens now rather than at the first picture
+        self.readout = readout
+
+    def dense(self, images: Images) -> Tensor:
+        """`(B, d, h, w)` of unit norm."""
+        return self.clip.tokens(images, readout=self.readout).normalised().dense
+
+
+def build(*, clip: Clip, vocabulary: Vocabulary, config: ClipConfig) -> DenseClip:
     """The training-free read-out; the training vocabulary does not matter to it."""
-    return TrainingFree(clip=clip, readout=config.readout)
+    return DenseClip(clip=clip, readout=config.readout)

@@ -41,7 +41,7 @@ class Constant(Method):
 class Random(Method):
     """Uniform scores drawn by a hash of the picture's bytes and the class's name.
 
-    So they do not depend on seed, batch, order, or on the other classes asked.
+    So they do not depend on seed, batch, order, or on the other classes.
     """
 
     def __init__(self, *, cell: int) -> None:

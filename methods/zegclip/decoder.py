@@ -2,7 +2,7 @@
 
 The released decoder carries tensors that no gradient reaches: the self-attention and first norm of every layer, which
 are never run, and the value path, feed-forward and norms of the last layer, whose output is not used. They do not exist
-here; `methods.zegclip.released` counts them.
+here; `methods.zegclip.released_checkpoint` counts them.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from methods import losses
 from methods.clip import Clip, VitTower
 from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from methods.method import UNLABELLED, UNSEEN_EXTENT, Images, Method, Vocabulary
-from methods.zegclip import released
+from methods.zegclip import released_checkpoint as released
 from methods.zegclip.decoder import Head
 from methods.zegclip.encoder import PlainEncoder, PromptedEncoder
 from methods.zegclip.zegclip_config import ZegClipConfig
@@ -23,7 +23,7 @@ AnyHead = TypeVar("AnyHead", bound=Head)
 class ZegClip(Method):
     """Mask logits per class from a frozen CLIP's tokens and a text-queried decoder.
 
-    The logits of one class do not depend on the other classes asked. Self-training needs a training vocabulary with
+    The logits of one class do not depend on the others. Self-training needs a training vocabulary with
     unseen classes; until `config.self_training_from` it is not used and the losses are those of the inductive setting.
     """
 
@@ -70,7 +70,7 @@ class ZegClip(Method):
         return text.half().float() if self.config.text_dtype == "float16" else text
 
     def normalised(self, images: Images) -> Tensor:
-        """`(B, 3, H, W)` by ImageNet's statistics as released, or by CLIP's own; padding zero."""
+        """`(B, 3, H, W)` by ImageNet's statistics as released, or by CLIP's; padding zero."""
         if self.config.normalisation == "clip":
             return self.clip.normalised(images)
         return images.normalised(IMAGENET_MEAN, IMAGENET_STD)
@@ -105,10 +105,16 @@ class ZegClip(Method):
         c = self.config
         if c.loss == "exclusive":
             return {"cross_entropy": losses.exclusive_loss(logits, labels)}
-        count = losses.mask_count(losses.class_areas(labels, logits.shape[1]))
-        focal = losses.focal_loss(logits, labels, count, alpha=c.focal_alpha, gamma=c.focal_gamma, ignored=c.ignored)
-        dice = losses.dice_loss(logits, labels, count, denominator=c.dice_denominator, ignored=c.ignored)
-        return {"focal": c.focal_weight * focal, "dice": c.dice_weight * dice}
+        return losses.nel(
+            logits,
+            labels,
+            focal_weight=c.focal_weight,
+            dice_weight=c.dice_weight,
+            alpha=c.focal_alpha,
+            gamma=c.focal_gamma,
+            denominator=c.dice_denominator,
+            ignored=c.ignored,
+        )
 
     def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
         """Mask logits `(B, len(vocabulary), h, w)` on the patch grid, float32 or wider."""
@@ -119,7 +125,7 @@ class ZegClip(Method):
         return scores if self.config.loss == "exclusive" else super().activate(scores.sigmoid(), seen)
 
     def parameter_groups(self) -> list[dict]:
-        """One group, as the released optimiser amounts to; a fine-tuned encoder is a second one with its own rate."""
+        """One group, as the released optimiser amounts to; a fine-tuned encoder is a second one with another rate."""
         if self.config.encoder != "finetuned":
             return super().parameter_groups()
         return [
@@ -129,10 +135,22 @@ class ZegClip(Method):
 
     def import_weights(self, path: Path) -> None:
         """Load what a finished run leaves, or a checkpoint (`.pth`) of the released code."""
-        if path.suffix == ".pth":
-            released.load_released(self, path)
-        else:
-            super().import_weights(path)
+        if path.suffix != ".pth":
+            return super().import_weights(path)
+        self.released_names()  # refuses variants before anything is read
+        state = released.read_checkpoint(path)
+        self.load_trained_state(self.trained_part(state, str(path)))
+
+    def trained_part(self, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+        """What of a released state is trained here, under our names; raises ValueError as `released.trained_part`."""
+        return released.trained_part(
+            state,
+            self.trained_state(),
+            clip=self.clip,
+            decoder_layers=self.config.decoder_layers,
+            source=source,
+            names=self.released_names(),
+        )
 
     def _pseudo_code(self) -> int:
         """The label code that pseudo labels replace.

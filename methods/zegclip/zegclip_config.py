@@ -1,7 +1,7 @@
 """Config of ZegCLIP, its baselines and its ablations.
 
 Defaults follow the released code ([R], ZiqinZhou66/ZegCLIP at 9ba4bb5); "paper" marks what arXiv 2212.03588 says where
-the code does otherwise, "ours" what neither says. Each such place is a field of its own, never a hidden difference.
+the code does otherwise, "ours" what neither says. Each such place is a field, never a hidden difference.
 """
 
 from typing import Literal
@@ -15,7 +15,7 @@ from splits.settings import Setting
 class ZegClipConfig(MethodConfig):
     """The switches that make ZegCLIP out of its baseline, and its constants."""
 
-    # What the labels may tell: the protocol's field of that name, passed on by whoever plans the run.
+    # What the labels may contain: the protocol's field of that name, passed on when a run is planned.
     setting: Setting = "inductive"
 
     # The three designs of the paper (Section 3.3), one switch each; the first value is ZegCLIP's.

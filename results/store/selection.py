@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from results.store.data_changes import of_older_data
 from results.store.folders import CorruptRecord, Stored, find_stored, unfinished
 from results.store.provenance import is_stale
 from results.store.record import RunRecord
@@ -50,8 +51,9 @@ class Selected:
 
     @property
     def stale(self) -> frozenset[str]:
-        """Folders of the runs that were made with other sources of their method."""
-        return frozenset(record.result.train.folder for record in self.records if is_stale(record))
+        """Folders of the runs that were made with other sources of their method, or of data that have changed since."""
+        sources = frozenset(record.result.train.folder for record in self.records if is_stale(record))
+        return sources | of_older_data(self.records)
 
     def confusion(self, record: RunRecord) -> Path:
         """The file of a record's confusion matrices."""
@@ -62,16 +64,21 @@ class Selected:
         return {s.record.result.confusion_sha256: s.confusion for s in self.stored}
 
 
-def select(selection: Selection) -> Selected:
-    """Everything of a selection; what cannot be trusted is named on stderr. Raises UserError where there is nothing."""
+def select(selection: Selection, *, may_be_empty: bool = False) -> Selected:
+    """Everything of a selection; what cannot be trusted is named on stderr. Raises UserError where there is nothing.
+
+    may_be_empty: then nothing is an answer, too.
+    """
     stored: list[Stored] = []
     states: dict[str, str] = {}
     for root in selection.roots:
         if not root.is_dir():
+            if may_be_empty:
+                continue
             raise UserError(f"{root} is no folder of runs; give one with --from, or run something first")
         stored += [found for found in _readable(root) if selection.has_record(found.record)]
         states |= {folder: words for folder, words in unfinished(root).items() if selection.has(*folder.split("/")[:2])}
-    if not stored and not states:
+    if not stored and not states and not may_be_empty:
         raise UserError(f"no record in {', '.join(map(str, selection.roots))} fits; `status` says what has been run")
     return Selected(tuple(stored), states)
 

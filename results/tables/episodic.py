@@ -16,7 +16,7 @@ from results.store.identity import by_identity, key_of
 from results.store.record import RunRecord
 from results.tables.aggregate import METRICS, estimate
 from results.tables.content import Content
-from results.tables.published_numbers import read
+from results.tables.register import episodic
 from results.tables.table import Column, Table, mean_and_sd
 
 MEAN, FB_IOU = "miou_unseen", "fb_iou"
@@ -48,9 +48,8 @@ def columns(folds: Sequence[int]) -> tuple[Column, ...]:
 def published_items(content: Content) -> list[Table]:
     """What the few-shot literature printed for this benchmark, as printed; none where nothing is."""
     found: dict[tuple[str, str, str], dict[str, float]] = {}
-    for row in read("episodic"):
-        if row["benchmark"] == content.split.name:
-            found.setdefault((row["method"], row["backbone"], row["source"]), {})[row["fold"]] = float(row["miou"])
+    for number in episodic(content.split.name):
+        found.setdefault((number.method, number.backbone, number.source), {})[number.fold] = number.value
     if content.protocol is None or not found:
         return []
     places, reasons = [*(str(fold.index) for fold in content.split.folds), "mean"], _differences(content)

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kind = Literal["main", "ablations", "classes", "costs", "published"]
+Kind = Literal["main", "ablations", "classes", "costs", "published", "calibrated"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-DEFAULT: tuple[Kind, ...] = ("main", "ablations", "published")
+DEFAULT: tuple[Kind, ...] = ("main", "calibrated", "ablations", "published")

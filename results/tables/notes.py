@@ -13,7 +13,9 @@ from benchmarks.recipes import IMPORTED
 from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.registry import METHODS, config_class
+from results.store.data_changes import of_older_data
 from results.store.identity import VARIANT
+from results.store.provenance import is_stale
 from results.store.record import UNSURE, RunRecord
 from results.tables.accumulated import accumulated
 from results.tables.aggregate import By
@@ -36,6 +38,7 @@ def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> 
         yield _ignored(runs)
         yield from _made_with(content, frame)
     yield from _marks(content, runs, frame)
+    yield from _warned(content)
     yield from warnings_of(content.records)
     yield from _of_others(content)
     yield from transferred(content.records)
@@ -180,12 +183,36 @@ def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterato
     if frame["partial"].any():
         yield PARTIAL_NOTE
     if frame["stale"].any():
-        counts = Counter(runs.loc[runs["stale"], "label"])
-        which = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items()))
-        yield f"{STALE} stale: the method's sources have changed since (runs of {which})."
+        of_data = runs["run"].isin(_of_changed_data(content))
+        for what, which_runs in (
+            ("the method's sources", runs["stale"] & ~of_data),
+            ("the data", runs["stale"] & of_data),
+        ):
+            counts = Counter(runs.loc[which_runs, "label"])
+            which = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items()))
+            if which:
+                yield f"{STALE} stale: {what} have changed since (runs of {which})."
     scored = ["miou_unseen"] if content.episodic else ["pacc", "miou_seen", "miou_unseen", "hiou"]
     if len(frame) and frame[frame["seeds"] > 0][scored].isna().any(axis=None):
         yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
+
+
+def _of_changed_data(content: Content) -> frozenset[str]:
+    """Folders of the stale runs whose data have changed: by a later record, or as their sources have not."""
+    same = (r.result.train for r in content.records if r.result.train.method in METHODS and not is_stale(r))
+    return of_older_data(content.records) | {train.folder for train in same}
+
+
+def _warned(content: Content) -> Iterator[str]:
+    """What records say of their data and inputs, and whose if not all say it."""
+    rows: dict[str, set[str]] = {}
+    for record in content.records:
+        for line in record.result.warnings:
+            rows.setdefault(line, set()).add(record.result.label)
+    labels = {record.result.label for record in content.records}
+    for line, of in rows.items():
+        whose = "" if of == labels else f", {', '.join(sorted(of))}"
+        yield f"Warning{whose}: {line}."
 
 
 def _of_others(content: Content) -> Iterator[str]:

@@ -1,72 +1,39 @@
-"""Published numbers beside reproduced ones: `published/*.csv`, shown only where benchmark and protocol agree.
+"""Published numbers beside reproduced ones, shown only where benchmark and protocol agree and the fold has runs.
 
-A row is shown where its benchmark and fold, kind, setting, background, rule for absent classes and sizes are those of
-the runs. What counts as a reproduction is stricter: see `_why_not`.
+A row of the register is shown where its benchmark and fold, kind, setting, background, rule for absent classes and
+sizes are those of the runs. What counts as a reproduction is stricter: see `_why_not`.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
-from functools import cache, partial
-from importlib.resources import files
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from benchmarks.catalogue import BENCHMARKS
 from benchmarks.protocol import Protocol
-from benchmarks.values import Value
 from methods.registry import METHODS
 from results.tables.aggregate import aggregate, tidy
 from results.tables.content import Content
+from results.tables.register import METRICS, Published, gains, published
 from results.tables.row_names import row_names
 from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table
 
 PLACES = {"pascal-5i": ("voc-15-5", 3)}  # a benchmark -> what the literature calls one of its folds
-METRICS = ("pacc", "miou_seen", "miou_unseen", "hiou")
 SCORED = METRICS[1:]
 
 
-class Published(Value):
-    """One published row, in percent as printed; None where the source prints nothing."""
-
-    method: str
-    setting: str
-    benchmark: str
-    protocol: str
-    backbone: str
-    pacc: float | None
-    miou_seen: float | None
-    miou_unseen: float | None
-    hiou: float | None
-    source: str
-    note: str
-
-
-@cache
-def read(name: str) -> tuple[dict[str, str], ...]:
-    """The rows of `published/<name>.csv`."""
-    text = files("results").joinpath("published", f"{name}.csv").read_text(encoding="utf-8")
-    return tuple(csv.DictReader(io.StringIO(text)))
-
-
-@cache
-def published() -> tuple[Published, ...]:
-    """Every generalised row."""
-    rows = []
-    for row in read("generalised"):
-        figures = {metric: float(row[metric]) if row[metric] else None for metric in METRICS}
-        rows.append(Published.parse(row | figures, source="published/generalised.csv"))
-    return tuple(rows)
-
-
 def published_table(content: Content, stale: frozenset[str] = frozenset()) -> list[Table]:
-    """The published rows for this content and what was reproduced of them; none where nothing is published."""
+    """The published rows for this content and what was reproduced of them.
+
+    None where nothing is published, and where the fold that the literature uses has no run.
+    """
     benchmark, fold = PLACES.get(content.split.name, (content.split.name, 0))
-    if content.protocol is None or not any(row.benchmark == benchmark for row in published()):
+    ran = any(record.result.evaluation.fold == fold for record in content.records)
+    if content.protocol is None or not ran or not any(row.benchmark == benchmark for row in published()):
         return []
     setting = content.protocol.train.setting
     reasons = _differences(content, content.protocol)
@@ -204,12 +171,12 @@ def _explained(rows: list[Published], sources: list[str], reasons: list[str], pr
 def _gains(benchmark: str) -> list[str]:
     """Gains stated without a table: lines under a table, never rows."""
     lines = []
-    for row in read("gains"):
-        if row["benchmark"] == benchmark or "not named" in row["benchmark"]:
-            where = "" if row["benchmark"] == benchmark else f" on {row['benchmark']}"
-            reference = f"; {row['note']}" if row["note"] else ""
+    for gain in gains():
+        if gain.benchmark == benchmark or "not named" in gain.benchmark:
+            where = "" if gain.benchmark == benchmark else f" on {gain.benchmark}"
+            reference = f"; {gain.note}" if gain.note else ""
             lines.append(
-                f"{row['method']} states a gain of {row['hiou_gain']} points of hIoU{where} "
-                f"({row['source']}{reference}): a gain is no row."
+                f"{gain.method} states a gain of {gain.value:g} points of hIoU{where} "
+                f"({gain.source}{reference}): a gain is no row."
             )
     return lines

@@ -16,6 +16,7 @@ import pandas as pd
 from results.store.identity import TRANSFER
 from results.store.record import RunRecord
 from results.tables.aggregate import By, aggregate, tidy
+from results.tables.calibration import Tuned, calibrated_table
 from results.tables.classes_and_costs import Variants, by_variant, class_table, cost_table
 from results.tables.content import ABLATION, COMPARISON, Content, fold_range, gather, parts_of, title_of
 from results.tables.episodic import columns, published_items, with_folds
@@ -42,18 +43,27 @@ def build_tables(
     states: Mapping[str, str] | None = None,
     stale: frozenset[str] = frozenset(),
     show: Collection[Kind] = DEFAULT,
+    tuned: Tuned | None = None,
 ) -> list[Table]:
     """The tables of each benchmark, part and protocol family among the records, in a fixed order.
 
     states: runs that were planned, as run folder (`TrainSpec.folder`) -> state and reason in words; runs that are in
-    the records are passed over. stale: folders of runs whose method sources have changed since. Raises UserError for
-    a benchmark that `splits` does not know or a folder that is none.
+    the records are passed over. stale: folders of runs whose method sources have changed since. tuned: of runs that
+    were scored on the tune part too, their scores at the shift tuned there. Raises UserError for a benchmark that
+    `splits` does not know or a folder that is none.
     """
-    return [table for content in gather(records, states or {}) for table in tables_of(content, by, stale, show)]
+    contents = gather(records, states or {})
+    return [table for content in contents for table in tables_of(content, by, stale, show, tuned=tuned or {})]
 
 
 def tables_of(
-    content: Content, by: By, stale: frozenset[str], show: Collection[Kind], *, only: str | None = None
+    content: Content,
+    by: By,
+    stale: frozenset[str],
+    show: Collection[Kind],
+    *,
+    only: str | None = None,
+    tuned: Tuned | None = None,
 ) -> list[Table]:
     """The tables of one benchmark under one protocol; `only`: of one group, the content being its part already."""
     tables = []
@@ -61,6 +71,8 @@ def tables_of(
         kind: Kind = "main" if group == COMPARISON else "ablations"
         if kind in show:
             tables.append(_table(part, group, by, stale))
+        if "calibrated" in show and tuned:
+            tables += calibrated_table(part, title_of(part, group), by_variant(part.records, names_of(part)), tuned)
         for other, table_of in _SUPPLEMENTS.items():
             if other in show:
                 tables += table_of(part, title_of(part, group), by_variant(part.records, names_of(part)))

@@ -12,6 +12,7 @@ from methods.registry import METHODS, config_class
 from splits.errors import UserError
 
 TRAINED = [name for name, e in METHODS.items() if e.trained]
+STUDENTS_ON_PHOTOS = {"body_weights": "published", "candidates": "enqueued", "pool_padding": "left-out"}
 PLACES = [("pascal-5i", "native"), ("pascal-5i", "trial"), ("voc-15-5", "native"), ("shapes-5i", "native")]
 
 
@@ -58,7 +59,10 @@ def test_only_the_papers_recipe_is_called_paper(method: str, bench: str, scale: 
     published = "paper" if method in papers else f"{family}'s"
     expected = "shapes" if bench == "shapes-5i" else {"native": published, "trial": "trial"}[scale]
     assert recipe.name == expected
-    assert (config == {}) == (expected == published)
+    if expected == published:  # nothing but what the papers are read to say
+        assert config == (STUDENTS_ON_PHOTOS if family == "clip-to-seg" else {})
+    else:
+        assert config
 
 
 @pytest.mark.parametrize("method", ["constant", "random", "clip"])
@@ -96,7 +100,7 @@ def test_compared_methods_share_their_recipe() -> None:
 def test_clip_to_seg_on_voc_is_the_papers() -> None:
     """Fails if iterations, batch or crop are not CLIP-to-Seg's (page 7), or the schedule not SegNeXt's in MMSeg."""
     recipe, config = recipe_for("clip-to-seg", "voc-15-5", "native")
-    assert config == {}
+    assert config == STUDENTS_ON_PHOTOS
     assert (recipe.iterations, recipe.batch, recipe.augmentation.crop) == (20_000, 16, 512)
     assert (recipe.lr, recipe.weight_decay, recipe.poly_power, recipe.min_lr) == (6e-5, 0.01, 1.0, 0.0)
     assert (recipe.warmup_iterations, recipe.warmup_ratio, recipe.decay) == (1_500, 1e-6, "after-warmup")
@@ -171,12 +175,17 @@ def test_a_custom_method_changes_fields_or_has_recipes_as_a_built_in_one(monkeyp
 
 
 @pytest.mark.parametrize(
-    ("fields", "reason"), [({"recipes": METHODS["zegclip"].recipes}, "`recipes` already"), ({"trained": False}, "not")]
+    ("fields", "reason"),
+    [
+        ({"recipe": {"lr": 1e-3}, "recipes": METHODS["zegclip"].recipes}, "`recipes` already"),
+        ({"recipe": {"lr": 1e-3}, "trained": False}, "not trained"),
+        ({"published_as": ("Mine",)}, "belong together"),
+    ],
 )
-def test_a_recipe_that_would_be_ignored_is_refused(fields: dict, reason: str) -> None:
-    """Fails when changed fields of a recipe are accepted where nothing reads them."""
+def test_fields_that_would_be_ignored_are_refused(fields: dict, reason: str) -> None:
+    """Fails when a field of an entry is accepted where nothing reads it."""
     with pytest.raises(ValueError, match=reason):
-        replace(MINE, recipe={"lr": 1e-3}, **fields)
+        replace(MINE, **fields)
 
 
 def test_followers_of_zegclip_elsewhere() -> None:
@@ -209,3 +218,22 @@ def test_resclip_has_its_constants_of_each_data_set() -> None:
     assert context == {"weak_below": 0.25, "middle_share": 0.4, "feedback_scale": 1.8, "feedback_share": 0.7}
     assert coco == context | {"weak_below": 0.11}
     assert context.keys() == set(METHODS["resclip"].tuned)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_the_long_recipe_is_the_short_one_for_longer(method: str) -> None:
+    """Fails when a method is given another budget than the others, or other settings with the longer recipe."""
+    (short, config), (long, same) = (recipe_for(method, "shapes-5i", "native", name) for name in ("shapes", "long"))
+    assert config == same
+    assert (short.iterations, long.iterations) == (300, 1_200)
+    assert short.model_copy(update={"name": "long", "iterations": 1_200}) == long
+    assert recipe_for(method, "shapes-5i", "native") == (short, config)
+
+
+def test_a_choice_that_a_benchmark_has_not_is_refused() -> None:
+    """Fails when a recipe asked for by name is passed over, or a photo set is trained by the built-in world's."""
+    with pytest.raises(UserError, match=r"--recipe longer: shapes-5i has: shapes, long"):
+        recipe_for("zegclip", "shapes-5i", "native", "longer")
+    for scale in ("native", "trial"):
+        with pytest.raises(UserError, match=r"--recipe long: pascal-5i has one recipe a method; leave --recipe out"):
+            recipe_for("zegclip", "pascal-5i", scale, "long")

@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from methods.config import MethodConfig
 from methods.method import FIRST_CODE, Method
-from methods.registry import MethodEntry
+from methods.method_entry import MethodEntry
 
 
 class AdapterConfig(MethodConfig):
@@ -35,7 +35,7 @@ class Adapter(Method):
         return {"ce": cross_entropy(scores, target, reduction="sum") / known.sum().clamp(min=1)}
 
     def scores(self, images, vocabulary):
-        """(B, classes asked, h, w), for any class names."""
+        """(B, classes, h, w), for any class names."""
         dense = self.clip.tokens(images).dense  # (B, d, h, w)
         adapted = dense + torch.einsum("ed,bdhw->behw", self.adapter.weight, dense)
         text = self.clip.text_prototypes(vocabulary.texts, vocabulary.templates)

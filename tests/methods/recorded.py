@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from methods.method import UNSEEN_EXTENT
-from methods.zegclip import released
+from methods.zegclip import released_checkpoint as released
 
 SEEN = (0, 1, 3, 4, 6)
 UNSEEN = (2, 5)

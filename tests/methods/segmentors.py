@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from methods.bodies.published import PUBLISHED
+from methods.bodies.mmseg_architectures import PUBLISHED
 
 CONFIGS = {
     "segnext-t": "segnext/segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512.py",

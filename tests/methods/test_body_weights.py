@@ -14,7 +14,7 @@ from torch import nn
 
 from methods import downloads
 from methods.bodies import build_body
-from methods.bodies.published import PUBLISHED
+from methods.bodies.mmseg_architectures import PUBLISHED
 from tests.methods.segmentors import SMALLER, make, pixels
 
 

@@ -74,7 +74,7 @@ class ReadsPadding(Adapter):
 
 
 class Remembers(Adapter):
-    """Keeps what it was last asked about."""
+    """Keeps the classes that it scored last."""
 
     def scores(self, images, vocabulary):
         self.asked = len(vocabulary)
@@ -143,7 +143,7 @@ def test_methods_of_the_harness_are_sound(tower, name, config):
         (NanWithoutLabels, "losses: loss ce of unlabelled pixels"),
         (ForgottenParameter, "losses: parameter_groups holds 0"),
         (ReadsPadding, "padding: losses depend"),
-        (Remembers, "leakage: asking `scores` about unseen classes"),
+        (Remembers, "leakage: scoring unseen classes during training"),
         (KnowsNames, "leakage: after training the method holds the unseen names zebra"),
         (CountsInAttribute, "resume: training that stopped"),
         (Unseeded, "weights: two builds with one seed differ"),

@@ -13,7 +13,6 @@ from methods import losses
 from methods.cascade_clip.cascade_clip import build
 from methods.cascade_clip.cascade_clip_config import CascadeClipConfig
 from methods.method import UNSEEN_EXTENT
-from methods.zegclip import released
 from tests.methods.recorded import (
     DTYPE,
     IS_SEEN,
@@ -52,7 +51,7 @@ def make_model(golden, make_clip, vocabulary, inputs):
             setting=setting, prompt_tokens=3, decoder_heads=5, prompt_dropout=0, decoder_dropout=0
         )
         model = build(clip=clip, vocabulary=vocabulary_in(vocabulary, setting), config=config)
-        model.load_trained_state(released.trained_part(model, state, "state.npz"))
+        model.load_trained_state(model.trained_part(state, "state.npz"))
         model.text = text[list(SEEN)] if setting == "inductive" else text
         return model.to(DTYPE[precision]).train(), text.to(DTYPE[precision])
 

@@ -11,12 +11,11 @@ from torch import nn
 
 from methods import losses
 from methods.method import UNSEEN_EXTENT
-from methods.otseg import head as otseg_head
-from methods.otseg.head import transport
+from methods.otseg import otseg_head
 from methods.otseg.otseg import build
 from methods.otseg.otseg_config import OtSegConfig
+from methods.otseg.otseg_head import transport
 from methods.otseg.sinkhorn import solved
-from methods.zegclip import released
 from tests.methods.recorded import (
     DTYPE,
     IS_SEEN,
@@ -60,7 +59,7 @@ def make_model(golden, make_clip, vocabulary, inputs):
             setting=setting, scored=scored, prompt_tokens=3, text_prompts=4, prompt_dropout=0, decoder_dropout=0
         )
         model = build(clip=clip, vocabulary=vocabulary_in(vocabulary, setting), config=config)
-        model.load_trained_state(released.trained_part(model, state, "state.npz"))
+        model.load_trained_state(model.trained_part(state, "state.npz"))
         model.text = text[list(SEEN)] if setting == "inductive" else text
         return model.to(DTYPE[precision]).train(), text.to(DTYPE[precision])
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from methods import losses
 from methods.method import UNSEEN_EXTENT
-from methods.zegclip import released
+from methods.zegclip import released_checkpoint as released
 from methods.zegclip.zegclip import build
 from methods.zegclip.zegclip_config import ZegClipConfig
 
@@ -45,7 +45,9 @@ def make_model(golden, make_clip, vocabulary, inputs):
         own = vocabulary(5) if setting == "inductive" else vocabulary(7, () if setting[0] == "f" else UNSEEN)
         config = ZegClipConfig(setting=setting, prompt_tokens=3, decoder_heads=2, prompt_dropout=0, decoder_dropout=0)
         model = build(clip=clip, vocabulary=own, config=config)
-        model.load_trained_state(released.trained_part(model, state, "state.npz"))
+        ours, layers = model.trained_state(), model.config.decoder_layers
+        part = released.trained_part(state, ours, clip=model.clip, decoder_layers=layers, source="state.npz")
+        model.load_trained_state(part)
         model.text = text[list(SEEN)] if setting == "inductive" else text
         return model.to(DTYPE[precision]).train(), text.to(DTYPE[precision])
 

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from methods import losses
 from methods.method import UNSEEN_EXTENT
-from methods.zegclip import released
+from methods.zegclip import released_checkpoint as released
 from methods.zegclip.zegclip import build
 from methods.zegclip.zegclip_config import ZegClipConfig
 

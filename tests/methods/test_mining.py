@@ -8,7 +8,19 @@ import torch
 import torch.nn.functional as F
 
 from methods.method import UNLABELLED, UNSEEN_EXTENT, VOID
-from methods.mining import NOWHERE, MiningRule, k_means, largest, merge, minable, mine, pseudo_mask, window_boxes
+from methods.mining import (
+    NOWHERE,
+    Mined,
+    MiningRule,
+    k_means,
+    largest,
+    merge,
+    minable,
+    mine,
+    pseudo_mask,
+    seeds,
+    window_boxes,
+)
 
 PHOTOS = Path(__file__).resolve().parents[3] / "shared" / "data" / "voc-mini" / "VOCdevkit" / "VOC2012"
 RULE = MiningRule(
@@ -182,6 +194,54 @@ def test_merging_is_greedy_from_the_largest(seed):
         fast = merge(torch.from_numpy(clusters), torch.from_numpy(centres), above).numpy()
         for one, c, z in zip(fast, clusters, centres, strict=True):
             np.testing.assert_array_equal(one, slow_merge(c, z, above))
+
+
+@pytest.mark.parametrize(("h", "w"), [(8, 8), (5, 9), (1, 3)])
+def test_seeds_are_window_means(h, w):
+    """Fails if a window has another mean, is divided by its minable positions alone, or counts below its share."""
+    rng = np.random.default_rng(0)
+    free = rng.random((2, h, w)) < 0.5
+    tokens = rng.normal(size=(2, h, w, 3)) * free[..., None]
+    r = rule(window_unlabelled=0.4)
+    flat = torch.from_numpy(tokens.reshape(2, -1, 3)), torch.from_numpy(free.reshape(2, -1))
+    means, counts = seeds(*flat, (h, w), r)
+    for image in range(2):
+        for s, (i, j, o) in enumerate(window_boxes((h, w), r.windows)):
+            mean, share = np.zeros(3), 0.0
+            for y in range(i, i + o):
+                for x in range(j, j + o):
+                    mean += tokens[image, y, x] / o**2
+                    share += free[image, y, x] / o**2
+            np.testing.assert_allclose(means[image, s].numpy(), mean, atol=1e-12)
+            assert bool(counts[image, s]) == (share > 0 and share >= 0.4 - 1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_largest_are_kept_in_order(seed):
+    """Fails if classes are numbered in another order, or a small one or one too many is kept."""
+    clusters = np.random.default_rng(seed).integers(-1, 7, (3, 40))
+    smallest, most = 1 + seed, 4
+    kept, sizes = largest(torch.from_numpy(clusters), 7, smallest=smallest, most=most)
+    for image, one in enumerate(clusters):
+        order = sorted(range(7), key=lambda k: (-(one == k).sum(), k))
+        chosen = [k for k in order if (one == k).sum() >= smallest][:most]
+        expected = [chosen.index(k) if k in chosen else NOWHERE for k in one]
+        assert kept[image].tolist() == expected
+        assert sizes[image].tolist() == [(one == k).sum() for k in chosen] + [0] * (most - len(chosen))
+
+
+@pytest.mark.parametrize(("size", "grid"), [((12, 12), (4, 4)), ((13, 30), (4, 7)), ((5, 5), (8, 8))])
+def test_pseudo_masks_pixel_by_pixel(size, grid):
+    """Fails if a pixel gets the latent class of another cell than the one its middle is in, or keeps no label."""
+    rng = np.random.default_rng(0)
+    latent = rng.integers(-1, 3, (2, *grid))
+    labels = rng.choice([0, 1, VOID, UNSEEN_EXTENT, UNLABELLED], (2, *size)).astype(np.uint8)
+    mined = Mined(torch.from_numpy(latent), torch.ones(2, 3, dtype=torch.int64), torch.zeros(2, 3, 1))
+    mask = pseudo_mask(torch.from_numpy(labels), mined, 2).numpy()
+    for b, y, x in np.ndindex(labels.shape):
+        k = latent[b, int((y + 0.5) * grid[0] / size[0]), int((x + 0.5) * grid[1] / size[1])]
+        mined_here = labels[b, y, x] == UNLABELLED and k != NOWHERE
+        assert mask[b, y, x] == (2 + k if mined_here else labels[b, y, x])
 
 
 def test_a_chain_is_not_one_cluster():

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from methods.bodies import build_body
-from methods.bodies.published import PUBLISHED
+from methods.bodies.mmseg_architectures import PUBLISHED
 from tests.methods.segmentors import SMALLER, make, pixels, shipped_config
 
 ROOT = Path(__file__).parents[2]

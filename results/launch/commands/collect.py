@@ -23,7 +23,9 @@ def main(options: argparse.Namespace) -> int:
     from results.launch.execute.grid import print_tables
     from results.launch.execute.submission import statuses
     from results.launch.plan.transfer import runs_of
+    from results.launch.run.data_state import DataStates
 
-    runs = runs_of(*request_of(options), transfer_of(options), options.runs)
+    request, files = request_of(options)
+    runs = runs_of(request, files, transfer_of(options), options.runs)
     wait_for(runs, options.runs, options.interval)
-    return print_tables(statuses(runs, options.runs), options.runs)
+    return print_tables(statuses(runs, options.runs, DataStates(request.data, look_only=True)), options.runs)

@@ -23,7 +23,12 @@ def main(options: argparse.Namespace) -> int:
     from results.launch.execute.follow import print_states, watched
     from results.launch.execute.submission import statuses
     from results.launch.plan.transfer import runs_of
+    from results.launch.run.data_state import DataStates
 
-    runs = runs_of(*request_of(options), transfer_of(options), options.runs)
-    print_states(statuses(runs, options.runs) if options.watch is None else watched(runs, options.runs, options.watch))
+    request, files = request_of(options)
+    runs = runs_of(request, files, transfer_of(options), options.runs)
+    if options.watch is None:
+        print_states(statuses(runs, options.runs, DataStates(request.data, look_only=True)))
+    else:
+        print_states(watched(runs, options.runs, options.watch))
     return 0

@@ -26,13 +26,20 @@ def main(options: argparse.Namespace) -> int:
     """Print the tables; returns the exit code."""
     from results.launch.commands.parse import selection_of
     from results.store.selection import select, uncollected
+    from results.tables.calibration import tuned_scores
     from results.tables.forms import printed
+    from results.tables.published_alone import published_alone
     from results.tables.tables import build_tables
 
     kinds = KINDS if options.show and "all" in options.show else options.show or DEFAULT
+    selection, alone = selection_of(options), tuple(kinds) == ("published",)
     with uncollected():
-        found = select(selection_of(options))
-        tables = build_tables(found.records, by=options.by, states=found.states, stale=found.stale, show=kinds)
+        found = select(selection, may_be_empty=alone)
+        tuned = tuned_scores(found.stored) if "calibrated" in kinds else {}
+        tables = build_tables(
+            found.records, by=options.by, states=found.states, stale=found.stale, show=kinds, tuned=tuned
+        )
+        tables = tables or (published_alone(selection.benchmarks) if alone else [])
         if not tables:
             raise UserError(f"there is no table of {', '.join(kinds)} of these records")
         print(printed(tables, options.format), end="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from results.launch.execute.submission import statuses
 from results.launch.plan.custom import everything, keep
 from results.launch.plan.recipe_changes import recipe_changes
 from results.launch.plan.request import Device, Files, Request, Run
+from results.launch.run.data_state import DataStates
 from results.launch.run.devices import device_and_count
 from results.launch.run.job import Job
+from results.launch.run.prefetch import refuse_absent_bodies
 from results.launch.run.status import Status
 from results.tables.sanity_floor import warnings_of
 
@@ -37,19 +40,22 @@ def make_runs(
 
         check_logs(execution.logs)
     _warn(request, runs, trained=execution.train)
-    if execution.cluster == "slurm":
-        return _submit(request, files, execution, runs, report)
-    rows = statuses(runs, root)
+    on_slurm = execution.cluster == "slurm"
+    data = DataStates(request.data, train=execution.train, look_only=execution.dry_run, custom_only=on_slurm)
+    if on_slurm:
+        return _submit(request, files, execution, runs, report, data)
+    rows = statuses(runs, root, data)
     if execution.dry_run:
         print_states(rows)
         return 0
-    if wanted := _to_make(rows, execution):  # else torch, which knows the devices, need not be imported
+    if wanted := _sound(_to_make(rows, execution), data):  # else torch, which knows the devices, need not be imported
         device, count = device_and_count(execution.device, threads=execution.threads, ranks=request.ranks)
         jobs = _jobs(wanted, request, files, execution, device)
+        refuse_absent_bodies(job.run for job in jobs if job.force or not job.run.folder(root).trained())
         if not _execute(jobs, execution, execution.jobs or count, count * request.ranks):
             print(f"interrupted; to go on: {' '.join(['python', *sys.argv])}", file=sys.stderr)
             return INTERRUPTED
-        rows = statuses(runs, root)
+        rows = statuses(runs, root, data)
     return report(rows)
 
 
@@ -74,6 +80,8 @@ def summary(rows: Rows) -> int:
     """The last line, and the exit code: 1 where a run is not done."""
     missing = [(run, seen) for run, seen in rows if not seen.has_record]
     print(f"\n{counted(rows)}")
+    for reason, count in Counter(seen.reason for _, seen in rows if seen.state == "stale").items():
+        print(f"  {count} stale: {reason}; their numbers are old, --stale makes them again", file=sys.stderr)
     for run, seen in missing:
         hint = " (again with --retry)" if seen.state == "failed" else ""
         print(f"  {run.name}: {seen.words}{hint}", file=sys.stderr)
@@ -106,6 +114,17 @@ def _to_make(rows: Rows, execution: Execution) -> Rows:
     return [(run, seen) for run, seen in rows if seen.state != "queued" and _wanted(seen, execution)]
 
 
+def _sound(rows: Rows, data: DataStates) -> Rows:
+    """These runs, if numbers may be made of what they would read; warnings are printed. Raises DataError if not."""
+    states = {run.evaluation.benchmark: data.of(run) for run, _ in rows}
+    for run, _ in rows:
+        data.of(run).refuse(run.evaluation.benchmark)
+    for name, state in states.items():
+        for line in state.warnings:
+            print(f"warning: {name}: {line}", file=sys.stderr)
+    return rows
+
+
 def _wanted(seen: Status, execution: Execution) -> bool:
     if execution.force:
         return True
@@ -135,19 +154,21 @@ def _jobs(rows: Rows, request: Request, files: Files, execution: Execution, devi
     ]
 
 
-def _submit(request: Request, files: Files, execution: Execution, runs: Sequence[Run], report: Report) -> int:
+def _submit(
+    request: Request, files: Files, execution: Execution, runs: Sequence[Run], report: Report, data: DataStates
+) -> int:
     """Submit the runs that are to be made to SLURM; then go, or stay until their end."""
     from results.launch.execute.cluster import submit_grid, wait_for
 
     def jobs_of(rows: Rows, device: Device) -> list[Job]:
         wanted = [row for row in _to_make(rows, execution) if row[1].state != "running"]
-        return _jobs(wanted, request, files, execution, device)
+        return _jobs(_sound(wanted, data), request, files, execution, device)
 
-    submit_grid(request, execution, runs, jobs_of)
+    submit_grid(request, execution, runs, jobs_of, data)
     if execution.dry_run or execution.detach is not False:
         return 0
     wait_for(runs, execution.root, execution.interval)
-    return report(statuses(runs, execution.root))
+    return report(statuses(runs, execution.root, data))
 
 
 def _execute(jobs: Sequence[Job], execution: Execution, at_once: int, gpu_count: int) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import custom as data_sets
-from benchmarks.custom import OwnDataSet
+from benchmarks.custom import CustomDataSet
 from benchmarks.values import canonical_json
 from methods import custom as methods
 from methods.custom import MethodFile
@@ -16,14 +16,14 @@ from results.store.folders import read_json
 from splits.errors import UserError
 
 FILE = "benchmark.json"  # in <runs>/<benchmark>: the definition of a data set that is not shipped
-KNOWN: dict[str, OwnDataSet] = {}  # by name
+KNOWN: dict[str, CustomDataSet] = {}  # by name
 
 
 @dataclass(frozen=True)
 class Custom:
     """Data sets and methods by content, so that a process elsewhere and later knows the same."""
 
-    data_sets: tuple[OwnDataSet, ...] = ()
+    data_sets: tuple[CustomDataSet, ...] = ()
     method_files: tuple[MethodFile, ...] = ()
 
     def register(self) -> None:
@@ -81,10 +81,10 @@ def keep(root: Path, names: Iterable[str], *, look_only: bool = False) -> None:
             write_atomically(path, canonical_json(data.model_dump(mode="json")).encode())
 
 
-def _stored(path: Path) -> OwnDataSet:
-    return OwnDataSet.parse(read_json(path), source=str(path))
+def _stored(path: Path) -> CustomDataSet:
+    return CustomDataSet.parse(read_json(path), source=str(path))
 
 
-def _register(data: OwnDataSet) -> None:
+def _register(data: CustomDataSet) -> None:
     data_sets.register(data)
     KNOWN[data.name] = data

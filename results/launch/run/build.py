@@ -16,6 +16,7 @@ from benchmarks.values import derive_seed
 from methods.clip import Clip, load_clip
 from methods.method import Method, Vocabulary
 from methods.registry import build_method
+from results.launch.plan.body_weights import with_files, without_weights
 from results.launch.plan.settings import config_of
 from splits.errors import UserError
 
@@ -43,6 +44,21 @@ def scored_vocabulary(scored: EvalSpec) -> Vocabulary:
     return Vocabulary(vocabulary.names, known, vocabulary.texts, vocabulary.templates)
 
 
+def check_texts(clip: Clip | None, vocabulary: Vocabulary) -> None:
+    """Raises UserError where this CLIP's own tokenizer makes one prompt of two classes."""
+    if clip is None:
+        return
+    rows = clip.text_prototypes(vocabulary.texts, vocabulary.templates).cpu()
+    first: dict[bytes, int] = {}
+    for index, row in enumerate(rows):
+        if (other := first.setdefault(row.numpy().tobytes(), index)) != index:
+            alike = " and ".join(repr(vocabulary.texts[place]) for place in (other, index))
+            raise UserError(
+                f"CLIP reads the class names {alike} alike, so that one of them would never be found; name them "
+                "differently"
+            )
+
+
 def training_vocabulary(side: TrainSide) -> Vocabulary:
     """What training may name. In the inductive setting no unseen name is in it, and nothing else reaches the method."""
     if side.setting == "inductive":
@@ -53,10 +69,14 @@ def training_vocabulary(side: TrainSide) -> Vocabulary:
     return vocabulary
 
 
-def build(spec: TrainSpec, clip: Clip | None) -> Method:
-    """The method of a spec as training begins, on the CPU; what is random in it follows from the seed."""
+def build(spec: TrainSpec, clip: Clip | None, *, finished: bool = False) -> Method:
+    """The method of a spec as training begins, on the CPU; what is random in it follows from the seed.
+
+    finished: its trained state is loaded next, so that the weights that its body began with are not needed.
+    """
     torch.manual_seed(derive_seed("init", spec.seed))
-    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config_of(spec))
+    config = without_weights(config_of(spec)) if finished else with_files(spec, config_of(spec))
+    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config)
 
 
 def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:

@@ -1,26 +1,26 @@
 """The files that runs read, as they are now: what identifies them, what forbids numbers, what their readers must know.
 
 Every command that reads data goes through `DataStates`. What is found is compared with what a record, a card or a
-checkpoint was made of: a run of other files is stale, as one of other sources is. Imports no torch.
+checkpoint was made of: a run of other files is stale, as one of other sources is. Imports no torch, and what decodes
+pictures only where there are some.
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.catalogue import Data, benchmark
-from benchmarks.data.limited import Limited, Without
 from benchmarks.data.parallel import cores
-from benchmarks.data.reader import Reader
-from benchmarks.data.survey import unread
-from benchmarks.data.verify import Report, across, checked
-from benchmarks.data.whole_sets import progress_bar
 from benchmarks.prompts import check_names
 from benchmarks.spec import EvalSpec, TrainSpec
 from results.launch.plan.request import Run
 from splits.errors import DataError
+
+if TYPE_CHECKING:
+    from benchmarks.data.reader import Reader
+    from benchmarks.data.verify import Report
 
 SHOWN: Final = 3  # problems named in one message
 MANY_FILES: Final = 2000  # more that are not known are not read only to print states
@@ -38,8 +38,9 @@ class DataState:
     def refuse(self, name: str) -> None:
         """Raises DataError where no number may be made of these files."""
         if self.problems:
-            more = f"; and {len(self.problems) - SHOWN} more" if len(self.problems) > SHOWN else ""
-            raise DataError(f"{'; '.join(self.problems[:SHOWN])}{more} (`data verify {name}` names all)")
+            more = len(self.problems) - SHOWN
+            rest = f"; and {more} more: `data verify {name}` names all" if more > 0 else ""
+            raise DataError(f"{'; '.join(self.problems[:SHOWN])}{rest}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class DataStates:
     """The data of many runs; each part is surveyed once.
 
     train: training reads files too; False where finished weights are scored. look_only: states are printed, so that
-    missing data, and official sets of which many files are not known yet, are passed over. jobs: processes that read.
+    official sets of which many files are not known yet are passed over. jobs: processes that read.
     """
 
     data: Data
@@ -69,7 +70,7 @@ class DataStates:
     _states: dict[Any, DataState] = field(default_factory=dict)
 
     def of(self, run: Run) -> DataState:
-        """The state of one run's data. Raises DataError where it is not there, unless one only looks."""
+        """The state of one run's data; that it is not there is one of its problems."""
         train, scored = run.train, run.evaluation
         trains = self.train and bool(train.recipe.iterations) and not (train.weights or train.predictions)
         unlearned = _unlearned(train) if train.side.training_images == "drop" and train.limit else None
@@ -84,13 +85,17 @@ class DataStates:
 
     def _state(self, keys: tuple[_Key | None, _Key], scored: EvalSpec) -> DataState:
         train, val = (None if key is None else self._report(key) for key in keys)
+        reports = [report for report in (train, val) if report is not None]
+        if not reports:
+            return DataState()
+        from benchmarks.data.verify import across
+
         split = benchmark(scored.benchmark).split
         same = [train] if keys[0] is not None and keys[0].benchmark == scored.benchmark else []
         surveys = [report.survey for report in (*same, val) if report is not None and report.survey is not None]
         problems, warnings = across(split, surveys)
         if split.custom_lists:
             warnings += check_names(scored.side.queries.texts, scored.side.queries.templates, split.name)
-        reports = [report for report in (train, val) if report is not None]
         return DataState(
             train_sha256=_sha256(train),
             eval_sha256=_sha256(val),
@@ -105,21 +110,23 @@ class DataStates:
 
     def _looked(self, key: _Key) -> Report | None:
         bench = benchmark(key.benchmark)
-        if self.custom_only and not bench.own:
+        if not bench.photos or (self.custom_only and not bench.custom):
             return None
+        from benchmarks.data.survey import unread
+        from benchmarks.data.verify import Report, checked
+        from benchmarks.data.whole_sets import progress_bar
+
         try:
             reader = self.data.open(bench, key.part)
-        except DataError:
-            if self.look_only:
-                return None
-            raise
-        with progress_bar(f"{key.benchmark} {key.part}") as watch:
-            reader.prepare(watch, jobs=self.jobs)
-            reader = _first(reader, key)
-            if self.look_only and not bench.own and unread(reader) > MANY_FILES:
-                print(f"note: the {key.part} files of {bench.name} are not known yet: `data verify`", file=sys.stderr)
-                return None
-            return checked(bench.split, key.part, reader, jobs=self.jobs, watch=watch)
+            with progress_bar(f"{key.benchmark} {key.part}") as watch:
+                reader.prepare(watch, jobs=self.jobs)
+                reader = _first(reader, key)
+                if self.look_only and not bench.custom and unread(reader) > MANY_FILES:
+                    print(f"note: the {key.part} files of {bench.name} are not known: `data verify`", file=sys.stderr)
+                    return None
+                return checked(bench.split, key.part, reader, jobs=self.jobs, watch=watch)
+        except DataError as error:
+            return Report(key.part, 0, problems=[str(error)])
 
 
 def changed(state: DataState, train_sha256: str, eval_sha256: str) -> bool:
@@ -130,6 +137,8 @@ def changed(state: DataState, train_sha256: str, eval_sha256: str) -> bool:
 
 def _first(reader: Reader, key: _Key) -> Reader:
     """What of a reader is read: all of it, or as much as a trial run takes."""
+    from benchmarks.data.limited import Limited, Without
+
     if key.limit is None:
         return reader
     return Limited(reader, key.limit) if key.unlearned is None else Without(reader, key.unlearned, limit=key.limit)

@@ -14,16 +14,19 @@ from benchmarks.data.reader import Reader
 from benchmarks.labels import evaluation_table
 from benchmarks.recipes import imported
 from benchmarks.scoring.evaluate import Evaluation
-from benchmarks.scoring.external import Predictions, find_predictions, read_order, score_predictions
+from benchmarks.scoring.external import Predictions, check_files, find_predictions, read_order, score_predictions
+from benchmarks.spec import TrainSpec
 from methods.custom import NAME
 from methods.registry import METHODS
 from results.launch.plan.custom import keep
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
+from results.launch.run.data_state import DataState, DataStates
 from results.launch.run.predict import CLASSES, INDEX
 from results.launch.run.result import store
 from results.store import machine, provenance
 from results.store.files import write_atomically
+from results.store.folders import SPEC, RunFolder, read_json
 from results.store.record import Costs, Phase, Provenance
 from splits.errors import UserError
 
@@ -38,14 +41,18 @@ def score(name: str, folder: Path, class_order: Path | None, request: Request, r
     """
     _check(name, folder)
     planned = plan(replace(request, methods=(STAND_IN,)))[0]
+    data = DataStates(request.data, train=False).of(planned)
+    data.refuse(planned.evaluation.benchmark)
     reader = _reader(planned, request.data)
     order = read_order(class_order or folder / CLASSES)
     found = find_predictions(folder / INDEX if (folder / INDEX).is_dir() else folder, order, reader.ids)
     run = _imported(name, planned, found.sha256(reader.ids))
+    _check_name(run, root)
+    warnings = (*data.warnings, *check_files(found, jobs=cores()))
     started = provenance.now()
     evaluation = _score(run, found, reader)
     keep(root, request.benchmarks)
-    _write(run, root, evaluation, started)
+    _write(run, root, evaluation, started, replace(data, warnings=warnings))
     return run
 
 
@@ -56,6 +63,18 @@ def _check(name: str, folder: Path) -> None:
         raise UserError(f"--name {name}: is a method of this harness; call the imported one something else")
     if not folder.is_dir():
         raise UserError(f"--predictions {folder}: there is no such folder")
+
+
+def _check_name(run: Run, root: Path) -> None:
+    """Raises UserError where other predictions were scored under this name: their rows would contradict each other."""
+    spec = run.train
+    for path in sorted((root / spec.benchmark / spec.method).glob(f"fold{spec.fold}-seed{spec.seed}-*/{SPEC}")):
+        there = TrainSpec.parse(read_json(path), source=str(path))
+        if there.predictions not in ("", spec.predictions) and RunFolder(path.parent).read_record(run.evaluation):
+            raise UserError(
+                f"--name {spec.method}: other predictions were scored under this name, {path.parent}; give these "
+                "another name, or delete that folder"
+            )
 
 
 def _imported(name: str, planned: Run, sha256: str) -> Run:
@@ -84,7 +103,7 @@ def _score(run: Run, found: Predictions, reader: Reader) -> Evaluation:
     return score_predictions(found, reader, side.scored, side.scored_as_seen, table)
 
 
-def _write(run: Run, root: Path, evaluation: Evaluation, started: str) -> None:
+def _write(run: Run, root: Path, evaluation: Evaluation, started: str, data: DataState) -> None:
     """The record, as those of runs."""
     folder = run.folder(root)
     claim = folder.claims.claim()
@@ -102,6 +121,8 @@ def _write(run: Run, root: Path, evaluation: Evaluation, started: str) -> None:
             curve=[],
             weights_sha256=run.train.predictions,
             clip_sha256="",
+            eval_data_sha256=data.eval_sha256,
+            warnings=data.warnings,
         )
         folder.write_state("done", claim)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.catalogue import benchmark
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import evaluation_table
 from benchmarks.scoring.episodic import chosen, evaluate_items
 from benchmarks.scoring.evaluate import Evaluation, evaluate
@@ -20,7 +20,8 @@ from benchmarks.values import canonical_json
 from methods.clip import Clip
 from methods.method import Method
 from results.launch.plan.contamination import contamination
-from results.launch.run.build import loaded_body_sha256, scored_vocabulary, vocabulary_of
+from results.launch.run.build import check_texts, scored_vocabulary, vocabulary_of
+from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job, StateWriter
 from results.launch.run.loggers import Loggers
 from results.launch.run.nondeterminism import named
@@ -75,8 +76,12 @@ class _Maker:
         set_up(self.job)
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         costs.forget_peak(self.device)
+        self.state.write(0, None, "looking at the data", now=True)
+        self.data = DataStates(self.job.data, train=self.job.train, jobs=1).of(self.job.run)
+        self.data.refuse(self.job.run.evaluation.benchmark)
         self.state.write(0, None, "loading", now=True)
-        clip, method = built(self.job)
+        clip, method = built(self.job, finished=self.folder.trained() or self.job.weights_file is not None)
+        check_texts(clip, scored_vocabulary(self.job.run.evaluation))
         placed(method, self.device, self.recipe)
         try:
             weights = self._weights(method)
@@ -89,7 +94,8 @@ class _Maker:
 
     def _weights(self, method: Method) -> Weights:
         """Trained weights, now or from before, in the method."""
-        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources)
+        data = self.data.train_sha256
+        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources, data)
         if self.folder.trained():
             checkpoints.clear()  # of an owner that died between its last write and this
             return restore(self.folder.path / WEIGHTS, self.folder.path / CARD, self.spec, method)
@@ -110,7 +116,7 @@ class _Maker:
         phase = None
         if self.recipe.iterations:
             phase = self.clock.phase(self.nondeterministic, done.members, devices=self.recipe.ranks)
-        weights = export(self.folder, self.spec, method, done, self.sources, self._write, phase=phase)
+        weights = export(self.folder, self.spec, method, done, self.sources, self._write, phase=phase, data_sha256=data)
         checkpoints.clear()
         return weights
 
@@ -148,7 +154,7 @@ class _Maker:
         scored = self.job.run.evaluation
         return opened(self.job, scored.benchmark, scored.part, limit, scored.side.data.ids_sha256, self._prepared)
 
-    def _evaluate_items(self, method: Method, watch: Callable[[int, int], None]) -> Evaluation:
+    def _evaluate_items(self, method: Method, watch: Watch) -> Evaluation:
         """The items of the fold; a limit counts items."""
         scored = self.job.run.evaluation
         split, side = benchmark(scored.benchmark).split, scored.side
@@ -178,8 +184,11 @@ class _Maker:
             curve=weights.trained.curve,
             weights_sha256=weights.sha256,
             clip_sha256=(clip.weights_sha256 or "") if clip else "",
-            body_sha256=loaded_body_sha256(method),
+            body_sha256=weights.body_sha256,
+            train_data_sha256=weights.data_sha256,
+            eval_data_sha256=self.data.eval_sha256,
             contamination=contamination(self.spec, weights.origin, run.evaluation, self.job.data),
+            warnings=self.data.warnings,
         )
 
     def _costs(self, method: Method, trained: Trained, evaluation: Evaluation) -> Costs:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from benchmarks.catalogue import benchmark
 from benchmarks.data.photos import Photo, photos
 from benchmarks.overlap import labelled
+from benchmarks.prompts import check_names
 from benchmarks.protocol import BACKGROUND, Inference
 from benchmarks.scoring.predict import predicted
 from benchmarks.templates import templates
@@ -22,6 +23,7 @@ from results.launch.plan.transfer import transferred
 from results.launch.plan.weight_cards import run_folder
 from results.launch.run import finished_weights
 from results.launch.run.build import scored_vocabulary
+from results.launch.run.data_state import DataStates
 from results.launch.run.devices import chosen_device
 from results.launch.run.finished_weights import Finished
 from results.report.overlays import ContactSheet, index_png, overlay
@@ -97,6 +99,7 @@ def _query(wanted: Prediction, source: Finished) -> Query:
     spec, request = source.spec, wanted.request
     names = wanted.classes or spec.side.classes
     sentences = templates(request.templates) if request.templates else spec.side.queries.templates
+    check_names(names, sentences, "--classes")
     bench = benchmark(spec.benchmark)
     usual = bench.inference_at(request.scale or default_scale(bench, spec.clip)).model_dump()
     return Query(
@@ -111,6 +114,8 @@ def _of_benchmark(wanted: Prediction, source: Finished) -> Query:
     spec = source.spec
     run = _planned(replace(wanted.request, methods=(spec.method,), clip=spec.clip), fold=spec.fold)
     side, bench = run.evaluation.side, benchmark(run.evaluation.benchmark)
+    run = Run(run.train, run.evaluation.model_copy(update={"limit": wanted.limit}))
+    DataStates(wanted.request.data, train=False).of(run).refuse(bench.name)
     reader = wanted.request.data.open(bench, wanted.request.part)
     reader.prepare()
     count = min(len(reader), wanted.limit or len(reader))

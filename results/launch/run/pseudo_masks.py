@@ -14,6 +14,8 @@ from benchmarks.catalogue import benchmark
 from benchmarks.data.reader import Reader
 from benchmarks.labels import VOID
 from methods.method import Images
+from methods.method_entry import COMPARISON
+from methods.registry import METHODS, config_class
 from results.launch.plan.request import Files, Pictures, Request, Run
 from results.launch.plan.runs import plan
 from results.launch.run.build import build, clip_of, train_set
@@ -27,7 +29,9 @@ def pseudo_mask_sheets(request: Request, files: Files, pictures: Pictures) -> It
         spec = run.train
         method: Any = build(spec, clip_of(spec.clip, files.clip))
         if not getattr(getattr(method, "config", None), "mines", False):
-            raise UserError(f"{spec.method} mines no pseudo masks; ask for clip-to-seg or clipteacher")
+            compared = [name for name, e in METHODS.items() if e.group == COMPARISON]
+            mining = sorted(name for name in compared if hasattr(config_class(name), "mines"))
+            raise UserError(f"{spec.method} mines no pseudo masks; choose {' or '.join(mining)}")
         path = pictures.out / f"pseudo-{spec.benchmark}-{spec.method}-fold{spec.fold}-seed{spec.seed}.png"
         save_pseudo_masks(run, method, request.data.open(benchmark(spec.benchmark), "train"), pictures.images, path)
         yield path

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from results.launch.plan.request import Run
+from results.launch.run.data_state import DataState, changed
 from results.store.claim import Claims
 from results.store.folders import CorruptRecord, RunFolder, State
 from results.store.provenance import is_stale
@@ -34,10 +35,11 @@ class Status:
         return self.state in ("done", "stale")
 
 
-def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
+def status(run: Run, root: Path, claims: Claims | None = None, data: DataState | None = None) -> Status:
     """Which state a run is in; a record that cannot be trusted is a failure, unless somebody is mending it.
 
-    claims: of the run's folder, where one looks again and again: they time owners on other machines.
+    claims: of the run's folder, where one looks again and again: they time owners on other machines. data: the files
+    that it would read now, where they are looked at.
     """
     folder = run.folder(root)
     word = folder.read_state()
@@ -56,6 +58,8 @@ def status(run: Run, root: Path, claims: Claims | None = None) -> Status:
     if record is not None:
         if is_stale(record):
             return Status("stale", "the method's sources have changed since")
+        if data is not None and changed(data, record.result.train_data_sha256, record.result.eval_data_sha256):
+            return Status("stale", "the data have changed since")
         return Status("done", **steps)
     if (claims or folder.claims).held():
         return Status("running", **steps)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmarks.catalogue import benchmark
 from benchmarks.data.limited import Limited, Without
-from benchmarks.data.reader import Reader
+from benchmarks.data.reader import Reader, Watch
 from benchmarks.training.batches import batches
 from benchmarks.training.checkpoint import Checkpoints
 from benchmarks.training.ranks import Ranks
@@ -28,8 +28,6 @@ from results.launch.run.job import Device, Job
 from results.store.provenance import node
 from splits.errors import UserError
 
-Watch = Callable[[int, int], None]
-
 
 def set_up(job: Job) -> None:
     """Threads and determinism of this process."""
@@ -37,10 +35,10 @@ def set_up(job: Job) -> None:
     torch.use_deterministic_algorithms(True, warn_only=job.device != "cpu")
 
 
-def built(job: Job) -> tuple[Clip | None, Method]:
-    """The CLIP and the method of a job as training begins, on the CPU."""
+def built(job: Job, *, finished: bool = False) -> tuple[Clip | None, Method]:
+    """The CLIP and the method of a job as training begins, on the CPU; `finished` as of `build`."""
     clip = clip_of(job.run.train.clip, job.clip_file)
-    return clip, build(job.run.train, clip)
+    return clip, build(job.run.train, clip, finished=finished)
 
 
 def trained(

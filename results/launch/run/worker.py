@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
 from results.launch.run.ranks import LocalRanks, Others
 from results.launch.run.staging import staged
@@ -75,9 +76,10 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], o
 
 
 def _made(job: Job) -> bool:
-    """Is its record there, and sound? One that is not is made again."""
+    """Is its record there, sound, and of the data as they are? One that is not is made again."""
     try:
-        return status(job.run, job.root).state == "done"
+        data = None if job.scratch else DataStates(job.data, train=job.train, jobs=1).of(job.run)
+        return status(job.run, job.root, data=data).state == "done"
     except OSError:
         return False
 

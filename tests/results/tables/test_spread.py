@@ -16,7 +16,7 @@ FOLDS = (0, 1)
 
 @pytest.fixture(autouse=True)
 def _toy(toy, monkeypatch):
-    import results.tables.tables
+    import results.tables.content
 
     monkeypatch.setattr("results.tables.spread.load_split", results.tables.content.load_split)
 

@@ -299,7 +299,7 @@ def test_what_may_be_learned_from_changes_the_training(choice: tuple[str, str]) 
     assert getattr(other.train.side, choice[0]) == choice[1]
     assert other.train.key != plain.train.key
     assert other.evaluation.key == plain.evaluation.key
-    assert "the training asked for" in line(ask(training=((choice[0], "x"),)))
+    assert "the training side" in line(ask(training=((choice[0], "x"),)))
 
 
 def test_names_of_classes_reach_both_sides() -> None:

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from methods.zegclip.zegclip import ZegClip
+from methods.clip import Clip
+from methods.downloads import first_line
 
 UNUSED = r"decode_head\.loss_decode\.criterion\.empty_weight"  # in a released checkpoint, never read by it
 UNUSED_IN_LAYER = r"(self_attn|norm1)\..+"
@@ -73,40 +72,44 @@ def released_name(name: str, decoder_layers: int, names: Names = ZEGCLIP) -> str
     return f"{names.decoders[layer[1]]}.layers.{layer[2]}.{parts[layer[3]]}.{layer[4]}"
 
 
-def load_released(method: ZegClip, path: Path) -> None:
-    """Load a released checkpoint (`.pth`, with or without its `state_dict` wrapper) into a built ZegCLIP or follower.
-
-    Trained tensors are taken over. Frozen ones must be those of the method's own CLIP; tensors that the released code
-    never uses are dropped. Raises ValueError naming every missing, extra, misshapen or differing tensor.
-    """
-    method.released_names()  # refuses variants before anything is read
-    method.load_trained_state(trained_part(method, read_checkpoint(path), str(path)))
-
-
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.pth` file by their released names, without unpickling code."""
+    """The tensors of a `.pth` file, with or without its `state_dict` wrapper, by their released names.
+
+    No pickled code is run. Raises FileNotFoundError or ValueError with one line.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no checkpoint {path}") from error
     except Exception as error:  # torch's reader raises whatever the bytes of a broken file lead it to
-        raise ValueError(f"{path} is no checkpoint that can be read without running code: {_line(error)}") from error
+        raise ValueError(
+            f"{path} is no checkpoint that can be read without running code: {first_line(error)}"
+        ) from error
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
         raise ValueError(f"{path} holds no state_dict of tensors")
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
-def trained_part(method: ZegClip, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """What of a released state our method trains, under our names; raises ValueError as `load_released` does."""
-    layers = method.config.decoder_layers
-    ours = method.trained_state()
-    names = method.released_names()
-    theirs = {released_name(name, layers, names): name for name in ours}
+def trained_part(
+    state: dict[str, Tensor],
+    ours: dict[str, Tensor],
+    *,
+    clip: Clip,
+    decoder_layers: int,
+    source: str,
+    names: Names = ZEGCLIP,
+) -> dict[str, Tensor]:
+    """What of a released state ZegCLIP, or a follower with these names, trains, under our names.
+
+    ours: the method's `trained_state()`. Frozen tensors must be those of `clip`. Tensors that the released code never
+    uses are dropped. Raises ValueError that names every missing, extra, misshapen or differing tensor.
+    """
+    theirs = {released_name(name, decoder_layers, names): name for name in ours}
     missing = sorted(theirs.keys() - state.keys())
     misshapen, extra, differing = [], [], []
-    frozen = _frozen(method)
-    unused = names.unused(layers)
+    frozen = _frozen(clip)
+    unused = names.unused(decoder_layers)
     for name, value in state.items():
         expected = ours[theirs[name]] if name in theirs else frozen.get(name)
         if expected is None:
@@ -114,7 +117,7 @@ def trained_part(method: ZegClip, state: dict[str, Tensor], source: str) -> dict
                 extra.append(name)
         elif value.shape != expected.shape and name != "backbone.positional_embedding":
             misshapen.append(f"{name} {tuple(value.shape)} instead of {tuple(expected.shape)}")
-        elif name not in theirs and not _same(method, name, value, expected):
+        elif name not in theirs and not _same(clip, name, value, expected):
             differing.append(name)
     if missing or extra or misshapen or differing:
         raise ValueError(
@@ -141,15 +144,15 @@ def published_parameters(
     return backbone + decoders * (layers * layer + 2 * embed * embed + embed)
 
 
-def _frozen(method: ZegClip) -> dict[str, Tensor]:
+def _frozen(clip: Clip) -> dict[str, Tensor]:
     """The frozen tensors a released checkpoint may hold, by its names: image tower and text tower."""
-    visual = method.clip.vit().visual.state_dict()
-    text = {name: value for name, value in method.clip.model.state_dict().items() if not name.startswith("visual.")}
+    visual = clip.vit().visual.state_dict()
+    text = {name: value for name, value in clip.model.state_dict().items() if not name.startswith("visual.")}
     return {f"backbone.{n}": v for n, v in visual.items()} | {f"text_encoder.{n}": v for n, v in text.items()}
 
 
-def _same(method: ZegClip, name: str, value: Tensor, expected: Tensor) -> bool:
-    """Whether a frozen tensor is the CLIP's own, up to the rounding of half precision.
+def _same(clip: Clip, name: str, value: Tensor, expected: Tensor) -> bool:
+    """Whether a frozen tensor is that of the CLIP, up to the rounding of half precision.
 
     The released code stores its position table resized to the crop's grid, which is square.
     """
@@ -157,10 +160,5 @@ def _same(method: ZegClip, name: str, value: Tensor, expected: Tensor) -> bool:
         side = round((len(value) - 1) ** 0.5)
         if value.ndim != 2 or value.shape[1] != expected.shape[1] or side * side != len(value) - 1:
             return False
-        expected = method.clip.vit().position_table(side, side)
+        expected = clip.vit().position_table(side, side)
     return torch.allclose(value.float(), expected.float().cpu(), rtol=1e-3, atol=1e-5)
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:200] + " ..."

@@ -65,7 +65,7 @@ def test_a_toml_becomes_a_benchmark(farm):
     """Fails when classes, folds, lists or mask values are not those of the TOML."""
     bench = known(farm)
     split = bench.split
-    assert (bench.own, split.classes, split.folds[0].unseen) == (True, ("cow", "sheep", "dog"), ("dog",))
+    assert (bench.custom, split.classes, split.folds[0].unseen) == (True, ("cow", "sheep", "dog"), ("dog",))
     assert (split.ids, split.background_id, split.ignore_id) == ((1, 2, 3), 0, 255)
     reader = Data().open(bench, "val")
     assert reader.ids == ("v0", "v1")

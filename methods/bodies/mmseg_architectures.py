@@ -29,7 +29,7 @@ class Architecture:
 NORM_AND_HEAD = Paramwise(lr_scale={"head": 10.0}, no_decay=("pos_block", "norm"))
 SWIN_RULES = Paramwise(no_decay=("absolute_pos_embed", "relative_position_bias_table", "norm"))
 HEAD_ONLY = Paramwise(lr_scale={"head": 10.0})
-BATCH_NORM = {"type": "BN", "requires_grad": True}  # SyncBN in the configs: `build_body` makes it that where asked
+BATCH_NORM = {"type": "BN", "requires_grad": True}  # SyncBN in the configs: `build_body` makes it that for "sync"
 GROUP_NORM = {"type": "GN", "num_groups": 32, "requires_grad": True}
 
 

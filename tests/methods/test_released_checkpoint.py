@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from methods.zegclip import released
+from methods.zegclip import released_checkpoint as released
 from methods.zegclip.zegclip import build
 from methods.zegclip.zegclip_config import ZegClipConfig
 
@@ -22,6 +22,11 @@ def model(make_clip, vocabulary, state):
     tower = {k.removeprefix("backbone."): v for k, v in state.items() if "backbone." in k and "prompt" not in k}
     clip.model.visual.load_state_dict(tower)
     return build(clip=clip, vocabulary=vocabulary(3), config=ZegClipConfig(prompt_tokens=3, decoder_heads=2))
+
+
+def released_part(model, state):
+    ours = model.trained_state()
+    return released.trained_part(state, ours, clip=model.clip, decoder_layers=3, source="file")
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
@@ -65,7 +70,7 @@ def test_every_difference_is_named(model, state, tmp_path):
     wrong["backbone.proj"] = torch.zeros(64, 8)
     torch.save(wrong, tmp_path / "w.pth")
     with pytest.raises(ValueError, match="does not fit") as error:
-        released.load_released(model, tmp_path / "w.pth")
+        model.import_weights(tmp_path / "w.pth")
     text = str(error.value)
     assert "missing ['decode_head.q_proj.bias']" in text
     assert "extra ['decode_head.mystery']" in text
@@ -79,10 +84,10 @@ def test_position_table_of_another_crop(model, state):
     """The released table is resized to the training crop; fails if ours is not compared at that size."""
     resized = dict(state)
     resized["backbone.positional_embedding"] = model.clip.vit().position_table(6, 6)
-    released.trained_part(model, resized, "file")
+    released_part(model, resized)
     resized["backbone.positional_embedding"] = torch.zeros(37, 64)
     with pytest.raises(ValueError, match="positional_embedding"):
-        released.trained_part(model, resized, "file")
+        released_part(model, resized)
 
 
 class Harmful:
@@ -93,17 +98,17 @@ class Harmful:
 def test_files_that_are_no_checkpoint(model, tmp_path, capsys):
     """Fails if pickled code is run, or a wrong file ends in a stack trace of torch."""
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        released.load_released(model, tmp_path / "none.pth")
+        model.import_weights(tmp_path / "none.pth")
     (tmp_path / "junk.pth").write_bytes(b"junk")
     with pytest.raises(ValueError, match="without running code"):
-        released.load_released(model, tmp_path / "junk.pth")
+        model.import_weights(tmp_path / "junk.pth")
     torch.save({"state_dict": {"a": Harmful()}}, tmp_path / "harm.pth")
     with pytest.raises(ValueError, match="without running code"):
-        released.load_released(model, tmp_path / "harm.pth")
+        model.import_weights(tmp_path / "harm.pth")
     assert "code ran" not in capsys.readouterr().out
     torch.save({"state_dict": {}}, tmp_path / "empty.pth")
     with pytest.raises(ValueError, match="no state_dict"):
-        released.load_released(model, tmp_path / "empty.pth")
+        model.import_weights(tmp_path / "empty.pth")
 
 
 def test_only_the_whole_method_loads_a_released_checkpoint(small_clip, vocabulary, tmp_path):
@@ -111,7 +116,7 @@ def test_only_the_whole_method_loads_a_released_checkpoint(small_clip, vocabular
     config = ZegClipConfig(encoder="frozen", decoder_heads=2)
     method = build(clip=small_clip, vocabulary=vocabulary(2), config=config)
     with pytest.raises(ValueError, match="encoder 'prompts', query 'descriptor'"):
-        released.load_released(method, tmp_path / "w.pth")
+        method.import_weights(tmp_path / "w.pth")
 
 
 def test_names_without_a_counterpart():

@@ -76,7 +76,7 @@ def _vit(state: State, backbone: Any) -> State:
 
 
 def _swin(state: State, backbone: Any) -> State:
-    """timm's names, and the authors' own, whose merging layers stand one stage earlier than timm's."""
+    """timm's names, and the authors', whose merging layers stand one stage earlier than timm's."""
     if "layers.0.blocks.0.norm1.weight" not in state:
         return state
     merging = r"^layers\.(\d+)\.downsample\."

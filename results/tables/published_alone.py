@@ -1,0 +1,74 @@
+"""Tables of the register alone, without any run of ours: what the literature printed for each benchmark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+
+import pandas as pd
+
+from results.tables.register import METRICS, Published, numbers, published
+from results.tables.table import HEADERS, UNDEFINED, Column, Table
+
+_NOTES = (
+    "As printed, in percent; no run of this harness stands here. Whether two rows compare depends on their settings, "
+    "backbones and sizes, which the sources do not all state.",
+)
+
+
+def published_alone(benchmarks: Collection[str] = ()) -> list[Table]:
+    """A table for each benchmark of the register, or for these: generalised rows first, then episodic folds."""
+    rows = [row for row in published() if not benchmarks or row.benchmark in benchmarks]
+    names = list(dict.fromkeys(row.benchmark for row in rows))
+    tables = [_generalised(name, [row for row in rows if row.benchmark == name]) for name in names]
+    items = dict.fromkeys(n.benchmark for n in numbers() if n.kind == "episodic-binary")
+    return tables + [_items(name) for name in items if not benchmarks or name in benchmarks]
+
+
+def _generalised(name: str, rows: list[Published]) -> Table:
+    sources = list(dict.fromkeys(row.source for row in rows))
+    frame = pd.DataFrame(
+        [
+            {"method": row.method, "setting": row.setting, "backbone": row.backbone, "source": row.source}
+            | {metric: _fraction(getattr(row, metric)) for metric in METRICS}
+            | {"source_number": sources.index(row.source) + 1, "note": row.note}
+            for row in rows
+        ]
+    )
+    columns = (
+        Column.text("published method", "method"),
+        Column.text("setting", "setting"),
+        Column("backbone", lambda row: row["backbone"] or UNDEFINED, numeric=False),
+        *(Column.figure(HEADERS[metric], metric, ".1f", scale=100) for metric in METRICS),
+        Column("source", lambda row: f"[{row['source_number']}]", numeric=False),
+    )
+    cited = [f"[{number}] {source}." for number, source in enumerate(sources, 1)]
+    noted = [f"{row.method}, {row.setting}: {row.note}." for row in rows if row.note]
+    return Table(f"{name}: published", frame, columns, (*_NOTES, *cited, *noted), None, f"published-{name}")
+
+
+def _items(name: str) -> Table:
+    found: dict[tuple[str, str, str], dict[str, float]] = {}
+    of = [number for number in numbers() if number.kind == "episodic-binary" and number.benchmark == name]
+    for number in of:
+        found.setdefault((number.method, number.backbone, number.source), {})[number.fold] = number.value
+    places = sorted({number.fold for number in of})
+    frame = pd.DataFrame(
+        [
+            {"method": method, "backbone": backbone, "source": source}
+            | {place: _fraction(values.get(place)) for place in places}
+            for (method, backbone, source), values in found.items()
+        ]
+    )
+    columns = (
+        Column.text("published method", "method"),
+        Column.text("backbone", "backbone"),
+        *(Column.figure(p if p == "mean" else f"fold {p}", p, ".1f", scale=100) for p in places),
+        Column.text("source", "source"),
+    )
+    title = f"{name}: published (episodic-binary), mIoU"
+    return Table(title, frame, columns, _NOTES, None, f"published-{name}-episodic")
+
+
+def _fraction(printed: float | None) -> float:
+    return math.nan if printed is None else round(printed / 100, 6)

@@ -1,0 +1,27 @@
+"""What of a table to show, by the names of command-line options. Imports nothing heavy: parsers have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from results.tables.kinds import DEFAULT, Kind
+
+By = Literal["method", "fold"]
+ColumnName = Literal[
+    "pacc", "seen", "unseen", "hiou", "h-of-means", "no-shift", "oracle-shift", "sd", "rank", "first", "shift", "seeds"
+]
+COLUMNS: tuple[ColumnName, ...] = get_args(ColumnName)
+DEFAULT_COLUMNS: tuple[ColumnName, ...] = ("seen", "unseen", "hiou", "seeds")
+Notes = Literal["none", "short", "full"]
+NOTES: tuple[Notes, ...] = get_args(Notes)
+
+
+@dataclass(frozen=True)
+class View:
+    """Which tables, which columns of the main ones, and how much stands under them."""
+
+    kinds: tuple[Kind, ...] = DEFAULT
+    by: By = "method"
+    columns: tuple[ColumnName, ...] = DEFAULT_COLUMNS
+    notes: Notes = "short"

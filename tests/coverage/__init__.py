@@ -1,0 +1,1 @@
+"""How often intervals and verdicts hold, on simulated studies."""

@@ -1,0 +1,91 @@
+"""The register of published numbers: complete rows, sources, and the arithmetic of what was printed."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+
+import harness
+from benchmarks.scoring.metrics import harmonic
+from results.tables.published_alone import published_alone
+from results.tables.register import METRICS, numbers, published
+
+# printed hIoU that the printed S and U do not give, however these were rounded
+KNOWN = {
+    ("CaGNet", "inductive", "coco-stuff-156-15"): 17.9,
+    ("CaGNet", "inductive", "context-50-10"): 20.9,
+    ("zsseg", "inductive", "voc-15-5"): 77.6,
+    ("STRICT", "transductive", "coco-stuff-156-15"): 32.6,
+    ("zsseg+ST", "transductive", "voc-15-5"): 78.6,
+    ("ZegCLIP", "fully-supervised", "context-50-10"): 58.5,
+}
+
+
+def test_every_number_says_where_it_is_from():
+    """Fails if a number has no paper, no way in which it was read, no day, or neither address nor third party."""
+    assert len(numbers()) > 250
+    for number in numbers():
+        assert number.paper
+        assert number.read
+        assert date.fromisoformat(number.seen) <= date(2026, 12, 31)
+        assert re.match(r"https://\S+$", number.url) or number.read.startswith("third party"), number
+        assert number.checked == "no" or number.checked.startswith("yes: ")
+        assert 0 <= number.value <= 100
+        assert number.metric in (*METRICS, "miou", "hiou_gain")
+        assert (number.metric == "miou") == (number.kind == "episodic-binary") == bool(number.fold)
+
+
+def test_no_number_stands_twice():
+    """Fails if one source has two values of one thing."""
+    keys = [(n.metric, n.method, n.benchmark, n.fold, n.setting, n.backbone, n.source) for n in numbers()]
+    assert len(keys) == len(set(keys))
+
+
+def test_printed_harmonic_means_are_recomputed():
+    """Fails if a printed hIoU is not the harmonic mean of its S and U and its row does not say it rightly."""
+    found = {}
+    for row in published():
+        bounds = row.harmonic_range
+        if bounds is None or row.hiou is None:
+            continue
+        mean = float(harmonic(row.miou_seen, row.miou_unseen))
+        if not bounds[0] <= row.hiou <= bounds[1]:
+            found[row.method, row.setting, row.benchmark] = round(mean, 1)
+            assert f"S and U give {mean:.1f}" in row.note, row
+        else:
+            assert "S and U give" not in row.note, row
+    assert found == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("method", "benchmark", "setting", "values"),
+    [
+        ("ZegCLIP", "voc-15-5", "inductive", (94.6, 91.9, 77.8, 84.3)),
+        ("CLIP-RC", "voc-15-5", "fully-supervised", (97.1, 94.1, 93.4, 93.7)),
+        ("Cascade-CLIP", "voc-15-5", "transductive", (None, 93.6, 93.2, None)),
+        ("SPT-SEG", "coco-stuff-156-15", "transductive", (None, None, None, 49.7)),
+    ],
+)
+def test_rows_by_hand(method, benchmark, setting, values):
+    """Fails if the numbers of one row are mixed with another's, or lost."""
+    (row,) = [r for r in published() if (r.method, r.benchmark, r.setting) == (method, benchmark, setting)]
+    assert tuple(getattr(row, metric) for metric in METRICS) == values
+
+
+def test_conflicts_are_both_kept_and_labelled():
+    """Fails if of two sources that disagree one is dropped, or a reader is not warned."""
+    rows = [r for r in published() if (r.method, r.benchmark, r.setting) == ("OTSeg", "voc-15-5", "inductive")]
+    assert sorted(r.hiou for r in rows) == [84.5, 87.1]
+    assert all("another source prints" in r.note for r in rows)
+
+
+def test_the_register_is_shown_without_any_run(tmp_path, capsys):
+    """Fails if published numbers need runs to be looked at, or a benchmark of the register is left out."""
+    assert harness.main(["tables", "--show", "published", "--from", str(tmp_path / "nothing")]) == 0
+    shown = capsys.readouterr().out
+    assert "| ZegCLIP " in shown
+    assert "**voc-15-5: published**" in shown
+    assert "**pascal-5i: published (episodic-binary), mIoU**" in shown
+    assert len(published_alone()) == len({(n.benchmark, n.kind) for n in numbers() if n.metric != "hiou_gain"})
