@@ -87,7 +87,8 @@ def checked(
     report.pixels, report.images = survey.pixels()
     report.problems = [*survey.file_problems()]
     if split.custom_lists:
-        report.warnings += [f"{part}: {line}" for line in (*seam_words(survey.masks), *behind.remarks(survey.stored()))]
+        remarks = () if report.problems else behind.remarks(survey.stored())  # unread masks say nothing of classes
+        report.warnings += [f"{part}: {line}" for line in (*seam_words(survey.masks), *remarks)]
     elif split.dataset == "voc2012":
         report.warnings += _against_voc(split, part, survey)
     if not behind.partial and len(survey.ids) == len(behind):
