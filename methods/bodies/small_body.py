@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.bodies.backbone_weights import load_parts
 from methods.bodies.body import Body
 from methods.bodies.paramwise import Paramwise
-from methods.bodies.weights import load_parts
 
 STEM = 24
 WIDTHS = (48, 96, 128)  # at strides 4, 8, 16

@@ -16,7 +16,7 @@ _COUNTS: Final[dict[RecipeKind, MethodRecipe]] = dict.fromkeys(
 )
 # Plain tokens are the built-in CLIP's better read-out, the value path is that of OpenAI's.
 _PLAIN: Final[dict[RecipeKind, MethodRecipe]] = dict.fromkeys(
-    ("trial", "shapes", "long"), MethodRecipe(NOTHING, config={"readout": "plain"})
+    ("trial", "shapes"), MethodRecipe(NOTHING, config={"readout": "plain"})
 )
 
 
@@ -158,8 +158,8 @@ READOUTS: Final[dict[str, MethodEntry]] = {
         "resclip",
         "ResClipConfig",
         "no licence",
-        ours="weak pixels of its first pass are a class of their own, the first class there; with fewer than 11 blocks "
-        "those at the same share of the depth (both ours)",
+        ours="weak pixels of its first pass are a class of their own, the first class there; with fewer than 11 "
+        "blocks, those at the same share of the depth (both ours)",
         recipes=_RESCLIP,
         tuned=_TUNED,
         not_drawn=dict.fromkeys(

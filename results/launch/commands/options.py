@@ -28,7 +28,11 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     group = parser.add_argument_group("what to run")
     if methods:
         group.add_argument(
-            "--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD, training-free"
+            "--methods",
+            nargs="+",
+            default=["all"],
+            metavar="M",
+            help="names, all, rivals, training-free, ablation:METHOD",
         )
     group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="files with methods of your own")
     group.add_argument(

@@ -78,7 +78,7 @@ def elements(names: Iterable[str]) -> dict[Key, Element]:
     wanted = sorted(set(names))
     for start in range(0, len(wanted), NAMES_AT_ONCE):
         part = ",".join(wanted[start : start + NAMES_AT_ONCE])
-        text = _run("squeue", "--noheader", "--array", "--states=all", f"--name={part}", "--format=%i|%T|%N|%r|%j")
+        text = _output("squeue", "--noheader", "--array", "--states=all", f"--name={part}", "--format=%i|%T|%N|%r|%j")
         for line in text.splitlines():
             job_id, state, node, reason, name = line.split("|", 4)
             for index in _indices(job_id):
@@ -94,7 +94,7 @@ def element_of(found: Mapping[Key, Element], name: str, index: int) -> Element |
 def hides_others() -> bool:
     """Does the site show each user only their own jobs?"""
     try:
-        match = re.search(r"^PrivateData\s*=\s*(.*)$", _run("scontrol", "show", "config"), flags=re.MULTILINE)
+        match = re.search(r"^PrivateData\s*=\s*(.*)$", _output("scontrol", "show", "config"), flags=re.MULTILINE)
     except Unreachable:
         return False
     return match is not None and "jobs" in match[1].split(",")
@@ -106,7 +106,7 @@ def ended_elements(job_ids: Iterable[str]) -> dict[str, Element]:
     if not ids or shutil.which("sacct") is None:
         return {}
     try:
-        text = _run("sacct", "-X", "-n", "-P", "-o", "JobID,State,NodeList", "-j", ",".join(ids))
+        text = _output("sacct", "-X", "-n", "-P", "-o", "JobID,State,NodeList", "-j", ",".join(ids))
     except Unreachable:
         return {}
     found = {}
@@ -121,13 +121,13 @@ def ended_elements(job_ids: Iterable[str]) -> dict[str, Element]:
 
 def max_array() -> int:
     """How many elements an array may have."""
-    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", _run("scontrol", "show", "config"), flags=re.MULTILINE)
+    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", _output("scontrol", "show", "config"), flags=re.MULTILINE)
     return int(match[1]) if match else 1001
 
 
 def check_partition(name: str, minutes: int) -> None:
     """Refuse a partition that is not there, or whose time limit is below this. Raises UserError."""
-    limits = dict(line.split("|") for line in _run("sinfo", "--noheader", "--format=%P|%l").splitlines())
+    limits = dict(line.split("|") for line in _output("sinfo", "--noheader", "--format=%P|%l").splitlines())
     default = next((key for key in limits if key.endswith("*")), "")
     limits = {key.rstrip("*"): value for key, value in limits.items()}
     if name and (unknown := [part for part in name.split(",") if part not in limits]):
@@ -140,16 +140,16 @@ def check_partition(name: str, minutes: int) -> None:
 def cancel(ids: Iterable[str], *, name: str = "") -> None:
     """Cancel jobs or elements by id, or all of one name."""
     if name:
-        _run("scancel", f"--user={os.getuid()}", f"--name={name}")
+        _output("scancel", f"--user={os.getuid()}", f"--name={name}")
     ids = list(ids)
     for start in range(0, len(ids), 100):
-        _run("scancel", *ids[start : start + 100])
+        _output("scancel", *ids[start : start + 100])
 
 
 def state_of(job_id: str) -> str:
     """The state of one job; empty where SLURM does not know or does not answer."""
     try:
-        return _run("squeue", "--noheader", "--array", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
+        return _output("squeue", "--noheader", "--array", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
     except Unreachable:
         return ""
 
@@ -191,7 +191,7 @@ def _minutes(limit: str) -> int | None:
     return days * 1440 + hours * 60 + minutes
 
 
-def _run(*command: str) -> str:
+def _output(*command: str) -> str:
     # a person's SQUEUE_FORMAT and the like would change what is printed
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_"))}
     try:

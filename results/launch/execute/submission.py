@@ -45,7 +45,7 @@ class Submitted(Value):
 
     @classmethod
     def of(cls, run: Run) -> Submitted:
-        """The entry of a run."""
+        """The element that makes a run."""
         return cls(train=run.train.folder, evaluation=run.evaluation.key)
 
 
@@ -134,9 +134,9 @@ class Queue:
         self._folders: dict[str, list[tuple[Array, int]]] = {}
         for submission in reversed(self.submissions):
             for array in submission.arrays:
-                for index, entry in enumerate(array.runs):
-                    self._places[entry] = (submission, array, index)
-                    self._folders.setdefault(entry.train, []).append((array, index))
+                for index, submitted in enumerate(array.runs):
+                    self._places[submitted] = (submission, array, index)
+                    self._folders.setdefault(submitted.train, []).append((array, index))
 
     def look(self) -> None:
         """Forget what was heard: the next question goes to the scheduler."""
