@@ -163,15 +163,6 @@ def heads_of(attention: nn.MultiheadAttention, tokens: Tensor) -> tuple[Tensor, 
     return q, k, v
 
 
-def interpolated(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Positions `(1 + H*W, D)` of a grid `(H, W)` at another size `(h, w)`: `(1 + h*w, D)`; the CLS row stays."""
-    if size == grid:
-        return table
-    rows = table[1:].reshape(1, *grid, -1).permute(0, 3, 1, 2)  # (1, D, H, W)
-    rows = F.interpolate(rows, size, mode="bilinear", align_corners=False)
-    return torch.cat([table[:1], rows[0].flatten(1).T])
-
-
 def fitted(x: Tensor, stride: int) -> Tensor:
     """Pixels `(B, 3, H, W)` with both sides resized to the nearest multiple of the stride (at least one)."""
     size = [max(1, int(side / stride + 0.5)) * stride for side in x.shape[-2:]]
