@@ -1,4 +1,4 @@
-"""Position tables at other sizes: as ZegCLIP's code interpolates CLIP's, and as DINO's code and training-free methods do."""
+"""Position tables at other sizes: bilinear as ZegCLIP's code has them, bicubic as DINO's has."""
 
 from __future__ import annotations
 

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.positions import interpolated
+
 Readout = Literal["plain", "value"]
 
 
