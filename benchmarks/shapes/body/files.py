@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +16,19 @@ FOLDER: Final = Path(__file__).parent
 BENCHMARK: Final = "shapes-5i"
 PUBLISHED: Final = "published"
 WITHOUT_UNSEEN: Final = "without-unseen"
+KINDS: Final = (PUBLISHED, WITHOUT_UNSEEN)
 VERSIONS: Final = (PUBLISHED, *(f"{WITHOUT_UNSEEN}-{fold}" for fold in range(4)))
 
 
 def weights_file(source: str, fold: int) -> Path:
     """The weights file of a kind for a fold of the built-in world."""
     return FOLDER / f"{source if source == PUBLISHED else f'{source}-{fold}'}.safetensors"
+
+
+@cache
+def shipped_sha256(source: str, fold: int) -> str:
+    """The hash of that file, as its card has it."""
+    return json.loads(weights_file(source, fold).with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
 
 
 def names_of(version: str) -> tuple[str, ...]:

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from methods.bodies.small import PRETRAINED, WIDTHS, SmallBody
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from benchmarks.shapes.body.card import write_card
 from benchmarks.shapes.body.files import VERSIONS, names_of
 from benchmarks.shapes.world import BODY_PARTS, NAMES, Part, render_picture
+from methods.bodies.small_body import PRETRAINED, WIDTHS, SmallBody
 from methods.method import Images
 
 log = logging.getLogger(__name__)

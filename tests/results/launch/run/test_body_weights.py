@@ -17,6 +17,7 @@ from results.launch.plan.settings import config_of
 from results.launch.run import prefetch
 from results.launch.run.job import Job
 from results.launch.run.worker import run_job
+from results.store import provenance
 from splits.errors import UserError
 from splits.hashing import file_sha256
 from tests.results import factory
@@ -173,3 +174,18 @@ def test_what_was_loaded_is_in_the_record(tmp_path: Path, monkeypatch: pytest.Mo
     assert [result.body_sha256 for result in found] == ["", "ab" * 32]
     assert "body_sha256" not in found[0].essence()  # the records of before keep their digest
     assert found[1].model_copy(update={"body_sha256": ""}).digest() == found[0].digest()
+
+
+@pytest.mark.parametrize(
+    ("weights", "stale"),
+    [(weights_file("published", 0), False), (weights_file("without-unseen", 0), True), (None, False)],
+)
+def test_a_record_of_other_shipped_weights_is_stale(
+    weights: Path | None, stale: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when weights of the built-in world are replaced and runs of the old ones count as runs of the new."""
+    (run,) = runs_with("published" if weights else "none")
+    record = factory.record("clip-to-seg", config=run.train.config, recipe=run.train.recipe)
+    monkeypatch.setattr(provenance, "sources_sha256", lambda method: record.provenance.sources_sha256)
+    result = record.result.model_copy(update={"body_sha256": file_sha256(weights) if weights else ""})
+    assert provenance.is_stale(record.model_copy(update={"result": result})) == stale
