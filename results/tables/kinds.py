@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kind = Literal["main", "ablations", "classes", "costs", "published"]
+Kind = Literal["main", "ablations", "appendix", "classes", "costs", "published"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-DEFAULT: tuple[Kind, ...] = ("main", "ablations", "published")
+RESULTS: tuple[Kind, ...] = ("main", "ablations", "published")
+DEFAULT: tuple[Kind, ...] = (*RESULTS, "appendix")  # of the command
