@@ -167,19 +167,19 @@ class CustomReader(FolderReader):
         """Every value that a mask's file may hold."""
         return self._file_ids
 
-    def remarks(self, pixels: NDArray[np.int64]) -> tuple[str, ...]:
-        """Values that are ignored only because nobody named them; classes of which the part has no pixel."""
-        found, total = [], max(1, int(pixels.sum()))
-        for value in () if self.data.ignore_named else self.data.ignore:
-            if pixels[value]:
-                found.append(
-                    f"mask value {value} ({pixels[value] / total:.1%} of the pixels) is ignored as nobody named it: "
-                    f"give `ignore = {value}`, or the class that it is"
-                )
-        lacking = [name for name, values in self.data.ids.items() if not pixels[list(values)].any()]
-        if lacking and not self.partial:
-            found.append(f"no image of {', '.join(lacking[:8])}{', ...' if len(lacking) > 8 else ''}")
-        return tuple(found)
+    def remarks(self, pixels: NDArray[np.int64], *, whole: bool) -> tuple[list[str], list[str]]:
+        """Values that are ignored only because nobody named them, and classes without a pixel."""
+        ignored = [value for value in self.data.ignore if pixels[value]]
+        lacking = [name for name, values in self.data.ids.items() if whole and not pixels[list(values)].any()]
+        none = f"no image of {', '.join(lacking[:8])}{', ...' if len(lacking) > 8 else ''}"
+        if not ignored:
+            return [], [none] if lacking else []
+        shares = ", ".join(f"{value} ({pixels[value] / pixels.sum():.1%} of the pixels)" for value in ignored)
+        if not self.data.ignore_named:
+            advice = f"give `ignore = {ignored[0]}`, or the class that it is"
+            words = f"mask value {shares} is ignored as nobody named it: {advice}"
+            return [f"{none}, and {words}" if lacking else words], []
+        return [f"{none}, while {shares} is ignored: is it one of them?"] if lacking else [], []
 
     def counted(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Values of one class added up under its first."""

@@ -1,8 +1,8 @@
 """How a method is trained on a benchmark: its entry's recipe with the benchmark's augmentation. No torch here.
 
 A method's entry (`methods.method_entry`) holds its recipes by kind of benchmark. "paper" recipes are the authors'.
-"shapes" recipes are ours, tuned on the tune part of the built-in world. "trial" recipes are ours and only show that a
-photo set is wired right.
+"shapes" and "long" recipes are ours, tuned on the tune part of the built-in world. "trial" recipes are ours and only
+show that a photo set is wired right.
 """
 
 from __future__ import annotations
@@ -23,17 +23,24 @@ CUSTOM: Final = "own"  # fields of it are a custom method's
 # the papers' pipeline at the size of the built-in CLIP
 TRIAL_AUGMENTATION: Final = PHOTOS.model_copy(update={"crop": 96, "resize": (384, 96)})
 # Scenes as they are, the papers' pipeline for photos.
-AUGMENTATION: Final[dict[RecipeKind, Augmentation]] = {"shapes": Augmentation(), "trial": TRIAL_AUGMENTATION}
+AUGMENTATION: Final[dict[RecipeKind, Augmentation]] = {
+    "shapes": Augmentation(),
+    "long": Augmentation(),
+    "trial": TRIAL_AUGMENTATION,
+}
+# What `--recipe` may name, by the kind of benchmark; the first is the one taken without it.
+CHOICES: Final[dict[RecipeKind, tuple[RecipeKind, ...]]] = {"shapes": ("shapes", "long")}
 UNTRAINED: Final[dict[str, Any]] = {"iterations": 0, "batch": 16, "lr": 1e-4}
 
 
-def recipe_for(method: str, bench: str, scale: str) -> tuple[Recipe, dict[str, Any]]:
+def recipe_for(method: str, bench: str, scale: str, chosen: str = "") -> tuple[Recipe, dict[str, Any]]:
     """The recipe of a method on a benchmark at a scale, and the config values it sets.
 
-    Only what a paper did is called "paper". Raises UserError where the method has recipes, but none for this benchmark.
+    chosen: a name of `CHOICES`; empty: the benchmark's first. Only what a paper did is called "paper". Raises UserError
+    where the benchmark has no such choice, and where the method has recipes, but none for this benchmark.
     """
     known, where = entry(method), benchmark(bench)
-    kind = _kind(where, scale)
+    kind = _kind(where, scale, chosen)
     data = _data(method, known, where, kind)
     name = "pascal" if where.custom and data.name == PAPER else CUSTOM if known.recipe else data.name
     fields = {"augmentation": AUGMENTATION.get(kind, PHOTOS).model_dump(mode="json"), **data.training, **known.recipe}
@@ -53,8 +60,15 @@ def imported(recipe: Recipe) -> Recipe:
     return Recipe(name=IMPORTED, iterations=0, batch=recipe.batch, augmentation=Augmentation(), lr=recipe.lr)
 
 
-def _kind(bench: Benchmark, scale: str) -> RecipeKind:
-    return "trial" if bench.photos and scale != "native" else bench.recipes
+def _kind(bench: Benchmark, scale: str, chosen: str) -> RecipeKind:
+    kind: RecipeKind = "trial" if bench.photos and scale != "native" else bench.recipes
+    if not chosen:
+        return kind
+    choices = CHOICES.get(kind, ())
+    if chosen not in choices:
+        there = f"has: {', '.join(choices)}" if choices else "has one recipe a method; leave --recipe out"
+        raise UserError(f"--recipe {chosen}: {bench.name} {there}")
+    return choices[choices.index(chosen)]
 
 
 def _data(method: str, known: MethodEntry, bench: Benchmark, kind: RecipeKind) -> MethodRecipe:

@@ -121,6 +121,8 @@ class TrainSpec(Value):
     """sha256 of the file whose weights are scored instead of training."""
     predictions: str = ""
     """sha256 over the stored predictions of another system that are scored; `method` names it."""
+    reading: str = ""
+    """Name of the file of constants that went before the recipe's (`--reading`)."""
 
     @property
     def folder(self) -> str:

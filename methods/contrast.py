@@ -7,14 +7,19 @@ After CLIP-to-Seg (ICLR 2025 submission, Section on global and local distillatio
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.method import FIRST_CODE
+from methods.method import FIRST_CODE, Images
 from methods.precision import wide, wide_product
+
+# Against what pooled features are told from their picture's token. "bank": tokens of earlier steps. "bank+batch": those
+# and all of the step. "enqueued": what the bank holds once those of the step are in it, which takes the oldest out.
+Candidates = Literal["bank", "bank+batch", "enqueued"]
 
 SAME = 1 - 1e-5  # cosine from which two tokens are of the same picture; float32 rounds at 1e-7
 
@@ -32,19 +37,29 @@ def info_nce(queries: Tensor, candidates: Tensor, positive: Tensor, allowed: Ten
     )
 
 
-def attention_pool(features: Tensor, token: Tensor) -> tuple[Tensor, Tensor]:
+def attention_pool(features: Tensor, token: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Features `(B, d, h, w)` averaged by the softmax of their products with a token `(B, d)`; and the entropy.
 
     `softmax(token^T F / sqrt(d))` over the positions, then `W F^T`: `(B, d)`. Neither side is normalised (reading: with
     unit vectors the weights would be flat). The entropy of the weights, `(B,)`, is in units of its largest value, so
     that 1 says flat: plain average pooling.
+
+    valid: `(B, h, w)` bool, the positions that count, at least one of each picture; None: all of them.
     """
     flat = wide(features).flatten(2)  # (B, d, N)
     scores = wide_product(wide(token)[:, None], flat)[:, 0] / math.sqrt(flat.shape[1])  # (B, N)
+    if valid is not None:
+        scores = scores.masked_fill(~valid.flatten(1), torch.finfo(scores.dtype).min)
     log_weights = scores.log_softmax(-1)
     weights = log_weights.exp()
-    entropy = -(weights * log_weights).sum(-1) / math.log(max(2, flat.shape[2]))
+    largest = math.log(max(2, flat.shape[2])) if valid is None else valid.flatten(1).sum(1).clamp(min=2).log()
+    entropy = -(weights * log_weights).sum(-1) / largest
     return wide_product(flat, weights[..., None])[..., 0], entropy.detach()
+
+
+def valid_positions(images: Images, grid: torch.Size | tuple[int, int]) -> Tensor:
+    """`(B, h, w)` bool: positions whose cell holds a pixel that is no padding."""
+    return F.adaptive_max_pool2d(images.valid()[:, None].float(), tuple(grid))[:, 0] > 0
 
 
 class TokenBank(nn.Module):
@@ -71,22 +86,30 @@ class TokenBank(nn.Module):
         self.filled.copy_((self.filled + len(tokens)).clamp(max=len(self.tokens)))
 
 
-def bank_loss(pooled: Tensor, token: Tensor, bank: TokenBank, *, temperature: float, within_batch: bool) -> Tensor:
-    """InfoNCE of pooled features `(B, d)` with their picture's CLS token `(B, d)` against the bank, averaged; scalar.
+def bank_loss(pooled: Tensor, token: Tensor, bank: TokenBank, *, temperature: float, candidates: Candidates) -> Tensor:
+    """InfoNCE of pooled features `(B, d)` with their picture's CLS token `(B, d)` among the candidates, averaged.
 
-    within_batch: the other pictures of the step, on all ranks, are candidates too. A candidate that is the positive
-    once more (the same picture twice) never counts against it. Afterwards the tokens of the step, of all ranks in their
-    order, enter the bank: entered before, each would stand against itself.
+    Tokens of a step are those of all ranks, in their order; they enter the bank here. A candidate that is the positive
+    once more (itself in the bank, the same picture twice) never counts against it.
     """
-    everybody, first = gathered(token.detach())  # (R B, d)
-    candidates = torch.cat([everybody, bank.tokens.to(token)])
+    step, first = gathered(token.detach())  # (R B, d)
+    every = torch.cat([step, bank.tokens.to(token)])
     positive = torch.arange(len(token), device=token.device) + first
-    step = torch.full((len(everybody),), within_batch, device=token.device)
-    same = wide_product(F.normalize(token, dim=-1), F.normalize(candidates, dim=-1).T) > SAME  # (B, R B + M)
-    allowed = torch.cat([step, bank.held()]) & ~same
-    loss = info_nce(pooled, candidates, positive, allowed, temperature=temperature).mean()
-    bank.enqueue(everybody)
+    same = wide_product(F.normalize(token, dim=-1), F.normalize(every, dim=-1).T) > SAME  # (B, R B + M)
+    allowed = _allowed(candidates, len(step), bank) & ~same
+    loss = info_nce(pooled, every, positive, allowed, temperature=temperature).mean()
+    bank.enqueue(step)
     return loss
+
+
+def _allowed(candidates: Candidates, step: int, bank: TokenBank) -> Tensor:
+    """`(step + M,)` bool: which tokens of the step, and of the bank before it, are candidates."""
+    held = bank.held()
+    places = torch.arange(step + len(held), device=held.device)
+    if candidates == "enqueued":  # the newest M, the bank's before the step's
+        age = torch.where(places < step, step - 1 - places, step + len(held) - 1 - (places - step))
+        return torch.cat([torch.ones_like(held[:1]).expand(step), held]) & (age < len(held))
+    return torch.cat([torch.full_like(held[:1], candidates == "bank+batch").expand(step), held])
 
 
 def gathered(rows: Tensor) -> tuple[Tensor, int]:

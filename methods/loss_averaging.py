@@ -32,6 +32,6 @@ def unknown_averaging(config: Any) -> Averaging:
     return Averaging(apart=("whatever its losses make of a batch that is no mean over images",))
 
 
-def contrast_apart(candidates: Literal["bank", "bank+batch"]) -> str:
+def contrast_apart(candidates: Literal["bank", "bank+batch", "enqueued"]) -> str:
     """What InfoNCE compares a micro-batch with. A bank takes each as it comes, so it holds earlier ones of the step."""
     return "the bank of candidates" if candidates == "bank" else "the candidates from batch and bank"

@@ -77,7 +77,8 @@ class Images:
     def normalised(self, mean: Iterable[float], std: Iterable[float], dtype: torch.dtype = torch.float32) -> Tensor:
         """`(B, 3, H, W)`: `(pixels - mean) / std` on the scale 0..255, padding set to zero after that."""
         shift, scale = (
-            torch.tensor(list(v), dtype=dtype, device=self.pixels.device)[:, None, None] for v in (mean, std)
+            torch.stack([torch.full((1, 1), value, dtype=dtype, device=self.pixels.device) for value in values])
+            for values in (mean, std)  # filled there: a GPU would wait for three numbers of the CPU
         )
         out = (self.pixels.to(dtype) - shift) / scale
         return out if self.sizes is None else out * self.valid()[:, None]

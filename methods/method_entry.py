@@ -10,8 +10,9 @@ from methods.loss_averaging import Averaging, unknown_averaging
 from methods.ranges import Declared
 
 # What a benchmark is to a recipe; `benchmarks.catalogue` says which of these each benchmark is. "trial": photos at a
-# size that the built-in CLIP can see. "shapes": the built-in world. The others are photos at the papers' size.
-RecipeKind = Literal["voc", "context", "coco-stuff", "coco-20i", "trial", "shapes"]
+# size that the built-in CLIP can see. "shapes": the built-in world, within minutes; "long": the same for as long as it
+# helps, by `--recipe long`. The others are photos at the papers' size.
+RecipeKind = Literal["voc", "context", "coco-stuff", "coco-20i", "trial", "shapes", "long"]
 Recipes = Mapping[RecipeKind, "MethodRecipe"]
 
 COMPARISON: Final = "comparison"  # the group that `--methods all` runs
@@ -52,6 +53,7 @@ class MethodEntry:
     # are never drawn.
     ranges: Mapping[str, Declared] = field(default_factory=dict)
     not_drawn: Mapping[str, str] = field(default_factory=dict)
+    trained_as: str = ""  # the method whose training it shares: weights of either are scored by both
     # Config fields that its authors chose for each data set on the very images they report: tables show their values.
     tuned: tuple[str, ...] = ()
     published_as: tuple[str, ...] = ()  # its names in `results/published/generalised.csv`

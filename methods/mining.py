@@ -2,7 +2,8 @@
 
 After CLIP-to-Seg (ICLR 2025 submission, eq. 1 and the text around it): means of sliding windows of several sizes are
 the seeds, K-Means over the unlabelled positions moves them, clusters with similar centres are merged. Window sizes,
-iterations, threshold and what becomes of small clusters are not public: all of them are our reading, and fields of
+iterations, threshold and what becomes of small clusters stand in a supplement that could not be read for this project:
+all of them are our reading, and fields of
 `methods.distillation.distillation_config`.
 
 Everything runs on the device for all images of a step at once, in fixed shapes, and gives the same result for an image

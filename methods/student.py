@@ -40,5 +40,9 @@ class Student(Method):
 
 def cosines(features: Tensor, weights: Tensor) -> Tensor:
     """Features `(B, d, h, w)`, brought to unit norm, times weights `(C, d)` or `(B, C, d)`: `(B, C, h, w)`."""
-    unit = F.normalize(features, dim=1).flatten(2)
-    return wide_product(weights, unit).unflatten(2, features.shape[-2:])
+    return products(F.normalize(features, dim=1), weights)
+
+
+def products(features: Tensor, weights: Tensor) -> Tensor:
+    """Features `(B, d, h, w)`, as they are, times weights `(C, d)` or `(B, C, d)`: `(B, C, h, w)`."""
+    return wide_product(weights, features.flatten(2)).unflatten(2, features.shape[-2:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,10 +28,15 @@ def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
 def only_one(target: Path) -> Iterator[None]:
     """While one process makes `target`, others wait here. The lock ends with its process, however that ends.
 
-    Raises UserError where the folder cannot be written to.
+    Raises UserError where the folder cannot be written to, or where every user could change what is prepared in it.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.parent.stat().st_mode & stat.S_IWOTH:
+            raise UserError(
+                f"{target.parent} can be written by every user of this machine; `chmod o-w` it, or set {VARIABLE} to a "
+                "folder of yours"
+            )
         lock = FileLock(target.with_name(f"{target.name}.lock"))
         lock.acquire()
     except OSError as error:

@@ -10,8 +10,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.data.folders import FolderReader, Part, below
-from benchmarks.data.instances import RULE, Picture, Prepared, prepared
+from benchmarks.data.instances import RULE, Picture, Prepared, check_drawn, prepared
 from benchmarks.data.listing import files
 from benchmarks.data.reader import Watch
 from splits.errors import DataError
@@ -47,7 +50,7 @@ class CocoReader(FolderReader):
     @property
     def truth_sha256(self) -> str:
         """That of the instances file, with the version of what draws it."""
-        return self._made.folder.name
+        return self._made.truth_sha256
 
     def prepare(self, watch: Watch = lambda done, total: None, jobs: int = 1) -> None:
         """Draw the masks of the whole instances file, once."""
@@ -57,6 +60,12 @@ class CocoReader(FolderReader):
         """Where the drawn mask lies; drawn now if need be."""
         self._made.draw()
         return super().mask_path(index)
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The mask of `ids[index]` alone, as it was drawn. Raises DataError where it was changed since."""
+        mask = super().mask(index)
+        check_drawn(self.mask_path(index), mask)
+        return mask
 
 
 def open_coco(split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:

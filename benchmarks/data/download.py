@@ -6,14 +6,13 @@ Digests are those that torchvision ships for VOC and SBD. COCO publishes none: t
 from __future__ import annotations
 
 import hashlib
-import tarfile
 import urllib.error
 import urllib.request
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.data.archives import UNPACKED, unpack
 from benchmarks.data.reader import Watch
 from splits.errors import DataError, UserError
 
@@ -74,23 +73,16 @@ def download(archive: Archive, root: Path, watch: Watch = lambda done, total: No
     archive, UserError where the server cannot be reached.
     """
     file = root / Path(archive.url).name
-    done = file.with_name(f"{file.name}.unpacked")
+    done = file.with_name(file.name + UNPACKED)
     if done.is_file():
         return
     if not file.is_file():
         _fetch(archive.url, file, watch)
     _check(archive, file)
-    target = root / archive.into
-    target.mkdir(parents=True, exist_ok=True)
     try:
-        if file.suffix == ".zip":
-            with zipfile.ZipFile(file) as packed:
-                packed.extractall(target)
-        else:
-            with tarfile.open(file) as packed_tar:
-                packed_tar.extractall(target, filter="data")
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise DataError(f"{file} cannot be unpacked ({error}); delete it and call again") from None
+        unpack(file, root / archive.into)
+    except UserError as error:
+        raise DataError(f"{error}; or delete it and call again") from None
     done.touch()
 
 

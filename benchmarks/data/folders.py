@@ -73,9 +73,12 @@ class FolderReader(Reader):
         """Of the file that all masks are made of, if they are no files of the data set; else empty."""
         return ""
 
-    def remarks(self, pixels: NDArray[np.int64]) -> tuple[str, ...]:
-        """What to know of a part whose files hold so many pixels `(256,)` of each value."""
-        return ()
+    def remarks(self, pixels: NDArray[np.int64], *, whole: bool) -> tuple[list[str], list[str]]:
+        """Warnings and notes on masks whose files hold so many pixels `(256,)` of each value.
+
+        whole: they are all masks of the data set.
+        """
+        return [], []
 
     def counted(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
         """Pixels `(256,)` of each value in files as pixels of each of the split's ids."""

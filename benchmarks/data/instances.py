@@ -6,6 +6,7 @@ Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014; decoding is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from typing import Annotated, Any, Final, NotRequired
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict  # pydantic wants this one before Python 3.12
 
@@ -35,6 +37,7 @@ RULE: Final = "instances in file order, later over earlier, all polygons, crowds
 VERSION: Final = 1  # raised whenever the same rule comes to draw other masks
 ID: Final = "{:012d}"  # an image id as COCO's file names have it; the same in every edition
 
+SEAL: Final = "sha256"  # of a drawn mask's pixels and its image's id, a text of the PNG
 FARTHEST: Final = 2**16  # pixels outside of which no corner of a polygon lies; drawing takes memory by its length
 
 
@@ -92,6 +95,7 @@ class Prepared:
 
     source: Path
     folder: Path
+    truth_sha256: str  # of the instances file, with the version of what draws it
     pictures: tuple[Picture, ...]  # by id
 
     @property
@@ -124,14 +128,15 @@ def prepared(source: Path) -> Prepared:
         content = file_sha256(source)
     except OSError as error:
         raise DataError(f"{source} cannot be read ({error.strerror})") from None
-    folder = cache_folder() / "coco" / f"{content[:16]}-{VERSION}"
+    folder = cache_folder() / "coco" / f"{content[:16]}-{VERSION}-checked"
     index = folder / "index.json"
-    if not index.is_file():
+    if (pictures := _read_index(index)) is None:
         with only_one(folder):
-            if not index.is_file():
+            if (pictures := _read_index(index)) is None:
                 _write_index(index, _read(source))
-    pictures = json.loads(index.read_text())
-    return Prepared(source, folder, tuple(Picture(*row) for row in pictures))
+                pictures = _read_index(index)
+    assert pictures is not None, "it was just written"
+    return Prepared(source, folder, f"{content[:16]}-{VERSION}", pictures)
 
 
 def draw(annotations: Sequence[Annotation], height: int, width: int) -> NDArray[np.uint8]:
@@ -207,6 +212,17 @@ def _read(source: Path) -> File:
     return data
 
 
+def _read_index(index: Path) -> tuple[Picture, ...] | None:
+    """What was written; None where it is missing or not as it was written: then it is made again."""
+    try:
+        rows, digest = json.loads(index.read_text())
+        if digest != hashlib.sha256(json.dumps(rows).encode()).hexdigest():
+            return None
+        return tuple(Picture(*row) for row in rows)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def _write_index(index: Path, data: File) -> None:
     annotated = {annotation["image_id"] for annotation in data["annotations"]}
     rows = sorted(
@@ -214,7 +230,7 @@ def _write_index(index: Path, data: File) -> None:
     )
     index.parent.mkdir(parents=True, exist_ok=True)
     temporary = index.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps(rows))
+    temporary.write_text(json.dumps([rows, hashlib.sha256(json.dumps(rows).encode()).hexdigest()]))
     os.replace(temporary, index)
 
 
@@ -251,5 +267,19 @@ def _draw_one(task: Task) -> str:
         mask = draw(annotations, picture.height, picture.width)
     except DataError as error:
         return f"image {picture.id}: {error}"
-    Image.fromarray(mask).save(_FOLDER / f"{picture.id}.png")
+    seal = PngInfo()
+    seal.add_text(SEAL, _digest(picture.id, mask))
+    Image.fromarray(mask).save(_FOLDER / f"{picture.id}.png", pnginfo=seal)
     return ""
+
+
+def check_drawn(path: Path, mask: NDArray[np.uint8]) -> None:
+    """Raises DataError where a drawn mask is not as it was drawn: changed, or that of another image."""
+    with Image.open(path) as image:
+        digest = getattr(image, "text", {}).get(SEAL, "")
+    if digest != _digest(path.stem, mask):
+        raise DataError(f"{path} is not as the harness drew it; delete {path.parent} to have all masks drawn again")
+
+
+def _digest(id_: str, mask: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(f"{id_} {mask.shape}".encode() + mask.tobytes()).hexdigest()

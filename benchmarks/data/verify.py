@@ -87,7 +87,7 @@ def checked(
     report.pixels, report.images = survey.pixels()
     report.problems = [*survey.file_problems()]
     if split.custom_lists:
-        report.warnings += [f"{part}: {line}" for line in (*seam_words(survey.masks), *behind.remarks(survey.stored()))]
+        report.warnings += [f"{part}: {line}" for line in seam_words(survey.masks)]
     elif split.dataset == "voc2012":
         report.warnings += _against_voc(split, part, survey)
     if not behind.partial and len(survey.ids) == len(behind):
@@ -103,24 +103,40 @@ def overlap(split: Split, *, data_root: str | Path | None, year: str = "") -> tu
     return tuple(sorted(set(train) & set(val)))
 
 
-def across(split: Split, surveys: Sequence[Survey]) -> tuple[list[str], list[str]]:
-    """Problems and warnings that no part shows alone: images in both lists, palettes, one photo under two names.
+@dataclass(frozen=True)
+class Across:
+    """What no part of a custom data set shows alone, in sentences."""
 
-    surveys: of the parts that are read. Shipped lists are known to share nothing, official masks to have one palette.
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # nothing is wrong, but a reader of numbers should know
+
+
+def across(split: Split, surveys: Sequence[Survey]) -> Across:
+    """Images in both lists, palettes that differ, photos under two names, values and classes of all masks.
+
+    surveys: of the parts that are read, train first. Shipped lists share nothing, and official masks have one palette.
     """
-    if not split.custom_lists:
-        return [], []
+    if not split.custom_lists or not surveys:
+        return Across()
     shared = sorted(set(split.custom_lists["train"]) & set(split.custom_lists["val"]))
     problems = [f"train and val share {len(shared)} images, first {shared[0]}; expected none"] if shared else []
     problems += palette_problems(surveys)
-    if shared or len(surveys) < len(split.custom_lists):
-        return problems, []
-    train, val = ({p.sha256: id_ for id_, p in zip(s.ids, s.photos, strict=True) if p.sha256} for s in surveys)
+    if any(mask.problem for survey in surveys for mask in survey.masks):
+        return Across(tuple(problems))  # masks that cannot be read say nothing of classes
+    whole = all(len(survey.ids) == survey.reader.part.count for survey in surveys)
+    pixels = sum((survey.stored() for survey in surveys), np.zeros(256, np.int64))
+    warnings, notes = surveys[-1].reader.remarks(pixels, whole=whole)
+    warnings += [] if shared or len(surveys) == 1 else _twice(*surveys)
+    return Across(tuple(problems), tuple(warnings), tuple(notes))
+
+
+def _twice(first: Survey, second: Survey) -> list[str]:
+    train, val = ({p.sha256: i for i, p in zip(s.ids, s.photos, strict=True) if p.sha256} for s in (first, second))
     both = [(val[sha256], train[sha256]) for sha256 in val if sha256 in train]
     if not both:
-        return problems, []
-    words = f"{len(both)} val photos are train photos too, byte for byte, first {both[0][0]}, which is {both[0][1]}"
-    return problems, [words]
+        return []
+    return [f"{len(both)} val photos are train photos too, byte for byte, first {both[0][0]}, which is {both[0][1]}"]
 
 
 def strays(surveys: Sequence[Survey]) -> list[str]:

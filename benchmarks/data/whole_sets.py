@@ -47,11 +47,12 @@ def verify_set(
         if list_missing:
             problems += [f"missing: {path}" for path in report.missing]
     surveys = [report.survey for report in reports if report.survey is not None]
-    problems += [line for lines in across(split, surveys) for line in lines]
+    common = across(split, surveys)
+    problems += [*common.problems, *common.warnings]
     if len(reports) == len(PARTS) and not split.custom_lists:
         problems += _shared(overlap(split, data_root=data_root, year=year))
     print("\n".join(problems), end="\n" if problems else "")
-    for line in [*_names(split), *strays(surveys)]:
+    for line in [*common.notes, *_names(split), *strays(surveys)]:
         print(f"note: {line}")
     for report in reports:
         print(_summary(split, report))

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from benchmarks.scoring.activation import activated_columns
 from benchmarks.scoring.bilinear import SMALL, Space, across, axis, down, exact
-from benchmarks.scoring.planes import Views
+from benchmarks.scoring.planes import Views, class_type
 
 Size = tuple[int, int]
 Best = tuple[Tensor, Tensor]  # score and class of the best class so far, (H, W) each
@@ -41,11 +41,11 @@ def chunks(scored: Views, size: Size) -> Iterator[tuple[list[int], Best]]:
     Where a score is NaN, so is the best.
     """
     order = sorted(range(len(scored.seen)), key=lambda index: not scored.seen[index])  # seen first, else as they stand
-    space = Space(scored.grids[0].dtype)
+    space, type_ = Space(scored.grids[0].dtype), class_type(len(scored.seen))
     for first in range(0, len(order), CHUNK):
         classes = order[first : first + CHUNK]
         seen = torch.tensor([scored.seen[index] for index in classes])
-        canvas = _Canvas([_View(scored, grid[:, classes], seen, space) for grid in scored.grids], space)
+        canvas = _Canvas([_View(scored, grid[:, classes], seen, space) for grid in scored.grids], space, type_)
         parts = [classes[: int(seen.sum())], classes[int(seen.sum()) :]]
         yield from canvas.best([part for part in parts if part], size)
 
@@ -53,8 +53,9 @@ def chunks(scored: Views, size: Size) -> Iterator[tuple[list[int], Best]]:
 class _Canvas:
     """The resized picture's scores, on demand."""
 
-    def __init__(self, views: Sequence[_View], space: Space):
-        self._views, self._space = views, space
+    def __init__(self, views: Sequence[_View], space: Space, type_: torch.dtype):
+        """type_: of a map of classes."""
+        self._views, self._space, self._type = views, space, type_
         self._size, self._classes = views[0].canvas, views[0].classes
 
     def best(self, parts: Sequence[list[int]], size: Size) -> Iterator[tuple[list[int], Best]]:
@@ -71,7 +72,8 @@ class _Canvas:
                 value[first:last], place[first:last] = best.view(-1, size[1]), where.view(-1, size[1])
                 start += len(part)
         for part, value, place in zip(parts, values, places, strict=True):
-            yield part, (value, torch.from_numpy(np.take(np.array(part), place.numpy(), mode="clip")))
+            names = torch.tensor(part, dtype=self._type).numpy()
+            yield part, (value, torch.from_numpy(np.take(names, place.numpy(), mode="clip")))
 
     def _bands(self, size: Size) -> Iterator[tuple[int, int, Tensor]]:
         """Rows `first:last` of the truth with their scores `(rows, W, c)`."""

@@ -13,13 +13,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import apply, table_of
 from benchmarks.protocol import Inference
-from benchmarks.scoring.confusion import count
+from benchmarks.scoring.ahead import Truth, at_short_side, in_order, sent
 from benchmarks.scoring.evaluate import Evaluation, best_classes
-from methods.label_codes import IGNORED
+from benchmarks.scoring.nan_watch import NanWatch
+from benchmarks.scoring.tally import MOST_IMAGES, PairCounts
+from methods.label_codes import FIRST_CODE, IGNORED
 from methods.method import Method, Vocabulary
 from splits.errors import UserError
 from splits.loader import Split
@@ -67,23 +70,35 @@ def evaluate_items(
     class is seen here, so no shift applies: the sweep has the shift 0 alone.
     """
     method.eval()
+    device = torch.device(device)
     index_of = {id_: index for index, id_ in enumerate(reader.ids)}
-    size, ignored, start, warm = 2 * len(unseen), 0, time.perf_counter(), 0.0
-    matrix, per_image = np.zeros((size, size), dtype=np.int64), []
-    for done, (id_, class_) in enumerate(items):
-        sample, k = reader.read(index_of[id_]), unseen.names.index(class_)
-        truth = torch.from_numpy(apply(item_table(split, class_), sample.mask)).to(device)
-        two = Vocabulary((OTHERS, class_), (False, False), (OTHERS, unseen.texts[k]), unseen.templates)
-        _, best = best_classes(method, sample.image, two, inference, tuple(truth.shape), device)
+    pairs, nans, ignored = PairCounts(2 * len(unseen), device), NanWatch(method), 0
+
+    def read(number: int) -> tuple[NDArray[np.uint8], Truth]:
+        id_, class_ = items[number]
+        sample = reader.read(index_of[id_])
+        truth = Truth.of(apply(item_table(split, class_), sample.mask), 2)
+        return at_short_side(sample.image, inference.short_side), truth
+
+    start, warm = time.perf_counter(), 0.0
+    for done, (image, truth) in enumerate(in_order(read, len(items), device)):
+        k = unseen.names.index(items[done][1])
+        two = Vocabulary((OTHERS, unseen.names[k]), (False, False), (OTHERS, unseen.texts[k]), unseen.templates)
+        _, best = best_classes(method, image, two, inference, truth.size, device, nans)
         assert best is not None
-        block = count(truth, best[1], 2, ignore=IGNORED).cpu().numpy()
-        matrix[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] += block
-        rows, columns = block.nonzero()
-        per_image.append(np.stack([np.full(len(rows), done), 2 * k + rows, 2 * k + columns, block[rows, columns]], 1))
-        ignored += int(truth.numel() - block.sum())
+        codes = sent(truth.planes[0], device)
+        there = torch.where(codes < FIRST_CODE, codes.long() + 2 * k, 2 * len(unseen))
+        pairs.begin()
+        pairs.add(there.flatten(), best[1].flatten() + 2 * k, torch.zeros_like(codes).flatten())
+        ignored += truth.ignored
+        if done % MOST_IMAGES == 0:
+            nans.check()
         warm = warm or time.perf_counter()
         watch(done + 1, len(items))
+    nans.check()
+    counts = pairs.rows()
+    matrix = np.zeros((2 * len(unseen), 2 * len(unseen)), dtype=np.int64)
+    np.add.at(matrix, (counts[:, 1], counts[:, 2]), counts[:, 3])
     end = time.perf_counter()
     rate = (len(items) - 1) / (end - warm) if len(items) > 1 else None
-    counts = np.concatenate(per_image).astype(np.int64)
     return Evaluation(np.zeros(1), 0, matrix[None], counts, len(items), ignored, end - start, rate)

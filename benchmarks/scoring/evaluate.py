@@ -11,24 +11,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import apply
 from benchmarks.protocol import Inference
 from benchmarks.scoring import bands
+from benchmarks.scoring.ahead import Truth, at_short_side, in_order
 from benchmarks.scoring.bands import Best
-from benchmarks.scoring.boundary import BoundaryCount
 from benchmarks.scoring.confusion import count
-from benchmarks.scoring.planes import Views, score_chunks, views
-from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
-from methods.method import FIRST_CODE, Method, Vocabulary
-from splits.errors import UserError
+from benchmarks.scoring.nan_watch import NanWatch
+from benchmarks.scoring.planes import Views, score_chunks, seen_first, views
+from benchmarks.scoring.seen_shift import shift_grid
+from benchmarks.scoring.tally import MOST_IMAGES, Tally
+from methods.method import Method, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -64,44 +65,29 @@ def evaluate(
     then has that class too. A shift of the seen scores comes before this comparison.
     """
     method.eval()
+    device = torch.device(device)
     classes = len(vocabulary) + (background_below is not None)
-    sweep = ShiftSweep(classes, shift_grid(method.seen_shift, method.shift_span), method.seen_shift, device)
-    near = BoundaryCount(classes)
-    per_image = bytearray()  # in one piece, for a process that does not grow
-    ignored, start, warm = 0, time.perf_counter(), 0.0
-    for index, (image, labels) in enumerate(_ahead(reader, table)):
-        truth = torch.from_numpy(labels).to(device)
-        labelled = (truth.flatten() < FIRST_CODE).nonzero()[:, 0]
-        seen, unseen = best_classes(method, image, vocabulary, inference, tuple(truth.shape), device)
-        there = truth.flatten()[labelled].long()
-        rival = unseen if background_below is None else _or_background(unseen, truth, background_below, classes - 1)
-        prediction = sweep.add(there, _at(seen, labelled), _at(rival, labelled))
-        per_image += image_pairs(index, there, prediction, classes).tobytes()
-        near.add(labels, there, prediction)
-        ignored += truth.numel() - len(there)
+    tally = Tally(classes, shift_grid(method.seen_shift, method.shift_span), method.seen_shift, device)
+    nans = NanWatch(method)
+
+    def read(index: int) -> tuple[NDArray[np.uint8], Truth]:
+        sample = reader.read(index)
+        return at_short_side(sample.image, inference.short_side), Truth.of(apply(table, sample.mask), classes)
+
+    start, warm = time.perf_counter(), 0.0
+    for index, (image, truth) in enumerate(in_order(read, len(reader), device)):
+        best = best_classes(method, image, vocabulary, inference, truth.size, device, nans)
+        tally.add(truth, *best, background_below)
+        if index % MOST_IMAGES == 0:
+            nans.check()
         warm = warm or time.perf_counter()
         watch(index + 1, len(reader))
+    nans.check()
+    counted = (tally.sweep.matrices(), tally.pairs.rows())
     end = time.perf_counter()
     rate = (len(reader) - 1) / (end - warm) if len(reader) > 1 else None
-    counts = np.frombuffer(bytes(per_image), np.int64).reshape(-1, 4)
-    matrices = (sweep.shifts, sweep.own_index, sweep.matrices(), counts)
-    return Evaluation(*matrices, len(reader), ignored, end - start, rate, near.matrix)
-
-
-def _ahead(reader: Reader, table: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each picture with its truth, in order; the next one is read while this one is scored."""
-
-    def read(index: int) -> tuple[np.ndarray, np.ndarray]:
-        sample = reader.read(index)
-        return sample.image, apply(table, sample.mask)
-
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        coming = pool.submit(read, 0) if len(reader) else None
-        for index in range(len(reader)):
-            assert coming is not None
-            now = coming.result()
-            coming = pool.submit(read, index + 1) if index + 1 < len(reader) else None
-            yield now
+    sizes = (len(reader), tally.ignored, end - start, rate)
+    return Evaluation(tally.sweep.shifts, tally.sweep.own_index, *counted, *sizes, tally.pairs.boundary)
 
 
 def best_classes(
@@ -111,26 +97,26 @@ def best_classes(
     inference: Inference,
     size: tuple[int, ...],
     device: torch.device | str = "cpu",
+    nans: NanWatch | None = None,
 ) -> tuple[Best | None, Best | None]:
     """The best seen and the best unseen class of every pixel of one image, `(H, W)` each, at the truth's size.
 
     image: `(H, W, 3)` uint8. None where the vocabulary has no such class. Raises UserError for scores of NaN, among
-    which nothing is best.
+    which nothing is best; given `nans`, where a device would have to be waited for, that one does when it is asked.
     """
+    noted = NanWatch(method) if nans is None else nans
     scored = views(method, image, vocabulary, inference, device)
     best: dict[bool, Best] = {}
     for classes, (values, where) in _chunks(scored, (size[0], size[1])):
-        if values.isnan().any():
-            raise UserError(
-                f"{type(method).__name__}: scores among {', '.join(vocabulary.names[c] for c in classes)} are NaN; "
-                "the weights are broken: train anew with a lower learning rate or 32-true precision"
-            )
+        noted.note(vocabulary, classes, values)
         chunk = (values, where)
         kind = vocabulary.seen[classes[0]]
         if kind in best:
             better = chunk[0] > best[kind][0]  # strictly: an earlier class keeps a tie
             chunk = (torch.where(better, chunk[0], best[kind][0]), torch.where(better, chunk[1], best[kind][1]))
         best[kind] = chunk
+    if nans is None:
+        noted.check()
     return best.get(True), best.get(False)
 
 
@@ -141,30 +127,11 @@ def _chunks(scored: Views, size: tuple[int, int]) -> Iterator[tuple[list[int], B
     if bands.fits(scored, size):
         yield from bands.chunks(scored, size)
         return
+    names, first = seen_first(scored.seen, scored.grids[0].device)[1], 0
     for classes, scores in score_chunks(scored, size):
         values, where = scores.max(dim=0)  # the first of equal maxima, or NaN if there is one
-        yield classes, (values, torch.tensor(classes, device=values.device)[where])
-
-
-def _or_background(unseen: Best | None, like: Tensor, threshold: float, background: int) -> Best:
-    """The best unseen class where it reaches the threshold, else background with the threshold as its score.
-
-    A seen class then wins where it beats what is left: it reaches the threshold, and no unseen class is better. Both
-    hold at every shift, since a shift moves the seen scores alone.
-    """
-    if unseen is None:
-        return torch.full_like(like, threshold, dtype=torch.float64), torch.full_like(
-            like, background, dtype=torch.long
-        )
-    reached = unseen[0].double() >= threshold
-    return (
-        torch.where(reached, unseen[0].double(), threshold),
-        torch.where(reached, unseen[1], background),
-    )
-
-
-def _at(best: Best | None, labelled: Tensor) -> Best | None:
-    return None if best is None else (best[0].flatten()[labelled], best[1].flatten()[labelled])
+        yield classes, (values, names[first : first + len(classes)][where])
+        first += len(classes)
 
 
 def image_pairs(image: int, truth: Tensor, prediction: Tensor, classes: int) -> np.ndarray:

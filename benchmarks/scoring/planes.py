@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,10 +16,12 @@ from torch.nn.functional import interpolate
 
 from benchmarks.protocol import Inference
 from benchmarks.scoring.activation import activated_planes
-from benchmarks.scoring.windows import Window, resized, windows
+from benchmarks.scoring.ahead import at_short_side, sent
+from benchmarks.scoring.windows import Window, windows
 from methods.method import Images, Method, Vocabulary
 
 CHUNK = 16
+BYTES, WORDS = 1 << 8, 1 << 15  # numbers that a byte, and a signed pair of bytes, count from 0
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,9 @@ def views(
     device: torch.device | str = "cpu",
 ) -> Views:
     """Resize the picture `(H, W, 3)` uint8 to the short side and score its windows, all as one batch."""
-    height, width = resized(image.shape[0], image.shape[1], inference.short_side)
-    if (height, width) != image.shape[:2]:
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).to(device)
+    image = at_short_side(image, inference.short_side)
+    height, width = image.shape[:2]
+    pixels = sent(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.device(device))
     boxes = windows(height, width, inference.window, inference.stride)
     pictures = [pixels, pixels.flip(-1)] if inference.flips else [pixels]
     grids = [
@@ -59,14 +60,34 @@ def views(
     return Views(method, vocabulary.seen, tuple(grids), boxes, (height, width))
 
 
+@lru_cache(maxsize=16)
+def seen_first(seen: tuple[bool, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The classes `(C,)`, seen ones first and else in order: as indices, and in the smallest type that holds them.
+
+    Kept for each device, to which it is copied once.
+    """
+    with torch.inference_mode(False):
+        order = torch.tensor(sorted(range(len(seen)), key=lambda index: not seen[index]), device=device)
+        return order, order.to(class_type(len(seen)))
+
+
+def class_type(classes: int) -> torch.dtype:
+    """Of a map of classes, with room for background beside them: an image of 20 megapixels has two such maps."""
+    return torch.uint8 if classes < BYTES else torch.int16 if classes < WORDS else torch.int64
+
+
 def score_chunks(scored: Views, size: tuple[int, ...], chunk: int = CHUNK) -> Iterator[tuple[list[int], Tensor]]:
     """Classes and their activated scores `(c, H, W)` at the truth's size; a chunk is all seen or all unseen."""
-    seen = torch.tensor(scored.seen, device=scored.grids[0].device)
+    device, start = scored.grids[0].device, 0
+    order = seen_first(scored.seen, device)[0]
+    grids = [grid.index_select(1, order) for grid in scored.grids]
     for kind in (True, False):
         members = [index for index, flag in enumerate(scored.seen) if flag is kind]
         for first in range(0, len(members), chunk):
             classes = members[first : first + chunk]
-            canvases = [_canvas(scored, grid[:, classes], seen[classes]) for grid in scored.grids]
+            seen, part = torch.full((len(classes),), kind, device=device), slice(start, start + len(classes))
+            canvases = [_canvas(scored, grid[:, part], seen) for grid in grids]
+            start += len(classes)
             if len(canvases) > 1:  # as mmsegmentation: the mirrored picture is scored whole, then turned back
                 canvases = [(canvases[0] + canvases[1].flip(-1)) / 2]
             yield classes, _resize(canvases[0], size)[0]

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.scoring.counts import Counts
+
 SWEEP = 41
 CELLS = 1024  # of the table that says about where a margin stands among the shifts
-PENDING = 1 << 20  # pixels noted before they are counted: a pass over all bins costs more than an image's pixels
 
 
 def shift_grid(own: float, span: float) -> np.ndarray:
@@ -29,12 +30,13 @@ class ShiftSweep:
     def __init__(self, classes: int, shifts: np.ndarray, own: float, device: torch.device | str = "cpu"):
         self.classes, self.shifts, self.own = classes, shifts, own
         # scores come with the method's own shift already taken off, so the own shift compares against exactly 0
-        self._offsets = torch.tensor(shifts - own, dtype=torch.float64, device=device)
+        offsets = shifts - own
+        self._offsets = torch.tensor(offsets, dtype=torch.float64, device=device)
         self._bins = len(shifts) + 1
-        self._below = int((self._offsets == -torch.inf).sum())  # offsets below every margin
-        self._ranks = _Ranks(self._offsets[self._offsets.isfinite()])
-        size = classes * classes * self._bins
-        self._seen, self._unseen = _Counts(size, device), _Counts(size, device)
+        self._below = int((offsets == -np.inf).sum())  # offsets below every margin
+        self._ranks = _Ranks(torch.tensor(offsets[np.isfinite(offsets)], dtype=torch.float64, device=device))
+        size = (classes + 1) * classes * self._bins
+        self._seen, self._unseen = Counts(size, device), Counts(size, device)
 
     @property
     def own_index(self) -> int:
@@ -42,14 +44,15 @@ class ShiftSweep:
         return int(np.searchsorted(self.shifts, self.own))
 
     def add(self, truth: Tensor, seen: tuple[Tensor, Tensor] | None, unseen: tuple[Tensor, Tensor] | None) -> Tensor:
-        """Count one image's labelled pixels; returns the prediction at the own shift `(P,)`.
+        """Count pixels; returns the prediction at the own shift `(P,)`.
 
-        truth: `(P,)` int64 class of each labelled pixel. seen, unseen: score and class of the best seen and the best
-        unseen class `(P,)` each, the own shift taken off the seen scores; None where a vocabulary has no such class.
+        truth: `(P,)` int64 class of each pixel; what has the number of classes in its place counts nowhere. seen,
+        unseen: score and class of the best seen and the best unseen class `(P,)` each, the own shift taken off the seen
+        scores; None where a vocabulary has no such class.
         """
         if seen is None or unseen is None:
             _, winner = seen if seen is not None else unseen  # type: ignore[misc]
-            bins = torch.full_like(winner, self._bins - 1 if unseen is None else 0)
+            bins = torch.full_like(truth, self._bins - 1 if unseen is None else 0)
             self._count(self._seen if unseen is None else self._unseen, truth, winner, bins)
             return winner
         margin = seen[0].double() - unseen[0].double()
@@ -63,53 +66,29 @@ class ShiftSweep:
 
     def matrices(self) -> np.ndarray:
         """`(S, C, C)` int64."""
-        shape = (self.classes, self.classes, self._bins)
-        seen = self._seen.settled().view(shape).cpu().numpy()
-        unseen = self._unseen.settled().view(shape).cpu().numpy()
+        shape = (self.classes + 1, self.classes, self._bins)
+        seen = self._seen.settled().view(shape)[:-1].cpu().numpy()
+        unseen = self._unseen.settled().view(shape)[:-1].cpu().numpy()
         # at shift s the seen class stands where wins > s, the unseen one where wins <= s
         below = np.cumsum(unseen, axis=2)[..., :-1]
         above = seen.sum(axis=2, keepdims=True) - np.cumsum(seen, axis=2)[..., :-1]
         return np.ascontiguousarray(np.moveaxis(above + below, 2, 0))
 
-    def _count(self, into: _Counts, truth: Tensor, prediction: Tensor, bins: Tensor) -> None:
+    def _count(self, into: Counts, truth: Tensor, prediction: Tensor, bins: Tensor) -> None:
         room = into.room(len(truth))
         torch.add(bins, truth, alpha=self.classes * self._bins, out=room).add_(prediction, alpha=self._bins)
 
 
-class _Counts:
-    """How often each index came. Indices are noted in one piece of memory: kept image by image they would lie between
-    whatever else comes and goes, and the process would grow.
-    """
-
-    def __init__(self, size: int, device: torch.device | str):
-        self._counts = torch.zeros(size, dtype=torch.int64, device=device)
-        self._noted, self._filled = torch.empty(PENDING, dtype=torch.int64, device=device), 0
-
-    def room(self, count: int) -> Tensor:
-        """A place for so many more indices, `(count,)` int64, to be filled at once."""
-        if self._filled + count > len(self._noted):
-            self.settled()
-        if count > len(self._noted):
-            self._noted = self._noted.new_empty(count)
-        start, self._filled = self._filled, self._filled + count
-        return self._noted[start : self._filled]
-
-    def settled(self) -> Tensor:
-        """The counts `(size,)` of all that was noted."""
-        self._counts += torch.bincount(self._noted[: self._filled], minlength=len(self._counts))
-        self._filled = 0
-        return self._counts
-
-
 class _Ranks:
-    """How many offsets lie below each margin: `torch.searchsorted`, with a table to start from."""
+    """How many offsets lie below each margin: `torch.searchsorted`, on a CPU with a table to start from."""
 
     def __init__(self, offsets: Tensor):
         """offsets: `(S,)` float64, sorted, no two equal."""
         self._offsets = offsets
         self._padded = torch.cat([offsets, offsets.new_full((1,), torch.inf)])
-        self._even = len(offsets) > 1
+        self._even = len(offsets) > 1 and offsets.device.type == "cpu"
         if self._even:
+            self._low, self._high = float(offsets[0]), float(offsets[-1])
             cells = self._cells(offsets)  # rises with the offset: what stands in a lower cell is smaller
             self._base = torch.searchsorted(cells, torch.arange(CELLS, device=offsets.device))  # offsets in lower cells
             self._most = int(cells.unique(return_counts=True)[1].max())  # offsets of one cell
@@ -124,5 +103,4 @@ class _Ranks:
         return ranks
 
     def _cells(self, values: Tensor) -> Tensor:
-        low, high = float(self._offsets[0]), float(self._offsets[-1])
-        return ((values - low) * (CELLS / (high - low))).clamp_(0, CELLS - 1).long()
+        return ((values - self._low) * (CELLS / (self._high - self._low))).clamp_(0, CELLS - 1).long()

@@ -17,6 +17,7 @@ from benchmarks.shapes.paint import NAMES, REFERENCE, Placed, background, betwee
 
 __all__ = [
     "BACKGROUND",
+    "BODY_PARTS",
     "CLIP_PARTS",
     "NAMES",
     "PARTS",
@@ -43,6 +44,8 @@ class Part:
 PARTS: Final[dict[str, Part]] = {"train": Part(11, 1500), "tune": Part(12, 300), "val": Part(13, 500)}
 # Behind the tiny CLIP: pictures it learnt from, what decided when to stop, what its recorded figures are for.
 CLIP_PARTS: Final[dict[str, Part]] = {"pretrain": Part(21, 10**9), "gate": Part(22, 400), "check": Part(23, 1000)}
+# Behind the pretrained small body: pictures it learnt the names of, and those its recorded accuracy is for.
+BODY_PARTS: Final[dict[str, Part]] = {"pretrain": Part(31, 10**9), "check": Part(32, 2000)}
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def build_body(
     """Build a body whose features have `out_channels` channels, with random parts drawn from torch's generator.
 
     weights: ImageNet weights of its backbone as a file or a URL, in mmsegmentation's or timm's format; "published":
-        the URL that mmsegmentation's config of this body names; "none" or None: from scratch.
+        the URL that mmsegmentation's config of this body names; "none" or None: from scratch. Those of the body small
+        come with the benchmark they are for: a file of them.
     batch_norm: see `methods.body_names`. In training, the heads of DeepLabV3+ and UPerNet normalise one value per
         picture and channel, so "local" needs two pictures or more at once.
 
@@ -49,11 +50,15 @@ def build_body(
 
 
 def _small(out_channels: int, weights: str | Path | None, batch_norm: BatchNormMode) -> Body:
-    if weights not in (None, "none"):
-        raise ValueError(f"the body small has no published weights: weights must be 'none'; got {str(weights)!r}")
+    if weights == "published":
+        raise ValueError("the body small has no published weights but those of a benchmark: give their file, or 'none'")
+    source = None if weights in (None, "none") else weights
     if batch_norm == "fixed":
-        raise ValueError("the body small has no weights to take fixed statistics from; got batch_norm 'fixed'")
+        why = "has no weights to take fixed statistics from" if source is None else "always learns its statistics"
+        raise ValueError(f"the body small {why}; got batch_norm 'fixed'")
     body = SmallBody(name="small", out_channels=out_channels)
+    if source is not None:
+        body.load_pretrained(source)
     if batch_norm == "sync":
         nn.SyncBatchNorm.convert_sync_batchnorm(body)
     return body

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from methods.bodies.weight_names import in_our_names, may_lack
+from methods.bodies.weight_names import CLASSIFIERS, in_our_names, may_lack
 from methods.downloads import first_line, reach
 from splits.hashing import file_sha256
 
@@ -32,8 +32,26 @@ def load_backbone(backbone: nn.Module, kind: str, source: str | Path) -> str:
     """
     path = _file_of(str(source))
     state = in_our_names(kind, _read(path), backbone)
-    ours = backbone.state_dict()
-    missing = sorted(name for name in ours.keys() - state.keys() if not may_lack(kind, name))
+    _load(backbone, kind, state, path, lacking={name for name in backbone.state_dict() if may_lack(kind, name)})
+    return file_sha256(path)
+
+
+def load_parts(body: nn.Module, parts: tuple[str, ...], source: str | Path) -> str:
+    """Load the weights of some parts of a module, named by the prefixes of their tensors; the rest is left as it is.
+
+    Returns the file's sha256; source and errors as of `load_backbone`.
+    """
+    path = _file_of(str(source))
+    others = {name for name in body.state_dict() if not name.startswith(parts)}
+    state = {name: value for name, value in _read(path).items() if not re.match(CLASSIFIERS, name)}
+    _load(body, type(body).__name__, state, path, lacking=others)
+    return file_sha256(path)
+
+
+def _load(module: nn.Module, kind: str, state: dict[str, Tensor], path: Path, *, lacking: set[str]) -> None:
+    """Load tensors into a module; raises ValueError where one fits none of it, or it lacks another than these."""
+    ours = module.state_dict()
+    missing = sorted(ours.keys() - state.keys() - lacking)
     extra = sorted(state.keys() - ours.keys())
     misshapen = sorted(
         f"{name} {tuple(state[name].shape)} instead of {tuple(ours[name].shape)}"
@@ -45,8 +63,7 @@ def load_backbone(backbone: nn.Module, kind: str, source: str | Path) -> str:
             f"{path} does not hold the weights of this {kind}: missing {_listed(missing)}, unknown {_listed(extra)}, "
             f"misshapen {_listed(misshapen)}"
         )
-    backbone.load_state_dict(state, strict=False)
-    return file_sha256(path)
+    module.load_state_dict(state, strict=False)
 
 
 def _file_of(source: str) -> Path:

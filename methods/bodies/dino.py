@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from methods.bodies.weights import load_backbone
+from methods.bodies.backbone_weights import load_backbone
 from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from methods.positions import with_positions
 

@@ -2,15 +2,19 @@
 
 Four stages of residual 3x3 convolutions at strides 2, 4, 8 and 16; the last three are projected, upsampled to stride 4
 and fused as in SegFormer's head (Xie et al. 2021, Section 3.2). BatchNorm: in the
-few hundred iterations of the built-in recipe it learns what GroupNorm does not begin to. Trained from scratch.
+few hundred iterations of the built-in recipe it learns what GroupNorm does not begin to. Stem and stages can begin with
+weights that learnt to name pictures, as published bodies begin with ImageNet's.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.bodies.backbone_weights import load_parts
 from methods.bodies.body import Body
 from methods.bodies.paramwise import Paramwise
 
@@ -18,6 +22,7 @@ STEM = 24
 WIDTHS = (48, 96, 128)  # at strides 4, 8, 16
 DEPTHS = (1, 2, 1)
 FUSED = 96
+PRETRAINED = ("stem.", "stages.")  # what weights hold; the rest of the body is drawn
 
 
 class SmallBody(Body):
@@ -34,6 +39,10 @@ class SmallBody(Body):
         self.laterals = nn.ModuleList(ConvNorm(width, FUSED, kernel=1) for width in WIDTHS)
         self.fuse = ConvNorm(len(WIDTHS) * FUSED, FUSED, kernel=1)
         self.project = nn.Conv2d(FUSED, out_channels, 1)
+
+    def load_pretrained(self, source: str | Path) -> None:
+        """Load stem and stages from a file or a URL; see `weights.load_parts` for what is raised."""
+        self.weights_sha256 = load_parts(self, PRETRAINED, source)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """`(B, 3, H, W)` to `(B, out_channels, ceil(H / 4), ceil(W / 4))`."""

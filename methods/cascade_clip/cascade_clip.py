@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from methods.cascade_clip.cascade_clip_config import CascadeClipConfig
-from methods.cascade_clip.encoder import LayeredEncoder
-from methods.cascade_clip.head import LOWER_STAGES, CascadeHead
+from methods.cascade_clip.cascade_head import LOWER_STAGES, CascadeHead
+from methods.cascade_clip.layered_encoder import LayeredEncoder
 from methods.clip import Clip
 from methods.method import Vocabulary
 from methods.zegclip import released_checkpoint as released

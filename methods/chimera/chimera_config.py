@@ -2,7 +2,7 @@
 
 The paper is public; only its abstract could be read. [P]: what that states. "reading": what it leaves open, chosen
 here, most often after the same authors' CLIP-to-Seg; "ours": nothing in the abstract asks for it. A reading is no claim
-about the paper.
+about the paper: who has it writes its constants into a file (`list reading chimera-seg`).
 """
 
 from typing import Annotated, Literal
@@ -17,8 +17,9 @@ class ChimeraConfig(MethodConfig):
     """The switches that make one Chimera-Seg out of the many that the abstract allows, and every constant."""
 
     # Body, [P] a trainable segmentation model
-    body: BodyName = "segnext-t"  # which one is not public: reading
-    # ImageNet weights of the body: a file, a URL, or "published" (mmsegmentation's); reading: none, nothing is fetched
+    body: BodyName = "segnext-t"  # the abstract names none: reading
+    # What the body begins with, as for CLIP-to-Seg: a file, a URL, "published", "without-unseen" or "none"; nothing is
+    # said, the recipes set "published": reading.
     body_weights: str = "none"
     body_batch_norm: BatchNormMode = "local"  # whose statistics the body normalises by; on several GPUs "sync"; reading
     body_channels: int = Field(default=256, ge=1)  # width of its features; reading: as mmsegmentation's heads
@@ -32,7 +33,7 @@ class ChimeraConfig(MethodConfig):
     last_attention: Literal["standard", "value"] = "standard"
     most_tokens: int = Field(default=32, ge=1)  # longest side of the token grid, finer ones are averaged; reading
     adapter_norm: bool = True  # LayerNorm behind the 1x1 adapter; reading: one of the light trained parts
-    # How tokens enter the frozen blocks, which is not public. "calibrated": with the statistics of CLIP's own tokens at
+    # How tokens enter the frozen blocks, not in the abstract. "calibrated": with the statistics of CLIP's own tokens at
     # that depth, ours. "ln_pre": through CLIP's first norm, whatever the depth; reading.
     entry: Literal["calibrated", "ln_pre"] = "calibrated"
     class_token: Literal["frozen", "trained"] = "frozen"  # CLIP's, or a trained copy of it; reading
@@ -47,7 +48,9 @@ class ChimeraConfig(MethodConfig):
     last_share: float = Field(default=0.1, gt=0, le=1)  # share of the features picked at the end, 1 at first; reading
     pooling: Literal["mean", "softmax"] = "mean"  # of the picked, equal or by similarity over temperature; reading
     sgd_loss: Literal["infonce", "cosine"] = "infonce"  # reading: CLIP-to-Seg's; cosine: 1 - cos
-    candidates: Literal["bank", "bank+batch"] = "bank"  # of InfoNCE; reading: CLIP-to-Seg's
+    candidates: Literal["bank", "bank+batch", "enqueued"] = "bank"  # of InfoNCE, as CLIP-to-Seg's has them; reading
+    # Padding among the features that distillation "global" pools; "selective" never picks any; reading.
+    pool_padding: Literal["counted", "left-out"] = "counted"
     bank_size: int = Field(default=24, ge=1)  # earlier CLS tokens that are negatives; reading: CLIP-to-Seg's
     temperature: float = Field(default=0.07, gt=0)  # of InfoNCE; reading: the habit of MoCo
     sgd_weight: float = Field(default=1.0, ge=0)  # reading: CLIP-to-Seg's weights are 1

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # ones). Focal and dice as for CLIP-to-Seg. The token grid is CLIP's own for 64 pixels.
 _SHAPES_CONFIG: Final[dict[str, Any]] = {
     "body": "small",
+    "body_weights": "published",
     "body_channels": 96,
     "most_tokens": 8,
     "last_share": 0.2,
@@ -30,10 +31,14 @@ _SHAPES_CONFIG: Final[dict[str, Any]] = {
     "focal_weight": 0.3,
     "dice_weight": 0.3,
 }
-# How it was trained is not public: by CLIP-to-Seg's recipes, its authors' earlier method.
+# How it was trained is not in its abstract: by CLIP-to-Seg's recipes, its authors' earlier method.
 _RECIPES: Final = with_config(
     borrowed(distillation_entries.RECIPES, "clip-to-seg"),
-    {"trial": {"alignment_heads": 2}, "shapes": _SHAPES_CONFIG},
+    {
+        **dict.fromkeys(("voc", "context", "coco-stuff", "coco-20i"), distillation_entries.PHOTOS_CONFIG),
+        "trial": {"alignment_heads": 2},
+        **dict.fromkeys(("shapes", "long"), _SHAPES_CONFIG),
+    },
 )
 
 # What the abstract leaves open, but for the structure, which ablations take apart.
@@ -61,6 +66,7 @@ _NOT_DRAWN: Final = {
     **dict.fromkeys(("head", "blocks", "last_attention", "adapter_norm", "entry", "class_token"), _STRUCTURE),
     **dict.fromkeys(("fusion", "distillation", "sgd_loss", "alignment"), _STRUCTURE),
     "most_tokens": "what the CLIP at hand can see",
+    "pool_padding": "where pictures have no padding it changes nothing",
     "seen_shift": "a calibration: the tables show every shift",
 }
 
@@ -79,7 +85,7 @@ def _entry(title: str, *, group: str = "ablation:chimera-seg", **fixed: Any) -> 
         title=title,
         config="methods.chimera.chimera_config:ChimeraConfig",
         builder="methods.chimera.chimera_seg:build",
-        fidelity="from the abstract alone: our reading",
+        fidelity="from the abstract, the paper's body could not be read here: our reading",
         needs="blocks",
         fixed=fixed,
         group=group,

@@ -17,7 +17,7 @@ from methods.chimera.alignment import Alignment
 from methods.chimera.chimera_config import ChimeraConfig
 from methods.chimera.head import ClipSemanticHead, ConvHead, Embedded, Fusion
 from methods.clip import Clip
-from methods.contrast import TokenBank, attention_pool, bank_loss
+from methods.contrast import TokenBank, attention_pool, bank_loss, valid_positions
 from methods.method import Images, Vocabulary
 from methods.precision import wide
 from methods.student import Student, cosines
@@ -83,14 +83,15 @@ class ChimeraSeg(Student):
         """Pooled dense features `(B, d, h, w)` against CLIP's CLS token of the picture at its full size."""
         token = wide(self.clip.tokens(images).cls)
         if self.config.distillation == "global":
-            pooled, _ = attention_pool(dense, token)
+            masked = self.config.pool_padding == "left-out"
+            pooled, _ = attention_pool(dense, token, valid_positions(images, dense.shape[-2:]) if masked else None)
         else:
             pooled = self.select(dense, token, images, progress)
         if self.bank is None:
             loss = (1 - F.cosine_similarity(pooled, token, dim=-1)).mean()
         else:
-            both = self.config.candidates == "bank+batch"
-            loss = bank_loss(pooled, token, self.bank, temperature=self.config.temperature, within_batch=both)
+            c = self.config
+            loss = bank_loss(pooled, token, self.bank, temperature=c.temperature, candidates=c.candidates)
         grown = min(1.0, progress / self.config.sgd_warmup) if self.config.sgd_warmup else 1.0
         return {"distillation": self.config.sgd_weight * grown * loss}
 
@@ -98,7 +99,7 @@ class ChimeraSeg(Student):
         """`(B, d)`: the picked features pooled. What is picked carries no gradient, nor do the weights of pooling."""
         c = self.config
         share = selection.picked_share(progress, schedule=c.schedule, last=c.last_share, steps=c.steps)
-        valid = selection.valid_positions(images, dense.shape[-2:]).flatten(1)
+        valid = valid_positions(images, dense.shape[-2:]).flatten(1)
         similarity = selection.similarities(dense, token)
         picked = selection.most_similar(similarity, valid, selection.picked_counts(valid, share))
         self.watched["picked_share"] = picked.sum() / valid.sum()

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.method import Images
 from methods.precision import wide, wide_product
 
 Schedule = Literal["linear", "cosine", "step"]
@@ -39,11 +38,6 @@ def picked_counts(valid: Tensor, share: float) -> Tensor:
     """
     there = valid.sum(1)
     return torch.minimum((there.double() * share - 1e-9).ceil().long().clamp(min=1), there)
-
-
-def valid_positions(images: Images, grid: torch.Size | tuple[int, int]) -> Tensor:
-    """`(B, h, w)` bool: positions whose cell holds a pixel that is no padding."""
-    return F.adaptive_max_pool2d(images.valid()[:, None].float(), tuple(grid))[:, 0] > 0
 
 
 @torch.no_grad()

@@ -59,6 +59,7 @@ class Clip(nn.Module):
         self.embed_dim = embed_dim
         self._tower = tower_of(self.model.visual, embed_dim=embed_dim)  # or why there is none
         self._prototypes: dict[tuple[str, tuple[str, ...]], Tensor] = {}  # (text, templates): (d,) fp32 on the CPU
+        self._placed: dict[tuple[tuple[str, ...], tuple[str, ...], torch.device], Tensor] = {}  # (C, d) of one call
         self.eval()
 
     def train(self, mode: bool = True) -> Clip:
@@ -95,16 +96,21 @@ class Clip(nn.Module):
         """`(C, d)` unit-norm fp32 class embeddings on the model's device.
 
         Each template's embedding is L2-normalised, their mean is normalised again (Radford et al. 2021, Section 3.1.4).
-        Computed class by class, so that a prototype does not depend on the other classes; kept in memory, and in
-        files under `text_cache` where that is set.
+        Computed class by class, so that a prototype does not depend on the other classes; kept in memory, on the device
+        too, and in files under `text_cache` where that is set. Not to be written to.
         """
         texts, templates = tuple(texts), tuple(templates)
+        device = next(self.model.parameters()).device
+        if (texts, templates, device) in self._placed:
+            return self._placed[texts, templates, device]
         missing = [t for t in dict.fromkeys(texts) if (t, templates) not in self._prototypes]
         if missing:
             found = self._stored(missing, templates)
             self._prototypes.update({(t, templates): row for t, row in zip(missing, found, strict=True)})
-        device = next(self.model.parameters()).device
-        return torch.stack([self._prototypes[t, templates] for t in texts]).to(device)
+        with torch.inference_mode(False):  # fit for training even if first needed in inference mode
+            rows = torch.stack([self._prototypes[t, templates] for t in texts]).to(device)
+        self._placed[texts, templates, device] = rows
+        return rows
 
     def _stored(self, texts: list[str], templates: tuple[str, ...]) -> Tensor:
         """`(len(texts), d)` from the disk cache, or computed and put there."""

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -22,13 +23,25 @@ def prototypes_file(folder: Path, model: list[str], texts: list[str], templates:
 
 
 def read_prototypes(path: Path, *, shape: tuple[int, int]) -> Tensor | None:
-    """The stored rows, or None where there are none that can be trusted (absent, corrupt, another shape)."""
+    """The stored rows, or None where there are none that can be trusted: absent, of another shape, of another key, or
+    not as they were written (they carry a digest); or where every user of the machine may write them.
+    """
     try:
-        rows = load(path.read_bytes())["prototypes"]
+        if path.stat().st_mode & stat.S_IWOTH:
+            return None
+        stored = load(path.read_bytes())
+        rows, digest = stored["prototypes"], stored["sha256"]
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
-    unit = rows.shape == shape and rows.dtype == torch.float32 and bool(((rows.norm(dim=-1) - 1).abs() < 1e-4).all())
-    return rows if unit else None
+    if rows.shape != shape or rows.dtype != torch.float32:
+        return None
+    return rows if torch.equal(digest, _digest(path.name, rows)) else None
+
+
+def _digest(name: str, rows: Tensor) -> Tensor:
+    """`(32,)` bytes: sha256 of the rows in their order and of the file's name, which is their key."""
+    content = name.encode() + rows.contiguous().numpy().tobytes()
+    return torch.tensor(list(hashlib.sha256(content).digest()), dtype=torch.uint8)
 
 
 def write_prototypes(path: Path, rows: Tensor) -> None:
@@ -38,7 +51,7 @@ def write_prototypes(path: Path, rows: Tensor) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
-            file.write(save({"prototypes": rows.contiguous()}))
+            file.write(save({"prototypes": rows.contiguous(), "sha256": _digest(path.name, rows)}))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -1,6 +1,7 @@
 """A CLIP vision transformer taken apart: patches, positions, blocks, final norm and projection.
 
-It wraps the tower of an open_clip model and uses its modules as they are; nothing of the transformer is copied.
+It wraps the tower of an open_clip model and uses its modules as they are. Only the standard attention is computed
+another way (`DirectAttention`), on the same weights.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ class VitTower(nn.Module):
         if reason is not None:
             raise ValueError(reason)
         self.visual = visual
+        for block in self.blocks:
+            if type(block.attn) is nn.MultiheadAttention and block.attn.dropout == 0:
+                block.attn.__class__ = DirectAttention
         self.patch_size: int = self.visual.patch_size[0]
         self.native_grid: tuple[int, int] = tuple(self.visual.grid_size)
         self.width: int = self.visual.class_embedding.shape[0]
@@ -120,16 +124,43 @@ class VitTower(nn.Module):
         return Tokens(self.project(cls), dense.unflatten(2, (h, w)))
 
 
+class DirectAttention(nn.MultiheadAttention):
+    """Self-attention of tokens `(B, T, D)` as they lie, with the weights and names of `nn.MultiheadAttention`.
+
+    That one hands its linear layers transposed views. With frozen weights torch then multiplies once per token, in bf16
+    with as many copies of the weight; without autograd it holds the attention of all pairs of tokens.
+    """
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, **options: Any) -> tuple[Tensor, Tensor | None]:  # type: ignore[override]
+        """The mixed tokens, and no weights. Other calls than those of a CLIP block go to torch's own."""
+        if key is not query or value is not query or options != {"need_weights": False, "attn_mask": None}:
+            return super().forward(query, key, value, **options)
+        mixed = F.scaled_dot_product_attention(*heads_of(self, query))  # (B, heads, T, D / heads)
+        return self.out_proj(mixed.transpose(1, 2).flatten(2)), None
+
+
 def value_path(block: Any, tokens: Tensor) -> Tensor:
     """`(B, N, D)` to `(B, N, D)`: a residual attention block in which every token attends to itself alone."""
-    attention = block.attn
-    if not isinstance(attention, nn.MultiheadAttention):
-        raise ValueError(f"the value read-out needs standard attention; this tower has {type(attention).__name__}")
+    attention = attention_of(block)
     width = tokens.shape[-1]
     weight, bias = attention.in_proj_weight[-width:], attention.in_proj_bias[-width:]
     value = attention.out_proj(F.linear(block.ln_1(tokens), weight, bias))
     tokens = tokens + block.ls_1(value)
     return tokens + block.ls_2(block.mlp(block.ln_2(tokens)))
+
+
+def attention_of(block: Any) -> nn.MultiheadAttention:
+    """The attention of a block, for read-outs that need its weights; raises ValueError where it is another."""
+    if not isinstance(block.attn, nn.MultiheadAttention):
+        raise ValueError(f"this read-out needs standard attention; this tower has {type(block.attn).__name__}")
+    return block.attn
+
+
+def heads_of(attention: nn.MultiheadAttention, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of tokens `(B, T, D)`: `(B, heads, T, D / heads)` each."""
+    projected = F.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
+    q, k, v = (part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for part in projected.chunk(3, dim=2))
+    return q, k, v
 
 
 def interpolated(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -1,8 +1,9 @@
 """Config of CLIP-to-Seg, CLIPTeacher and their ablations.
 
 Neither has public code. [P]: the text of CLIP-to-Seg (ICLR 2025 submission, pages 4-7); [S]: a third party's notes on
-CLIPTeacher v2; "reading": the paper is silent or open there and the value is ours. A reading is no claim about the
-paper.
+CLIPTeacher v2; "reading": those pages are silent or open there and the value is ours. The papers' other pages could not
+be read here. A reading is no claim about a paper: who has it writes its constants into a file (`list reading
+clip-to-seg`).
 """
 
 from typing import Annotated, Literal
@@ -19,8 +20,10 @@ class DistillationConfig(MethodConfig):
     """The switches that make both methods and their ablations, and every constant."""
 
     # Student
-    body: BodyName = "segnext-t"  # [P] SegNeXt, SETR, SegFormer, and [S] Swin; which sizes is not public: reading
-    # ImageNet weights of the body: a file, a URL, or "published" (mmsegmentation's); reading: none, nothing is fetched
+    body: BodyName = "segnext-t"  # [P] SegNeXt, SETR, SegFormer, and [S] Swin; which sizes is not said: reading
+    # What the body begins with: a file, a URL, "published" (ImageNet's as mmsegmentation has them; of the body small
+    # those of the built-in world), "without-unseen" (of the body small, without the fold's unseen names), or "none":
+    # noise. [P] "default training schedule in the MMSeg toolbox", whose configs set ImageNet's: the recipes do.
     body_weights: str = "none"
     body_batch_norm: BatchNormMode = "local"  # whose statistics the body normalises by; on several GPUs "sync"; reading
 
@@ -33,7 +36,11 @@ class DistillationConfig(MethodConfig):
     # Synthesised seen prototypes against their texts; [S] CLIPTeacher v2 has it, not CLIP-to-Seg.
     seen_loss: bool = False
     per_pixel: Literal["nel+ce", "ce"] = "nel+ce"  # [P], [S] both; "ce" is for ablation
-    candidates: Literal["bank", "bank+batch"] = "bank"  # of the global loss; [P] the bank; [S] CLIPTeacher: both
+    # Of the global loss. [P] page 6 lets the CLS tokens of the step enter the bank and then compares with the bank:
+    # "enqueued". "bank" compares first, as MoCo does: reading. [S] CLIPTeacher: "bank+batch".
+    candidates: Literal["bank", "bank+batch", "enqueued"] = "bank"
+    # Padding among the features that the global loss pools: nothing is said; reading.
+    pool_padding: Literal["counted", "left-out"] = "counted"
 
     # Contrast
     bank_size: int = Field(default=24, ge=1)  # [P] earlier CLS tokens that are negatives
@@ -45,7 +52,10 @@ class DistillationConfig(MethodConfig):
     local_reduction: Literal["sum", "mean"] = "sum"  # over the classes of a picture: [P] eq. 4 sums; "mean" is ours
 
     # Classification
-    seen_scale: float = Field(default=1 / 0.07, gt=0)  # alpha, on unit-norm features; reading
+    # Of features and seen texts: [P] prints an inner product here and a cosine for latent classes. A cosine on both
+    # sides keeps them on one scale: reading.
+    seen_logits: Literal["cosine", "product"] = "cosine"
+    seen_scale: float = Field(default=1 / 0.07, gt=0)  # alpha; reading, for cosines: as InfoNCE's
     latent_scale: float = Field(default=1 / 0.07, gt=0)  # beta; reading: as alpha
     # Weight of a pixel of a latent class in the cross-entropy, those of seen classes have 1; [P], [S] print none, so 1.
     # Less is ours: where nearly everything is unlabelled, latent classes drown the seen ones.

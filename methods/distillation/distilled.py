@@ -28,14 +28,14 @@ from torch import Tensor
 from methods import losses
 from methods.bodies import Body, build_body
 from methods.clip import Clip, Tokens
-from methods.contrast import Regions, TokenBank, attention_pool, bank_loss, info_nce
+from methods.contrast import Regions, TokenBank, attention_pool, bank_loss, info_nce, valid_positions
 from methods.distillation.distillation_config import DistillationConfig
 from methods.distillation.synthesiser import Synthesiser
 from methods.distillation.teacher import at_side, local_tokens
 from methods.method import Images, Vocabulary
 from methods.mining import MiningRule, mine, pseudo_mask
 from methods.precision import wide, wide_product
-from methods.student import Student, cosines
+from methods.student import Student, cosines, products
 
 ABSENT = -1e4  # logit of a latent class an image does not have: neither a loss nor a gradient comes of it
 
@@ -78,12 +78,13 @@ class Distilled(Student):
         return wide(self.student(images.normalised(self.student.mean, self.student.std)))
 
     def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
-        """`(B, len(vocabulary), h, w)` on the student's grid: `alpha` times the cosine of feature and text."""
+        """`(B, len(vocabulary), h, w)` on the student's grid: `alpha F^T A`."""
         return self.class_logits(self.features(images), self.prototypes(vocabulary))
 
     def class_logits(self, features: Tensor, text: Tensor) -> Tensor:
-        """`alpha F^T A` on unit-norm features: `(B, C, h, w)`, float32 or wider."""
-        return cosines(features, text.to(features)) * self.config.seen_scale
+        """`alpha F^T A`, with features of unit norm where so configured: `(B, C, h, w)`, float32 or wider."""
+        compared = cosines if self.config.seen_logits == "cosine" else products
+        return compared(features, text.to(features)) * self.config.seen_scale
 
     def losses(self, images: Images, labels: Tensor, *, progress: float) -> dict[str, Tensor]:
         """`global`, `local`, `seen`, `cross_entropy`, `focal` and `dice`, as the switches say; each weighted."""
@@ -92,7 +93,7 @@ class Distilled(Student):
         if c.global_loss or c.mines:
             tokens = self.teach(images)
             if c.global_loss:
-                out |= self.global_loss(features, tokens.cls)
+                out |= self.global_loss(features, tokens.cls, images)
             if c.mines:
                 by_region, latent = self.region_losses(features, images, labels, tokens)
                 out |= by_region
@@ -131,19 +132,15 @@ class Distilled(Student):
         self.watched["latent_classes"] = (mined.sizes > 0).sum(1).float().mean()
         return pseudo_mask(labels, mined, len(self.text))
 
-    def global_loss(self, features: Tensor, token: Tensor) -> dict[str, Tensor]:
-        """InfoNCE of attention-pooled features with the picture's CLS token, which then enters the bank."""
+    def global_loss(self, features: Tensor, token: Tensor, images: Images) -> dict[str, Tensor]:
+        """InfoNCE of attention-pooled features with the picture's CLS token, which enters the bank."""
         assert self.bank is not None, "there is a bank where this loss is switched on"
-        pooled, entropy = attention_pool(features, token)
+        c = self.config
+        valid = valid_positions(images, features.shape[-2:]) if c.pool_padding == "left-out" else None
+        pooled, entropy = attention_pool(features, token, valid)
         self.watched["attention_entropy"] = entropy.mean()
-        loss = bank_loss(
-            pooled,
-            token,
-            self.bank,
-            temperature=self.config.temperature,
-            within_batch=self.config.candidates == "bank+batch",
-        )
-        return {"global": self.config.global_weight * loss}
+        loss = bank_loss(pooled, token, self.bank, temperature=c.temperature, candidates=c.candidates)
+        return {"global": c.global_weight * loss}
 
     def local_loss(self, means: Tensor, local: Tensor, regions: Regions) -> dict[str, Tensor]:
         """InfoNCE of region means `(P, d)` with local CLS tokens, among the classes of a picture (eq. 4).

@@ -26,7 +26,8 @@ def local_tokens(clip: Clip, images: Images, regions: Regions, *, side: int, fil
 
     The masked pictures of all images of the step go through CLIP together, resized to the shorter side `side`.
     """
-    colour = torch.tensor(fill, dtype=torch.uint8, device=images.pixels.device)[:, None, None]
+    like = images.pixels.new_zeros(1, 1)
+    colour = torch.stack([torch.full_like(like, value) for value in fill])  # filled there: no copy to wait for
     size = at_side(images.pixels.shape[-2:], side)
     rows = []
     for first in range(0, len(regions), CHUNK):

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from methods.clip import Clip
 from methods.method import Vocabulary
-from methods.otseg.head import Maps, OtHead, Switches
 from methods.otseg.otseg_config import RELEASED_TEXTS, OtSegConfig
+from methods.otseg.otseg_head import Maps, OtHead, Switches
 from methods.zegclip import released_checkpoint as released
 from methods.zegclip.encoder import PromptedEncoder
 from methods.zegclip.zegclip import ZegClip, build_head

@@ -38,6 +38,7 @@ RECIPES: Final[dict[RecipeKind, MethodRecipe]] = {
     "coco-20i": MethodRecipe("otseg's", **_COCO),
     "trial": replace(zegclip.RECIPES["trial"], config={**_TINY, "texts": "protocol"}),
     "shapes": replace(zegclip.RECIPES["shapes"], config={**_TINY, "texts": "protocol"}),
+    "long": replace(zegclip.RECIPES["long"], config={**_TINY, "texts": "protocol"}),
 }
 _NOT_DRAWN: Final = {
     **zegclip.NOT_DRAWN,
@@ -66,7 +67,7 @@ def _entry(title: str, fidelity: str, **fields: Any) -> MethodEntry:
     )
 
 
-def _exact(title: str, published: str, scored: str) -> MethodEntry:
+def _exact(title: str, published: str, scored: str, **fields: Any) -> MethodEntry:
     return _entry(
         title,
         "exact: equal to recorded values of the released code (which has no licence: written from a description); each "
@@ -76,6 +77,7 @@ def _exact(title: str, published: str, scored: str) -> MethodEntry:
         recipes=RECIPES,
         published_as=(published,),
         published_clip="ViT-B-16/openai",
+        **fields,
     )
 
 
@@ -91,7 +93,7 @@ def _ablation(title: str, **fixed: Any) -> MethodEntry:
 
 ENTRIES: Final[dict[str, MethodEntry]] = {
     "otseg": _exact("OTSeg: several texts a class, optimal transport as attention", "OTSeg", "decoder"),
-    "otseg+": _exact("OTSeg+: OTSeg, scored by the mean of both its maps", "OTSeg+", "mean"),
+    "otseg+": _exact("OTSeg+: OTSeg, scored by the mean of both its maps", "OTSeg+", "mean", trained_as="otseg"),
     "otseg-without-mps": _ablation("OTSeg without its first map and the losses of it", first_map=False),
     "otseg-last-map": _ablation("OTSeg, the decoder's last map without the product", decoder_map="last"),
     "otseg-one-text": _ablation("OTSeg with one text a class", texts="released", text_prompts=1),

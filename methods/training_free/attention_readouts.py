@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, normalize
+from torch.nn.functional import normalize
 
 from methods.clip import Clip
-from methods.clip.vit import VitTower
+from methods.clip.vit import VitTower, attention_of, heads_of
 from methods.method import Images, Vocabulary
 from methods.training_free.attention_readouts_config import ReadoutConfig
 from methods.training_free.dense_clip import TrainingFree
@@ -53,13 +53,6 @@ def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
     return tower.project(out[:, 1:]).transpose(1, 2).unflatten(2, grid)
 
 
-def heads_of(attention: nn.MultiheadAttention, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of tokens `(B, T, D)`: `(B, heads, T, D / heads)` each."""
-    projected = linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
-    q, k, v = (part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for part in projected.chunk(3, dim=2))
-    return q, k, v
-
-
 def weights_of(q: Tensor, k: Tensor, grid: tuple[int, int], config: ReadoutConfig) -> Tensor:
     """`(B, heads, T, T)`: how much each token takes of each other, CLS first among them."""
     scale = 1 / math.sqrt(q.shape[-1])
@@ -85,10 +78,3 @@ def nearness(grid: tuple[int, int], spread: float) -> Tensor:
 def build(*, clip: Clip, vocabulary: Vocabulary, config: ReadoutConfig) -> Readout:
     """A training-free read-out; the training vocabulary does not matter to it."""
     return Readout(clip=clip, config=config)
-
-
-def attention_of(block: Any) -> nn.MultiheadAttention:
-    """The attention of a block; raises ValueError for one that is no standard attention."""
-    if not isinstance(block.attn, nn.MultiheadAttention):
-        raise ValueError(f"this read-out needs standard attention; this tower has {type(block.attn).__name__}")
-    return block.attn

@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from methods.clip import Clip
-from methods.clip.vit import VitTower
+from methods.clip.vit import VitTower, attention_of
 from methods.method import Images, Method, Vocabulary
 from methods.positions import with_positions
 from methods.precision import wide_product
-from methods.training_free.attention_readouts import attention_of
 
 SCALE = 100.0  # per unit of cosine, as for `clip`
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.clip import Clip
+from methods.clip.vit import attention_of
 from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from methods.method import Vocabulary
-from methods.training_free.attention_readouts import attention_of
 from methods.training_free.per_picture import PerPicture, class_map, embedded
 from methods.training_free.proxyclip_config import ProxyClipConfig
 

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from methods.clip import Clip
+from methods.clip.vit import attention_of, heads_of
 from methods.method import Vocabulary
-from methods.training_free.attention_readouts import attention_of, heads_of, nearness
+from methods.training_free.attention_readouts import nearness
 from methods.training_free.pamr import refined
 from methods.training_free.per_picture import PerPicture, block_at, class_map, embedded
 from methods.training_free.resclip_config import ResClipConfig

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from methods.clip import Clip
+from methods.clip.vit import attention_of, heads_of
 from methods.method import Vocabulary
-from methods.training_free.attention_readouts import attention_of, heads_of
 from methods.training_free.per_picture import PerPicture, block_at, class_map, embedded
 from methods.training_free.sc_clip_config import ScClipConfig
 

@@ -47,13 +47,13 @@ def _readout(title: str, fidelity: str, **fixed: Any) -> MethodEntry:
     )
 
 
-def _per_picture(title: str, module: str, config: str, fidelity: str, **fields: Any) -> MethodEntry:
+def _per_picture(title: str, module: str, config: str, licence: str, *, ours: str, **fields: Any) -> MethodEntry:
     return MethodEntry(
         title=f"training-free: {title}",
         config=f"methods.training_free.{module}_config:{config}",
         builder=f"methods.training_free.{module}:build",
-        fidelity=f"exact: tokens equal to recorded values of the released code ({fidelity}: written from a "
-        f"description), {_UNREFINED}",
+        fidelity=f"exact: tokens equal to recorded values of the released code ({licence}: written from a "
+        f"description), {_UNREFINED}; {ours}",
         needs="blocks",
         trained=False,
         group=TRAINING_FREE,
@@ -132,6 +132,7 @@ READOUTS: Final[dict[str, MethodEntry]] = {
         "sc_clip",
         "ScClipConfig",
         "no licence",
+        ours="with fewer than 11 blocks, those at the same share of the depth (ours)",
         not_drawn=dict.fromkeys(
             (
                 *("similar_above", "neighbours", "contamination", "before_block", "after_block"),
@@ -145,6 +146,7 @@ READOUTS: Final[dict[str, MethodEntry]] = {
         "proxyclip",
         "ProxyClipConfig",
         "S-Lab licence, non-commercial",
+        ours="under the built-in CLIP its own last but one block stands for DINO (ours)",
         recipes=_PROXY,
         not_drawn={
             **dict.fromkeys(("threshold", "sharpness"), "an author's"),
@@ -156,6 +158,8 @@ READOUTS: Final[dict[str, MethodEntry]] = {
         "resclip",
         "ResClipConfig",
         "no licence",
+        ours="weak pixels of its first pass are a class of their own, the first class there; with fewer than 11 "
+        "blocks, those at the same share of the depth (both ours)",
         recipes=_RESCLIP,
         tuned=_TUNED,
         not_drawn=dict.fromkeys(

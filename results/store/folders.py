@@ -36,6 +36,7 @@ from splits.hashing import file_sha256
 State = Literal["planned", "queued", "running", "done", "failed", "interrupted", "stale"]
 
 SPEC, STATE, LOG, WEIGHTS, CARD = "spec.json", "state.json", "log.jsonl", "model.safetensors", "model.json"
+RUN_DEPTH, EVALS = 3, "evals"  # a run is <benchmark>/<method>/<run> below the root
 RECORD, CONFUSION, ERROR = "record.json", "confusion.npz", "error.txt"
 
 
@@ -184,6 +185,8 @@ class Stored:
 
 def find_stored(root: Path) -> Iterator[Stored | CorruptRecord]:
     """Every record below a root, in the order of paths; what cannot be trusted comes as the error that says so."""
+    for folder in unreadable(root):
+        yield CorruptRecord(f"{folder}: may not be read; its owner must allow it: chmod -R g+rX")
     for path in _below(root, f"evals/*/{RECORD}"):
         try:
             yield Stored(load_record(path), path)
@@ -195,6 +198,24 @@ def _below(root: Path, pattern: str) -> list[Path]:
     """Files of this pattern in the folders of runs, in the order of paths. (With many runs, pathlib's glob is slow.)"""
     found = glob.glob(f"*/*/fold*-seed*-*/{pattern}", root_dir=root, include_hidden=True)
     return [root / path for path in sorted(found, key=lambda path: path.split(os.sep))]
+
+
+def unreadable(root: Path) -> Iterator[Path]:
+    """Folders below a root, where runs and records lie, that this user may not list."""
+    waiting = [(root, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        try:
+            inner = [Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+        except PermissionError:
+            yield folder
+            continue
+        except OSError:
+            continue  # gone meanwhile
+        if depth == RUN_DEPTH:
+            inner = [path for path in inner if path.name == EVALS]
+        if depth < RUN_DEPTH + 1:
+            waiting += [(path, depth + 1) for path in inner if not path.name.startswith(".")]
 
 
 def find_records(root: Path) -> Iterator[RunRecord | CorruptRecord]:

@@ -24,19 +24,8 @@ def measured(
     if side.kind == "episodic-binary":
         return _of_items(side, matrices)
     seen = side.scored_as_seen
-    metrics = [summary(matrix, seen, side.absent_class) for matrix in matrices]
-    scores = {
-        place: Scores(
-            shift=float(shift),
-            pacc=_known(m.pacc),
-            miou_seen=_known(m.miou_seen),
-            miou_unseen=_known(m.miou_unseen),
-            hiou=_known(m.hiou),
-        )
-        for place, (shift, m) in enumerate(zip(shifts, metrics, strict=True))
-        if math.isfinite(shift)  # all-seen and all-unseen are ends of a curve, no choice of anybody's
-    }
-    own = metrics[own_index]
+    scores = swept(side, shifts, matrices)
+    own = summary(matrices[own_index], seen, side.absent_class)
     return {
         "own": scores[own_index],
         "unshifted": scores[int(np.flatnonzero(shifts == 0)[0])],
@@ -46,6 +35,22 @@ def measured(
             for i, name in enumerate(side.scored)
         ),
         "labelled_pixels": int(matrices[own_index].sum()),
+    }
+
+
+def swept(side: EvalSide, shifts: NDArray[np.float64], matrices: NDArray[np.int64]) -> dict[int, Scores]:
+    """The scores of a generalised evaluation at each finite shift, by its place among the shifts."""
+    metrics = [summary(matrix, side.scored_as_seen, side.absent_class) for matrix in matrices]
+    return {
+        place: Scores(
+            shift=float(shift),
+            pacc=_known(m.pacc),
+            miou_seen=_known(m.miou_seen),
+            miou_unseen=_known(m.miou_unseen),
+            hiou=_known(m.hiou),
+        )
+        for place, (shift, m) in enumerate(zip(shifts, metrics, strict=True))
+        if math.isfinite(shift)  # all-seen and all-unseen are ends of a curve, no choice of anybody's
     }
 
 

@@ -10,6 +10,7 @@ import math
 
 from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import Value
+from methods.registry import METHODS, config_class
 
 SCHEMA = 2
 # What `contamination` may say besides what overlaps, and what a table makes of it.
@@ -145,7 +146,21 @@ class Result(Value):
             return f"{self.train.method} (imported)"
         if self.train.weights:
             return f"{self.train.method} ({', '.join(filter(None, ['imported weights', self._mark]))})"
-        return self.train.method if recipe.name in ("paper", "none") else f"{self.train.method} ({recipe.name} recipe)"
+        parts = [
+            "" if recipe.name in ("paper", "none") else f"{recipe.name} recipe",
+            self.train.reading and f"reading {self.train.reading}",
+            "body from noise" if self._body_from_noise else "",
+        ]
+        said = ", ".join(filter(None, parts))
+        return f"{self.train.method} ({said})" if said else self.train.method
+
+    @property
+    def _body_from_noise(self) -> bool:
+        """Did it train a segmentation body that began with no weights? The papers' bodies begin with ImageNet's."""
+        if self.train.method not in METHODS or not self.train.recipe.iterations:
+            return False
+        fields = config_class(self.train.method).model_fields
+        return "body_weights" in fields and self.train.config.get("body_weights", "none") == "none"
 
 
 class Costs(Value):

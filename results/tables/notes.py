@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.recipes import IMPORTED
 from benchmarks.spec import Recipe
 from benchmarks.values import digest
-from methods.registry import METHODS
+from methods.registry import METHODS, config_class
 from results.store.data_changes import of_older_data
 from results.store.identity import VARIANT, key_of
 from results.store.provenance import is_stale
@@ -51,6 +51,10 @@ def notes(
     lines += _warned(content)
     lines += warnings_of(content.records)
     lines += _of_others(content)
+    if tuned := [text for row in _variants(frame).to_dict("records") if (text := _tuned(row))]:
+        lines.append(
+            f"Tuned per data set, by their authors on the images they report: {'; '.join(dict.fromkeys(tuned))}."
+        )
     lines += transferred(content.records)
     lines += _trained_elsewhere(content)
     if tuned := sorted({r.result.label for r in content.records if r.result.evaluation.tuned_on_test}):
@@ -200,6 +204,16 @@ def _chosen(row: Mapping[Any, Any]) -> str:
     fixed = METHODS[row["method"]].fixed if row["method"] in METHODS else {}
     settings = json.loads(row["config"])
     return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items() if fixed.get(k) != v)
+
+
+def _tuned(row: Mapping[Any, Any]) -> str:
+    """The method with the values of what its authors chose for each data set; empty where there is nothing."""
+    method = row["method"]
+    fields = METHODS[method].tuned if method in METHODS else ()
+    if not fields:
+        return ""
+    config = config_class(method)(**json.loads(row["config"]))
+    return f"{method} ({', '.join(f'{name}={plain_setting(getattr(config, name))}' for name in fields)})"
 
 
 def _recipes(recipes: Iterable[str]) -> list[str]:

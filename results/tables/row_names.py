@@ -38,11 +38,17 @@ def row_names(frame: pd.DataFrame) -> list[str]:
 
 def _labels(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
     """Labels without ` (... recipe)` where all rows that are called so then have one recipe's name."""
-    short = [row["label"].removesuffix(f" ({recipe_of(row)} recipe)") for row in rows]
+    short = [_without_recipe(row) for row in rows]
     recipes: dict[str, set[str]] = {}
     for label, row in zip(short, rows, strict=True):
         recipes.setdefault(label, set()).add(recipe_of(row))
     return [s if len(recipes[s]) == 1 else row["label"] for s, row in zip(short, rows, strict=True)]
+
+
+def _without_recipe(row: Mapping[Any, Any]) -> str:
+    said = f"{recipe_of(row)} recipe"
+    label = str(row["label"]).removesuffix(f" ({said})")
+    return label.replace(f"({said}, ", "(").replace(f"({said}; ", "(")
 
 
 def recipe_of(row: Mapping[Any, Any]) -> str:

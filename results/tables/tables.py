@@ -16,6 +16,7 @@ from results.store.record import RunRecord
 from results.tables.ablations import at_common_seeds
 from results.tables.aggregate import aggregate, tidy
 from results.tables.appendix import appendix
+from results.tables.calibration import Tuned, calibrated_table
 from results.tables.classes_and_costs import Variants, by_variant, class_table, cost_table
 from results.tables.columns import delta_column, name_columns, value_columns
 from results.tables.content import ABLATION, COMPARISON, Content, fold_range, gather, parts_of, title_of
@@ -45,24 +46,29 @@ def build_tables(
     states: Mapping[str, str] | None = None,
     stale: frozenset[str] = frozenset(),
     judge: Judge | None = None,
+    tuned: Tuned | None = None,
 ) -> list[Table]:
     """The tables of each benchmark, part and protocol family among the records, in a fixed order.
 
     states: runs that were planned, as run folder (`TrainSpec.folder`) -> state and reason in words; runs that are in
     the records are passed over. stale: folders of runs whose method sources have changed since. judge: None leaves out
-    half-widths and marks. Raises UserError for a benchmark that `splits` does not know or a folder that is none.
+    half-widths and marks. tuned: of runs that were scored on the tune part too, their scores at the shift tuned there.
+    Raises UserError for a benchmark that `splits` does not know or a folder that is none.
     """
     judge = judge or Judge(None)
-    return [table for content in gather(records, states or {}) for table in tables_of(content, view, stale, judge)]
+    contents = gather(records, states or {})
+    return [table for content in contents for table in tables_of(content, view, stale, judge, tuned or {})]
 
 
-def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge) -> list[Table]:
+def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge, tuned: Tuned) -> list[Table]:
     """The tables of one benchmark under one protocol."""
     tables = []
     for group, part in parts_of(content).items():
         kind: Kind = "main" if group == COMPARISON else "ablations"
         if kind in view.kinds:
             tables.append(group_table(part, group, view, stale, judge))
+        if "calibrated" in view.kinds and tuned:
+            tables += calibrated_table(part, title_of(part, group), by_variant(part.records, names_of(part)), tuned)
         for other, table_of in _SUPPLEMENTS.items():
             if other in view.kinds:
                 tables += table_of(part, title_of(part, group), by_variant(part.records, names_of(part)))

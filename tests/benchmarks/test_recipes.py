@@ -12,6 +12,7 @@ from methods.registry import METHODS, config_class
 from splits.errors import UserError
 
 TRAINED = [name for name, e in METHODS.items() if e.trained]
+STUDENTS_ON_PHOTOS = {"body_weights": "published", "candidates": "enqueued", "pool_padding": "left-out"}
 PLACES = [("pascal-5i", "native"), ("pascal-5i", "trial"), ("voc-15-5", "native"), ("shapes-5i", "native")]
 
 
@@ -53,12 +54,15 @@ def test_only_the_papers_recipe_is_called_paper(method: str, bench: str, scale: 
     """Fails when a recipe of ours would stand in a table without saying so."""
     recipe, config = recipe_for(method, bench, scale)
     # how ablations and baselines were trained, nobody published
-    published = {"zegclip": "paper", "clip-to-seg": "paper"}.get(
-        method, "zegclip's" if "zegclip" in method else "clip-to-seg's"
-    )
+    papers = ("zegclip", "clip-to-seg", "cascade-clip", "otseg", "otseg+")
+    family = next((m for m in ("zegclip", "cascade-clip", "otseg") if method.startswith(m)), "clip-to-seg")
+    published = "paper" if method in papers else f"{family}'s"
     expected = "shapes" if bench == "shapes-5i" else {"native": published, "trial": "trial"}[scale]
     assert recipe.name == expected
-    assert (config == {}) == (expected == published)
+    if expected == published:  # nothing but what the papers are read to say
+        assert config == (STUDENTS_ON_PHOTOS if family == "clip-to-seg" else {})
+    else:
+        assert config
 
 
 @pytest.mark.parametrize("method", ["constant", "random", "clip"])
@@ -86,7 +90,7 @@ def test_config_given_out_is_a_copy() -> None:
 
 def test_compared_methods_share_their_recipe() -> None:
     """Fails when a method is trained longer or otherwise than its own ablations."""
-    for family in (["zegclip"], ["clip-to-seg", "clipteacher"], ["chimera-seg"]):
+    for family in (["zegclip"], ["clip-to-seg", "clipteacher"], ["chimera-seg"], ["cascade-clip"], ["otseg"]):
         members = [method for method in TRAINED if method.startswith(tuple(family))]
         for bench, scale in PLACES:
             recipes = [recipe_for(method, bench, scale)[0].model_copy(update={"name": ""}) for method in members]
@@ -96,7 +100,7 @@ def test_compared_methods_share_their_recipe() -> None:
 def test_clip_to_seg_on_voc_is_the_papers() -> None:
     """Fails if iterations, batch or crop are not CLIP-to-Seg's (page 7), or the schedule not SegNeXt's in MMSeg."""
     recipe, config = recipe_for("clip-to-seg", "voc-15-5", "native")
-    assert config == {}
+    assert config == STUDENTS_ON_PHOTOS
     assert (recipe.iterations, recipe.batch, recipe.augmentation.crop) == (20_000, 16, 512)
     assert (recipe.lr, recipe.weight_decay, recipe.poly_power, recipe.min_lr) == (6e-5, 0.01, 1.0, 0.0)
     assert (recipe.warmup_iterations, recipe.warmup_ratio, recipe.decay) == (1_500, 1e-6, "after-warmup")
@@ -182,3 +186,54 @@ def test_fields_that_would_be_ignored_are_refused(fields: dict, reason: str) -> 
     """Fails when a field of an entry is accepted where nothing reads it."""
     with pytest.raises(ValueError, match=reason):
         replace(MINE, **fields)
+
+
+def test_followers_of_zegclip_elsewhere() -> None:
+    """Fails when prompts, texts, lengths or crops are not the released ones, or COCO-20i is called paper."""
+    places = ("voc-15-5", "context-49-10", "coco-stuff-156-15", "coco-20i")
+    found = {
+        (method, bench): (recipe.name, recipe.iterations, recipe.augmentation.crop, config)
+        for method in ("cascade-clip", "otseg")
+        for bench in places
+        for recipe, config in [recipe_for(method, bench, "native")]
+    }
+    coco = {"prompt_tokens": 100, "text_prompts": 8, "text_dtype": "float32"}
+    assert found == {
+        ("cascade-clip", "voc-15-5"): ("paper", 20_000, 512, {}),
+        ("cascade-clip", "context-49-10"): ("paper", 40_000, 512, {"prompt_tokens": 35}),
+        ("cascade-clip", "coco-stuff-156-15"): ("paper", 80_000, 512, {"prompt_tokens": 50}),
+        ("cascade-clip", "coco-20i"): ("cascade-clip's", 80_000, 512, {"prompt_tokens": 50}),
+        ("otseg", "voc-15-5"): ("paper", 20_000, 512, {}),
+        ("otseg", "context-49-10"): ("paper", 40_000, 480, {"text_prompts": 8}),
+        ("otseg", "coco-stuff-156-15"): ("paper", 80_000, 512, coco),
+        ("otseg", "coco-20i"): ("otseg's", 80_000, 512, coco),
+    }
+    assert recipe_for("otseg", "context-49-10", "native")[0].augmentation.resize == (520, 520)
+
+
+def test_resclip_has_its_constants_of_each_data_set() -> None:
+    """Fails when a constant tuned on one data set is used on another, or passes for one of all."""
+    assert recipe_for("resclip", "voc-15-5", "native")[1] == {}  # VOC's are the defaults
+    context, coco = (recipe_for("resclip", bench, "native")[1] for bench in ("context-49-10", "coco-20i"))
+    assert context == {"weak_below": 0.25, "middle_share": 0.4, "feedback_scale": 1.8, "feedback_share": 0.7}
+    assert coco == context | {"weak_below": 0.11}
+    assert context.keys() == set(METHODS["resclip"].tuned)
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_the_long_recipe_is_the_short_one_for_longer(method: str) -> None:
+    """Fails when a method is given another budget than the others, or other settings with the longer recipe."""
+    (short, config), (long, same) = (recipe_for(method, "shapes-5i", "native", name) for name in ("shapes", "long"))
+    assert config == same
+    assert (short.iterations, long.iterations) == (300, 1_200)
+    assert short.model_copy(update={"name": "long", "iterations": 1_200}) == long
+    assert recipe_for(method, "shapes-5i", "native") == (short, config)
+
+
+def test_a_choice_that_a_benchmark_has_not_is_refused() -> None:
+    """Fails when a recipe asked for by name is passed over, or a photo set is trained by the built-in world's."""
+    with pytest.raises(UserError, match=r"--recipe longer: shapes-5i has: shapes, long"):
+        recipe_for("zegclip", "shapes-5i", "native", "longer")
+    for scale in ("native", "trial"):
+        with pytest.raises(UserError, match=r"--recipe long: pascal-5i has one recipe a method; leave --recipe out"):
+            recipe_for("zegclip", "pascal-5i", scale, "long")

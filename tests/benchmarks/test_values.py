@@ -66,6 +66,7 @@ DEFAULTS = {
         "side.data.year": "",
         "side.setting": "inductive",
         "predictions": "",
+        "reading": "",
         "side.training_images": "keep",
         "weights": "",
     },
@@ -110,7 +111,7 @@ def test_defaults_are_pinned(example, kind: str) -> None:
     left_out = {name: item for name, item in whole.items() if name not in written}
     assert left_out == {name: item for name, item in DEFAULTS[kind].items() if name != "config"}
     bare = {name: field.default for name, field in TrainSpec.model_fields.items() if not field.is_required()}
-    assert bare == {"config": {}, "clip": None, "limit": None, "weights": "", "predictions": ""}
+    assert bare == {"config": {}, "clip": None, "limit": None, "weights": "", "predictions": "", "reading": ""}
 
 
 def test_new_field_at_its_default_keeps_the_key(example) -> None:

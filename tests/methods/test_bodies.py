@@ -112,6 +112,8 @@ def test_unknown_bodies_and_weights_are_refused():
     with pytest.raises(ValueError, match=r"no body is called 'vgg'; there are: small, segnext-t"):
         build_body("vgg", out_channels=4)
     with pytest.raises(ValueError, match=r"small has no published weights"):
+        small(weights="published")
+    with pytest.raises(FileNotFoundError, match=r"there is no file of body weights mscan_t\.pth"):
         small(weights="mscan_t.pth")
     assert isinstance(small(weights=None), Body)
 
@@ -122,3 +124,5 @@ def test_small_body_statistics_of_all_ranks():
     assert kinds == {"SyncBatchNorm"}
     with pytest.raises(ValueError, match="the body small has no weights to take fixed statistics from"):
         small(batch_norm="fixed")
+    with pytest.raises(ValueError, match="the body small always learns its statistics"):
+        small(batch_norm="fixed", weights="some.safetensors")

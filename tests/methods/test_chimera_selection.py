@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from methods.chimera.chimera_config import ChimeraConfig
 from methods.chimera.chimera_seg import build, selection
+from methods.contrast import valid_positions
 from methods.method import Images
 
 FIELDS = {"body": "small", "body_channels": 16, "alignment_heads": 2, "blocks": 1}
@@ -122,7 +123,7 @@ def test_selection_knows_no_batch():
 def test_padding_is_never_picked_and_never_counted():
     """Fails if padding may be picked, or raises the number of those that are."""
     images = Images(torch.zeros(3, 3, 32, 32, dtype=torch.uint8), sizes=torch.tensor([[32, 32], [16, 8], [1, 1]]))
-    valid = selection.valid_positions(images, (4, 4))
+    valid = valid_positions(images, (4, 4))
     assert valid[1].nonzero().tolist() == [[0, 0], [1, 0]]
     assert valid.sum((1, 2)).tolist() == [16, 2, 1]
     similarity = torch.arange(16.0).expand(3, 16).clone()  # padding is what is most similar

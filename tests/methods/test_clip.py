@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from methods.clip.text_cache import read_prototypes
 from methods.method import Images
 
 TEMPLATES = ("a photo of a {}.", "there is a {} in the scene.")
@@ -129,6 +130,24 @@ def test_text_cache(make_clip, tmp_path, monkeypatch):
         assert torch.equal(make_clip(text_cache=tmp_path).text_prototypes(["cat", "dog"], TEMPLATES), expected)
         assert torch.equal(load_file(file)["prototypes"], expected)
     assert not [f for f in tmp_path.iterdir() if f.name.startswith(".")]
+
+
+@pytest.mark.parametrize("damage", ["permuted", "another's", "writable by all"])
+def test_a_text_cache_that_was_changed_is_not_used(make_clip, tmp_path, monkeypatch, damage):
+    """Fails if prototypes stand for other classes than they were made of, because nobody looks at the file."""
+    expected = make_clip(text_cache=tmp_path).text_prototypes(["cat", "dog"], TEMPLATES)
+    (file,) = tmp_path.glob("text-*.safetensors")
+    if damage == "permuted":
+        stored = load_file(file)
+        save_file(stored | {"prototypes": stored["prototypes"].flip(0).contiguous()}, file)
+    elif damage == "another's":
+        make_clip(text_cache=tmp_path / "other").text_prototypes(["dog", "cat"], TEMPLATES)
+        next((tmp_path / "other").glob("text-*")).replace(file)
+    else:
+        file.chmod(0o666)
+        stored = load_file(file)
+    assert torch.equal(make_clip(text_cache=tmp_path).text_prototypes(["cat", "dog"], TEMPLATES), expected)
+    assert read_prototypes(file, shape=expected.shape) is not None  # and written anew
 
 
 def test_text_cache_that_cannot_be_written_costs_nothing_else(make_clip, tmp_path):

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from methods.config import MethodConfig
 from methods.registry import METHODS, config_class
 
 # A default stays out of a run's key, so a changed one would give old keys a new meaning. New fields are added here.
@@ -23,6 +24,7 @@ DEFAULTS = {
         "seen_loss": False,
         "per_pixel": "nel+ce",
         "candidates": "bank",
+        "pool_padding": "counted",
         "bank_size": 24,
         "temperature": 0.07,
         "global_weight": 1.0,
@@ -30,6 +32,7 @@ DEFAULTS = {
         "seen_weight": 1.0,
         "per_pixel_weight": 1.0,
         "local_reduction": "sum",
+        "seen_logits": "cosine",
         "seen_scale": 1 / 0.07,
         "latent_scale": 1 / 0.07,
         "latent_pixel_weight": 1.0,
@@ -102,6 +105,7 @@ DEFAULTS = {
         "pooling": "mean",
         "sgd_loss": "infonce",
         "candidates": "bank",
+        "pool_padding": "counted",
         "bank_size": 24,
         "temperature": 0.07,
         "sgd_weight": 1.0,
@@ -119,6 +123,52 @@ DEFAULTS = {
         "head_lr_scale": 10.0,
     },
 }
+DEFAULTS["CascadeClipConfig"] = DEFAULTS["ZegClipConfig"] | {
+    "stage_blocks": 3,
+    "aggregation": "gaussian",
+    "decoders": "independent",
+    "projections": "random",
+}
+DEFAULTS["OtSegConfig"] = DEFAULTS["ZegClipConfig"] | {
+    "decoder_heads": 1,
+    "texts": "released",
+    "text_prompts": 6,
+    "scored": "decoder",
+    "first_map": True,
+    "decoder_map": "product",
+}
+DEFAULTS["ScClipConfig"] = {
+    "similar_above": 0.4,
+    "neighbours": 30,
+    "contamination": 0.05,
+    "before_block": 8,
+    "after_block": 3,
+    "first_level": 3,
+    "last_level": 9,
+    "class_token": 0.3,
+    "sharpness": 3.0,
+}
+DEFAULTS["ProxyClipConfig"] = {
+    "body": "clip",
+    "body_weights": "none",
+    "threshold": 1.2,
+    "sharpness": 3.0,
+    "pad_to": 56,
+}
+DEFAULTS["ResClipConfig"] = {
+    "attention": "kk-near",
+    "residual": False,
+    "spread": 5.0,
+    "weak_below": 0.1,
+    "weak_class": "apart",
+    "middle_scale": 2.0,
+    "middle_share": 0.6,
+    "feedback_scale": 2.1,
+    "feedback_share": 0.6,
+    "logit_scale": 40.0,
+    "blur": 5.0,
+    "refine_steps": 10,
+}
 CONFIGS = sorted({config_class(name) for name in METHODS}, key=lambda cls: cls.__name__)
 
 
@@ -131,7 +181,7 @@ def test_defaults_never_change(config: type) -> None:
 @pytest.mark.parametrize("config", CONFIGS)
 def test_every_field_says_what_it_is(config: type) -> None:
     """Fails when a field has no word beside or above it on what it is and whose choice its default is."""
-    source = inspect.getsource(config)
+    source = "".join(inspect.getsource(base) for base in config.__mro__ if issubclass(base, MethodConfig))
     for field in config.model_fields:
         where = re.search(rf"(#[^\n]*\n)?\s+{field}:[^\n]*", source)
         assert where is not None, field

@@ -1,13 +1,24 @@
 """InfoNCE, pooling, the bank and regions against plain NumPy, and what must hold of them."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from methods.contrast import Regions, TokenBank, attention_pool, bank_loss, gathered, info_nce
-from methods.method import UNLABELLED, VOID
+from methods.contrast import (
+    Candidates,
+    Regions,
+    TokenBank,
+    attention_pool,
+    bank_loss,
+    gathered,
+    info_nce,
+    valid_positions,
+)
+from methods.method import UNLABELLED, VOID, Images
 
 
 def unit(x):
@@ -71,6 +82,18 @@ def test_attention_pool_is_the_formula():
     assert attention_pool(torch.ones(1, 5, 3, 4), token[:1].float())[1].item() == pytest.approx(1)
 
 
+def test_attention_pool_without_padding():
+    """Fails if padding weighs in, a real position does not, or the entropy counts positions that are left out."""
+    features, token = rows(2 * 5 * 4, 6, seed=1).reshape(2, 5, 4, 6), 4 * rows(2, 5, seed=2)
+    images = Images(torch.zeros(2, 3, 16, 24, dtype=torch.uint8), torch.tensor([[16, 24], [8, 12]]))
+    valid = valid_positions(images, (4, 6))
+    pooled, entropy = attention_pool(features, token, valid)
+    torch.testing.assert_close(pooled[:1], attention_pool(features, token)[0][:1])
+    cut, its = attention_pool(features[1:, :, :2, :3], token[1:])
+    torch.testing.assert_close(pooled[1:], cut)
+    torch.testing.assert_close(entropy[1:], its, check_dtype=False)
+
+
 def test_bank_is_first_in_first_out():
     """Fails if the bank keeps other tokens than the last ones, or an empty place counts as a token."""
     bank, history = TokenBank(size=5, width=6), np.zeros((0, 6))
@@ -84,28 +107,33 @@ def test_bank_is_first_in_first_out():
         np.testing.assert_array_equal(bank.tokens[bank.held()].numpy(), kept)
 
 
-@pytest.mark.parametrize("within_batch", [False, True])
-def test_bank_loss_over_steps(within_batch):
-    """Fails if the step's own tokens enter the bank before its loss, or the batch counts where it must not."""
-    bank, earlier = TokenBank(size=5, width=6).double(), []
+@pytest.mark.parametrize("size", [2, 5, 24])
+@pytest.mark.parametrize("candidates", get_args(Candidates))
+def test_bank_loss_over_steps(candidates, size):
+    """Fails if a token is a candidate that must not be, one is missing, or the positive stands twice among them."""
+    bank, earlier = TokenBank(size=size, width=6).double(), []
     for step in range(4):
         pooled, tokens = rows(3, seed=2 * step), rows(3, seed=2 * step + 1)
-        loss = bank_loss(pooled, tokens, bank, temperature=0.1, within_batch=within_batch)
+        loss = bank_loss(pooled, tokens, bank, temperature=0.1, candidates=candidates)
+        mine = list(tokens.numpy())
         expected = []
         for i in range(3):
-            batch = [tokens[j].numpy() for j in range(3) if j != i and within_batch]
-            expected.append(slow_info_nce(pooled[i].numpy(), tokens[i].numpy(), earlier[-5:] + batch, 0.1))
+            if candidates == "enqueued":  # the step enters, the oldest leave, then all that is there but the positive
+                negatives = [t for t in [*earlier, *mine][-size:] if t is not mine[i]]
+            else:
+                negatives = earlier[-size:] + [t for t in mine if t is not mine[i] and candidates == "bank+batch"]
+            expected.append(slow_info_nce(pooled[i].numpy(), mine[i], negatives, 0.1))
         assert loss.item() == pytest.approx(np.mean(expected), abs=1e-9)
-        earlier += list(tokens.numpy())
+        earlier += mine
 
 
-@pytest.mark.parametrize("within_batch", [False, True])
-def test_the_positive_never_stands_against_itself(within_batch):
+@pytest.mark.parametrize("candidates", get_args(Candidates))
+def test_the_positive_never_stands_against_itself(candidates):
     """Fails if a picture that comes again, in the bank or in the step, is its own negative."""
     bank, token = TokenBank(size=4, width=6).double(), rows(1, seed=1)
     bank.enqueue(torch.cat([token, rows(1, seed=2)]))
     both = torch.cat([token, 2 * token])  # compared by direction
-    loss = bank_loss(rows(2, seed=3), both, bank, temperature=0.1, within_batch=within_batch)
+    loss = bank_loss(rows(2, seed=3), both, bank, temperature=0.1, candidates=candidates)
     expected = [
         slow_info_nce(rows(2, seed=3)[i].numpy(), token[0].numpy(), [rows(1, seed=2)[0].numpy()], 0.1) for i in range(2)
     ]
@@ -115,7 +143,7 @@ def test_the_positive_never_stands_against_itself(within_batch):
 def test_no_gradient_reaches_tokens_through_the_bank():
     """Fails if the bank keeps a graph alive."""
     bank, pooled = TokenBank(size=4, width=6).double(), rows(2).requires_grad_()
-    bank_loss(pooled, rows(2, seed=1), bank, temperature=0.1, within_batch=True).backward()
+    bank_loss(pooled, rows(2, seed=1), bank, temperature=0.1, candidates="bank+batch").backward()
     assert pooled.grad is not None
     assert not bank.tokens.requires_grad
 
@@ -127,7 +155,7 @@ def _rank(rank, world, address, folder):
     for step in range(2):
         mine = slice(2 * rank, 2 * rank + 2)
         pooled, tokens = rows(4, seed=2 * step)[mine], rows(4, seed=2 * step + 1)[mine]
-        losses.append(bank_loss(pooled, tokens, bank, temperature=0.1, within_batch=True).item())
+        losses.append(bank_loss(pooled, tokens, bank, temperature=0.1, candidates="bank+batch").item())
     torch.save({"losses": losses, "bank": bank.tokens, "first": gathered(rows(2))[1]}, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -139,7 +167,7 @@ def test_two_ranks_are_one(tmp_path):
     bank, alone = TokenBank(size=5, width=6).double(), []
     for step in range(2):
         pooled, tokens = rows(4, seed=2 * step), rows(4, seed=2 * step + 1)
-        alone.append(bank_loss(pooled, tokens, bank, temperature=0.1, within_batch=True).item())
+        alone.append(bank_loss(pooled, tokens, bank, temperature=0.1, candidates="bank+batch").item())
     assert torch.equal(ranks[0]["bank"], ranks[1]["bank"])
     assert torch.equal(ranks[0]["bank"], bank.tokens)
     assert [rank["first"] for rank in ranks] == [0, 2]

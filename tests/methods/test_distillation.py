@@ -9,7 +9,7 @@ from methods.contrast import Regions
 from methods.distillation.distillation_config import DistillationConfig
 from methods.distillation.distilled import build
 from methods.distillation.teacher import at_side, local_tokens
-from methods.method import UNLABELLED, VOID, Images
+from methods.method import UNLABELLED, VOID, Images, Vocabulary
 from methods.registry import METHODS, build_method, config_class
 
 VARIANTS = [name for name in METHODS if name.startswith(("clip-to-seg", "clipteacher"))]
@@ -326,3 +326,36 @@ def test_settings_that_do_not_fit(make, vocabulary):
             vocabulary=vocabulary(3),
             config=DistillationConfig(**(SETTINGS | {"seen_loss": True, "latent": "centroids"})),
         )
+
+
+def test_seen_scores_are_cosines_or_products(make, scenes):
+    """Fails if the paper's inner product normalises a side, latent classes lose their cosine, or test differs."""
+    images, _ = scenes
+    for kind in ("cosine", "product"):
+        method = make(seen_logits=kind, seen_scale=2.0).eval()
+        features = method.features(images)
+        unit = features if kind == "product" else features / features.norm(dim=1, keepdim=True)
+        expected = 2 * torch.einsum("cd,bdhw->bchw", method.text.to(unit), unit)
+        torch.testing.assert_close(method.class_logits(features, method.text), expected)
+        vocabulary = Vocabulary(("star",), (True,), ("star",), ("a picture of a {}.",))
+        asked = torch.einsum("cd,bdhw->bchw", method.prototypes(vocabulary).to(unit), unit) * 2
+        torch.testing.assert_close(method.scores(images, vocabulary), asked)
+
+
+def test_padding_can_be_left_out_of_the_global_loss(make, scenes):
+    """Fails if the switch changes a picture without padding, or does nothing to one that has some."""
+    images, _ = scenes
+    padded = Images(images.pixels, torch.tensor([[32, 40]] * len(images)))
+    losses = {}
+    for kind in ("counted", "left-out"):
+        method = make(pool_padding=kind)
+        features = method.features(images).detach()
+        tokens = torch.randn(len(images), features.shape[1], generator=torch.Generator().manual_seed(1)) * 5
+        for name, batch in (("whole", images), ("padded", padded)):
+            method.bank.filled.zero_()
+            torch.manual_seed(0)
+            method.bank.enqueue(torch.randn(8, features.shape[1]))
+            losses[kind, name] = method.global_loss(features, tokens, batch)["global"].item()
+    assert losses["counted", "whole"] == losses["counted", "padded"]
+    assert losses["left-out", "whole"] == pytest.approx(losses["counted", "whole"])
+    assert abs(losses["left-out", "padded"] - losses["counted", "padded"]) > 1e-3

@@ -11,10 +11,10 @@ from torch import nn
 
 from methods import losses
 from methods.method import UNSEEN_EXTENT
-from methods.otseg import head as otseg_head
-from methods.otseg.head import transport
+from methods.otseg import otseg_head
 from methods.otseg.otseg import build
 from methods.otseg.otseg_config import OtSegConfig
+from methods.otseg.otseg_head import transport
 from methods.otseg.sinkhorn import solved
 from tests.methods.recorded import (
     DTYPE,

@@ -93,14 +93,15 @@ def test_unknown_methods_are_named_with_those_that_exist():
 def test_every_entry_builds(name, make_clip, vocabulary, pictures):
     """Fails if a line of the registry names something that does not exist or switches that do not."""
     config = config_class(name)(**METHODS[name].fixed)
-    config = config.model_copy(update={"decoder_heads": 2} if "decoder_heads" in type(config).model_fields else {})
+    free = "decoder_heads" in type(config).model_fields and config_class(name)().decoder_heads != 1
+    config = config.model_copy(update={"decoder_heads": 2} if free else {})
     clip = None if METHODS[name].needs == "nothing" else make_clip(vision={"layers": 4})
     method = build_method(name, clip=clip, vocabulary=vocabulary(2), config=config)
     method.eval()
     assert method.scores(pictures(1, 32, 32), vocabulary(3)).shape[:2] == (1, 3)
     assert config_class(name).model_validate_json(config.model_dump_json()) == config
-    groups = {f"ablation:{method}" for method, e in METHODS.items() if e.group == "comparison"}
-    assert METHODS[name].group in {"comparison", "training-free", *groups}
+    groups = {f"ablation:{method}" for method, e in METHODS.items() if e.group in ("comparison", "rivals")}
+    assert METHODS[name].group in {"comparison", "training-free", "rivals", *groups}
 
 
 def test_planning_imports_no_torch():

@@ -1,4 +1,8 @@
-"""ZegCLIP's training step on ViT-B/16 (random weights), beside its textbook version and the bare image tower."""
+"""ZegCLIP's training step and one window on ViT-B/16 (random weights), beside other ways to the same numbers.
+
+Peers: the image tower called as the released code calls it (`released_way`), open_clip's batch-first blocks as they
+are, the textbook version (ours, written plainly: not the released code), and the bare image tower.
+"""
 
 from __future__ import annotations
 
@@ -11,35 +15,84 @@ from methods.clip import load_clip
 from methods.method import UNLABELLED, Images, Vocabulary
 from methods.registry import build_method, config_class
 from methods.zegclip.zegclip import ZegClip
-from tests.speed import textbook
+from tests.speed import released_way, textbook
 from tests.speed.compare import Row, once, turns
 from tests.speed.peak_memory import peak_mib
 
 Step = Callable[[], Tensor]
 SIDE = 512
 SEEN = 15  # of PASCAL VOC's 15/5
+BATCHES = (1, 2, 4)
+RELEASED = "tower called as the released code calls it, sequence first, fp32"
+LAID_OUT = "open_clip's batch-first blocks"
 
 
 def rows(repeats: int, side: int = SIDE) -> Iterator[Row]:
-    """Ours in fp32, and in bf16 where the CPU multiplies it itself; the same image, labels and dropout for all."""
+    """Ours in fp32, and in bf16 where the CPU multiplies it itself; the same images, labels and dropout for all."""
     method = zegclip(SEEN)
-    ours, plain, tower = step(method, side), step(method, side, way=textbook.loss), bare(method, side)
-    expected, gradient = _outcome(method, plain)
+    for batch in BATCHES:
+        yield from _steps(method, batch, side, repeats)
+    yield from _textbook(method, side, repeats)
+    yield from _windows(method, side, repeats)
+
+
+def _steps(method: ZegClip, batch: int, side: int, repeats: int) -> Iterator[Row]:
+    ours, theirs = step(method, side, batch), step(method, side, batch, way=released_way.loss)
+    laid_out = released_way.batch_first(ours, method)
+    expected, gradient = _outcome(method, theirs)
     _check(method, ours, expected, gradient, within=1e-4)
-    calls: list[Callable[[], object]] = [ours, plain, tower]
-    what = f"ZegCLIP training step, ViT-B/16, {side} px, batch 1, fp32"
-    note = f"peak memory {peak_mib(ours):.0f} against {peak_mib(plain):.0f} MiB"
+    calls: list[Callable[[], object]] = [ours, theirs, laid_out]
+    what = f"ZegCLIP training step, ViT-B/16, {side} px, batch {batch}"
+    note = f"peak memory {peak_mib(ours):.0f} against {peak_mib(theirs):.0f} MiB"
     if has_bf16():
-        half = step(method, side, bf16=True)
+        half = step(method, side, batch, bf16=True)
         loss, off = _check(method, half, expected, gradient, within=0.05)
         calls.append(half)
+        half_note = (
+            f"loss {loss:.4f} against {expected:.4f}, gradient {off:.1%} off, peak memory {peak_mib(half):.0f} MiB"
+        )
     times = turns(calls, repeats)
-    yield Row(what, "textbook version", times[0], times[1], target=1.0, note=note)
-    yield Row(what, "bare tower, forward and input gradient", times[0], times[2], target=0.8)
+    yield Row(f"{what}, fp32", RELEASED, times[0], times[1], target=1.0, note=note)
+    yield Row(f"{what}, fp32", f"{LAID_OUT}, fp32", times[0], times[2])
     if has_bf16():
-        note = f"loss {loss:.4f} against {expected:.4f}, gradient {off:.1%} off"
-        yield Row(what.replace("fp32", "bf16 autocast"), "textbook version, fp32", times[3], times[1], 1.3, note)
-        yield Row(what.replace("fp32", "bf16 autocast"), "ours in fp32", times[3], times[0])
+        yield Row(f"{what}, bf16 autocast", RELEASED, times[3], times[1], target=2.0, note=half_note)
+
+
+def _textbook(method: ZegClip, side: int, repeats: int) -> Iterator[Row]:
+    ours, plain, tower = step(method, side), step(method, side, way=textbook.loss), bare(method, side)
+    _check(method, ours, *_outcome(method, plain), within=1e-4)
+    what = f"ZegCLIP training step, ViT-B/16, {side} px, batch 1, fp32"
+    note = f"peak memory {peak_mib(ours):.0f} against {peak_mib(plain):.0f} MiB"
+    times = turns([ours, plain, tower], repeats)
+    yield Row(what, "textbook version (ours, not the released code)", times[0], times[1], note=note)
+    yield Row(what, "bare tower, forward and input gradient", times[0], times[2], target=0.8)
+
+
+def _windows(method: ZegClip, side: int, repeats: int) -> Iterator[Row]:
+    """One window through the tower, without autograd and without prompts."""
+    tower = method.clip.vit()
+    pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+    @torch.inference_mode()
+    def ours(bf16: bool = False) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            tokens = tower.ln_pre(tower.embed(pixels)[0])
+            for block in tower.blocks:
+                tokens = block(tokens)
+        return tokens
+
+    def theirs() -> Tensor:
+        return released_way.window(tower, pixels)
+
+    torch.testing.assert_close(ours(), theirs().transpose(0, 1), atol=1e-4, rtol=1e-4)
+    calls: list[Callable[[], object]] = [ours, theirs, released_way.batch_first(ours, method)]
+    calls += [lambda: ours(bf16=True)] if has_bf16() else []
+    times = turns(calls, 3 * repeats)
+    what = f"one window through ViT-B/16's blocks, {side} px"
+    yield Row(f"{what}, fp32", RELEASED, times[0], times[1], target=1.05)
+    yield Row(f"{what}, fp32", f"{LAID_OUT}, fp32", times[0], times[2])
+    if has_bf16():
+        yield Row(f"{what}, bf16 autocast", RELEASED, times[3], times[1], target=2.0)
 
 
 def growth(repeats: int) -> dict[str, dict[int, float]]:
@@ -68,15 +121,16 @@ def ours_loss(method: ZegClip, images: Images, labels: Tensor) -> Tensor:
 def step(
     method: ZegClip,
     side: int,
+    batch: int = 1,
     *,
     way: Callable[[ZegClip, Images, Tensor], Tensor] = ours_loss,
     bf16: bool = False,
 ) -> Step:
-    """Forward and backward of one batch; returns the loss. Dropout draws from the same seed each time."""
+    """Forward and backward of so many images; returns the loss. Dropout draws from the same seed each time."""
     generator = torch.Generator().manual_seed(0)
-    images = Images(torch.randint(0, 256, (1, 3, side, side), generator=generator, dtype=torch.uint8))
-    cells = torch.randint(0, SEEN, (side // 32, side // 32), generator=generator, dtype=torch.uint8)
-    labels = cells.repeat_interleave(32, 0).repeat_interleave(32, 1)[None]
+    images = Images(torch.randint(0, 256, (batch, 3, side, side), generator=generator, dtype=torch.uint8))
+    cells = torch.randint(0, SEEN, (batch, side // 32, side // 32), generator=generator, dtype=torch.uint8)
+    labels = cells.repeat_interleave(32, 1).repeat_interleave(32, 2)
     labels[:, : side // 4] = UNLABELLED
 
     def once_through() -> Tensor:

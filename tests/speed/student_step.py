@@ -1,4 +1,4 @@
-"""What a training step of CLIP-to-Seg costs, part by part: student, global pass, mining, local passes.
+"""What a student's training step costs beside its bare body, and that of CLIP-to-Seg part by part.
 
     python -m tests.speed.student_step [--photos] [--repeats N]
 
@@ -29,8 +29,10 @@ from methods.distillation.teacher import local_tokens
 from methods.method import UNLABELLED, Images, Vocabulary
 from methods.registry import build_method, config_class
 from results.launch.run.build import clip_of
+from tests.speed.compare import alternate
 
-METHOD = "clip-to-seg"
+METHOD = "clip-to-seg"  # shown part by part
+STUDENTS = ("clipteacher", METHOD, "chimera-seg")
 
 
 def main() -> None:
@@ -43,23 +45,45 @@ def main() -> None:
 
 
 def shown(repeats: int, *, photos: bool = False) -> dict[str, Any]:
-    """Print what each part takes, and return it: seconds of a processor by part, and how many regions there were."""
+    """Print and return seconds of a processor: of CLIP-to-Seg's parts, and of each student's step and its bare body."""
     torch.manual_seed(0)
     clip, images, labels = photo() if photos else scenes()
-    _, config = recipe_for(METHOD, "voc-15-5" if photos else "shapes-5i", "native")
-    names = tuple(f"class {number}" for number in range(15))
-    method: Any = build_method(
-        METHOD,
-        clip=clip,
-        vocabulary=Vocabulary(names, (True,) * 15, names, ("a photo of a {}",)),
-        config=config_class(METHOD)(**config),
-    ).train()
-    times, regions = parts(method, images, labels, repeats)
+    name = "voc-15-5" if photos else "shapes-5i"
+    students = {method: built(method, name, clip) for method in STUDENTS}
+    times, regions = parts(students[METHOD], images, labels, repeats)
     whole = times["whole step"]
     print(f"batch {len(labels)} at {labels.shape[-1]} px, {regions} regions, {torch.get_num_threads()} threads")
-    for name, seconds in sorted(times.items(), key=lambda item: -item[1] if item[0] != "whole step" else math.inf):
-        print(f"{METHOD}, {name:<37} {seconds * 1e3:9.1f} ms  {seconds / whole:6.1%}", flush=True)
-    return {"seconds": times, "regions": regions, "batch": len(labels), "side": labels.shape[-1]}
+    for part, seconds in sorted(times.items(), key=lambda item: -item[1] if item[0] != "whole step" else math.inf):
+        print(f"{METHOD}, {part:<37} {seconds * 1e3:9.1f} ms  {seconds / whole:6.1%}", flush=True)
+    beside = {}
+    for method, student in students.items():
+        step, body = alternate(
+            lambda s=student: whole_step(s, images, labels), lambda s=student: bare(s, images), repeats
+        )
+        beside[method] = {"step": step.processor, "bare body": body.processor}
+        each = ", ".join(f"{what} {seconds * 1e3:.1f} ms" for what, seconds in beside[method].items())
+        print(f"{method}: {each}, {step.processor / body.processor:.2f}x the bare body", flush=True)
+    size = {"batch": len(labels), "side": labels.shape[-1]}
+    return {"seconds": times, "regions": regions, "beside the bare body": beside, **size}
+
+
+def built(name: str, benchmark: str, clip: Clip) -> Any:
+    """A student as its recipe has it, ready to train on 15 classes."""
+    _, config = recipe_for(name, benchmark, "native")
+    names = tuple(f"class {number}" for number in range(15))
+    words = Vocabulary(names, (True,) * 15, names, ("a photo of a {}",))
+    return build_method(name, clip=clip, vocabulary=words, config=config_class(name)(**config)).train()
+
+
+def whole_step(method: Any, images: Images, labels: Tensor) -> None:
+    """All losses, forward and backward."""
+    torch.stack(tuple(method.losses(images, labels, progress=0.5).values())).sum().backward()
+
+
+def bare(method: Any, images: Images) -> None:
+    """The body alone, forward and backward."""
+    body = method.body if hasattr(method, "body") else method.student
+    body(images.normalised(body.mean, body.std)).sum().backward()
 
 
 def parts(method: Any, images: Images, labels: Tensor, repeats: int) -> tuple[dict[str, float], int]:
@@ -72,9 +96,6 @@ def parts(method: Any, images: Images, labels: Tensor, repeats: int) -> tuple[di
     def student() -> None:
         method.features(images).sum().backward()
 
-    def whole() -> None:
-        torch.stack(tuple(method.losses(images, labels, progress=0.5).values())).sum().backward()
-
     times = {
         "student, forward and backward": timed(student, repeats),
         "global: CLIP's tokens of the picture": timed(lambda: method.teach(images), repeats),
@@ -82,7 +103,7 @@ def parts(method: Any, images: Images, labels: Tensor, repeats: int) -> tuple[di
         "local: CLIP on masked pictures": timed(
             lambda: local_tokens(method.clip, images, regions, side=side, fill=fill), repeats
         ),
-        "whole step": timed(whole, repeats),
+        "whole step": timed(lambda: whole_step(method, images, labels), repeats),
     }
     return times, len(regions)
 

@@ -22,36 +22,45 @@ from methods.zegclip.zegclip import ZegClip
 
 def loss(method: ZegClip, images: Images, labels: Tensor) -> Tensor:
     """The sum of both losses of a batch without padding, in the inductive setting at the method's default config."""
-    cls, dense, grid = _tokens(method, _normalised(images.pixels))
+    encoder: Any = method.encoder
+    tokens, grid = embedded(encoder.vit.visual, normalised(images.pixels))
+    tokens = _norm(encoder.vit.visual.ln_pre, tokens)
+    cls, rest = tokens[:, :1], tokens[:, 1:]
+    for block, prompt in zip(encoder.vit.blocks, torch.cat([encoder.first, encoder.deep]), strict=True):
+        projected = F.linear(prompt, *_linear(encoder.proj)).expand(len(tokens), -1, -1)
+        inserted = F.dropout(projected, encoder.dropout.p)
+        tokens = _block(block, torch.cat([cls, inserted, rest], dim=1))
+        cls, rest = tokens[:, :1], tokens[:, 1 + len(prompt) :]
+    return head_loss(method, torch.cat([cls, rest], dim=1), grid, labels)
+
+
+def normalised(pixels: Tensor) -> Tensor:
+    """`(B, 3, H, W)` by ImageNet's statistics."""
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (pixels.float() - mean) / std
+
+
+def embedded(visual: Any, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """Tokens `(B, 1 + N, D)` before the first norm, and the grid."""
+    patches = F.conv2d(x, visual.conv1.weight, stride=visual.conv1.stride)
+    grid = (patches.shape[2], patches.shape[3])
+    first = 2 * visual.class_embedding.expand(len(x), 1, -1)  # the released code adds it twice
+    tokens = torch.cat([first, patches.flatten(2).transpose(1, 2)], dim=1)
+    return tokens + _positions(visual, grid), grid
+
+
+def head_loss(method: ZegClip, tokens: Tensor, grid: tuple[int, int], labels: Tensor) -> Tensor:
+    """From tokens `(B, 1 + N, D)` after the last block, without prompts, to the sum of both losses."""
+    encoder: Any = method.encoder
+    visual = encoder.vit.visual
+    out = _norm(visual.ln_post, _norm(encoder.norm, tokens)) @ visual.proj
+    out = out / out.norm(dim=-1, keepdim=True)
+    cls, dense = out[:, 0], out[:, 1:]
     text = method.text.expand(len(cls), -1, -1)  # (B, C, d)
     queries = F.linear(torch.cat([text * cls[:, None], text], dim=-1), *_linear(method.head.query))
     logits = _decoded(method, queries, dense).unflatten(2, grid)
     logits = F.interpolate(logits, labels.shape[-2:], mode="bilinear", align_corners=False)
     return _losses(logits, labels, method.config.focal_weight, method.config.dice_weight)
-
-
-def _normalised(pixels: Tensor) -> Tensor:
-    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return (pixels.float() - mean) / std
-
-
-def _tokens(method: ZegClip, x: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
-    """CLS `(B, d)` and patches `(B, N, d)`, of unit norm, and the grid."""
-    encoder: Any = method.encoder
-    visual = encoder.vit.visual
-    patches = F.conv2d(x, visual.conv1.weight, stride=visual.conv1.stride)
-    grid = (patches.shape[2], patches.shape[3])
-    first = 2 * visual.class_embedding.expand(len(x), 1, -1)  # the released code adds it twice
-    tokens = torch.cat([first, patches.flatten(2).transpose(1, 2)], dim=1)
-    tokens = _norm(visual.ln_pre, tokens + _positions(visual, grid))
-    cls, rest = tokens[:, :1], tokens[:, 1:]
-    for block, prompt in zip(visual.transformer.resblocks, torch.cat([encoder.first, encoder.deep]), strict=True):
-        inserted = F.dropout(F.linear(prompt, *_linear(encoder.proj)).expand(len(x), -1, -1), encoder.dropout.p)
-        tokens = _block(block, torch.cat([cls, inserted, rest], dim=1))
-        cls, rest = tokens[:, :1], tokens[:, 1 + len(prompt) :]
-    out = _norm(visual.ln_post, _norm(encoder.norm, torch.cat([cls, rest], dim=1))) @ visual.proj
-    out = out / out.norm(dim=-1, keepdim=True)
-    return out[:, 0], out[:, 1:], grid
 
 
 def _positions(visual: Any, grid: tuple[int, int]) -> Tensor:

@@ -157,7 +157,7 @@ def _score(folder: Path, images: int, mark: Marks) -> None:
 class _Again:
     """The pictures of a reader over and over, as the built-in world keeps every picture that it drew; and enlarged.
 
-    Pixels are noted before they are counted (`seen_shift.PENDING`): pictures so small would take 1,600 images
+    Pixels are noted before they are counted (`counts.PENDING`): pictures so small would take 1,600 images
     to touch all of those 16 MiB for the first time.
     """
 

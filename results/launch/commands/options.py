@@ -18,7 +18,7 @@ from splits.settings import SETTINGS
 PARTS = (Request.part, "tune")
 # What describes a training by its options; where weights are named by run or card, none of it may be given.
 TRAINING = (
-    *("methods", "benchmarks", "folds", "seeds", "setting", "set", "sweep", "sweep_file"),
+    *("methods", "benchmarks", "folds", "seeds", "setting", "recipe", "reading", "set", "sweep", "sweep_file"),
     *("training_images", "crop_decision", "border", "ranks"),
 )
 
@@ -28,7 +28,11 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     group = parser.add_argument_group("what to run")
     if methods:
         group.add_argument(
-            "--methods", nargs="+", default=["all"], metavar="M", help="names, all, ablation:METHOD, training-free"
+            "--methods",
+            nargs="+",
+            default=["all"],
+            metavar="M",
+            help="names, all, rivals, training-free, ablation:METHOD",
         )
     group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="files with methods of your own")
     group.add_argument(
@@ -70,6 +74,20 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
 
 def _settings(group: argparse._ActionsContainer) -> None:
     """Other settings than the defaults, several of them, or weights that are there already."""
+    group.add_argument(
+        "--recipe",
+        default=Request.recipe,
+        metavar="NAME",
+        help="of shapes-5i: shapes (minutes; default) or long (four times that)",
+    )
+    group.add_argument(
+        "--reading",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="constants of a method as you read its paper (TOML; `list reading METHOD` prints one)",
+    )
     group.add_argument(
         "--set",
         nargs="+",

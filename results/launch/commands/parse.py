@@ -12,6 +12,7 @@ from benchmarks.data.datasets import data_roots
 from benchmarks.spec import ClipId
 from results.launch.execute.execution import Execution
 from results.launch.execute.resources import Resources
+from results.launch.plan.readings import read_readings
 from results.launch.plan.request import Files, Request, Transfer
 from results.launch.plan.runs import methods_named
 from results.launch.plan.sweeps import Overrides, settings_of
@@ -22,6 +23,10 @@ from splits.hashing import file_sha256
 
 SIZES = ("short_side", "window", "stride", "flips")  # how an image is cut up to be scored
 TRAINING_SIDE = ("training_images", "crop_decision", "border")
+EXECUTION = (  # fields that have an option of the same name
+    *("jobs", "threads", "workers", "device", "dry_run", "force", "retry", "stale"),
+    *("cluster", "cluster_config", "detach", "interval"),
+)
 EVALUATION_SIDE = ("kind", "items", "absent_class", "background", "background_below", *SIZES)
 
 
@@ -44,6 +49,8 @@ def request_of(options: argparse.Namespace, names: Sequence[str] | None = None) 
         scale=options.scale,
         part=options.part,
         templates=options.templates,
+        recipe=options.recipe,
+        readings=read_readings(options.reading, methods),
         overrides=tuple(options.set),
         names=options.class_names,
         training=given(options, TRAINING_SIDE),
@@ -75,20 +82,9 @@ def execution_of(options: argparse.Namespace, *, train: bool = True) -> Executio
     return Execution(
         root=options.runs,
         train=train,
-        jobs=options.jobs,
-        threads=options.threads,
-        workers=options.workers,
-        device=options.device,
         logs=tuple(dict.fromkeys(options.log)),
-        dry_run=options.dry_run,
-        force=options.force,
-        retry=options.retry,
-        stale=options.stale,
-        cluster=options.cluster,
         resources=dict(given(options, tuple(Resources.model_fields))) | {"slurm": _slurm(options.slurm)},
-        cluster_config=options.cluster_config,
-        detach=options.detach,
-        interval=options.interval,
+        **{name: getattr(options, name) for name in EXECUTION},
     )
 
 
@@ -134,7 +130,10 @@ def _weights(options: argparse.Namespace, methods: tuple[str, ...], files: Files
         raise UserError(f"--weights {files.weights}: there is no such file")
     elsewhere = hasattr(options, "on") and names_training(transfer_of(options), files)
     if len(methods) != 1 and not elsewhere:
-        raise UserError("--weights: these are the weights of one method; name it with --methods")
+        raise UserError(
+            "--weights: these are the weights of one method; name it with --methods (the file does not tell it: "
+            "released checkpoints of ZegCLIP and of OTSeg have the same tensors)"
+        )
     return file_sha256(files.weights)
 
 

@@ -43,6 +43,7 @@ def main(options: argparse.Namespace) -> int:
     """Print the tables, or write them; returns the exit code."""
     from results.launch.commands.parse import selection_of
     from results.store.selection import select, uncollected
+    from results.tables.calibration import tuned_scores
     from results.tables.families import reader
     from results.tables.forms import printed, write_each
     from results.tables.judge import Judge
@@ -56,7 +57,10 @@ def main(options: argparse.Namespace) -> int:
         found = select(selection, may_be_empty=alone)
         every = select(replace(selection, methods=()), may_be_empty=True) if selection.methods else found
         judge = Judge(reader(every.confusion), every.records)
-        tables = build_tables(found.records, view=view, states=found.states, stale=found.stale, judge=judge)
+        tuned = tuned_scores(found.stored) if "calibrated" in kinds else {}
+        tables = build_tables(
+            found.records, view=view, states=found.states, stale=found.stale, judge=judge, tuned=tuned
+        )
         tables = tables or (published_alone(selection.benchmarks) if alone else [])
         if not tables:
             raise UserError(f"there is no table of {', '.join(kinds)} of these records")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, follow, print_states
 from results.launch.execute.resources import Resources, resources_for
 from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
-from results.launch.execute.submission import FOLDER, Queue, one_at_a_time, statuses
+from results.launch.execute.submission import FOLDER, Queue, current_user, one_at_a_time, statuses
 from results.launch.plan.estimates import expected
 from results.launch.plan.request import Device, Request, Run
 from results.launch.run.data_state import DataStates
@@ -46,7 +47,7 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
         _check_weights(jobs)
         submit(plan, root.resolve(), name)
     how = " ".join(f"python harness.py {command} ...," for command in ("status", "collect", "cancel")).rstrip(",")
-    print(f"{len(jobs)} runs submitted; logs and code in {root / FOLDER / name}. The same arguments with: {how}")
+    print(f"{len(jobs)} runs submitted; logs in {root / FOLDER / name}. The same arguments with: {how}")
 
 
 def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
@@ -68,17 +69,40 @@ def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
 
 
 def cancel_grid(runs: Sequence[Run], root: Path) -> int:
-    """Cancel the living jobs of the runs; returns the exit code."""
+    """Cancel the living jobs of the runs; returns the exit code.
+
+    What is cancelled is written into the submission first: SLURM forgets elements that never started one by one.
+    """
     queue, ids = Queue(root), []
+    ending: dict[tuple[str, str], list[int]] = {}
+    others = 0
     for run in runs:
         place = queue.place(run)
-        if place is not None and (element := queue.element(*place[1:])) and element.active:
-            ids.append(element.job_id)
+        if place is None:
+            continue
+        submission, array, index = place
+        element = queue.element(array, index)
+        if element is None and queue.hidden(submission) and queue.status(run).state in ("queued", "running"):
+            others += 1
+        if element is None or not element.active:
+            continue
+        if submission.user not in ("", current_user()) and os.getuid() != 0:
+            others += 1
+            continue
+        ids.append(element.job_id)
+        ending.setdefault((submission.id, array.name), []).append(index)
     if queue.silence:
         raise UserError(f"SLURM does not answer, nothing was cancelled: {queue.silence}")
+    for submission in queue.submissions:
+        of_it = {name: indices for (id_, name), indices in ending.items() if id_ == submission.id}
+        marked = submission.with_cancelled(of_it)
+        if marked != submission:
+            marked.write(root)
     scheduler.cancel(ids)
     print(f"{len(ids)} jobs cancelled{': ' + ', '.join(ids) if ids else ''}; finished runs stay, begun ones can go on")
-    return 0
+    if others:
+        print(f"{others} jobs are another user's: they, or an operator, must cancel them", file=sys.stderr)
+    return 1 if others else 0
 
 
 def _free(jobs: list[Job], root: Path) -> list[Job]:

@@ -18,6 +18,7 @@ from results.launch.plan.request import Device, Files, Request, Run
 from results.launch.run.data_state import DataStates
 from results.launch.run.devices import device_and_count
 from results.launch.run.job import Job
+from results.launch.run.prefetch import refuse_absent_bodies
 from results.launch.run.status import Status
 from results.tables.sanity_floor import warnings_of
 
@@ -50,6 +51,7 @@ def make_runs(
     if wanted := _sound(_to_make(rows, execution), data):  # else torch, which knows the devices, need not be imported
         device, count = device_and_count(execution.device, threads=execution.threads, ranks=request.ranks)
         jobs = _jobs(wanted, request, files, execution, device)
+        refuse_absent_bodies(job.run for job in jobs if job.force or not job.run.folder(root).trained())
         if not _execute(jobs, execution, execution.jobs or count, count * request.ranks):
             print(f"interrupted; to go on: {' '.join(['python', *sys.argv])}", file=sys.stderr)
             return INTERRUPTED

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -29,6 +29,8 @@ HOPELESS = frozenset(
     "QOSMaxWallDurationPerJobLimit QOSTimeLimit".split()
 )
 TIMEOUT_SECONDS = 60
+NAMES_AT_ONCE = 100
+OVERRULING = ("SBATCH_", "SLURM_", "SRUN_", "SALLOC_")
 
 
 class Unreachable(UserError):
@@ -55,7 +57,8 @@ class Element:
         return self.state == "PENDING" and self.reason in HOPELESS
 
 
-Key = tuple[str, int]  # the job's name and the element's index (0 for a job that is no array)
+Key = tuple[str, int]  # the job's name and the element's index
+REST = -1  # the index of a record without one: of a job that is no array, or of an array's elements that never started
 
 
 def require() -> None:
@@ -67,15 +70,34 @@ def require() -> None:
         )
 
 
-def elements() -> dict[Key, Element]:
-    """Every job of ours that SLURM remembers, minutes after its end included. Raises Unreachable."""
-    text = _run("squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%N|%r|%j")
+def elements(names: Iterable[str]) -> dict[Key, Element]:
+    """Every element of the jobs of these names that SLURM remembers, minutes after its end included, whoever submitted
+    it. Raises Unreachable.
+    """
     found: dict[Key, Element] = {}
-    for line in text.splitlines():
-        job_id, state, node, reason, name = line.split("|", 4)
-        if name.startswith(PREFIX):
-            found[name, _index(job_id)] = Element(job_id, state, "" if reason == "None" else reason, node)
+    wanted = sorted(set(names))
+    for start in range(0, len(wanted), NAMES_AT_ONCE):
+        part = ",".join(wanted[start : start + NAMES_AT_ONCE])
+        text = _output("squeue", "--noheader", "--array", "--states=all", f"--name={part}", "--format=%i|%T|%N|%r|%j")
+        for line in text.splitlines():
+            job_id, state, node, reason, name = line.split("|", 4)
+            for index in _indices(job_id):
+                found[name, index] = Element(job_id, state, "" if reason == "None" else reason, node)
     return found
+
+
+def element_of(found: Mapping[Key, Element], name: str, index: int) -> Element | None:
+    """An element by its own record, or by the one that stands for it."""
+    return found.get((name, index)) or found.get((name, REST))
+
+
+def hides_others() -> bool:
+    """Does the site show each user only their own jobs?"""
+    try:
+        match = re.search(r"^PrivateData\s*=\s*(.*)$", _output("scontrol", "show", "config"), flags=re.MULTILINE)
+    except Unreachable:
+        return False
+    return match is not None and "jobs" in match[1].split(",")
 
 
 def ended_elements(job_ids: Iterable[str]) -> dict[str, Element]:
@@ -84,25 +106,28 @@ def ended_elements(job_ids: Iterable[str]) -> dict[str, Element]:
     if not ids or shutil.which("sacct") is None:
         return {}
     try:
-        text = _run("sacct", "-X", "-n", "-P", "-o", "JobID,State,NodeList", "-j", ",".join(ids))
+        text = _output("sacct", "-X", "-n", "-P", "-o", "JobID,State,NodeList", "-j", ",".join(ids))
     except Unreachable:
         return {}
     found = {}
     for line in text.splitlines():
         job_id, state, node = line.split("|")
-        found[job_id] = Element(job_id, state.split()[0], "", node)  # "CANCELLED by 0"
+        base = job_id.partition("_")[0]
+        for index in _indices(job_id):
+            name = base if index == REST else f"{base}_{index}"
+            found[name] = Element(name, state.split()[0], "", node)  # "CANCELLED by 0"
     return found
 
 
 def max_array() -> int:
     """How many elements an array may have."""
-    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", _run("scontrol", "show", "config"), flags=re.MULTILINE)
+    match = re.search(r"^MaxArraySize\s*=\s*(\d+)", _output("scontrol", "show", "config"), flags=re.MULTILINE)
     return int(match[1]) if match else 1001
 
 
 def check_partition(name: str, minutes: int) -> None:
     """Refuse a partition that is not there, or whose time limit is below this. Raises UserError."""
-    limits = dict(line.split("|") for line in _run("sinfo", "--noheader", "--format=%P|%l").splitlines())
+    limits = dict(line.split("|") for line in _output("sinfo", "--noheader", "--format=%P|%l").splitlines())
     default = next((key for key in limits if key.endswith("*")), "")
     limits = {key.rstrip("*"): value for key, value in limits.items()}
     if name and (unknown := [part for part in name.split(",") if part not in limits]):
@@ -115,38 +140,46 @@ def check_partition(name: str, minutes: int) -> None:
 def cancel(ids: Iterable[str], *, name: str = "") -> None:
     """Cancel jobs or elements by id, or all of one name."""
     if name:
-        _run("scancel", f"--user={os.getuid()}", f"--name={name}")
+        _output("scancel", f"--user={os.getuid()}", f"--name={name}")
     ids = list(ids)
     for start in range(0, len(ids), 100):
-        _run("scancel", *ids[start : start + 100])
+        _output("scancel", *ids[start : start + 100])
 
 
 def state_of(job_id: str) -> str:
     """The state of one job; empty where SLURM does not know or does not answer."""
     try:
-        return _run("squeue", "--noheader", "--array", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
+        return _output("squeue", "--noheader", "--array", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
     except Unreachable:
         return ""
 
 
 @contextmanager
 def submitter_environment() -> Iterator[None]:
-    """The environment to submit from: inside a SLURM job, without that job's variables, but with SLURM_CONF."""
-    if "SLURM_JOB_ID" not in os.environ:
+    """The environment to submit from: without variables that would overrule the script, or that are another job's.
+
+    sbatch and srun take their options from SBATCH_*, SLURM_* and SRUN_* too. SLURM_CONF stays: it says which cluster.
+    """
+    kept = {n: v for n, v in os.environ.items() if n.startswith(OVERRULING) and n != "SLURM_CONF"}
+    for name in kept:
+        del os.environ[name]
+    try:
         yield
-        return
-    import submitit  # only now: whoever merely looks at states waits for its import too
-
-    conf = os.environ.get("SLURM_CONF")
-    with submitit.helpers.clean_env():
-        if conf is not None:
-            os.environ["SLURM_CONF"] = conf
-        yield
+    finally:
+        os.environ.update(kept)
 
 
-def _index(job_id: str) -> int:
-    _, _, index = job_id.partition("_")
-    return int(index) if index.isdigit() else 0
+def _indices(job_id: str) -> list[int]:
+    """The elements that a record of SLURM's stands for: one, several, or the rest.
+
+    >>> _indices("12_3"), _indices("12_[1,4-6%2]"), _indices("12")
+    ([3], [1, 4, 5, 6], [-1])
+    """
+    _, _, text = job_id.partition("_")
+    if text.isdigit():
+        return [int(text)]
+    ranges = re.findall(r"(\d+)(?:-(\d+))?(?::(\d+))?", text.partition("%")[0])
+    return [i for a, b, step in ranges for i in range(int(a), int(b or a) + 1, int(step or 1))] or [REST]
 
 
 def _minutes(limit: str) -> int | None:
@@ -158,7 +191,7 @@ def _minutes(limit: str) -> int | None:
     return days * 1440 + hours * 60 + minutes
 
 
-def _run(*command: str) -> str:
+def _output(*command: str) -> str:
     # a person's SQUEUE_FORMAT and the like would change what is printed
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_"))}
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +20,13 @@ from results.launch.execute import scheduler
 from results.launch.execute.cluster_job import ClusterJob
 from results.launch.execute.frozen_code import freeze
 from results.launch.execute.resources import Resources
-from results.launch.execute.submission import FOLDER, Array, Submission, Submitted, ticket_of
+from results.launch.execute.submission import FOLDER, Array, Submission, Submitted, current_user, ticket_of
 from results.launch.run.environment import environment
 from results.launch.run.job import Job
 from results.launch.run.worker import clear
 from splits.errors import UserError
 
+ID_TRIES = 10
 SETTLE_SECONDS = 6.0  # the first look of SLURM's scheduler at a job says whether it can ever start
 
 # rank 0 scores after the others have gone; one that is killed takes all with it, for rank 0 would wait for it
@@ -81,15 +83,22 @@ def sbatch_text(batch: Batch, folder: Path) -> str:
 
 def submit(plan: Sequence[Batch], root: Path, submission_id: str, say: Callable[[str], None] = print) -> Submission:
     """Submit every batch, then cancel what can never start. Raises UserError where SLURM refuses a batch."""
+    if "%" in str(root):
+        raise UserError(f"--runs {root}: SLURM reads % in the names of log files as its own; take a folder without it")
     home = root / FOLDER / submission_id
+    commit, digest, code = freeze(root / FOLDER)
     home.mkdir(parents=True)
-    commit, digest = freeze(home / "code")
-    submission = Submission(id=submission_id, commit=commit, code_sha256=digest)
+    submission = Submission(id=submission_id, commit=commit, code_sha256=digest, user=current_user())
     for batch in plan:
         for job in batch.jobs:
             if job.force:
                 clear(job)
-        submission = _submit_one(batch, home, submission, root)
+        try:
+            submission = _submit_one(batch, home, code, submission, root)
+        except OSError:
+            scheduler.cancel([], name=batch.name)
+            shutil.rmtree(home if not submission.arrays else home / _folder_of(submission), ignore_errors=True)
+            raise
         array = submission.arrays[-1]
         say(f"job {array.job_id}: {len(batch.jobs)} runs, {_words(batch)}")
     return cancel_hopeless(submission, root, say, seconds=SETTLE_SECONDS)
@@ -101,7 +110,7 @@ def cancel_hopeless(
     """Cancel elements that can never start and note why; looks until SLURM has judged all, or the time is over."""
     end = time.monotonic() + seconds
     while True:
-        found = scheduler.elements()
+        found = scheduler.elements(array.name for array in submission.arrays)
         submission = _cancel_hopeless_now(submission, found, root, say)
         waiting = [a for a in submission.arrays if _unjudged(a, found)]
         if not waiting or time.monotonic() > end:
@@ -110,7 +119,7 @@ def cancel_hopeless(
 
 
 def _unjudged(array: Array, found: dict[scheduler.Key, scheduler.Element]) -> bool:
-    elements = [found.get((array.name, i)) for i in range(len(array.runs))]
+    elements = [scheduler.element_of(found, array.name, i) for i in range(len(array.runs))]
     return any(e is not None and e.state == "PENDING" and not e.reason for e in elements)
 
 
@@ -124,7 +133,9 @@ def _cancel_hopeless_now(
         lost = {
             str(i): element
             for i in range(len(array.runs))
-            if (element := found.get((array.name, i))) and element.hopeless and str(i) not in array.refused
+            if (element := scheduler.element_of(found, array.name, i))
+            and element.hopeless
+            and str(i) not in array.refused
         }
         if not lost:
             continue
@@ -137,9 +148,14 @@ def _cancel_hopeless_now(
     return submission
 
 
-def _submit_one(batch: Batch, home: Path, submission: Submission, root: Path) -> Submission:
+def _folder_of(submission: Submission) -> str:
+    """Where the next array of a submission lies."""
+    return f"array{len(submission.arrays)}"
+
+
+def _submit_one(batch: Batch, home: Path, code: Path, submission: Submission, root: Path) -> Submission:
     """Submit one batch; on refusal nothing of it is left behind."""
-    name = f"array{len(submission.arrays)}"
+    name = _folder_of(submission)
     folder = home / name
     folder.mkdir()
     array = Array(name=batch.name, folder=name, runs=tuple(Submitted.of(job.run) for job in batch.jobs))
@@ -149,7 +165,7 @@ def _submit_one(batch: Batch, home: Path, submission: Submission, root: Path) ->
         for index, job in enumerate(batch.jobs)
     ]
     try:
-        with scheduler.submitter_environment(), _job_environment(home / "code", batch):
+        with scheduler.submitter_environment(), _job_environment(code, batch):
             handles = _executor(batch, folder).submit_array(elements)
     except (FailedJobError, FailedSubmissionError) as error:
         scheduler.cancel([], name=batch.name)  # sbatch may have been heard although its answer was not
@@ -167,7 +183,7 @@ def _submit_one(batch: Batch, home: Path, submission: Submission, root: Path) ->
 def _executor(batch: Batch, folder: Path) -> submitit.SlurmExecutor:
     """An executor of its own for each batch: parameters of submitit's accumulate."""
     r = batch.resources
-    executor = submitit.SlurmExecutor(folder=folder / "%j", max_num_timeout=r.requeues)
+    executor = _Executor(batch.name, folder=folder / "%j", max_num_timeout=r.requeues)
     extra = {**r.slurm, "requeue": True, "export": "ALL"} | (
         {"kill-on-invalid-dep": "yes"} if "dependency" in r.slurm else {}
     )
@@ -184,7 +200,7 @@ def _executor(batch: Batch, folder: Path) -> submitit.SlurmExecutor:
         "nodes": r.nodes,
         "ntasks_per_node": batch.ranks // r.nodes,
         "signal_delay_s": r.signal_delay,
-        "setup": list(r.setup) or None,
+        "setup": [_or_stop(line) for line in r.setup] or None,
         "wckey": None,
         "srun_args": [f"--cpus-per-task={batch.cpus}", *(TOGETHER if batch.ranks > 1 else ())],
         "additional_parameters": extra,
@@ -192,6 +208,32 @@ def _executor(batch: Batch, folder: Path) -> submitit.SlurmExecutor:
     executor.update_parameters(**{k: v for k, v in parameters.items() if v is not None or k == "wckey"})
     executor.update_parameters(array_parallelism=r.array_parallelism or len(batch.jobs))
     return executor
+
+
+class _Executor(submitit.SlurmExecutor):
+    """submitit's executor. It learns a job's number from SLURM by the job's name.
+
+    What sbatch prints may have a site's banner before it, with numbers of its own, or be in another language.
+    """
+
+    def __init__(self, name: str, **settings: Any):
+        super().__init__(**settings)
+        self._name = name
+
+    def _get_job_id_from_submission_command(self, string: bytes | str) -> str:  # type: ignore[override]
+        for _ in range(ID_TRIES):
+            for element in scheduler.elements([self._name]).values():
+                return element.job_id.partition("_")[0]
+            time.sleep(0.5)
+        text = string if isinstance(string, str) else string.decode(errors="replace")
+        lines = text.strip().splitlines() or ["nothing"]
+        raise FailedSubmissionError(f"error: SLURM has no job {self._name}; sbatch said: {lines[-1].strip()}")
+
+
+def _or_stop(line: str) -> str:
+    """A line of --setup: the job ends where it fails, with the line as the reason."""
+    said = shlex.quote(f"error: --setup line failed: {line}")
+    return f"{{ {line}\n}} || {{ echo {said} >&2; exit 1; }}"
 
 
 @contextmanager

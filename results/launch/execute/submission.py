@@ -2,8 +2,8 @@
 
 <root>/.jobs/<submission>/
     submission.json   which arrays, which run is which element
-    code/             the code as it was at submission
     array<n>/         submitit's files: scripts, pickles, logs
+<root>/.jobs/code-*/  the code as it was at submission, once for all submissions of equal code
 
 A folder of its own for each submission, since a scheduler's ids come again. `submission.json` is written before an
 array is submitted and again with its job id: a harness that dies between leaves jobs that are known by their name.
@@ -11,8 +11,11 @@ array is submitted and again with its job id: a harness that dies between leaves
 
 from __future__ import annotations
 
+import getpass
+import os
+import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +33,8 @@ from splits.errors import UserError
 
 FOLDER, FILE = ".jobs", "submission.json"
 LOCK_SECONDS = 600.0
+LOG_TAIL = 16_384  # bytes of a log that are looked at
+LONGEST_LINE = 300
 
 
 class Submitted(Value):
@@ -40,7 +45,7 @@ class Submitted(Value):
 
     @classmethod
     def of(cls, run: Run) -> Submitted:
-        """The entry of a run."""
+        """The element that makes a run."""
         return cls(train=run.train.folder, evaluation=run.evaluation.key)
 
 
@@ -52,6 +57,7 @@ class Array(Value):
     folder: str  # submitit's, below the submission
     runs: tuple[Submitted, ...]
     refused: dict[str, str] = {}  # elements that were cancelled because they could never start: index, reason
+    cancelled: tuple[int, ...] = ()  # elements that `cancel` was asked to end
 
     def element_id(self, index: int) -> str:
         """The scheduler's id of an element."""
@@ -64,6 +70,7 @@ class Submission(Value):
     id: str
     commit: str
     code_sha256: str
+    user: str = ""  # who submitted it; empty in submissions from before it was kept
     arrays: tuple[Array, ...] = ()
 
     def write(self, root: Path) -> None:
@@ -74,6 +81,12 @@ class Submission(Value):
         """The same with one array added, or replaced by name."""
         others = tuple(a for a in self.arrays if a.name != array.name)
         return self.model_copy(update={"arrays": (*others, array)})
+
+    def with_cancelled(self, indices: Mapping[str, Sequence[int]]) -> Submission:
+        """The same with elements, by the names of their arrays, noted as cancelled."""
+        noted = {a.name: tuple(sorted({*a.cancelled, *indices.get(a.name, ())})) for a in self.arrays}
+        arrays = tuple(a.model_copy(update={"cancelled": noted[a.name]}) for a in self.arrays)
+        return self.model_copy(update={"arrays": arrays})
 
     def without(self, name: str) -> Submission:
         """The same without an array."""
@@ -112,6 +125,7 @@ class Queue:
         self._elements: dict[scheduler.Key, Element] | None = None
         self._gone: dict[str, Element] = {}
         self._claims: dict[str, Claims] = {}
+        self._hides: bool | None = None  # does the site hide the jobs of others? asked when first needed
         self._read()
 
     def _read(self) -> None:
@@ -120,9 +134,9 @@ class Queue:
         self._folders: dict[str, list[tuple[Array, int]]] = {}
         for submission in reversed(self.submissions):
             for array in submission.arrays:
-                for index, entry in enumerate(array.runs):
-                    self._places[entry] = (submission, array, index)
-                    self._folders.setdefault(entry.train, []).append((array, index))
+                for index, submitted in enumerate(array.runs):
+                    self._places[submitted] = (submission, array, index)
+                    self._folders.setdefault(submitted.train, []).append((array, index))
 
     def look(self) -> None:
         """Forget what was heard: the next question goes to the scheduler."""
@@ -137,12 +151,13 @@ class Queue:
         """An element as the scheduler has it; None where it has forgotten it. A silent scheduler forgets nothing."""
         if self._elements is None:
             try:
-                self._elements, self.silence = scheduler.elements(), ""
+                names = [a.name for s in self.submissions for a in s.arrays]
+                self._elements, self.silence = scheduler.elements(names), ""
             except Unreachable as error:
                 self._elements, self.silence = {}, str(error)
         if self.silence:
             return Element(array.element_id(index), "UNKNOWN", self.silence)
-        found = self._elements.get((array.name, index))
+        found = scheduler.element_of(self._elements, array.name, index)
         return found or self._accounted(array, index)
 
     def _accounted(self, array: Array, index: int) -> Element | None:
@@ -151,8 +166,9 @@ class Queue:
             return None
         job_id = array.element_id(index)
         if job_id not in self._gone:
-            self._gone[job_id] = Element(job_id, "")
-            self._gone |= scheduler.ended_elements([array.job_id])
+            known = scheduler.ended_elements([array.job_id])
+            self._gone |= known
+            self._gone.setdefault(job_id, known.get(array.job_id, Element(job_id, "")))
         return self._gone[job_id] if self._gone[job_id].state in scheduler.ENDED else None
 
     def busy(self, run: Run) -> Element | None:
@@ -176,6 +192,8 @@ class Queue:
         if element is not None and element.active:
             return _waiting(seen, element)
         seen = status(run, self.root, claims, data)  # again: it may have ended well since the first look
+        if element is None and self.hidden(submission):
+            return _of_another(seen, submission, array.element_id(index))
         owner = self._owner(run)
         if seen.state in ("done", "failed", "stale") or (owner and owner != ticket_of(array.name, index)):
             return seen  # somebody else was at it after the job
@@ -192,12 +210,57 @@ class Queue:
         if not array.job_id:
             return seen
         job_id, state = array.element_id(index), element.state if element else "ended"
-        log = self.root / FOLDER / submission.id / array.folder / job_id / f"{job_id}_0_log.err"
-        if state == "CANCELLED":
+        if state == "CANCELLED" or (element is None and index in array.cancelled):
+            if seen.state == "planned":
+                return seen  # it never started
             return replace(seen, state="interrupted", reason=f"job {job_id} was cancelled")
         if seen.state == "interrupted":
             return replace(seen, reason=f"{seen.reason}; job {job_id}: {state}")
-        return replace(seen, state="failed", reason=f"job {job_id} ended without a word ({state}); log: {log}")
+        log = self.root / FOLDER / submission.id / array.folder / job_id / f"{job_id}_0_log.err"
+        said = f": {line}" if (line := last_error(log)) else ""
+        return replace(seen, state="failed", reason=f"job {job_id} ended without a word ({state}){said}; log: {log}")
+
+    def hidden(self, submission: Submission) -> bool:
+        """Are the jobs of a submission another user's, at a site that shows each user only their own?"""
+        if submission.user in ("", current_user()) or self.silence:
+            return False
+        if self._hides is None:
+            self._hides = scheduler.hides_others()
+        return self._hides
+
+
+def _of_another(seen: Status, submission: Submission, job_id: str) -> Status:
+    """A colleague's job at a site that hides it: the heartbeat alone says whether it runs."""
+    if seen.state not in ("planned", "running", "interrupted"):
+        return seen
+    whose = f"another user's job {job_id} ({submission.user}), which this site does not show"
+    if seen.state == "planned":
+        return replace(seen, state="queued", reason=f"{whose}; --force submits it again")
+    return replace(seen, reason=", ".join(filter(None, [seen.reason, whose])))
+
+
+ERROR_LINE = re.compile(r"error|killed|exceeded|out of memory|no space|oom|not found|denied", re.IGNORECASE)
+
+
+def last_error(log: Path) -> str:
+    """The last line of a job's log that names an error, else its last line; empty without a log."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        return ""
+    telling = next((line for line in reversed(lines) if ERROR_LINE.search(line)), lines[-1] if lines else "")
+    printable = "".join(c if c.isprintable() else " " for c in telling)
+    return " ".join(printable.split())[:LONGEST_LINE]
+
+
+def current_user() -> str:
+    """The name of the user of this process, or their number where no name is known."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _waiting(seen: Status, element: Element) -> Status:

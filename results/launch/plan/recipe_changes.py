@@ -13,6 +13,7 @@ from benchmarks.spec import Recipe, TrainSpec
 from benchmarks.values import canonical_json
 from methods.config import MethodConfig
 from methods.registry import config_class
+from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import default_scale
 from results.launch.plan.settings import config_of, settings_for
@@ -22,6 +23,7 @@ WHOSE = {
     PAPER: "the paper's recipe",
     "followers'": "its followers' recipe",
     "shapes": "the harness's own shapes recipe",
+    "long": "the harness's own long recipe",
     "trial": "the harness's own trial recipe",
     CUSTOM: "its own recipe",
 }  # any other name stands for itself: "zegclip's recipe"
@@ -31,8 +33,8 @@ def recipe_changes(request: Request, runs: Sequence[Run]) -> Iterator[str]:
     """A line for each method on each benchmark that would be trained otherwise than its recipe says: every field that
     differs, with both values. Also a line for each that has no recipe.
 
-    The recipe is that of the method, benchmark, scale and setting without `--set`, `--sweep`, `--limit`, `--ranks` and
-    `--accumulate`.
+    The recipe is that of the method, benchmark, scale and setting without `--set`, `--sweep`, `--reading`, `--limit`,
+    `--ranks` and `--accumulate`.
     """
     if request.weights:
         return  # nothing is trained
@@ -40,7 +42,7 @@ def recipe_changes(request: Request, runs: Sequence[Run]) -> Iterator[str]:
     for spec in (run.train for run in runs):  # seeds and folds are trained alike
         alike = spec.recipe, canonical_json(spec.config), spec.limit
         groups.setdefault((spec.method, spec.benchmark), {})[alike] = spec
-    plain = replace(request, overrides=(), sweep=(), limit=None, ranks=1, accumulate=1)
+    plain = replace(request, overrides=(), sweep=(), readings=(), limit=None, ranks=1, accumulate=1)
     for (method, name), specs in groups.items():
         scale = request.scale or default_scale(benchmark(name), request.clip)
         try:
@@ -55,7 +57,9 @@ def recipe_changes(request: Request, runs: Sequence[Run]) -> Iterator[str]:
         found = [_fields(s.recipe.shortened(s.limit), s.limit, method, config_of(s)) for s in specs.values()]
         if changes := list(_changes(began, found)):
             whose = WHOSE.get(recipe.name, f"{recipe.name} recipe")
-            yield f"{method} on {name} is changed from {whose}: {', '.join(changes)}"
+            reading = reading_of(method, request.readings)
+            read = f"is read by {reading.name!r} and " if reading else "is "
+            yield f"{method} on {name} {read}changed from {whose}: {', '.join(changes)}"
 
 
 def _changes(began: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from benchmarks.catalogue import Data, Names, Scale
     from benchmarks.spec import ClipId, EvalSpec, TrainSpec
+    from results.launch.plan.readings import Reading
     from results.store.folders import RunFolder
     from splits.settings import Setting
 
@@ -39,6 +40,8 @@ class Request:
     scale: Scale | None = None  # None: trial for photos under the built-in CLIP, else native
     part: str = "val"
     templates: str | None = None  # a name of benchmarks.templates; None: the benchmark's own
+    recipe: str = ""  # a choice of the benchmark's recipes; empty: its first
+    readings: tuple[Reading, ...] = ()  # constants of methods that go before their recipes'
     overrides: tuple[str, ...] = ()  # "method.field=value"
     names: Names = "dataset"
     training: tuple[tuple[str, Any], ...] = ()  # fields of the protocol's training side that differ from its default

@@ -17,9 +17,11 @@ from benchmarks.catalogue import (
     train_side,
 )
 from benchmarks.protocol import EvalSide, Inference, TrainSide
-from benchmarks.spec import ClipId, EvalSpec, TrainSpec, protocol_of
+from benchmarks.recipes import NOTHING
+from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from methods.registry import METHODS, entry
 from results.launch.plan.checks import check_scoring, check_year, is_test
+from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.settings import check_overrides, check_shares, settings_for
 from results.launch.plan.sweeps import expanded
@@ -73,12 +75,18 @@ def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
             clip=_clip(method, request.clip),
             recipe=recipe,
             weights=request.weights,
+            reading=_reading(method, recipe, request),
             limit=request.limit,
         )
         runs.append(Run(train, evaluations[fold]))
     for run in {run.train.fold: run for run in runs}.values():
         protocol_of(run.train, run.evaluation)  # refuses what cannot be measured before anything is trained
     return runs
+
+
+def _reading(method: str, recipe: Recipe, request: Request) -> str:
+    found = reading_of(method, request.readings)
+    return found.name if found and recipe.name != NOTHING else ""
 
 
 def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request) -> dict[int, TrainSide]:

@@ -7,7 +7,7 @@ Imports no torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.catalogue import benchmark
 from methods.ranges import Between, Resolved, to_draw
 from methods.registry import METHODS, entry
+from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Draw, Request, Run
 from results.launch.plan.runs import plan
 from results.launch.plan.settings import RECIPE_NAMESPACE, check_overrides, config_of
@@ -60,26 +61,32 @@ def variations_of(request: Request, draw: Draw) -> Iterator[Variation]:
             if method not in draw.methods:
                 yield plain
                 continue
-            ranges = ranges_of(method, plain.default[0], alone.overrides)
+            ranges = ranges_of(method, plain.default[0], _chosen(method, alone))
             settings = tuple((values, _runs_of(alone, values)) for values in draws(method, ranges, draw.n, draw.seed))
             yield replace(plain, settings=settings, ranges={field: span.words() for field, span in ranges.items()})
 
 
-def ranges_of(method: str, run: Run, overrides: Sequence[str] = ()) -> dict[str, Resolved]:
-    """What is drawn of a method in place of this run's values; a field set by hand stays. Raises UserError for none."""
+def _chosen(method: str, request: Request) -> set[str]:
+    """Fields of a method that were set by hand, or by a reading."""
+    targets = (override.partition("=")[0].partition(".") for override in request.overrides)
+    reading = reading_of(method, request.readings)
+    # the recipe has fields of the same names
+    return {field for owner, _, field in targets if owner == method} | set(reading.constants if reading else ())
+
+
+def ranges_of(method: str, run: Run, chosen: Set[str] = frozenset()) -> dict[str, Resolved]:
+    """What is drawn of a method in place of this run's values, but for chosen fields. Raises UserError for nothing."""
     known = entry(method)
     if not known.ranges:
         others = ", ".join(name for name, e in METHODS.items() if e.ranges and e.group == "comparison")
         raise UserError(f"sensitivity {method}: no constant of it has a registered range; those of {others} have")
-    targets = (override.partition("=")[0].partition(".") for override in overrides)
-    chosen = {field for owner, _, field in targets if owner == method}  # the recipe has fields of the same names
     try:
         found = to_draw(known.ranges, config_of(run.train), chosen | known.fixed.keys())
     except ValueError as error:
         raise UserError(f"sensitivity {method}: {error}") from None
     if not found:
         raise UserError(
-            f"sensitivity {method}: on {run.train.benchmark} each of its constants is an author's or was set by --set: "
+            f"sensitivity {method}: on {run.train.benchmark} each of its constants is an author's or was set: "
             "nothing to draw"
         )
     return found

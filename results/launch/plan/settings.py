@@ -15,6 +15,7 @@ from benchmarks.values import explain
 from methods.config import MethodConfig
 from methods.registry import config_class, entry
 from results.launch.plan import body_weights as bodies
+from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request
 from splits.errors import UserError
 
@@ -36,8 +37,10 @@ def config_of(spec: TrainSpec) -> MethodConfig:
 
 def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple[dict[str, Any], Recipe]:
     """Config values that differ from the method's defaults, and the recipe, overrides applied."""
-    recipe, values = recipe_for(method, bench, scale)
+    recipe, values = recipe_for(method, bench, scale, request.recipe)
     known, listed = config_class(method).model_fields, entry(method)
+    if reading := reading_of(method, request.readings):
+        values |= reading.constants
     values |= listed.fixed
     changes: dict[str, Any] = {}
     for override in request.overrides:
@@ -51,7 +54,7 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
     elif request.setting != "inductive" and recipe.name != NOTHING:
         raise UserError(f"{method} has no setting {request.setting!r}; it is inductive")
     full = _validated(method, values)
-    bodies.check(method, full)
+    bodies.check(method, bench, full)
     config = full.model_dump(mode="json", exclude_defaults=True)
     if changes:
         source = f"--set {' '.join(f'{RECIPE_NAMESPACE}.{k}={v}' for k, v in changes.items())}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.catalogue import Data, benchmark
 from benchmarks.overlap import groups, labelled, words_of
 from benchmarks.spec import EvalSpec, TrainSpec, protocol_of
+from methods.registry import METHODS
 from results.launch.plan.checks import check_year
 from results.launch.plan.request import Files, Request, Run, Transfer
 from results.launch.plan.runs import default_scale, evaluations_of, plan
@@ -51,6 +52,11 @@ def _as_on_the_card(weights: Path | None, runs: list[Run]) -> list[Run]:
     if card := card_of(weights) if weights else None:
         spec = spec_on(card)
         for train in (run.train for run in runs):
+            if _training_of(train.method) != _training_of(spec.method):
+                raise UserError(
+                    f"{weights}: trained as {spec.method}, as its card says, and not as {train.method}; tensors of the "
+                    "same names are no sign that they are"
+                )
             if (train.side.classes, train.side.seen) != (spec.side.classes, spec.side.seen):
                 raise UserError(
                     f"{weights}: trained on {spec.benchmark} fold {spec.fold}, as its card says, and not on "
@@ -58,6 +64,11 @@ def _as_on_the_card(weights: Path | None, runs: list[Run]) -> list[Run]:
                     f"{weights} --on {train.benchmark} --on-folds {train.fold}`"
                 )
     return runs
+
+
+def _training_of(method: str) -> str:
+    """The method whose training its weights come from."""
+    return (METHODS[method].trained_as if method in METHODS else "") or method
 
 
 def _named(transfer: Transfer, files: Files, root: Path) -> list[TrainSpec]:

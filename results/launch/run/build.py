@@ -16,6 +16,7 @@ from benchmarks.values import derive_seed
 from methods.clip import Clip, load_clip
 from methods.method import Method, Vocabulary
 from methods.registry import build_method
+from results.launch.plan.body_weights import with_files, without_weights
 from results.launch.plan.settings import config_of
 from splits.errors import UserError
 
@@ -68,10 +69,14 @@ def training_vocabulary(side: TrainSide) -> Vocabulary:
     return vocabulary
 
 
-def build(spec: TrainSpec, clip: Clip | None) -> Method:
-    """The method of a spec as training begins, on the CPU; what is random in it follows from the seed."""
+def build(spec: TrainSpec, clip: Clip | None, *, finished: bool = False) -> Method:
+    """The method of a spec as training begins, on the CPU; what is random in it follows from the seed.
+
+    finished: its trained state is loaded next, so that the weights that its body began with are not needed.
+    """
     torch.manual_seed(derive_seed("init", spec.seed))
-    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config_of(spec))
+    config = without_weights(config_of(spec)) if finished else with_files(spec, config_of(spec))
+    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config)
 
 
 def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:

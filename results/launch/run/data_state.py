@@ -93,14 +93,18 @@ class DataStates:
         split = benchmark(scored.benchmark).split
         same = [train] if keys[0] is not None and keys[0].benchmark == scored.benchmark else []
         surveys = [report.survey for report in (*same, val) if report is not None and report.survey is not None]
-        problems, warnings = across(split, surveys)
-        if split.custom_lists:
-            warnings += check_names(scored.side.queries.texts, scored.side.queries.templates, split.name)
+        common, queries = across(split, surveys), scored.side.queries
+        names = check_names(queries.texts, queries.templates, split.name) if split.custom_lists else ()
         return DataState(
             train_sha256=_sha256(train),
             eval_sha256=_sha256(val),
-            problems=(*problems, *(line for report in reports for line in report.problems)),
-            warnings=(*warnings, *(line for report in reports for line in _summed_up(report))),
+            problems=(*common.problems, *(line for report in reports for line in report.problems)),
+            warnings=(
+                *common.warnings,
+                *common.notes,
+                *names,
+                *(line for report in reports for line in _summed_up(report)),
+            ),
         )
 
     def _report(self, key: _Key) -> Report | None:

@@ -46,7 +46,7 @@ def of_plan(run: Run, root: Path, clip_file: Path | None, weights: Path | None =
     """What a planned run names: a file from elsewhere, a method that trains nothing, or the run that is there."""
     spec = run.train
     if weights is not None:
-        method = build(spec, clip_of(spec.clip, clip_file))
+        method = build(spec, clip_of(spec.clip, clip_file), finished=True)
         try:
             method.import_weights(weights)
         except (OSError, ValueError) as error:
@@ -62,5 +62,5 @@ def of_plan(run: Run, root: Path, clip_file: Path | None, weights: Path | None =
 
 def _restored(file: Path, card: Path, spec: TrainSpec, clip_file: Path | None) -> Finished:
     check_clip(spec, clip_file, file)
-    method = build(spec, clip_of(spec.clip, clip_file))
+    method = build(spec, clip_of(spec.clip, clip_file), finished=True)
     return Finished(method.eval(), spec, restore(file, card, spec, method).sha256)

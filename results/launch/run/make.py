@@ -20,7 +20,7 @@ from benchmarks.values import canonical_json
 from methods.clip import Clip
 from methods.method import Method
 from results.launch.plan.contamination import contamination
-from results.launch.run.build import check_texts, loaded_body_sha256, scored_vocabulary, vocabulary_of
+from results.launch.run.build import check_texts, scored_vocabulary, vocabulary_of
 from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job, StateWriter
 from results.launch.run.loggers import Loggers
@@ -80,7 +80,7 @@ class _Maker:
         self.data = DataStates(self.job.data, train=self.job.train, jobs=1).of(self.job.run)
         self.data.refuse(self.job.run.evaluation.benchmark)
         self.state.write(0, None, "loading", now=True)
-        clip, method = built(self.job)
+        clip, method = built(self.job, finished=self.folder.trained() or self.job.weights_file is not None)
         check_texts(clip, scored_vocabulary(self.job.run.evaluation))
         placed(method, self.device, self.recipe)
         try:
@@ -184,7 +184,7 @@ class _Maker:
             curve=weights.trained.curve,
             weights_sha256=weights.sha256,
             clip_sha256=(clip.weights_sha256 or "") if clip else "",
-            body_sha256=loaded_body_sha256(method),
+            body_sha256=weights.body_sha256,
             train_data_sha256=weights.data_sha256,
             eval_data_sha256=self.data.eval_sha256,
             contamination=contamination(self.spec, weights.origin, run.evaluation, self.job.data),

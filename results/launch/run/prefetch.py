@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.catalogue import BUILTIN
 from benchmarks.spec import ClipId
-from results.launch.plan.body_weights import PUBLISHED, BodyWeights, weights_of
+from results.launch.plan.body_weights import NONE, PUBLISHED, BodyWeights, weights_of
 from results.launch.plan.request import Run
 from results.launch.plan.settings import config_of
 from splits.errors import UserError
@@ -31,9 +31,18 @@ def absent(runs: Sequence[Run]) -> list[str]:
 
 
 def body_weights(runs: Iterable[Run]) -> list[BodyWeights]:
-    """The body weights of runs, each once."""
-    found = (weights_of(config_of(run.train)) for run in runs)
+    """The body weights of runs, each once; imported weights need none below them."""
+    found = (weights_of(run.train, config_of(run.train)) for run in runs if not run.train.weights)
     return list(dict.fromkeys(weights for weights in found if weights is not None))
+
+
+def refuse_absent_bodies(runs: Iterable[Run]) -> None:
+    """Raise UserError where one of these trainings would begin with body weights that are not on this disk."""
+    if missing := [str(weights) for weights in body_weights(runs) if not is_cached(weights)]:
+        raise UserError(
+            f"not on this disk: {', '.join(missing)}; fetch with `python harness.py prefetch` (same arguments), or let "
+            f"bodies begin from noise with --set METHOD.body_weights={NONE}, which tables show"
+        )
 
 
 def is_cached(weights: BodyWeights) -> bool:

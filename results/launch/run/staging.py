@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.catalogue import Data
+from benchmarks.data.archives import UNPACKED, is_archive, unpack, unpacked_size
 from benchmarks.data.datasets import data_roots
 from benchmarks.values import digest
-from results.launch.run.archives import UNPACKED, is_archive, unpack, unpacked_size
 from results.store.claim import Claims
 from splits.errors import UserError
 from splits.hashing import file_sha256

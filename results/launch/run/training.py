@@ -35,10 +35,10 @@ def set_up(job: Job) -> None:
     torch.use_deterministic_algorithms(True, warn_only=job.device != "cpu")
 
 
-def built(job: Job) -> tuple[Clip | None, Method]:
-    """The CLIP and the method of a job as training begins, on the CPU."""
+def built(job: Job, *, finished: bool = False) -> tuple[Clip | None, Method]:
+    """The CLIP and the method of a job as training begins, on the CPU; `finished` as of `build`."""
     clip = clip_of(job.run.train.clip, job.clip_file)
-    return clip, build(job.run.train, clip)
+    return clip, build(job.run.train, clip, finished=finished)
 
 
 def trained(

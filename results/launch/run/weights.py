@@ -17,6 +17,7 @@ from benchmarks.training.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
 from results.launch.plan.weight_cards import card_of, spec_on
+from results.launch.run.build import loaded_body_sha256
 from results.store.folders import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
 from results.store.record import Phase
 from splits.errors import UserError
@@ -33,6 +34,7 @@ class Weights:
     origin: TrainSpec | None = None  # of imported weights: the training that their card names
     phase: Phase | None = None  # where, when and with what they were trained here
     data_sha256: str = ""  # of the files that they were trained on; empty where there were none, or none is known
+    body_sha256: str = ""  # of the file that their body began with; empty where it was drawn or nobody knows
 
 
 def export(
@@ -50,6 +52,7 @@ def export(
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
     content = save_tensors(tensors)
     digest = hashlib.sha256(content).hexdigest()
+    body = loaded_body_sha256(method)
     card = {
         "spec": spec.digest(),
         "train": spec.model_dump(mode="json"),
@@ -60,6 +63,7 @@ def export(
         "train_ids_sha256": spec.side.data.ids_sha256,
         "train_data_sha256": data_sha256,
         "clip": spec.clip.model_dump() if spec.clip else None,
+        "body_sha256": body,
         "curve": trained.curve,
         "seconds": trained.seconds,
         "images_per_second": trained.images_per_second,
@@ -68,7 +72,7 @@ def export(
     } | ({"ranks": trained.members} if trained.members else {})
     write(folder.path / WEIGHTS, content)
     write(folder.path / CARD, canonical_json(card).encode())
-    return Weights(digest, trained, sources, origin, phase, data_sha256)
+    return Weights(digest, trained, sources, origin, phase, data_sha256, body)
 
 
 def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
@@ -88,7 +92,8 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
         trained, sources = _trained(card), str(card["sources_sha256"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecord(f"{card_path}: is no whole card ({error!r}); run with --force to train it anew") from None
-    return Weights(digest, trained, sources, origin, phase, str(card.get("train_data_sha256", "")))
+    data, body = (str(card.get(name, "")) for name in ("train_data_sha256", "body_sha256"))
+    return Weights(digest, trained, sources, origin, phase, data, body)
 
 
 def _trained(card: dict[str, Any]) -> Trained:

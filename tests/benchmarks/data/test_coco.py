@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from pycocotools import mask as rle
 
 from benchmarks.data import instances
@@ -178,6 +179,40 @@ def test_two_processes_at_once(tmp_path: Path, cache: Path) -> None:
     (folder,) = (cache / "coco").glob("*/")
     assert sorted(path.name for path in folder.iterdir()) == ["index.json", "masks", "masks.lock"]
     assert len(list((folder / "masks").iterdir())) == 3
+
+
+@pytest.mark.parametrize("how", ["changed", "another image's", "redrawn by others"])
+def test_a_drawn_mask_that_was_changed_is_refused(tmp_path: Path, cache: Path, how: str) -> None:
+    """Fails when a prepared mask is trusted whatever it holds by now."""
+    made(tmp_path)
+    reader = reader_of(tmp_path)
+    reader.prepare()
+    first, second = reader.mask_path(0), reader.mask_path(1)
+    if how == "changed":
+        with Image.open(first) as image:
+            pixels, text = np.array(image), PngInfo()
+            text.add_text("sha256", image.text["sha256"])
+        Image.fromarray((pixels + 1) % 5).save(first, pnginfo=text)
+    elif how == "another image's":
+        first.write_bytes(second.read_bytes())
+    else:
+        Image.fromarray(np.zeros((3, 4), np.uint8)).save(first)
+    with pytest.raises(DataError, match="is not as the harness drew it"):
+        reader.mask(0)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda t: t[: len(t) // 2], lambda t: t.replace("true", "false", 1), lambda t: "[]"]
+)
+def test_a_damaged_index_is_made_again(tmp_path: Path, cache: Path, damage) -> None:
+    """Fails when a cut or edited index ends in a trace, or its images are believed."""
+    made(tmp_path)
+    source = (tmp_path / "annotations/instances_val2017.json").resolve()
+    before = prepared(source).pictures
+    (index,) = cache.rglob("index.json")
+    index.write_text(damage(index.read_text()))
+    prepared.cache_clear()
+    assert prepared(source).pictures == before
 
 
 def test_an_interrupted_drawing_leaves_nothing(tmp_path: Path, cache: Path) -> None:

@@ -64,7 +64,7 @@ def same(fast, plain) -> None:
         if found is not None:
             assert torch.equal(found[0], expected[0])
             assert torch.equal(found[1], expected[1])
-            assert (found[0].dtype, found[1].dtype) == (expected[0].dtype, torch.int64)
+            assert (found[0].dtype, found[1].dtype) == (expected[0].dtype, torch.uint8)
 
 
 def picture(height: int, width: int) -> np.ndarray:

@@ -139,7 +139,7 @@ def test_it_does_not_matter_how_many_pixels_are_noted(monkeypatch: pytest.Monkey
     parts = list(np.array_split(truth, 7))
     expected = swept(raw, parts, seen, shifts, 0.2)[0].matrices()
     for noted in (1, 100, 150, 300):
-        monkeypatch.setattr("benchmarks.scoring.seen_shift.PENDING", noted)
+        monkeypatch.setattr("benchmarks.scoring.counts.PENDING", noted)
         assert np.array_equal(swept(raw, parts, seen, shifts, 0.2)[0].matrices(), expected)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from methods.training_free.attention_readouts import attention_of
+from methods.clip.vit import attention_of
 from tests.methods.conftest import GOLDEN
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -175,3 +178,23 @@ def test_a_record_of_schema_1_keeps_its_numbers(tmp_path):
     read = load_record(path)
     assert read == made
     assert read.provenance.training is None
+
+
+def test_what_may_not_be_read_is_named(tmp_path):
+    """Fails if records in folders of a colleague with a strict umask are passed over without a word."""
+    if os.getuid() != 0:
+        pytest.skip("needs root, to become another user")
+    path, _ = factory.store(tmp_path)
+    locked = path.parents[2]
+    code = (
+        "import os, pathlib\n"
+        "from results.store.folders import find_stored\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        f"print(*map(str, find_stored(pathlib.Path({str(tmp_path)!r}))), sep='\\n')\n"
+    )
+    for folder in tmp_path.resolve().parents[:3]:
+        folder.chmod(folder.stat().st_mode | 0o011)
+    tmp_path.chmod(0o755)
+    locked.chmod(0o700)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(f"{locked}: may not be read")

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.spec import ClipId
+from methods.registry import METHODS
 from results.tables.aggregate import METRICS
 from results.tables.forms import write_each
 from results.tables.judge import Judge
@@ -212,6 +213,15 @@ def test_needs_no_torch():
         [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_constants_tuned_per_data_set_are_said(monkeypatch):
+    """Fails when a method whose authors chose constants on the scored data stands in a table as if it had not."""
+    monkeypatch.setattr("results.tables.notes.METHODS", METHODS)
+    (table, *_) = build_tables(grid("resclip", config={"weak_below": 0.25}, recipe=UNTRAINED) + grid("clip"))
+    (note,) = [note for note in table.notes if note.startswith("Tuned per data set")]
+    assert "resclip (weak_below=0.25, middle_share=0.6," in note
+    assert "clip (" not in note.replace("resclip (", "")
 
 
 def test_the_built_in_benchmark_says_what_it_is_no_evidence_of():

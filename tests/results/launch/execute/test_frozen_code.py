@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from results.launch.execute.frozen_code import freeze
+from results.store.files import disk_words
 from results.store.provenance import git_state, sources_sha256
 
 ASK = """
@@ -23,9 +27,9 @@ print(json.dumps(found))
 def test_a_copy_is_the_code_and_says_what_of(tmp_path: Path) -> None:
     """Fails when a copy is of other code, does not stand alone, or takes the state of a checkout around it."""
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    commit, digest = freeze(tmp_path / "code")
+    commit, digest, copy = freeze(tmp_path / "jobs")
     command = [sys.executable, "-P", "-c", ASK]
-    environment = {"PYTHONPATH": str(tmp_path / "code"), "PATH": "/usr/bin:/bin"}
+    environment = {"PYTHONPATH": str(copy), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=True)
     state, code, sources, file = json.loads(done.stdout)
     assert (tuple(state), commit) == (git_state(), git_state()[0])
@@ -34,7 +38,23 @@ def test_a_copy_is_the_code_and_says_what_of(tmp_path: Path) -> None:
 
 
 def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
-    """Fails when the same code has two digests, or stored results are copied with it."""
-    assert freeze(tmp_path / "a") == freeze(tmp_path / "b")
-    assert not (tmp_path / "a" / "results" / "reference").exists()
-    assert not list((tmp_path / "a").rglob("__pycache__"))
+    """Fails when the same code has two digests or two copies, or stored results are copied with it."""
+    commit, digest, copy = freeze(tmp_path)
+    assert freeze(tmp_path) == (commit, digest, copy)
+    assert list(tmp_path.iterdir()) == [copy]
+    assert (copy / "results" / "store" / "record.py").is_file()
+    assert not {"reference", "sensitivity", "runs"} & {path.name for path in (copy / "results").iterdir()}
+    assert not list(copy.rglob("__pycache__"))
+
+
+def test_a_full_disk_has_a_number_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a disk that fills while code is copied ends in an error that nobody can put into one line."""
+
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space") as error:
+        freeze(tmp_path)
+    assert disk_words(error.value)
+    assert list(tmp_path.iterdir()) == []

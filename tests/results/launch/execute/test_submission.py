@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from results.launch.execute import scheduler
+from results.launch.execute.cluster import cancel_grid
 from results.launch.execute.resources import Resources
 from results.launch.execute.scheduler import Unreachable
-from results.launch.execute.slurm import batches, sbatch_text
+from results.launch.execute.slurm import _Executor, _or_stop, batches, sbatch_text
 from results.launch.execute.submission import Array, Queue, Submission, Submitted, one_at_a_time, submissions, ticket_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
@@ -91,7 +93,78 @@ def test_accounting_tells_how_a_forgotten_job_ended(tmp_path: Path, runs: list[R
     slurm("sacct", "7_0|OUT_OF_MEMORY|n1\n7_1|CANCELLED by 0|n1\n")
     queue = Queue(tmp_path)
     assert "OUT_OF_MEMORY" in queue.status(runs[0]).reason
-    assert queue.status(runs[1]).words == "interrupted: job 7_1 was cancelled"
+    assert queue.status(runs[1]).words == "planned"  # it was cancelled before it had begun
+
+
+@pytest.mark.parametrize("record", ["7_[1-3]", "7", "7_[1,2-3%2]"])
+@pytest.mark.parametrize("command", ["squeue", "sacct"])
+def test_elements_cancelled_before_they_started_are_planned(
+    tmp_path: Path, runs: list[Run], slurm, record: str, command: str
+) -> None:
+    """Fails when the one record that SLURM keeps for them is read as that of element 0, or they look failed."""
+    submitted(tmp_path, runs[:4])
+    begun = f"7_0|COMPLETED|n1|None|{NAME}\n" if command == "squeue" else "7_0|COMPLETED|n1\n"
+    rest = f"{record}|CANCELLED||None|{NAME}\n" if command == "squeue" else f"{record}|CANCELLED by 0|\n"
+    slurm(command, begun + rest)
+    assert states(tmp_path, runs[:4]) == ["failed", "planned", "planned", "planned"]
+
+
+def test_what_cancel_ended_is_known_when_slurm_has_forgotten(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when cancelled elements look failed as soon as SLURM keeps no record of them."""
+    submitted(tmp_path, runs[:2])
+    slurm("squeue", f"7_0|PENDING||None|{NAME}\n7_1|PENDING||None|{NAME}\n")
+    assert cancel_grid(runs[:2], tmp_path) == 0
+    slurm("squeue", "")
+    assert states(tmp_path, runs[:2]) == ["planned", "planned"]
+
+
+def test_a_colleague_sees_what_another_submitted(tmp_path: Path, runs: list[Run], slurm, capsys) -> None:
+    """Fails when jobs of another user look failed, and would be submitted again; or are cancelled in vain."""
+    submitted(tmp_path, runs[:2]).model_copy(update={"user": "ada"}).write(tmp_path)
+    slurm("squeue", f"7_0|PENDING||Priority|{NAME}\n7_1|RUNNING|n1|None|{NAME}\n")
+    assert states(tmp_path, runs[:2]) == ["queued", "running"]
+    slurm("scontrol", "PrivateData             = jobs,usage\n")
+    slurm("squeue", "")
+    queue = Queue(tmp_path)
+    assert queue.status(runs[0]).state == "queued"
+    assert "another user's job 7_0 (ada)" in queue.status(runs[0]).reason
+    claim = runs[1].folder(tmp_path).claims_of(ticket_of(NAME, 1)).claim()
+    assert claim is not None
+    runs[1].folder(tmp_path).write_state("running", claim, step=3)
+    assert Queue(tmp_path).status(runs[1]).state == "running"  # its heart beats
+    assert cancel_grid(runs[:2], tmp_path) == 1
+    assert "2 jobs are another user's" in capsys.readouterr().err
+
+
+def test_a_job_that_ended_without_a_word_is_quoted(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when the reason stands in a log and nobody is told of it."""
+    submitted(tmp_path, runs[:2])
+    slurm("squeue", f"7_0|OUT_OF_MEMORY|n1|None|{NAME}\n7_1|FAILED|n1|None|{NAME}\n")
+    folder = tmp_path / ".jobs" / "20260101-000000-abcdef" / "array0" / "7_0"
+    folder.mkdir(parents=True)
+    (folder / "7_0_0_log.err").write_text("starting\n\x1b[31mslurmstepd: error: Detected 1 oom_kill event\nbye\n")
+    reason = Queue(tmp_path).status(runs[0]).reason
+    assert "oom_kill" in reason
+    assert reason.isprintable()
+    assert "log: " in Queue(tmp_path).status(runs[1]).reason
+
+
+@pytest.mark.parametrize(
+    "printed", ["Welcome! See job 99 of the docs\nSubmitted batch job 7", "Stapelauftrag 7 eingereicht", ""]
+)
+def test_a_job_is_found_by_its_name(tmp_path: Path, slurm, printed: str) -> None:
+    """Fails when a number in sbatch's banner, or another language, decides which job is ours."""
+    slurm("squeue", f"7_[0-3]|PENDING||None|{NAME}\n")
+    assert _Executor(NAME, folder=tmp_path / "%j")._get_job_id_from_submission_command(printed) == "7"
+
+
+def test_a_setup_line_that_fails_ends_the_job() -> None:
+    """Fails when a job trains although its environment could not be set up, or nothing says why it ended."""
+    lines = ["export A=1  # a comment", "false", "echo not reached"]
+    script = "\n".join(map(_or_stop, lines))
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "error: --setup line failed: false" in done.stderr
 
 
 def test_a_silent_scheduler_loses_no_run(tmp_path: Path, runs: list[Run], slurm) -> None:
@@ -102,7 +175,7 @@ def test_a_silent_scheduler_loses_no_run(tmp_path: Path, runs: list[Run], slurm)
     assert queue.status(runs[0]).state == "queued"
     assert queue.silence
     with pytest.raises(Unreachable):
-        scheduler.elements()
+        scheduler.elements([NAME])
 
 
 def test_a_refused_element_is_a_failure_with_a_reason(tmp_path: Path, runs: list[Run], slurm) -> None:
@@ -206,19 +279,22 @@ def test_partitions_are_looked_at_first(slurm) -> None:
         scheduler.check_partition("gpu", 5)
 
 
-def test_the_environment_inside_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails when a job's variables reach what it submits, SLURM_CONF is lost, or defaults are outside one."""
-    monkeypatch.setenv("SBATCH_ACCOUNT", "mine")
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    with scheduler.submitter_environment():
-        assert os.environ["SBATCH_ACCOUNT"] == "mine"
-    monkeypatch.setenv("SLURM_JOB_ID", "5")
-    monkeypatch.setenv("SLURM_CPU_BIND", "x")
+OVERRULING = (
+    *("SBATCH_TIMELIMIT", "SBATCH_PARTITION", "SBATCH_EXPORT", "SBATCH_NO_REQUEUE", "SBATCH_WAIT", "SBATCH_ACCOUNT"),
+    *("SBATCH_ARRAY_INX", "SBATCH_SIGNAL", "SLURM_JOB_ID", "SLURM_CPU_BIND", "SLURM_EXPORT_ENV", "SLURM_NTASKS"),
+    *("SRUN_EXPORT_ENV", "SALLOC_PARTITION"),
+)
+
+
+@pytest.mark.parametrize("name", OVERRULING)
+def test_a_users_variables_do_not_overrule_the_script(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Fails when a variable of the user or of a job around reaches sbatch or srun, or SLURM_CONF does not."""
+    monkeypatch.setenv(name, "5")
     monkeypatch.setenv("SLURM_CONF", "/some/slurm.conf")
     with scheduler.submitter_environment():
         assert os.environ["SLURM_CONF"] == "/some/slurm.conf"
-        assert not {"SLURM_JOB_ID", "SLURM_CPU_BIND"} & os.environ.keys()
-    assert os.environ["SLURM_JOB_ID"] == "5"
+        assert name not in os.environ
+    assert os.environ[name] == "5"
 
 
 def test_one_harness_submits_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

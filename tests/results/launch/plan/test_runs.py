@@ -107,7 +107,7 @@ def test_unknown_method(name: str) -> None:
     """Fails when a typing error is not answered, in one line, with what there is."""
     with pytest.raises(
         UserError,
-        match=r"no method is called .*; there are: constant.* all, ablation:chimera-seg, .*, training-free$",
+        match=r"no method is called .*; there are: constant.* all, ablation:chimera-seg, .*, rivals, training-free$",
     ):
         methods_named([name])
 
@@ -136,7 +136,8 @@ def test_variants_carry_what_makes_them() -> None:
         if entry.group == "training-free":
             continue
         # the method whose config at its defaults is the whole
-        family = next((m for m in ("zegclip", "chimera-seg") if name.startswith(m)), "clip-to-seg")
+        wholes = ("zegclip", "chimera-seg", "cascade-clip", "otseg")
+        family = next((m for m in wholes if name.startswith(m)), "clip-to-seg")
         full = config_of(only(family).train)
         assert {field: run.train.config[field] for field in entry.fixed} == entry.fixed
         changed = {f for f, v in config_of(run.train).model_dump().items() if v != full.model_dump()[f]}
@@ -298,7 +299,7 @@ def test_what_may_be_learned_from_changes_the_training(choice: tuple[str, str]) 
     assert getattr(other.train.side, choice[0]) == choice[1]
     assert other.train.key != plain.train.key
     assert other.evaluation.key == plain.evaluation.key
-    assert "the training asked for" in line(ask(training=((choice[0], "x"),)))
+    assert "the training side" in line(ask(training=((choice[0], "x"),)))
 
 
 def test_names_of_classes_reach_both_sides() -> None:

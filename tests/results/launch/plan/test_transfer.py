@@ -217,6 +217,10 @@ def test_weights_from_elsewhere(made, tmp_path, capsys):
     code, _, err = call(capsys, "eval", "--weights", weights, "--methods", "zegclip", "--folds", "1", *common)
     assert (code, err.count("\n")) == (2, 1)
     assert "trained on shapes-5i fold 0, as its card says, and not on shapes-5i fold 1" in err
+    # OTSeg's tensors have the same names and shapes
+    code, _, err = call(capsys, "eval", "--weights", weights, "--methods", "otseg", "--folds", "0", *common)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "trained as zegclip, as its card says, and not as otseg" in err
 
 
 def test_a_failed_transfer_is_nobody_elses_failure(made, runs, tmp_path, capsys):

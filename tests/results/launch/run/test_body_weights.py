@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 import harness
-from results.launch.plan.body_weights import BodyWeights
+from benchmarks.shapes.body.files import weights_file
+from methods.distillation.distillation_config import DistillationConfig
+from results.launch.plan.body_weights import BodyWeights, check, with_files
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
+from results.launch.plan.settings import config_of
 from results.launch.run import prefetch
 from results.launch.run.job import Job
 from results.launch.run.worker import run_job
+from results.store import provenance
 from splits.errors import UserError
+from splits.hashing import file_sha256
+from tests.results import factory
 
 torch = pytest.importorskip("torch")
 from methods.bodies.small_body import SmallBody  # noqa: E402
@@ -71,12 +78,80 @@ def test_a_url_is_kept_where_it_is_looked_for(hub: Path, tmp_path: Path) -> None
 
 
 def test_prefetch_names_what_cannot_be_had(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Fails when weights that nobody published an address of, or that do not fit, count as fetched."""
+    """Fails when weights that nobody published an address of count as fetched."""
     options = ("--methods", "clip-to-seg", "--benchmarks", "shapes-5i", "--folds", "0")
-    assert harness.main(["prefetch", *options, "--set", "clip-to-seg.body_weights=published"]) == 2
-    assert "small has no published weights" in capsys.readouterr().err
+    more = ("clip-to-seg.body_weights=published", "clip-to-seg.body=setr-pup")
+    assert harness.main(["prefetch", *options, "--set", *more]) == 2
+    assert "mmsegmentation publishes no address for the weights of setr-pup" in capsys.readouterr().err
     with pytest.raises(UserError, match="give a file by its path"):
-        prefetch.is_cached(BodyWeights("small", "published"))
+        prefetch.is_cached(BodyWeights("setr-pup", "published"))
+
+
+def test_weights_of_the_built_in_world_need_no_net(hub: Path) -> None:
+    """Fails when a fold is given another fold's weights, or the built-in grid is held up by a look at the net."""
+    for source, stems in (("published", {"published"}), ("without-unseen", {f"without-unseen-{k}" for k in range(4)})):
+        runs = plan(Request(("clip-to-seg",), ("shapes-5i",), overrides=(f"clip-to-seg.body_weights={source}",)))
+        assert {Path(weights.source).stem for weights in prefetch.body_weights(runs)} == stems
+        assert prefetch.absent(runs) == []
+        for run in runs:
+            config = with_files(run.train, config_of(run.train))
+            assert config.body_weights.endswith((f"{source}.safetensors", f"{source}-{run.train.fold}.safetensors"))
+            assert run.train.config["body_weights"] == source  # no path of this machine names a run
+
+
+def test_weights_are_refused_where_they_mean_nothing() -> None:
+    """Fails when shapes' weights are given to a body on photos, or a body is said to know no unseen name that does."""
+    config = DistillationConfig(body="small", body_weights="published")
+    check("clip-to-seg", "shapes-5i", config)
+    with pytest.raises(UserError, match="of the body small are for shapes-5i, not for pascal-5i"):
+        check("clip-to-seg", "pascal-5i", config)
+    with pytest.raises(UserError, match="weights 'without-unseen' are there for the body small on shapes-5i alone"):
+        runs_with("without-unseen", "clip-to-seg.body=segnext-t")
+
+
+def refused(root: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    """What a training says whose weights are not on this disk; nothing is made."""
+    options = ("--methods", "clip-to-seg", "--folds", "0", "--limit", "1", "--runs", str(root), "--cluster", "debug")
+    assert harness.main(["run", *options, *more]) == 2
+    return capsys.readouterr().err
+
+
+def test_a_training_without_its_weights_is_refused_before_it_is_made(
+    hub: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails when a run begins, and breaks, or trains from noise, because its body's weights were never fetched."""
+    url = (tmp_path / "own.safetensors").as_uri()
+    error = refused(tmp_path / "runs", capsys, "--set", f"clip-to-seg.body_weights={url}")
+    assert f"not on this disk: the weights of small ({url}); fetch with `python harness.py prefetch`" in error
+    assert not list((tmp_path / "runs").glob("shapes-5i/*"))
+
+
+def test_finished_weights_need_not_the_ones_they_began_with(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a trained student cannot be scored where ImageNet's weights are not, or forgets what it began with."""
+    file = tmp_path / "own.safetensors"
+    shutil.copy(weights_file("published", 0), file)
+    (run,) = runs_with(str(file), limit=1)
+    assert run_job(Job(run=run, root=tmp_path / "runs")) == "done"
+    folder = run.folder(tmp_path / "runs")
+    first = folder.read_record(run.evaluation)
+    file.unlink()
+    shutil.rmtree(folder.evaluation(run.evaluation))
+    assert run_job(Job(run=run, root=tmp_path / "runs", train=False)) == "done"
+    again = folder.read_record(run.evaluation)
+    assert first is not None
+    assert again is not None
+    assert first.result.body_sha256 == file_sha256(weights_file("published", 0))
+    assert again.result.digest() == first.result.digest()
+
+
+def test_a_body_from_noise_marks_its_row() -> None:
+    """Fails when a table does not say that a student began with noise, or says it of one that did not."""
+    for weights, label in (("none", "clip-to-seg (shapes recipe, body from noise)"), ("published", None)):
+        (run,) = runs_with(weights)
+        result = factory.record("clip-to-seg", config=run.train.config, recipe=run.train.recipe).result
+        assert result.label == (label or "clip-to-seg (shapes recipe)")
 
 
 def test_what_was_loaded_is_in_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +174,18 @@ def test_what_was_loaded_is_in_the_record(tmp_path: Path, monkeypatch: pytest.Mo
     assert [result.body_sha256 for result in found] == ["", "ab" * 32]
     assert "body_sha256" not in found[0].essence()  # the records of before keep their digest
     assert found[1].model_copy(update={"body_sha256": ""}).digest() == found[0].digest()
+
+
+@pytest.mark.parametrize(
+    ("weights", "stale"),
+    [(weights_file("published", 0), False), (weights_file("without-unseen", 0), True), (None, False)],
+)
+def test_a_record_of_other_shipped_weights_is_stale(
+    weights: Path | None, stale: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when weights of the built-in world are replaced and runs of the old ones count as runs of the new."""
+    (run,) = runs_with("published" if weights else "none")
+    record = factory.record("clip-to-seg", config=run.train.config, recipe=run.train.recipe)
+    monkeypatch.setattr(provenance, "sources_sha256", lambda method: record.provenance.sources_sha256)
+    result = record.result.model_copy(update={"body_sha256": file_sha256(weights) if weights else ""})
+    assert provenance.is_stale(record.model_copy(update={"result": result})) == stale

@@ -194,7 +194,7 @@ def made(job: Job, stops: tuple[bool, ...] = ()) -> tuple[str, RunRecord | None]
     folder, asked = job.run.folder(job.root), iter(stops)
     claim = folder.claims.claim()
     assert claim is not None
-    with ranks.Children(job) as others:
+    with ranks.LocalRanks(job) as others:
         state = work(job, folder, claim, lambda: next(asked, False), others)
     return state, folder.read_record(job.run.evaluation)
 

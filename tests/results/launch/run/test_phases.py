@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch")
-from tests.results.launch.here import made, record_of
-
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
 from results.launch.run.job import Job
 from results.store import provenance
+from tests.results.launch.in_process import made, record_of
 
 pytestmark = pytest.mark.usefixtures("torch_as_it_was")
 

@@ -132,7 +132,7 @@ def test_a_rank_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     claim = folder.claims.claim()
     assert claim is not None
     with ranks.LocalRanks(job) as others:
-        state = work(job, folder, claim, lambda: bool(others._children[0].kill()), others)
+        state = work(job, folder, claim, lambda: bool(others._processes[0].kill()), others)
     assert (state, folder.read_state()["reason"]) == ("failed", "rank 1 ended with exit code -9")
     assert not folder.trained()
 

@@ -132,13 +132,9 @@ def test_archives_write_nowhere_else(source: Path, tmp_path: Path, suffix: str, 
     """Fails when a name in an archive leads out of the folder it is unpacked to."""
     packed(source / f"evil.{suffix}", {name: b"x"})
     before = set(tmp_path.rglob("out.txt"))
-    if suffix == "tar" and name.startswith("/"):  # the filter takes the slash off
+    with pytest.raises(UserError, match="outside"):
         staged(Data(str(source)), str(tmp_path / "scratch"))
-        assert len(list(tmp_path.glob("scratch/*/data/out.txt"))) == 1
-    else:
-        with pytest.raises(UserError, match="outside"):
-            staged(Data(str(source)), str(tmp_path / "scratch"))
-        assert set(tmp_path.rglob("out.txt")) == before
+    assert set(tmp_path.rglob("out.txt")) == before
     assert not Path("/out.txt").exists()
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from methods.cascade_clip.encoder import LayeredTokens
+from methods.cascade_clip.layered_encoder import LayeredTokens
 from methods.zegclip.decoder import Head
 
 LOWER_STAGES = 2

@@ -1,0 +1,138 @@
+"""Archives of data: nothing in one is written anywhere but below the folder it is unpacked to."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks.data.archives import unpack, unpacked_size
+from splits.errors import UserError
+
+
+def tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for member, content in members:
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int = 0o644) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode = kind, link, mode
+    return info
+
+
+def chain() -> list[tuple[tarfile.TarInfo, bytes]]:
+    """A long chain of links, then a hard link over it: what filters of tarfile once let through (CVE-2025-4517)."""
+    deep = "d" * 240
+    steps, path = [], ""
+    for letter in "abcdefghijklmnop":
+        steps += [(member(os.path.join(path, deep), tarfile.DIRTYPE), b"")]
+        steps += [(member(os.path.join(path, letter), tarfile.SYMTYPE, deep), b"")]
+        path = os.path.join(path, letter)
+    return [*steps, (member("escape", tarfile.SYMTYPE, f"{path}/../../outside"), b""), (member("escape/x"), b"bad")]
+
+
+HOSTILE: dict[str, Callable[[], list[tuple[tarfile.TarInfo, bytes]]]] = {
+    "absolute": lambda: [(member("/tmp/zss-evil"), b"x")],
+    "dotdot": lambda: [(member("a/../../evil"), b"x")],
+    "symlink": lambda: [(member("l", tarfile.SYMTYPE, "/etc"), b""), (member("l/evil"), b"x")],
+    "link inside": lambda: [(member("a"), b"x"), (member("l", tarfile.SYMTYPE, "a"), b"")],
+    "hard link": lambda: [(member("l", tarfile.LNKTYPE, "../secret"), b"")],
+    "chain": chain,
+    "device": lambda: [(member("dev", tarfile.CHRTYPE), b"")],
+    "fifo": lambda: [(member("pipe", tarfile.FIFOTYPE), b"")],
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_tar_writes_nothing(tmp_path: Path, kind: str) -> None:
+    """Fails when anything of an archive with links, devices or ways out is written, inside or outside."""
+    archive, target = tar(tmp_path / "evil.tar", *HOSTILE[kind]()), tmp_path / "in" / "here"
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match="not unpacked") as error:
+        unpack(archive, target)
+    assert "\n" not in str(error.value)
+    assert sorted(p for p in tmp_path.rglob("*") if p not in (target, target.parent)) == before
+
+
+@pytest.mark.parametrize("name", ["/abs", "../up", "a/../../up", "C:evil", "a\\..\\..\\up"])
+def test_a_hostile_zip_writes_nothing(tmp_path: Path, name: str) -> None:
+    """Fails when a name in a zip leads out."""
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as packed:
+        packed.writestr("first", b"x")
+        packed.writestr(name, b"x")
+    with pytest.raises(UserError, match="not unpacked"):
+        unpack(tmp_path / "evil.zip", tmp_path / "in")
+    assert list((tmp_path / "in").iterdir()) == []
+
+
+def test_a_link_in_a_zip(tmp_path: Path) -> None:
+    """Fails when a zip's symbolic link is made, or its target written as a file, instead of refused."""
+    info = zipfile.ZipInfo("link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as packed:
+        packed.writestr(info, "/etc/passwd")
+    with pytest.raises(UserError, match="link or a device"):
+        unpack(tmp_path / "evil.zip", tmp_path / "in")
+
+
+def test_permissions_are_this_processs(tmp_path: Path) -> None:
+    """Fails when an archive decides who may run a file, or as whom."""
+    unpack(tar(tmp_path / "a.tar", (member("f", mode=0o6777), b"x")), tmp_path / "in")
+    assert not (tmp_path / "in" / "f").stat().st_mode & (stat.S_ISUID | stat.S_ISGID | 0o111)
+
+
+def test_many_files_and_their_size(tmp_path: Path) -> None:
+    """Fails when ten thousand files are too many, or the room that they need is not known beforehand."""
+    archive = tar(tmp_path / "many.tar", *((member(f"d{i % 7}/{i}"), b"ab") for i in range(10_000)))
+    assert unpacked_size(archive) == 20_000
+    unpack(archive, tmp_path / "in")
+    assert sum(1 for path in (tmp_path / "in").rglob("*") if path.is_file()) == 10_000
+
+
+def test_a_bomb_says_its_size_first(tmp_path: Path) -> None:
+    """Fails when a small archive of a large file is taken for a small one."""
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("zeros", bytes(50_000_000))
+    assert (tmp_path / "bomb.zip").stat().st_size < 100_000
+    assert unpacked_size(tmp_path / "bomb.zip") == 50_000_000
+
+
+def test_an_encrypted_zip(tmp_path: Path) -> None:
+    """Fails when a password is asked for in a trace."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("f", b"x")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[6] |= 1  # the flag of the local header, and of the directory's entry
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match="encrypted"):
+        unpack(tmp_path / "a.zip", tmp_path / "in")
+
+
+def test_an_unknown_compression(tmp_path: Path) -> None:
+    """Fails when a compression that Python lacks ends in a trace."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr("f", b"x")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[8:10] = b"\x63\x00"
+    at = content.index(b"PK\x01\x02") + 10
+    content[at : at + 2] = b"\x63\x00"
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(UserError, match="compression"):
+        unpack(tmp_path / "a.zip", tmp_path / "in")
+
+
+def test_a_file_used_as_a_folder(tmp_path: Path) -> None:
+    """Fails when a name that is both ends in a trace."""
+    with pytest.raises(UserError, match="file and a folder"):
+        unpack(tar(tmp_path / "a.tar", (member("a"), b"x"), (member("a/b"), b"y")), tmp_path / "in")
