@@ -121,7 +121,14 @@ def test_html_shows_what_markdown_shows():
                 assert cell in cells or cell == ""
 
 
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here")
+def no_latex() -> bool:
+    """Is there no compiler, or not the package that tables with notes need?"""
+    if not (shutil.which("pdflatex") and shutil.which("kpsewhich")):
+        return True
+    return subprocess.run(["kpsewhich", "threeparttable.sty"], capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.skipif(no_latex(), reason="no pdflatex with threeparttable here")
 @pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
 def test_latex_compiles_and_fits(tmp_path: Path, columns: str):
     """Fails if a table, long or not, with hostile names or empty, is no LaTeX, or is wider than an A4 page's column."""
