@@ -1,10 +1,19 @@
-"""Position tables at other sizes, as DINO's code interpolates them; training-free methods do so with CLIP's."""
+"""Position tables at other sizes: bilinear as ZegCLIP's code has them, bicubic as DINO's has."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+def interpolated(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Positions `(1 + H*W, D)` of a grid `(H, W)` at another size `(h, w)`: `(1 + h*w, D)`; the CLS row stays."""
+    if size == grid:
+        return table
+    rows = table[1:].reshape(1, *grid, -1).permute(0, 3, 1, 2)  # (1, D, H, W)
+    rows = F.interpolate(rows, size, mode="bilinear", align_corners=False)
+    return torch.cat([table[:1], rows[0].flatten(1).T])
 
 
 def positions(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -136,6 +136,7 @@ def prepared(source: Path) -> Prepared:
                 _write_index(index, _read(source))
                 pictures = _read_index(index)
     assert pictures is not None, "it was just written"
+    _check_ids(source, pictures)
     return Prepared(source, folder, f"{content[:16]}-{VERSION}", pictures)
 
 
@@ -174,6 +175,8 @@ def _decoded(shape: Any, height: int, width: int) -> NDArray[np.uint8]:
         if not all(type(run) is int and 0 <= run <= height * width for run in counts):
             raise ValueError("runs must be counts of pixels")
         return rle.decode(rle.frPyObjects(shape, height, width))
+    if not isinstance(shape, list) or not shape:
+        raise ValueError(f"its segmentation is {'empty' if shape == [] else shape!r}, expected polygons or runs")
     for polygon in shape:
         corners = np.asarray(polygon, dtype=np.float64)
         if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2 or not (abs(corners) <= FARTHEST).all():
@@ -221,6 +224,17 @@ def _read_index(index: Path) -> tuple[Picture, ...] | None:
         return tuple(Picture(*row) for row in rows)
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _check_ids(source: Path, pictures: Sequence[Picture]) -> None:
+    """Raises DataError where an id is given to two pictures, as where two exports were merged."""
+    first: dict[str, str] = {}
+    for picture in pictures:
+        if (other := first.setdefault(picture.id, picture.file)) != picture.file:
+            raise DataError(
+                f"{source}: the image id {int(picture.id)} is given to {other} and to {picture.file}, so that their "
+                "objects would be mixed; expected an id for each picture"
+            )
 
 
 def _write_index(index: Path, data: File) -> None:

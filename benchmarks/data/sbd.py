@@ -60,14 +60,14 @@ def build(
     legal: frozenset[int],
     watch: Watch = lambda done, total: None,
 ) -> list[str]:
-    """Write `SegmentationClassAug` under a `VOC2012` folder for those of `ids` that it lacks.
+    """Write the masks of `SegmentationClassAug` that a `VOC2012` folder lacks of `ids`, there or in the cache.
 
     Returns the ids for which neither source has a mask. Each file appears whole or not at all, so that this can be
     interrupted and called again. Raises DataError for a broken source, UserError where nothing can be written.
     """
-    target = folder / voc.AUG
+    target = voc.aug_to_write(folder)
     official, drawn = files(folder / voc.OFFICIAL, ".png"), files(sbd / MASKS, ".mat") if sbd else {}
-    there, lacking = files(target, ".png"), []
+    there, lacking = files(target, ".png") | files(folder / voc.AUG, ".png"), []
     for done, id_ in enumerate(ids, 1):
         if id_ not in there:
             if id_ in official:
@@ -85,7 +85,7 @@ def _write(path: Path, mask: NDArray[np.uint8]) -> None:
     picture.putpalette(voc.palette())
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         picture.save(temporary, format="PNG")
         os.replace(temporary, path)
     except OSError as error:

@@ -6,13 +6,16 @@ inverse detectors", ICCV 2011. `train` is the list of 10,582 ids known as traina
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.data import folders
+from benchmarks.data.cache import cache_folder
 from benchmarks.data.folders import FolderReader, Part, below
 from benchmarks.data.listing import files
+from benchmarks.values import digest
 from splits.errors import DataError
 from splits.loader import Split
 
@@ -40,6 +43,17 @@ def found(split: Split, roots: Sequence[Path]) -> Path:
     return folders.found(split.name, "VOC 2012", below(roots, PLACES), IMAGES, SOURCE)
 
 
+def cached_aug(folder: Path) -> Path:
+    """Where the masks of a `VOC2012` folder are built that cannot be written to: in the cache, by its path."""
+    return cache_folder() / "voc" / digest(str(folder.resolve()))[:16] / AUG
+
+
+def aug_to_write(folder: Path) -> Path:
+    """Where masks are built for a `VOC2012` folder: in it, unless it may not be written to."""
+    there = folder / AUG
+    return there if os.access(there if there.is_dir() else folder, os.W_OK) else cached_aug(folder)
+
+
 def part_of(split: Split, part: str, folder: Path) -> Part:
     """The files of "train" or "val" under a `VOC2012` folder."""
     listed = split.listed(part)
@@ -50,7 +64,7 @@ def part_of(split: Split, part: str, folder: Path) -> Part:
         listed=listed,
         count=len(listed),
         images=files(folder / IMAGES, ".jpg"),
-        masks=files(folder / OFFICIAL, ".png") | files(folder / AUG, ".png"),
+        masks=files(folder / OFFICIAL, ".png") | files(cached_aug(folder), ".png") | files(folder / AUG, ".png"),
         where=lambda id_: (folder / IMAGES / f"{id_}.jpg", folder / AUG / f"{id_}.png"),
         root=folder,
         source=SOURCE,

@@ -107,13 +107,16 @@ def _build_voc(split: Split, data_root: str | None) -> None:
     if not roots:
         return  # opening the reader says what to do
     folder, ids = voc.found(split, roots), [id_ for part in PARTS for id_ in split.listed(part) or ()]
-    there = {path.stem for path in (folder / voc.AUG).glob("*.png")}
+    target = voc.aug_to_write(folder)
+    there = {path.stem for place in (folder / voc.AUG, target) for path in place.glob("*.png")}
     if set(ids) <= there:
         return
     source = sbd.find(roots)
     with progress_bar(f"building {voc.AUG}") as watch:
         lacking = sbd.build(folder, source, ids, split.legal_ids, watch)
     print(f"{voc.AUG}: {len(ids) - len(lacking)} of {len(ids)} masks are there")
+    if target.parent != folder:
+        print(f"{folder} may not be written to: the masks that it lacks are in {target}")
     if lacking and source is None:
         print(f"{len(lacking)} masks come from SBD, which is not there; put {sbd.SOURCE} below the data root")
     elif lacking:

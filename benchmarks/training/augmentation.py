@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import Field
 
-from benchmarks.values import Value
+from benchmarks.values import Value, derive_seed
 
 
 class Augmentation(Value):
@@ -27,3 +27,8 @@ class Augmentation(Value):
 
 
 PHOTOS: Final = Augmentation(resize=(2048, 512), crop=512, flip=0.5, photometric=True)  # ZegCLIP's, and its followers'
+
+
+def sample_seed(seed: int, epoch: int, index: int) -> int:
+    """The seed of one sample's augmentation in one epoch of a run."""
+    return derive_seed("augment", seed, epoch, index)

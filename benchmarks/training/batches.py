@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.choices import CropDecision
 from benchmarks.data.reader import Reader
 from benchmarks.labels import apply
-from benchmarks.training.augmentation import Augmentation
-from benchmarks.training.transforms import TrainPipeline, sample_seed
+from benchmarks.training.augmentation import Augmentation, sample_seed
+from benchmarks.training.transforms import TrainPipeline
 from benchmarks.values import derive_seed
 from methods.method import Images
 from splits.errors import UserError

@@ -19,15 +19,9 @@ from numpy.typing import NDArray
 
 from benchmarks.choices import CropDecision
 from benchmarks.training.augmentation import Augmentation
-from benchmarks.values import derive_seed
 from methods.label_codes import UNLABELLED, UNSEEN_EXTENT, VOID
 
 UInt8 = NDArray[np.uint8]
-
-
-def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """The seed of one sample's augmentation in one epoch of a run."""
-    return derive_seed("augment", seed, epoch, index)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.clip.vit import Readout, Tokens, fitted, interpolated
+from methods.clip.vit import Readout, Tokens, fitted
+from methods.positions import interpolated
 
 
 class ResNetTower(nn.Module):

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.positions import interpolated
+
 Readout = Literal["plain", "value"]
 
 
@@ -161,15 +163,6 @@ def heads_of(attention: nn.MultiheadAttention, tokens: Tensor) -> tuple[Tensor, 
     projected = F.linear(tokens, attention.in_proj_weight, attention.in_proj_bias)
     q, k, v = (part.unflatten(2, (attention.num_heads, -1)).transpose(1, 2) for part in projected.chunk(3, dim=2))
     return q, k, v
-
-
-def interpolated(table: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Positions `(1 + H*W, D)` of a grid `(H, W)` at another size `(h, w)`: `(1 + h*w, D)`; the CLS row stays."""
-    if size == grid:
-        return table
-    rows = table[1:].reshape(1, *grid, -1).permute(0, 3, 1, 2)  # (1, D, H, W)
-    rows = F.interpolate(rows, size, mode="bilinear", align_corners=False)
-    return torch.cat([table[:1], rows[0].flatten(1).T])
 
 
 def fitted(x: Tensor, stride: int) -> Tensor:

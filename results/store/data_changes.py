@@ -13,11 +13,15 @@ def of_older_data(records: Iterable[RunRecord]) -> frozenset[str]:
 
     Records that know no files (of drawn pictures, or made before files were identified) say nothing of others.
     """
-    newest: dict[str, tuple[str, str]] = {}  # which images -> when scored, the sha256 of their files
     read = [(record, key, sha256) for record in records for key, sha256 in _read(record)]
+    latest: dict[tuple[str, str], str] = {}  # which images, the sha256 of their files -> when they were last scored
     for record, key, sha256 in read:
-        newest[key] = max(newest.get(key, ("", "")), (record.provenance.scoring.started, sha256))
-    return frozenset(record.result.train.folder for record, key, sha256 in read if sha256 != newest[key][1])
+        latest[key, sha256] = max(latest.get((key, sha256), ""), record.provenance.scoring.started)
+    newest: dict[str, set[str]] = {}  # several of one second: which came later is not known
+    for key in {key for key, _ in latest}:
+        last = max(started for (other, _), started in latest.items() if other == key)
+        newest[key] = {sha256 for (other, sha256), started in latest.items() if other == key and started == last}
+    return frozenset(record.result.train.folder for record, key, sha256 in read if newest[key] != {sha256})
 
 
 def _read(record: RunRecord) -> list[tuple[str, str]]:

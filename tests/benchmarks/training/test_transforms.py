@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.labels import UNLABELLED, VOID, apply, evaluation_table, training_table
-from benchmarks.training.augmentation import PHOTOS, Augmentation
-from benchmarks.training.transforms import TrainPipeline, sample_seed
+from benchmarks.training.augmentation import PHOTOS, Augmentation, sample_seed
+from benchmarks.training.transforms import TrainPipeline
 from splits.loader import load_split
 
 pytest.importorskip("mmseg")
