@@ -28,8 +28,8 @@ class OtSeg(ZegClip):
 
     def prototypes(self, vocabulary: Vocabulary) -> Tensor:
         """`(K, N, d)` text embeddings, one for each sentence, rounded as the released files are."""
-        released_texts = RELEASED_TEXTS[: self.config.text_prompts]
-        templates = vocabulary.templates if self.config.texts == "protocol" else released_texts
+        sentences = vocabulary.templates if self.config.texts == "protocol" else RELEASED_TEXTS
+        templates = sentences[: self.config.text_prompts]
         rows = [self.clip.text_prototypes(vocabulary.texts, (template,)) for template in templates]
         text = torch.stack(rows, dim=1)
         return text.half().float() if self.config.text_dtype == "float16" else text

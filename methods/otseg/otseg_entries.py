@@ -72,7 +72,7 @@ def _exact(title: str, published: str, scored: str, **fields: Any) -> MethodEntr
         title,
         "exact: equal to recorded values of the released code (which has no licence: written from a description); each "
         "class is asked for by sentences of its own, not the protocol's",
-        fixed={"scored": scored},
+        fixed={} if scored == "decoder" else {"scored": scored},  # the default makes no variant
         group=RIVALS,
         recipes=RECIPES,
         published_as=(published,),
@@ -96,5 +96,5 @@ ENTRIES: Final[dict[str, MethodEntry]] = {
     "otseg+": _exact("OTSeg+: OTSeg, scored by the mean of both its maps", "OTSeg+", "mean", trained_as="otseg"),
     "otseg-without-mps": _ablation("OTSeg without its first map and the losses of it", first_map=False),
     "otseg-last-map": _ablation("OTSeg, the decoder's last map without the product", decoder_map="last"),
-    "otseg-one-text": _ablation("OTSeg with one text a class", texts="released", text_prompts=1),
+    "otseg-one-text": _ablation("OTSeg with one text a class", text_prompts=1),
 }

@@ -107,7 +107,7 @@ def test_unknown_method(name: str) -> None:
     """Fails when a typing error is not answered, in one line, with what there is."""
     with pytest.raises(
         UserError,
-        match=r"no method is called .*; there are: constant.* all, ablation:chimera-seg, .*, rivals, training-free$",
+        match=r"no method is called .*; there are: constant.* all, ablation:cascade-clip, .*, rivals, training-free$",
     ):
         methods_named([name])
 
