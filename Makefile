@@ -5,13 +5,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help run test bench torture lint clean
+.PHONY: help run test bench torture lint readme clean
 
 help:
 	@echo "make run    install into $(VENV), run all methods on shapes-5i, print the table"
 	@echo "make test   install into $(VENV), run linter, type checker and tests"
 	@echo "make bench  time this beside other implementations (minutes; nothing fails on a time)"
 	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; an hour"
+	@echo "make readme write the tables and verdicts of README pages anew, from stored records"
 	@echo "make clean  delete $(VENV) and caches (stored runs stay)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -36,6 +37,9 @@ bench: $(STAMP)
 
 torture: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
+
+readme: $(STAMP)
+	$(BIN)/python -m tests.readme_blocks
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

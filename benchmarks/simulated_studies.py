@@ -71,8 +71,8 @@ def _truth(world: World, rng: np.random.Generator) -> Floats:
     order = np.arange(world.classes)
     often = 0.9 / (1 + order[order % 5 * 7 % world.classes]) ** 0.7  # Zipf, in another order than how easy they are
     there = rng.random((world.images, world.classes)) < often
-    areas = np.exp(rng.normal(np.log(400 / (1 + order % 3)), 0.6, (world.images, world.classes)))
-    return np.round(there * areas).astype(np.float64)
+    areas: Floats = np.exp(rng.normal(np.log(400 / (1 + order % 3)), 0.6, (world.images, world.classes)))
+    return np.round(areas) * there.astype(np.float64)
 
 
 def _scored(truth: Floats, share: Floats, seen: NDArray[np.bool_]) -> Run:

@@ -29,8 +29,8 @@ Waits = Counter[tuple[str, str]]  # operation, and the line of the project it ca
 READS = frozenset(  # of aten: the size of the result, or a number of it, has to be known on the CPU
     "_local_scalar_dense _unique2 bincount equal is_nonzero masked_select nonzero unique_consecutive unique_dim".split()
 )
-# what CUDA takes tensors of two devices in: copies, and what only looks at tensors
-CROSSING = {Tensor.copy_, Tensor.to, Tensor.type_as, Tensor.data.__set__, torch._has_compatible_shallow_copy_type}  # type: ignore[attr-defined]
+# what CUDA takes tensors of two devices in
+CROSSING = {Tensor.copy_, Tensor.to, Tensor.type_as, Tensor.data.__set__}  # type: ignore[attr-defined]
 TOGETHER = {torch.cat, torch.stack, torch.concat, torch.hstack, torch.vstack}  # not even a number of the CPU
 NUMPY = {Tensor.numpy, Tensor.__array__}
 
@@ -60,13 +60,8 @@ class Remote(Tensor):
 def pretended() -> Iterator[Waits]:
     """Within, there is such a device. Yields the waits so far; `clear()` starts them anew."""
     waits: Waits = Counter()
-    overwritten = torch.__future__.get_overwrite_module_params_on_conversion()
-    torch.__future__.set_overwrite_module_params_on_conversion(True)  # a module's parameters are new ones when moved
-    try:
-        with _Functions(waits):
-            yield waits
-    finally:
-        torch.__future__.set_overwrite_module_params_on_conversion(overwritten)
+    with _Functions(waits):
+        yield waits
 
 
 class _Functions(TorchFunctionMode):
@@ -103,6 +98,8 @@ class _Operations(TorchDispatchMode):
 def _call(func: Any, args: Any, kwargs: dict[str, Any], waits: Waits) -> Any:
     if func in (torch.device, torch._C._nn._parse_to):  # they say a device and make nothing
         return func(*args, **kwargs)
+    if func is torch._has_compatible_shallow_copy_type:  # where not, a module that is moved gets a new parameter
+        return isinstance(args[0], Remote) == isinstance(args[1], Remote)
     leaves = tree_flatten((args, kwargs))[0]
     remote = any(isinstance(leaf, Remote) for leaf in leaves)
     if remote:

@@ -7,6 +7,7 @@ everything else is our reading, and a field of `methods.chimera.chimera_config`.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -103,7 +104,7 @@ class ChimeraSeg(Student):
         similarity = selection.similarities(dense, token)
         picked = selection.most_similar(similarity, valid, selection.picked_counts(valid, share))
         self.watched["picked_share"] = picked.sum() / valid.sum()
-        self.watched["picked_similarity"] = similarity[picked].mean()
+        self.watched["picked_similarity"] = torch.where(picked, similarity, 0).sum() / picked.sum()
         return selection.pooled(dense, picked, similarity / c.temperature if c.pooling == "softmax" else None)
 
     def per_pixel(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -24,10 +24,13 @@ from results.store.confusion import Locate
 from results.store.record import Result, RunRecord
 from results.tables.classes_and_costs import Variants, by_variant, class_table, cost_table
 from results.tables.content import COMPARISON, Content, gather, parts_of, title_of
+from results.tables.families import reader
 from results.tables.html import environment, fragment, source
+from results.tables.judge import Judge
 from results.tables.row_names import names_of, short_names
 from results.tables.table import Column, Table
-from results.tables.tables import published_of, tables_of
+from results.tables.tables import group_table, published_of
+from results.tables.views import View
 
 WIDE = 6.0  # inches: wider figures stand alone in their row
 TITLE = "Zero-shot segmentation: results"
@@ -52,9 +55,9 @@ def render(
     figures_to: Path | None = None,
 ) -> str:
     """The page of these records. states: runs without a record, as folder -> state and reason in words."""
-    page = Page()
+    page, judge = Page(), Judge(reader(locate), records)
     for content in gather(records, states):
-        _section(page, content, locate, stale)
+        _section(page, content, locate, stale, judge)
     if figures_to is not None:
         for name, figure in page.figures.items():
             figures.save(figure, figures_to, name)
@@ -140,7 +143,7 @@ def _elsewhere(result: Result) -> str:
     return f" on {evaluation.benchmark} fold {evaluation.fold}" if evaluation.transferred else ""
 
 
-def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]) -> None:
+def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str], judge: Judge) -> None:
     """One benchmark under one protocol: the comparison, then each ablation, then what was published."""
     number = len(page.sections)
     blocks: list[dict[str, Any]] = []
@@ -148,7 +151,7 @@ def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]
     names = names_of(content)
     for group, part in parts_of(content).items():
         title = title_of(part, group)
-        main, *_ = tables_of(part, "method", stale, ("main", "ablations"), only=group)
+        main = group_table(part, group, View(), stale, judge)
         blocks.append(_block(main, number, len(blocks), heading=title))
         if part.records:
             variants = by_variant(part.records, names)

@@ -2,8 +2,8 @@
 
 Over folds: the mean of the folds' values, fold by fold, each fold exactly once (so the mean of hIoU); beside it the
 harmonic mean of mean S and mean U, since both are found in papers. Over seeds: the fold mean of each seed first, then
-mean, sample standard deviation and 95 % t-interval over the seeds that have every fold. Other seeds are listed, never
-averaged. Nothing is rounded here, and no result depends on the order of the records.
+mean and sample standard deviation over the seeds that have every fold. Other seeds are listed, never averaged. How
+sure a mean is, `results.tables.verdicts` says. Nothing is rounded here, and no result depends on the records' order.
 """
 
 from __future__ import annotations
@@ -13,31 +13,26 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from benchmarks.scoring.metrics import harmonic
 from results.store.identity import IDENTITY, identity
 from results.store.record import RunRecord
+from results.tables.views import By
 from splits.errors import UserError
-
-By = Literal["method", "fold"]
 
 MEASURED = ("pacc", "miou_seen", "miou_unseen", "hiou", "hiou_unshifted", "hiou_best")
 METRICS = (*MEASURED, "hiou_of_means")
-CONFIDENCE = 0.95
-FEWEST_FOR_INTERVAL = 3
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds. `sd` (ddof 1) from two seeds on, `low` and `high` (95 % t-interval) from three; else NaN."""
+    """A mean over seeds, and from two seeds on their `sd` (ddof 1); else NaN."""
 
     mean: float = math.nan
     sd: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -93,7 +88,7 @@ _run_values = attrgetter(*_RUN_FIELDS.values())
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Mean, sd (ddof 1) and t-interval of one value per seed; all NaN where there is no value or one is NaN.
+    """Mean and sd (ddof 1) of one value per seed; all NaN where there is no value or one is NaN.
 
     >>> estimate([0.25, 0.75]).mean
     0.5
@@ -102,15 +97,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     if not n or any(math.isnan(value) for value in values):
         return Estimate()
     mean = statistics.fmean(values)  # exactly rounded sums: the order of the values cannot matter
-    if n == 1:
-        return Estimate(mean)
-    sd = statistics.stdev(values)
-    if n < FEWEST_FOR_INTERVAL:
-        return Estimate(mean, sd)
-    from scipy.special import stdtrit  # takes longer to import than many a table takes to make
-
-    half = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2)) * sd / math.sqrt(n)
-    return Estimate(mean, sd, mean - half, mean + half)
+    return Estimate(mean, statistics.stdev(values)) if n > 1 else Estimate(mean)
 
 
 def fold_mean(runs: Sequence[Mapping[Any, Any]]) -> dict[str, float]:
@@ -157,7 +144,7 @@ def _refuse_mixtures(runs: pd.DataFrame, folds: Sequence[int]) -> None:
 
 
 def aggregate(runs: pd.DataFrame, folds: Callable[[str], Sequence[int]], *, by: By = "method") -> pd.DataFrame:
-    """One row per variant (or per variant and fold): identity, mean, sd and interval of each metric, seeds.
+    """One row per variant (or per variant and fold): identity, mean and sd of each metric, seeds.
 
     runs: tidy, each run once (`settle`). folds: the fold numbers of a benchmark. With `by="fold"` nothing is averaged
     over folds, so a seed counts for every fold it has; `incomplete` tells which seeds lack folds in either form.
@@ -173,9 +160,8 @@ def aggregate(runs: pd.DataFrame, folds: Callable[[str], Sequence[int]], *, by: 
         for row, part, means in parts:
             for metric, value in means.estimates.items():
                 row |= {metric: value.mean, f"{metric}_sd": value.sd}
-                row |= {f"{metric}_low": value.low, f"{metric}_high": value.high}
             rows.append(row | _accompanying(part, means) | {"incomplete": whole.incomplete})
-    estimates = [f"{metric}{suffix}" for metric in METRICS for suffix in ("", "_sd", "_low", "_high")]
+    estimates = [f"{metric}{suffix}" for metric in METRICS for suffix in ("", "_sd")]
     return pd.DataFrame(rows, columns=[*IDENTITY, *(["fold"] if by == "fold" else []), *estimates, *_ACCOMPANYING])
 
 

@@ -112,7 +112,7 @@ def _truth_of(run: Counts, known: dict[bytes, Any]) -> bytes:
     return key
 
 
-def _sparse(counts: Floats) -> Any:
+def _sparse(counts: NDArray[Any]) -> Any:
     return sparse.csr_matrix(counts.T.astype(np.float32))
 
 

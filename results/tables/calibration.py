@@ -63,9 +63,7 @@ def calibrated_table(
     for what in ("own", "tuned"):
         for metric in _SHOWN:
             key = f"{metric}_{what}"
-            columns.append(
-                Column.percent(f"{what}: {HEADERS[metric]}", key, partial(mean_and_sd, key=key), judged=True)
-            )
+            columns.append(Column.percent(f"{what}: {HEADERS[metric]}", key, partial(mean_and_sd, key=key)))
     columns += [
         Column.figure("Δ hIoU", "delta", "+.1f", scale=100),
         Column.text("tuned shifts", "shifts"),

@@ -54,7 +54,7 @@ def class_table(content: Content, title: str, variants: Variants) -> list[Table]
                 means = {name: statistics.fmean(v) if v else math.nan for name, v in values.items()}
                 rows.append({"class": label, "as": "seen" if seen else "unseen", **means})
     columns = [Column.text("class", "class"), Column.text("as", "as")]
-    columns += [Column.figure(name, name, ".1f", scale=100) for name in variants]
+    columns += [replace(Column.figure(name, name, ".1f", scale=100), turned=True) for name in variants]
     return [
         Table(
             title=f"{title}: IoU of each class, in percent",

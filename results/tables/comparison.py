@@ -93,6 +93,8 @@ def compare_content(
     for a, b in found.pairs:
         if not shared(*(row.runs for row in _named_rows(family, a, b)))[1]:
             raise UserError(f"compare {a} with {b}: no seed has every fold that both have")
+        if family.pair(a, b, "hiou") is None:
+            raise UserError(f"compare {a} with {b}: they scored other images; these runs are no pair")
     return found
 
 
@@ -108,7 +110,7 @@ def has(content: Content, methods: Sequence[str]) -> bool:
     """Does this content have generalised runs of all of them, by method or by the name of a row?"""
     if content.episodic:
         return False
-    there = set(names_of(content).values())
+    there = set(names_of(content).values()) | {record.result.label for record in content.records}
     if not content.source:  # weights trained elsewhere are compared where a row is named, never by the way
         there |= {record.result.train.method for record in content.records}
     return set(methods) <= there
@@ -151,7 +153,9 @@ def below(found: Comparison, points: float) -> list[str]:
 def _row_named(method: str, variants: Variants) -> str:
     if method in variants:
         return method
-    of_method = [name for name, runs in variants.items() if runs[0].result.train.method == method]
+    of_method = [
+        name for name, runs in variants.items() if method in (runs[0].result.train.method, runs[0].result.label)
+    ]
     if len(of_method) == 1:
         return of_method[0]
     known = "; ".join(of_method or variants)

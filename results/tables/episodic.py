@@ -20,7 +20,7 @@ from results.tables.register import episodic
 from results.tables.table import Column, Table, mean_and_sd
 
 MEAN, FB_IOU = "miou_unseen", "fb_iou"
-DROPPED = [f"{m}{suffix}" for m in METRICS if m not in (MEAN, "pacc") for suffix in ("", "_sd", "_low", "_high")]
+DROPPED = [f"{m}{suffix}" for m in METRICS if m not in (MEAN, "pacc") for suffix in ("", "_sd")]
 
 
 def with_folds(frame: pd.DataFrame, records: Sequence[RunRecord], folds: Sequence[int]) -> pd.DataFrame:
@@ -39,8 +39,8 @@ def columns(folds: Sequence[int]) -> tuple[Column, ...]:
     shown = [Column.percent(f"fold {fold}", _fold(fold), partial(mean_and_sd, key=_fold(fold))) for fold in folds]
     return (
         *(shown if len(folds) > 1 else ()),
-        Column.percent("mIoU", MEAN, partial(mean_and_sd, key=MEAN), judged=True),
-        Column.percent("FB-IoU", FB_IOU, partial(mean_and_sd, key=FB_IOU), judged=True),
+        Column.percent("mIoU", MEAN, partial(mean_and_sd, key=MEAN)),
+        Column.percent("FB-IoU", FB_IOU, partial(mean_and_sd, key=FB_IOU)),
         Column.figure("seeds", "seeds", ".0f"),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from results.store.confusion import Locate, counted
 from results.store.record import RunRecord
@@ -41,12 +42,13 @@ def reader(locate: Locate) -> Counted:
     """Counts as they lie on the disk."""
 
     def read(run: RunRecord) -> Counts | None:
-        rows = counted(locate(run), ("per_image",)).get("per_image")
-        if rows is None:
+        found = counted(locate(run), ("per_image", "shifts"))
+        if "per_image" not in found:
             return None
         side, asked = run.result.evaluation.side, run.result.evaluation
         listed, name = f"{side.data.ids_sha256} {asked.limit}", run.result.confusion_sha256
-        return counts_of(rows, run.result.images, side.scored_as_seen, side.absent_class, listed, name)
+        counts = counts_of(found["per_image"], run.result.images, side.scored_as_seen, side.absent_class, listed, name)
+        return replace(counts, swept=len(found["shifts"]) > 1)
 
     return read
 

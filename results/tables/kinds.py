@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kind = Literal["main", "ablations", "classes", "costs", "published", "calibrated"]
+Kind = Literal["main", "ablations", "appendix", "classes", "costs", "published", "calibrated"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-DEFAULT: tuple[Kind, ...] = ("main", "calibrated", "ablations", "published")
+RESULTS: tuple[Kind, ...] = ("main", "calibrated", "ablations", "published")
+DEFAULT: tuple[Kind, ...] = (*RESULTS, "appendix")  # of the command

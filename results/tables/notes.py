@@ -14,46 +14,84 @@ from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.registry import METHODS, config_class
 from results.store.data_changes import of_older_data
-from results.store.identity import VARIANT
+from results.store.identity import VARIANT, key_of
 from results.store.provenance import is_stale
 from results.store.record import UNSURE, RunRecord
 from results.tables.accumulated import accumulated
-from results.tables.aggregate import By
 from results.tables.content import Content, fold_range
+from results.tables.inference import ALPHA
 from results.tables.row_names import SHORT, clip_and_weights, plain_setting, short_names
 from results.tables.sanity_floor import warnings_of
 from results.tables.table import PARTIAL_NOTE, STALE, UNDEFINED
 from results.tables.transfers import transferred
+from results.tables.verdicts import Family
+from results.tables.views import By, View
 
 UNTRAINED = "nothing trained"
 DRAWN = "shapes"  # the data set that the built-in CLIP knows
 
 
-def notes(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> Iterator[str]:
-    """The lines under a table, in a fixed order."""
-    yield from measured(content)
-    yield _counted(content, runs, frame, by)
-    if len(runs):
-        yield from _columns_explained(content, frame, by)
-        yield _ignored(runs)
-        yield from _made_with(content, frame)
-    yield from _marks(content, runs, frame)
-    yield from _warned(content)
-    yield from warnings_of(content.records)
-    yield from _of_others(content)
-    yield from transferred(content.records)
-    yield from _trained_elsewhere(content)
-    yield from accumulated(content.records)
+def notes(
+    content: Content,
+    runs: pd.DataFrame,
+    frame: pd.DataFrame,
+    by: By,
+    view: View,
+    family: Family | None,
+    whole: str = "",
+) -> list[str]:
+    """The lines under a table, in a fixed order: what nobody may overlook; with `full` everything else, too.
+
+    whole: the method that an ablation takes apart.
+    """
+    if view.notes == "none":
+        return []
+    lines = [*measured(content, brief="appendix" in view.kinds), _counted(content, runs, frame, by, family, whole)]
+    lines += _marks(content, runs, frame)
+    lines += _warned(content)
+    lines += warnings_of(content.records)
+    lines += _of_others(content)
+    if tuned := [text for row in _variants(frame).to_dict("records") if (text := _tuned(row))]:
+        lines.append(
+            f"Tuned per data set, by their authors on the images they report: {'; '.join(dict.fromkeys(tuned))}."
+        )
+    lines += transferred(content.records)
+    lines += _trained_elsewhere(content)
     if tuned := sorted({r.result.label for r in content.records if r.result.evaluation.tuned_on_test}):
-        yield f"Settings were compared on the scored images themselves (--tune-on-test), no result: {', '.join(tuned)}."
-    yield from _incomplete(content, frame, by)
-    yield from (f"Conflict: {conflict.words()}." for conflict in content.conflicts)
-    yield from _missing(content)
+        lines.append(
+            f"Settings were compared on the scored images themselves (--tune-on-test), no result: {', '.join(tuned)}."
+        )
+    lines += _incomplete(content, frame, by)
+    lines += [f"Conflict: {conflict.words()}." for conflict in content.conflicts]
+    lines += _missing(content)
+    if view.notes == "full":
+        lines += [f"{item}: {text}." for item, text in details(content, runs, frame, by, view)]
+    return lines
+
+
+def details(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By, view: View) -> Iterator[tuple[str, str]]:
+    """What is to know besides, as item and text: columns, how rows were made, what is an author's."""
+    if not len(runs):
+        return
+    if content.protocol is not None and view.notes != "full":
+        yield f"Protocol {content.protocol.family[:SHORT]}", content.protocol.words()
+    yield from _columns_explained(content, by, view)
+    yield "Ignored pixels", _ignored(runs)
+    yield from _made_with(content, runs, frame)
+    yield from (_item(line) for line in accumulated(content.records))
     yield from _readings(frame)
 
 
-def measured(content: Content) -> Iterator[str]:
-    """What every number of a table is: of which benchmark, what it is no evidence of, under which protocol."""
+def _item(line: str) -> tuple[str, str]:
+    item, _, text = line.removesuffix(".").partition(": ")
+    return item, text
+
+
+def measured(content: Content, *, brief: bool = False) -> Iterator[str]:
+    """What every number of a table is: of which benchmark, what it is no evidence of, under which protocol.
+
+    brief: the protocol's words stand in the appendix.
+    """
     if content.split.note:
         yield content.split.note
     if content.part not in ("", "val"):
@@ -61,7 +99,8 @@ def measured(content: Content) -> Iterator[str]:
     if content.split.dataset != DRAWN and any(_built_in(record) for record in content.records):
         yield "Made with the built-in CLIP, which was trained on drawn shapes: on photos these numbers mean nothing."
     if content.protocol is not None:
-        yield f"Protocol {content.protocol.family[:SHORT]}: {content.protocol.words()}."
+        words = content.protocol.words()
+        yield f"Protocol {content.protocol.family[:SHORT]}: {words.partition('; ')[0] if brief else words}."
     if content.episodic:
         yield "The class of each item is given: nothing here compares with generalised numbers."
 
@@ -71,61 +110,93 @@ def _built_in(record: RunRecord) -> bool:
     return clip is not None and clip.pretrained == "builtin"
 
 
-def _counted(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By) -> str:
+def _counted(
+    content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By, family: Family | None, whole: str
+) -> str:
     parts, over_folds = [f"{len(runs)} run{'s' * (len(runs) != 1)}"], _over_folds(content, by)
     if content.copies:
         parts.append(f"{content.copies} further cop{'ies' if content.copies > 1 else 'y'} of them counted once")
+    if len(runs):
+        images = sorted({record.result.images for record in content.records})
+        parts.append(f"{' to '.join(map(str, dict.fromkeys((images[0], images[-1]))))} images")
     if over_folds and len(runs):
-        parts.append("each value is the mean of the folds' values")
-    if (frame["seeds"] > 1).any():
-        of_what = " of the fold means of the seeds with all folds" if over_folds else ""
-        parts.append(f"several seeds: mean ± sample sd{of_what}")
+        parts.append("each value is the mean of the folds' values, which are fixed")
+    parts += _spread(content, frame, by, family, whole)
     return f"{'; '.join(parts)}."
+
+
+def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None, whole: str) -> Iterator[str]:
+    """What stands behind ±, and what is bold."""
+    if family is None:
+        if content.episodic and (frame["seeds"] > 1).any():
+            yield "±: sample sd of the seeds with all folds"
+        elif len(frame):
+            yield "no ±: counts of single images are not at hand" if not content.episodic else "one seed, no ±"
+        return
+    yield (
+        f"±: half the {100 * (1 - ALPHA):g} % interval over images ({family.draws:,} draws) and seeds (t), the root of "
+        "the sum of their squares; of one seed over images alone"
+    )
+    if whole:
+        yield f"Δ: the difference of the two hIoU shown, to {whole} at the same seeds"
+        if by == "method" and any(verdict.family for verdict in family.verdicts.values()):
+            yield f"bold: separated from {whole}, Holm-corrected over all pairs of rows; one seed is not tested"
+    elif by == "method" and any(verdict.family for verdict in family.verdicts.values()):
+        yield "bold: not separated from the best row, Holm-corrected over all pairs of rows, of those with most seeds"
 
 
 def _over_folds(content: Content, by: By) -> bool:
     return by != "fold" and len(content.split.folds) > 1
 
 
-def _columns_explained(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
+def _columns_explained(content: Content, by: By, view: View) -> Iterator[tuple[str, str]]:
     if content.episodic:
         yield (
-            "mIoU: the IoU of each unseen class of a fold, summed over its items, averaged; FB-IoU: foreground and "
-            "background summed over all items of a fold, averaged; both then averaged over folds."
+            "mIoU",
+            "the IoU of each unseen class of a fold, summed over its items, averaged, then averaged over folds",
         )
+        yield "FB-IoU", "foreground and background summed over all items of a fold, averaged, then averaged over folds"
         return
-    parts = [
-        "hIoU: at the method's own shift of the seen scores",
-        "no shift: hIoU without it",
-        "oracle shift: hIoU at the best one, chosen on the scored images, so no result",
-    ]
-    if _over_folds(content, by):
-        parts.insert(1, "H of means: the harmonic mean of the mean S and the mean U")
-    if frame["hiou_low"].notna().any():
-        parts.insert(1, "95 %: its t-interval over seeds")
-    yield f"{'; '.join(parts)}."
+    yield "hIoU", "harmonic mean of mIoU(S) and mIoU(U), fold by fold, at the method's own shift of the seen scores"
+    explained = {
+        "h-of-means": ("H of means", "the harmonic mean of the mean S and the mean U"),
+        "no-shift": ("No shift", "hIoU without a shift of the seen scores"),
+        "oracle-shift": ("Oracle shift", "hIoU at the best shift, chosen on the scored images, so no result"),
+        "sd": ("sd over seeds", "sample sd of hIoU over the seeds with all folds"),
+        "rank": ("Rank", "places in hIoU that the verdicts of the family leave, 95 % for all rows at once"),
+        "first": ("First", "probability of the highest hIoU, over images and seeds; rows of several seeds"),
+    }
+    yield from (
+        explained[name] for name in view.columns if name in explained and (name != "h-of-means" or by != "fold")
+    )
 
 
 def _ignored(runs: pd.DataFrame) -> str:
     shares = runs["ignored_pixels"] / (runs["ignored_pixels"] + runs["labelled_pixels"])
     low, high = f"{100 * shares.min():.1f}", f"{100 * shares.max():.1f}"
-    return f"Ignored pixels: {low if low == high else f'{low} to {high}'} % of labelled and ignored ones."
+    return f"{low if low == high else f'{low} to {high}'} % of labelled and ignored ones"
 
 
-def _made_with(content: Content, frame: pd.DataFrame) -> Iterator[str]:
+def _made_with(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """CLIP, recipe and seen-score shift, said once where all rows agree, else for each group of rows."""
     rows = _variants(frame)
     names = short_names(rows)
     clips = [clip_and_weights(*pair) for pair in zip(rows["clip"], rows["clip_sha256"], strict=True)]
-    yield f"CLIP: {_grouped(names, clips)}."
-    yield f"Recipe: {_grouped(names, _recipes(rows['recipe']))}."
+    yield "CLIP", _grouped(names, clips)
+    yield "Recipe", _grouped(names, _recipes(rows["recipe"]))
     configs = [_chosen(row) for row in rows.to_dict("records")]
     if any(configs):
-        yield f"Settings off their defaults: {_grouped(names, [text or 'none' for text in configs], always=True)}."
-    if tuned := [text for row in rows.to_dict("records") if (text := _tuned(row))]:
-        yield f"Tuned per data set, by their authors on the images they report: {'; '.join(dict.fromkeys(tuned))}."
+        yield "Settings off their defaults", _grouped(names, [text or "none" for text in configs], always=True)
     if not content.episodic:  # no class is seen there
-        yield f"Own shift, taken off the seen scores: {_grouped(names, rows['own_shift'])}."
+        yield "Own shift, taken off the seen scores", _grouped(names, _own_shifts(runs, rows))
+
+
+def _own_shifts(runs: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
+    """Of each row the shifts of all its runs, whichever of them a table shows."""
+    shifts: dict[Any, set[float]] = {}
+    for run in runs.to_dict("records"):
+        shifts.setdefault(key_of(run), set()).add(run["own_shift"])
+    return [" / ".join(f"{s:g}" for s in sorted(shifts[key_of(row)])) for row in rows.to_dict("records")]
 
 
 def _chosen(row: Mapping[Any, Any]) -> str:
@@ -222,7 +293,7 @@ def _of_others(content: Content) -> Iterator[str]:
         yield (
             f"Imported, predictions of other systems scored here: {', '.join(imported)}. What they were trained on, "
             "unseen classes included, is not known: the training side is what was said when they were imported. Where "
-            "they came without scores, the columns of other shifts repeat hIoU."
+            "they came without scores, there is no other shift than their own."
         )
 
 
@@ -264,11 +335,11 @@ def _missing(content: Content) -> Iterator[str]:
         yield f"Not there: {method} {', '.join(runs)} ({state})."
 
 
-def _readings(frame: pd.DataFrame) -> Iterator[str]:
+def _readings(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
     """What of each method is its authors' and what is a reading, as the registry has it."""
     methods = [method for method in dict.fromkeys(frame["method"]) if method in METHODS]
     if methods:
-        yield f"What is an author's and what our reading: {_readings_grouped(methods)}."
+        yield "What is an author's and what our reading", _readings_grouped(methods)
 
 
 def _readings_grouped(methods: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from results.tables.aggregate import aggregate, tidy
 from results.tables.content import Content
 from results.tables.register import METRICS, Published, gains, published
 from results.tables.row_names import row_names
-from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table
+from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table, mean_and_spread
 
 PLACES = {"pascal-5i": ("voc-15-5", 3)}  # a benchmark -> what the literature calls one of its folds
 SCORED = METRICS[1:]
@@ -147,9 +147,8 @@ def _beside(row: Row, metric: str) -> str:
     value, printed, sd = row[f"reproduced_{metric}"], row[metric], row[f"reproduced_{metric}_sd"]
     if math.isnan(value):
         return UNDEFINED
-    spread = "" if math.isnan(sd) else f" ± {100 * sd:.2f}"
     delta = UNDEFINED if math.isnan(printed) else f"{100 * (value - printed):+.1f}"
-    return f"{100 * value:.1f}{spread} ({delta})"
+    return f"{mean_and_spread(value, sd)} ({delta})"
 
 
 def _explained(rows: list[Published], sources: list[str], reasons: list[str], protocol: Protocol) -> list[str]:

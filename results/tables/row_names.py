@@ -1,14 +1,18 @@
-"""The name and place of each row: the method's label, in brackets the settings in which rows of one label differ."""
+"""The name and place of each row: the method's label, in brackets the settings in which rows of one label differ.
+
+A recipe is part of the name only where rows of one method have several; elsewhere it stands in a column of its own.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from benchmarks.recipes import IMPORTED
 from results.store.identity import IDENTITY, TABLE, key_of
 from results.tables.aggregate import tidy
 from results.tables.content import Content, method_rank
@@ -17,18 +21,45 @@ SHORT = 12  # letters of a hash under a table
 
 
 def row_names(frame: pd.DataFrame) -> list[str]:
-    """The label of each row; rows of one label get in brackets the settings in which they differ.
+    """The label of each row, short of its recipe; rows of one label get in brackets the settings in which they differ.
 
     A setting at its default and a limit that is none stay unsaid.
     """
-    settings = [_settings(row) for row in frame.to_dict("records")]
+    rows = frame.to_dict("records")
+    settings, labels = [_settings(row) for row in rows], _labels(rows)
     names = []
-    for label, own in zip(frame["label"], settings, strict=True):
-        rivals = [other for other_label, other in zip(frame["label"], settings, strict=True) if other_label == label]
+    for label, own in zip(labels, settings, strict=True):
+        rivals = [other for other_label, other in zip(labels, settings, strict=True) if other_label == label]
         differing = [key for key in sorted(own) if any(other.get(key) != own[key] for other in rivals)]
         words = ", ".join(f"{key}={plain_setting(own[key])}" for key in differing)
         names.append(f"{label} [{words}]" if words else label)
     return names
+
+
+def _labels(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
+    """Labels without ` (... recipe)` where all rows that are called so then have one recipe's name."""
+    short = [_without_recipe(row) for row in rows]
+    recipes: dict[str, set[str]] = {}
+    for label, row in zip(short, rows, strict=True):
+        recipes.setdefault(label, set()).add(recipe_of(row))
+    return [s if len(recipes[s]) == 1 else row["label"] for s, row in zip(short, rows, strict=True)]
+
+
+def _without_recipe(row: Mapping[Any, Any]) -> str:
+    said = f"{recipe_of(row)} recipe"
+    label = str(row["label"]).removesuffix(f" ({said})")
+    return label.replace(f"({said}, ", "(").replace(f"({said}; ", "(")
+
+
+def recipe_of(row: Mapping[Any, Any]) -> str:
+    """The name of a row's recipe."""
+    return str(json.loads(row["recipe"])["name"])
+
+
+def recipe_words(row: Mapping[Any, Any]) -> str:
+    """The name of a row's recipe for a column; nothing where nothing was trained here."""
+    name = recipe_of(row)
+    return "–" if name in ("none", IMPORTED) else name
 
 
 def _settings(row: Mapping[Any, Any]) -> dict[str, Any]:

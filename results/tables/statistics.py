@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,14 @@ METRICS = ("miou_seen", "miou_unseen", "hiou")
 class Counts:
     """What one run counted: pixels per image and class, `(N, C)` each, and how the classes are averaged."""
 
-    hit: Floats
-    truth: Floats
-    predicted: Floats
+    hit: NDArray[Any]
+    truth: NDArray[Any]
+    predicted: NDArray[Any]
     seen: NDArray[np.bool_]  # (C,)
     images: str = ""  # which list of images: runs of one list share the draws
     rule: AbsentRule = "skip"  # for absent classes
     name: str = ""  # what equal counts have in common (a hash): draws of these are made once
+    swept: bool = True  # are there other shifts of the seen scores than one?
 
 
 Runs = Mapping[tuple[int, int], Counts]  # (fold, seed) -> counts
@@ -42,7 +44,7 @@ def counts_of(
     """Counts from the `(n, 4)` rows image, truth, prediction, pixels that lie beside a record."""
     image, truth, predicted, pixels = per_image.T
     shape = (images, len(seen))
-    found = [np.zeros(shape) for _ in range(3)]
+    found = [np.zeros(shape, dtype=np.int32) for _ in range(3)]
     same = truth == predicted
     np.add.at(found[0], (image[same], truth[same]), pixels[same])
     np.add.at(found[1], (image, truth), pixels)

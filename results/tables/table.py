@@ -7,8 +7,9 @@ same columns, so that no form can show another number than the next.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from tabulate import tabulate
 from benchmarks.protocol import Protocol
 
 Row = Mapping[Any, Any]
-Mark = Literal["", "best", "second"]
+Mark = Literal["", "best"]
 UNDEFINED = "–"
 PARTIAL, STALE = "†", "‡"  # behind the name of a row
 PARTIAL_NOTE = f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
@@ -41,8 +42,9 @@ class Column:
     cell: Callable[[Row], str]  # from a row of the frame
     numeric: bool = True
     value: Callable[[Row], float] | None = None  # the figure shown, unrounded: what a page sorts by
-    judged: bool = False  # are the best and the second best marked (the highest is best)?
-    digits: int = 1  # of the figure as it is printed: equal prints share a place
+    metric: str = ""  # whose best rows are marked here, as `Table.bold` has them
+    turned: bool = False  # is the header long, and turned where space is short?
+    wide: bool = False  # does it hold sentences, which break over lines?
 
     @classmethod
     def text(cls, header: str, key: str) -> Column:
@@ -57,9 +59,9 @@ class Column:
         )
 
     @classmethod
-    def percent(cls, header: str, key: str, cell: Callable[[Row], str], *, judged: bool = False) -> Column:
+    def percent(cls, header: str, key: str, cell: Callable[[Row], str], *, metric: str = "") -> Column:
         """A fraction that sorts in percent, printed by a function of the row."""
-        return cls(header, cell, value=partial(_scaled, key=key, scale=100), judged=judged)
+        return cls(header, cell, value=partial(_scaled, key=key, scale=100), metric=metric)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,13 @@ class Table:
     protocol: Protocol | None  # None where nothing was scored yet
     name: str = "main"  # which of a benchmark's tables
     long: bool = False  # a supplement that may run over pages
-    unjudged: str = "partial"  # rows where this column of the frame is true compete for no mark
+    bold: Mapping[str, frozenset[str]] = field(default_factory=dict)  # metric -> names of rows that are marked
+
+    @property
+    def label(self) -> str:
+        """A name for files and references: benchmark, kind and the start of the protocol's hash."""
+        family = self.protocol.family[:6] if self.protocol else ""
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.title.split(':')[0]} {self.name} {family}".lower()).strip("-")
 
     def rows(self) -> list[dict[Any, Any]]:
         """The frame, row by row."""
@@ -84,15 +92,19 @@ class Table:
         return [[column.cell(row) for column in self.columns] for row in self.rows()]
 
     def marks(self) -> list[list[Mark]]:
-        """For each cell whether it is the best or the second best of its column, as printed; ties share a place."""
-        rows = self.rows()
-        columns = [_places(column, rows, self.unjudged) for column in self.columns]
-        return [[column[i] for column in columns] for i in range(len(rows))]
+        """For each cell whether it is marked."""
+        return [[self._mark(column, row) for column in self.columns] for row in self.rows()]
+
+    def _mark(self, column: Column, row: Row) -> Mark:
+        return "best" if column.metric and row["name"] in self.bold.get(column.metric, ()) else ""
 
     def markdown(self) -> str:
         """Title, table and notes; ends with a newline."""
         body = tabulate(
-            [[_escaped(cell) for cell in row] for row in self.cells()],
+            [
+                [f"**{_escaped(cell)}**" if mark else _escaped(cell) for cell, mark in zip(row, marks, strict=True)]
+                for row, marks in zip(self.cells(), self.marks(), strict=True)
+            ],
             headers=[_escaped(column.header) for column in self.columns],
             tablefmt="pipe",
             colalign=["right" if column.numeric else "left" for column in self.columns],
@@ -114,10 +126,14 @@ def marked(name: str, row: Row) -> str:
 
 def mean_and_sd(row: Row, key: str) -> str:
     """A mean in percent, with its sd over seeds (the field `<key>_sd`) where there are several."""
-    mean, sd = row[key], row[f"{key}_sd"]
+    return mean_and_spread(row[key], row[f"{key}_sd"])
+
+
+def mean_and_spread(mean: float, spread: float) -> str:
+    """Both in percent, with equal digits; the mean alone where the spread is undefined."""
     if math.isnan(mean):
         return UNDEFINED
-    return f"{100 * mean:.1f}" if math.isnan(sd) else f"{100 * mean:.1f} ± {100 * sd:.2f}"
+    return f"{100 * mean:.1f}" if math.isnan(spread) else f"{100 * mean:.1f} ± {100 * spread:.1f}"
 
 
 def _text(row: Row, key: str) -> str:
@@ -130,19 +146,6 @@ def _scaled(row: Row, key: str, scale: float) -> float:
 
 def _figure(row: Row, key: str, form: str, scale: float) -> str:
     return UNDEFINED if math.isnan(row[key]) else format(scale * row[key], form)
-
-
-def _places(column: Column, rows: list[dict[Any, Any]], unjudged: str) -> list[Mark]:
-    if not column.judged or column.value is None:
-        return [""] * len(rows)
-    shown = [math.nan if row.get(unjudged) else round(column.value(row), column.digits) for row in rows]
-    ranking = sorted({value for value in shown if not math.isnan(value)}, reverse=True)
-    if len(ranking) < 2:
-        return [""] * len(rows)  # nothing to choose from
-    places: dict[float, Mark] = {ranking[0]: "best"}
-    if shown.count(ranking[0]) == 1:
-        places[ranking[1]] = "second"
-    return ["" if math.isnan(value) else places.get(value, "") for value in shown]
 
 
 def _escaped(text: str) -> str:

@@ -105,6 +105,12 @@ class Family:
         known = self.verdicts.get((a, b, metric))
         return known if known is not None else self.verdicts[b, a, metric].reversed
 
+    def pair(self, a: str, b: str, metric: str) -> Verdict | None:
+        """A beside B, None where they are no pair."""
+        return (
+            self.verdict(a, b, metric) if (a, b, metric) in self.verdicts or (b, a, metric) in self.verdicts else None
+        )
+
     def ranks(self, row: str, metric: str) -> tuple[int, int]:
         """The best and the worst place that the family's verdicts leave to a row, at 95 % for all rows at once.
 
@@ -126,6 +132,8 @@ class Family:
             return frozenset()
         most = max(self.means[name][metric].seeds for name in able)
         able = [name for name in able if self.means[name][metric].seeds == most]
+        if len(able) < 2:
+            return frozenset()
         best = max(able, key=lambda name: self.means[name][metric].value)
         if most < 2:
             return frozenset()
@@ -143,8 +151,8 @@ def judged(
     """The family of these rows. folds: those that a mean of a row goes over.
 
     over: what takes the place of the images as the sample, from two rows' runs, a metric, folds and seeds to the
-    standard error of the difference and its degrees of freedom. Raises ValueError where runs of a pair scored other
-    images.
+    standard error of the difference and its degrees of freedom. Rows with no fold and seed in common are no pair, nor
+    is a partial row that scored other images. Raises ValueError where whole runs of a pair scored other images.
     """
     spans = {row.name: complete(row.runs, folds) for row in rows}
     pairs = [(a, b, *shared(a.runs, b.runs)) for a, b in combinations(rows, 2)]
@@ -155,7 +163,8 @@ def judged(
     means = {row.name: known.estimates(row.name, tuple(folds), spans[row.name]) for row in rows}
     found: dict[tuple[str, str, str], Difference] = {}
     for a, b, common, seeds in pairs:
-        _same_images(a, b, common, seeds)
+        if not known.same_images(a, b, common, seeds):
+            continue
         for metric in METRICS:
             found[a.name, b.name, metric] = known.difference(a, b, metric, common, seeds, over)
     return Family(tuple(rows), means, _corrected(found, delta), known.first(means, folds, spans), draws)
@@ -188,6 +197,7 @@ class _Means:
 
     def __init__(self, rows: Sequence[Row], keys: Sequence[Key], draws: int):
         self._points: dict[tuple[str, Place], dict[str, float]] = {}
+        self._images: dict[tuple[str, Place], tuple[int, str]] = {}
         runs: list[Counts] = []
         places: dict[tuple[str, Place], int] = {}
         for row in rows:
@@ -195,11 +205,23 @@ class _Means:
                 places[row.name, place] = len(runs)
                 runs.append(row.runs[place])
                 self._points[row.name, place] = scores(runs[-1])
+                self._images[row.name, place] = (len(runs[-1].hit), runs[-1].images)
         wanted: list[Weights] = [
             {places[name, (f, s)]: 1 / (len(folds) * len(seeds)) for f in folds for s in seeds}
             for name, folds, seeds in keys
         ]
         self._draws = dict(zip(keys, mean_draws(runs, wanted, draws), strict=True)) if draws else {}
+
+    def same_images(self, a: Row, b: Row, folds: Sequence[int], seeds: Sequence[int]) -> bool:
+        """Were the same images scored? Raises ValueError where whole runs scored others."""
+        for place in ((f, s) for f in folds for s in seeds):
+            one, other = self._images[a.name, place], self._images[b.name, place]
+            if one != other:
+                if a.partial or b.partial:
+                    return False
+                sizes = f"{one[0]} and {other[0]} images"
+                raise ValueError(f"{a.name} and {b.name}: {sizes}, or not the same ones: these runs are no pair")
+        return True
 
     def by_seed(self, name: str, metric: str, folds: Iterable[int], seed: int) -> float:
         """Mean over folds of one seed."""
@@ -265,9 +287,9 @@ def standard_error(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
-def _same_images(a: Row, b: Row, folds: Sequence[int], seeds: Sequence[int]) -> None:
-    for place in ((f, s) for f in folds for s in seeds):
-        one, other = a.runs[place], b.runs[place]
-        if (len(one.hit), one.images) != (len(other.hit), other.images):
-            sizes = f"{len(one.hit)} and {len(other.hit)} images"
-            raise ValueError(f"{a.name} and {b.name}: {sizes}, or not the same ones: these runs are no pair")
+def row_means(rows: Sequence[Row], folds: Sequence[int], draws: int = DRAWS) -> dict[str, Mapping[str, Uncertain]]:
+    """The means of rows over these folds, of which nothing is compared: row -> metric -> mean."""
+    spans = {row.name: complete(row.runs, folds) for row in rows}
+    keys = [(row.name, tuple(folds), spans[row.name]) for row in rows if spans[row.name]]
+    known = _Means(rows, keys, draws)
+    return {row.name: known.estimates(row.name, tuple(folds), spans[row.name]) for row in rows}

@@ -1,11 +1,11 @@
-"""What of a table to show, by the names of command-line options. Imports nothing heavy: parsers have it."""
+"""What of a table to show, by the names of the options. Imports nothing heavy, so that a parser may have it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from results.tables.kinds import DEFAULT, Kind
+from results.tables.kinds import RESULTS, Kind
 
 By = Literal["method", "fold"]
 ColumnName = Literal[
@@ -21,7 +21,7 @@ NOTES: tuple[Notes, ...] = get_args(Notes)
 class View:
     """Which tables, which columns of the main ones, and how much stands under them."""
 
-    kinds: tuple[Kind, ...] = DEFAULT
+    kinds: tuple[Kind, ...] = RESULTS
     by: By = "method"
     columns: tuple[ColumnName, ...] = DEFAULT_COLUMNS
     notes: Notes = "short"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from benchmarks.scoring.metrics import harmonic
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
 from benchmarks.training.augmentation import Augmentation
 from results.store.record import ClassCounts, Costs, Phase, Provenance, Result, RunRecord, Scores
+from results.tables.judge import Judge
+from results.tables.statistics import Counts
 from splits.loader import Fold, Split
 
 CLASSES = ("ant", "bee", "cow", "dog")
@@ -153,3 +156,20 @@ def store(root: Path, **changes: Any) -> tuple[Path, RunRecord]:
     made = record(confusion_sha256=hashlib.sha256(matrix.read_bytes()).hexdigest(), **changes)
     (folder / "record.json").write_text(made.model_dump_json())
     return folder / "record.json", made
+
+
+def image_counts(made: RunRecord) -> Counts:
+    """Counts of eight images whose classes have the record's own mIoU(S) and mIoU(U), easy images and hard ones."""
+    own, evaluation = made.result.own, made.result.evaluation
+    seen = np.array(evaluation.side.scored_as_seen)
+    iou = np.where(seen, np.nan if own.miou_seen is None else own.miou_seen, own.miou_unseen or 0.0)
+    easy = np.array([-0.5, -0.25, -0.1, -0.05, 0.05, 0.1, 0.25, 0.5])[:, None] * np.minimum(iou, 1 - iou)
+    truth = np.full((8, len(seen)), 1000.0) * (seen | (own.miou_unseen is not None))
+    hit = truth * (iou + easy)
+    listed = f"{evaluation.side.data.ids_sha256} {evaluation.limit}"
+    return Counts(hit, truth, hit, seen, images=listed, rule=evaluation.side.absent_class)
+
+
+def judge(records: Iterable[RunRecord]) -> Judge:
+    """What judges the tables of hand-made records."""
+    return Judge(image_counts, list(records))

@@ -48,6 +48,7 @@ def main(options: argparse.Namespace) -> int:
     from results.launch.commands.parse import SIZES, data_of, given
     from results.launch.run.external_predictions import score
     from results.tables.tables import build_tables
+    from results.tables.views import View
 
     request = Request(
         methods=(),
@@ -66,7 +67,7 @@ def main(options: argparse.Namespace) -> int:
     folder = run.folder(options.runs)
     record = folder.read_record(run.evaluation)
     assert record is not None, "it was just written"
-    for table in build_tables([record], by="fold", show=["main"]):
+    for table in build_tables([record], view=View(("main",), by="fold")):
         print(table.markdown())
     print(folder.path)
     return 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 
 from results.launch.commands import options as add
 from results.tables.forms import FORMS
 from results.tables.kinds import DEFAULT, KINDS
+from results.tables.views import COLUMNS, DEFAULT_COLUMNS, NOTES, View
 from splits.errors import UserError
 
 
@@ -18,29 +21,55 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--show", nargs="+", choices=[*KINDS, "all"], help=f"which tables; default: {', '.join(DEFAULT)}"
     )
     parser.add_argument("--by", default="method", choices=["method", "fold"], help="fold: each fold for itself")
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        default=DEFAULT_COLUMNS,
+        choices=COLUMNS,
+        help=f"of main tables and ablations; default: {', '.join(DEFAULT_COLUMNS)}",
+    )
+    parser.add_argument(
+        "--notes",
+        default="short",
+        choices=NOTES,
+        help="under each table; short: the rest stands once, in the appendix; default: %(default)s",
+    )
     parser.add_argument("--format", default=FORMS[0], choices=FORMS)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write one file a table there, instead of printing")
     parser.set_defaults(command=main)
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print the tables; returns the exit code."""
+    """Print the tables, or write them; returns the exit code."""
     from results.launch.commands.parse import selection_of
     from results.store.selection import select, uncollected
     from results.tables.calibration import tuned_scores
-    from results.tables.forms import printed
+    from results.tables.families import reader
+    from results.tables.forms import printed, write_each
+    from results.tables.judge import Judge
     from results.tables.published_alone import published_alone
     from results.tables.tables import build_tables
 
-    kinds = KINDS if options.show and "all" in options.show else options.show or DEFAULT
-    selection, alone = selection_of(options), tuple(kinds) == ("published",)
+    kinds = KINDS if options.show and "all" in options.show else tuple(options.show or DEFAULT)
+    view = View(kinds, options.by, tuple(options.columns), options.notes)
+    selection, alone = selection_of(options), kinds == ("published",)
     with uncollected():
         found = select(selection, may_be_empty=alone)
+        every = select(replace(selection, methods=()), may_be_empty=True) if selection.methods else found
+        judge = Judge(reader(every.confusion), every.records)
         tuned = tuned_scores(found.stored) if "calibrated" in kinds else {}
         tables = build_tables(
-            found.records, by=options.by, states=found.states, stale=found.stale, show=kinds, tuned=tuned
+            found.records, view=view, states=found.states, stale=found.stale, judge=judge, tuned=tuned
         )
         tables = tables or (published_alone(selection.benchmarks) if alone else [])
         if not tables:
             raise UserError(f"there is no table of {', '.join(kinds)} of these records")
+        if options.out is not None:
+            print("\n".join(map(str, write_each(tables, options.format, options.out))))
+            return 0
+        if options.format == "csv" and len(tables) > 1:
+            raise UserError(
+                f"{len(tables)} tables do not fit one CSV; give --out DIR for a file each, or one of --show"
+            )
         print(printed(tables, options.format), end="")
     return 0

@@ -62,6 +62,7 @@ def make_runs(
 def print_tables(rows: Rows, root: Path) -> int:
     """The tables of what is there, and how many runs are in which state; returns the exit code."""
     from results.tables.tables import build_tables
+    from results.tables.views import View
 
     records = [r for run, seen in rows if seen.has_record and (r := run.folder(root).read_record(run.evaluation))]
     # a transfer that is not there is named below; its training may well be, and its folder is the training's
@@ -69,7 +70,7 @@ def print_tables(rows: Rows, root: Path) -> int:
     states = {run.train.folder: seen.words for run, seen in lacking}
     stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale")
     # a mean over some of the folds is no result: these are tabulated fold by fold
-    for table in build_tables(records, by="method" if _whole(rows) else "fold", states=states, stale=stale):
+    for table in build_tables(records, view=View(by="method" if _whole(rows) else "fold"), states=states, stale=stale):
         print("\n" + table.markdown())
     for line in warnings_of(records):
         print(f"warning: {line}", file=sys.stderr)

@@ -52,8 +52,11 @@ def with_files(spec: TrainSpec, config: MethodConfig) -> MethodConfig:
 
 
 def without_weights(config: MethodConfig) -> MethodConfig:
-    """A config whose body begins with nothing, statistics included: its trained state is loaded over it."""
-    if getattr(config, "body_weights", NONE) == NONE:
+    """A config whose body begins with nothing, statistics included: its trained state is loaded over it.
+
+    A frozen body, which has no BatchNorm to choose for, keeps its weights: no trained state holds them.
+    """
+    if getattr(config, "body_weights", NONE) == NONE or not hasattr(config, "body_batch_norm"):
         return config
     return config.model_copy(update={"body_weights": NONE, "body_batch_norm": "local"})
 

@@ -117,6 +117,7 @@ def clip_of(clip_id: ClipId | None, file: Path | None = None) -> Clip | None:
 def loaded_body_sha256(method: Method) -> str:
     """Of the file that a method's body was given its weights from; empty where there is none."""
     from methods.bodies import Body
+    from methods.bodies.dino import Dino
 
-    hashes = [module.weights_sha256 for module in method.modules() if isinstance(module, Body)]
+    hashes = [module.weights_sha256 for module in method.modules() if isinstance(module, Body | Dino)]
     return next(filter(None, hashes), "")

@@ -58,8 +58,11 @@ def is_cached(weights: BodyWeights) -> bool:
 def _address(weights: BodyWeights) -> str:
     if weights.source != PUBLISHED:
         return weights.source
+    from methods.bodies.dino import DINO
     from methods.bodies.mmseg_architectures import PUBLISHED as BODIES
 
+    if weights.body in DINO:
+        return DINO[weights.body].weights
     if weights.body not in BODIES or not BODIES[weights.body].weights:
         raise UserError(f"no address is published for the weights of {weights.body}; give a file by its path")
     return BODIES[weights.body].weights
@@ -68,8 +71,11 @@ def _address(weights: BodyWeights) -> str:
 def _fetch(weights: BodyWeights) -> str:
     """Have them on this disk and see that they fit their body; returns the sha256 of the file."""
     from methods.bodies import build_body
+    from methods.bodies.dino import DINO, build_dino
 
     try:
+        if weights.body in DINO:
+            return build_dino(weights.body, weights=weights.source).weights_sha256 or ""
         return build_body(weights.body, out_channels=1, weights=weights.source).weights_sha256 or ""
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None

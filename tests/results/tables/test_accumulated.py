@@ -11,6 +11,7 @@ from methods.registry import METHODS, MethodEntry
 from results.store.record import RunRecord
 from results.tables.accumulated import accumulated, apart_of
 from results.tables.tables import build_tables
+from results.tables.views import View
 from tests.results.factory import record
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -25,10 +26,9 @@ def cut(method: str, **changes) -> RunRecord:
 def test_tables_tell_of_micro_batches() -> None:
     """Fails when a table does not say that batches were cut, or what of them is not as it would be whole."""
     fixed = METHODS["clip-to-seg"].fixed
-    found = [cut("zegclip", fold=fold) for fold in (0, 1)] + [
-        cut("clip-to-seg", config={**fixed, "body_weights": "published"})
-    ]
-    (table,) = build_tables(found)
+    student = cut("clip-to-seg", config={**fixed, "body_weights": "published"})
+    found = [*(cut("zegclip", fold=fold) for fold in (0, 1)), student]
+    (table,) = build_tables(found, view=View(notes="full"))
     assert any("300 iterations of batch 16 in micro-batches of 4, lr 0.002" in note for note in table.notes)
     (note,) = [note for note in table.notes if note.startswith("Accumulated")]
     assert "zegclip (shapes recipe): gradients of the whole batch" in note

@@ -14,6 +14,7 @@ from results.store.record import Scores
 from results.tables import calibration
 from results.tables.calibration import best_shift, every_shift, key_of, tuned_scores
 from results.tables.tables import build_tables
+from results.tables.views import View
 from tests.results import factory
 
 SHIFTS = np.array([-0.5, 0.0, 0.5, 1.0])
@@ -108,7 +109,7 @@ def test_the_table_shows_both_shifts_of_every_method(tmp_path: Path, toy: None) 
     ]
     stored += [lay(tmp_path, val[fold], fold=fold, seed=2, method="zeta") for fold in (0, 1)]
     records = [one.record for one in stored if one.record.result.evaluation.part == "val"]
-    (table,) = build_tables(records, show=["calibrated"], tuned=tuned_scores(stored))
+    (table,) = build_tables(records, view=View(("calibrated",)), tuned=tuned_scores(stored))
     assert table.frame["name"].tolist() == ["zeta", "alpha"]
     assert table.frame["seeds"].tolist() == [2, 2]
     at = {(s.record.result.train.method, s.record.result.evaluation.fold): s for s in stored if s.record in records}
@@ -117,4 +118,4 @@ def test_the_table_shows_both_shifts_of_every_method(tmp_path: Path, toy: None) 
     assert row["hiou_tuned"] == pytest.approx(expected, abs=1e-12)
     assert row["delta"] == pytest.approx(row["hiou_tuned"] - row["hiou_own"])
     assert row["shifts"] == "0.5 to 1"
-    assert build_tables(records, show=["calibrated"], tuned={}) == []
+    assert build_tables(records, view=View(("calibrated",)), tuned={}) == []

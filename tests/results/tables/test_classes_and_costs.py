@@ -11,6 +11,7 @@ import pytest
 from methods.registry import MethodEntry
 from results.store.record import RunRecord
 from results.tables.tables import build_tables
+from results.tables.views import View
 from tests.results.factory import CLASSES, SHAPES, record, specs
 from tests.results.tables.test_tables import grid
 
@@ -43,12 +44,12 @@ def shown(table) -> list[dict[str, str]]:
 def test_ablations_have_their_own_table_led_by_the_method():
     """Fails if an ablation stands among the compared methods, or its table does not begin with what it ablates.
 
-    hIoU of alpha 24.76, of `without` (S .4, U .1 and .06) 13.22.
+    hIoU of alpha 24.76, of `without` (S .4, U .1 and .06) 13.22: 24.8 and 13.2 are shown, so -11.6.
     """
     main, own = build_tables(grid("without", unseen=0.1) + grid() + grid("zeta"))
     assert main.frame["method"].tolist() == ["zeta", "alpha"]
     assert own.frame["method"].tolist() == ["alpha", "without"]
-    assert [row["Δ hIoU"] for row in shown(own)] == ["–", "-11.5"]
+    assert [row["Δ hIoU"] for row in shown(own)] == ["–", "-11.6"]
     assert "ablations of alpha" in own.title
     assert main.notes[2].startswith("4 runs")
 
@@ -66,11 +67,24 @@ def test_an_ablation_is_held_against_what_differs_in_nothing_else():
 def test_an_ablation_is_held_against_the_same_seeds():
     """Fails if a difference is one of other seeds: hIoU of seed 0 is 24.76 and of seed 1 higher, `without` has seed 0.
 
-    So -11.5 as above, whatever seed 1 of the whole does.
+    So -11.6 as above, whatever seed 1 of the whole does, and the whole stands there with seed 0 alone.
     """
     other = [record(method="alpha", unseen=0.4, fold=fold, seed=1) for fold in range(2)]
     _, own = build_tables(grid("without", unseen=0.1) + grid() + other)
-    assert [row["Δ hIoU"] for row in shown(own)] == ["–", "-11.5"]
+    assert [row["Δ hIoU"] for row in shown(own)] == ["–", "-11.6"]
+    assert [(row["hIoU"], row["seeds"]) for row in shown(own)] == [("24.8", "1"), ("13.2", "1")]
+
+
+@pytest.mark.usefixtures("ablations")
+def test_ablations_of_other_seeds_have_the_whole_above_them():
+    """Fails if a row's difference is not that of two numbers shown, where ablations have other seeds."""
+    more = grid("without", unseen=0.1) + [record(method="without", unseen=0.1, fold=f, seed=1) for f in range(2)]
+    few = grid("zeta", unseen=0.15)
+    whole = grid() + [record(method="alpha", unseen=0.4, fold=fold, seed=1) for fold in range(2)]
+    _, own = build_tables(more + few + whole)
+    rows = shown(own)
+    assert [(row["method"], row["seeds"]) for row in rows] == [("alpha", "2"), ("without", "2")]
+    assert float(rows[1]["Δ hIoU"]) == pytest.approx(float(rows[1]["hIoU"]) - float(rows[0]["hIoU"]))
 
 
 @pytest.mark.usefixtures("ablations")
@@ -102,7 +116,7 @@ def test_classes_by_hand():
         with_ious(record(fold=0, seed=1), {"ant": 0.3, "bee": 0.8, "cow": 0.5}),
         with_ious(record(fold=1, seed=0), {"ant": 0.9, "bee": 0.2, "cow": 0.7}),
     ]
-    (table,) = build_tables(records, show=("classes",))
+    (table,) = build_tables(records, view=View(("classes",)))
     found = {(row["class"], row["as"]): row["alpha"] for row in shown(table)}
     assert found == {
         ("ant", "unseen"): "20.0",
@@ -122,7 +136,7 @@ def test_costs_never_mix_devices():
         plain = record(seed=seed, device=device)
         costs = plain.costs.model_copy(update={"train_seconds": seconds, "parameters_published": 2_500_000})
         made.append(plain.model_copy(update={"costs": costs}))
-    (table,) = build_tables(made, show=("costs",))
+    (table,) = build_tables(made, view=View(("costs",)))
     rows = shown(table)
     assert [(row["device"].split(",")[0], row["training s"], row["runs"]) for row in rows] == [
         ("cpu", "20", "3"),
@@ -134,7 +148,7 @@ def test_costs_never_mix_devices():
 
 def test_partial_runs_are_named_in_supplements():
     """Fails if a trial run's classes or costs can be read as results."""
-    for table in build_tables(grid(partial=True), show=("classes", "costs")):
+    for table in build_tables(grid(partial=True), view=View(("classes", "costs"))):
         assert any(note.startswith("Partial") and "alpha" in note for note in table.notes)
 
 

@@ -166,20 +166,21 @@ def test_differences_of_classes_are_those_of_the_matrices(tmp_path):
 
 def test_names_that_are_no_row(tmp_path):
     """Fails if a name that fits no row, or two, is guessed at."""
-    records, paths = stored(tmp_path, zeta={}, alpha={"recipe": SHAPES}, alpha_k={"recipe": SHAPES, "config": {"k": 3}})
+    made = {"alpha": {"config": {"k": 2}, "recipe": SHAPES}, "alpha_k": {"recipe": SHAPES, "config": {"k": 3}}}
+    records, paths = stored(tmp_path, zeta={}, **made)
     (content,) = gather(records, {})
 
     def names(*given: str):
         return compare_content(content, given, reader(lambda r: paths[r.result.confusion_sha256]))
 
-    with pytest.raises(UserError, match=r"several rows.*alpha \(shapes recipe\) \[k=3\]; alpha \(shapes recipe\)"):
+    with pytest.raises(UserError, match=r"several rows.*alpha \[k=2\]; alpha \[k=3\]"):
         names("zeta", "alpha")
     with pytest.raises(UserError, match="no row has this name"):
         names("zeta", "nobody")
     with pytest.raises(UserError, match="not different"):
         names("zeta", "zeta")
-    assert names("zeta", "alpha (shapes recipe)").names[1] == "alpha (shapes recipe)"
-    assert has(content, ["zeta", "alpha (shapes recipe)"])
+    assert names("zeta", "alpha [k=3]").names[1] == "alpha [k=3]"
+    assert has(content, ["zeta", "alpha [k=2]"])
     assert not has(content, ["zeta", "nobody"])
 
 

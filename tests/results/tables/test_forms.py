@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,11 +14,12 @@ import pytest
 
 from results.tables.html import html
 from results.tables.kinds import KINDS
-from results.tables.latex import escaped, latex
+from results.tables.latex import PREAMBLE, escaped, latex
 from results.tables.table import Table
 from results.tables.tables import build_tables
+from results.tables.views import COLUMNS, View
 from tests.results import factory
-from tests.results.factory import SHAPES, record
+from tests.results.factory import SHAPES, judge, record
 from tests.results.tables.test_tables import CASES, grid
 
 HOSTILE = '<script>alert(1)</script> & 100% $x_1^2$ #{\\input} ~"quoted" [a] ± – Δ †‡ ✓ é'
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("toy")
 def hostile() -> list[Table]:
     """Every kind of table with a name that means something to LaTeX and to HTML."""
     recipe = SHAPES.model_copy(update={"name": HOSTILE})
-    return build_tables(grid(seeds=(0, 1, 2)) + grid("zeta", 0.5, 0.1, recipe=recipe), show=KINDS)
+    return build_tables(grid(seeds=(0, 1, 2)) + grid("zeta", 0.5, 0.1, recipe=recipe), view=View(KINDS))
 
 
 @cache
@@ -35,8 +37,8 @@ def tables() -> list[Table]:
     """The tables of every golden case, each fold and supplement included."""
     every = []
     for records, options in CASES.values():
-        every += build_tables(records, **{**options, "show": KINDS})
-    return every + build_tables(grid(), by="fold") + hostile()
+        every += build_tables(records, **{**options, "view": replace(options.get("view", View()), kinds=KINDS)})
+    return every + build_tables(grid(), view=View(by="fold")) + hostile()
 
 
 class Elements(HTMLParser):
@@ -61,15 +63,18 @@ def parsed(page: str) -> Elements:
 
 
 def test_latex_has_a_cell_for_every_column():
-    """Fails if a letter in a name adds or removes cells: each row has one `&` less than there are columns."""
+    """Fails if a letter in a name adds or removes cells: each row has one `&` less than its float has columns."""
     for table in tables():
-        lines = latex(table).splitlines()
-        start = max(i for i, line in enumerate(lines) if line == r"\midrule")
-        end = lines.index(r"\bottomrule", start) if not table.long else lines.index(r"\end{longtable}")
-        body = [line for line in lines[start + 1 : end] if line.endswith(r"\\")]
-        assert len(body) == max(len(table.frame), 1)
-        for line in body if len(table.frame) else []:
-            assert len(re.findall(r"(?<!\\)&", line)) == len(table.columns) - 1
+        found = 0
+        for part in latex(table).split(r"\begin{tabular}")[1:]:
+            lines = part.splitlines()
+            start, end = lines.index(r"\midrule"), lines.index(r"\bottomrule")
+            body = [line for line in lines[start + 1 : end] if line.endswith(r"\\")]
+            columns = len(re.findall(r"(?<!\\)&", lines[start - 1])) + 1
+            for line in body if len(table.frame) else []:
+                assert len(re.findall(r"(?<!\\)&", line)) == columns - 1
+            found += len(body)
+        assert found >= max(len(table.frame), 1)
 
 
 def test_latex_escapes_every_letter_that_means_something():
@@ -81,33 +86,30 @@ def test_latex_escapes_every_letter_that_means_something():
     assert escaped("ﬁ ✓") == "fi ?"
 
 
-def test_the_best_is_bold_and_the_second_underlined():
-    """Fails if another row is marked, or a partial run takes part. hIoU: alpha .248, zeta .359, omega .304."""
-    records = grid() + grid("zeta", 0.5, 0.3) + grid("omega", 0.45, 0.25)
-    (table,) = build_tables(records + grid("partial", 0.9, 0.9, partial=True))
-    at = [column.header for column in table.columns].index("hIoU")
-    marks = {row["name"]: marks[at] for row, marks in zip(table.rows(), table.marks(), strict=True)}
-    assert marks == {"zeta": "best", "omega": "second", "alpha": "", "partial": ""}
-    text = latex(table)
-    assert r"\textbf{35.9}" in text
-    assert r"\underline{30.4}" in text
-    assert '<td class="number best" data-value="35.' in html([table])
-
-
-def test_equal_prints_share_the_place():
-    """Fails if of two values that read the same one is called better, or a column of one value has a best."""
-    (table,) = build_tables(grid() + grid("zeta"))
-    assert not any(any(row) for row in table.marks())
-    (table,) = build_tables(grid() + grid("zeta") + grid("omega", 0.3, 0.1))
-    at = [column.header for column in table.columns].index("hIoU")
-    assert [row[at] for row in table.marks()] == ["best", "best", ""]
+def test_what_is_marked_is_bold_in_every_form():
+    """Fails if a form marks another cell than the table does."""
+    records = grid(seeds=range(6)) + grid("omega", 0.2, 0.05, seeds=range(6))
+    records += grid("zeta", seeds=range(6))
+    (table,) = build_tables(records, judge=judge(records))
+    marked = [
+        cell
+        for cells, marks in zip(table.cells(), table.marks(), strict=True)
+        for cell, mark in zip(cells, marks, strict=True)
+        if mark
+    ]
+    assert marked
+    for cell in marked:
+        figure, _, spread = cell.partition(" ± ")
+        assert rf"\textbf{{{figure}}} $\pm$ {spread}" in latex(table)
+        assert f"**{cell}**" in table.markdown()
+        assert re.search(rf'class="number best"[^>]*>{re.escape(cell)}<', html([table]))
 
 
 def test_html_escapes_names():
     """Fails if a name becomes an element, or is not shown as it is."""
     page = parsed(html(hostile()))
     assert "script" not in {tag for tag, _ in page.tags}
-    assert f"zeta ({HOSTILE} recipe)" in page.text
+    assert HOSTILE in page.text  # in the column of recipes
 
 
 def test_html_shows_what_markdown_shows():
@@ -119,18 +121,35 @@ def test_html_shows_what_markdown_shows():
                 assert cell in cells or cell == ""
 
 
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="no pdflatex here")
-def test_latex_compiles(tmp_path: Path):
-    """Fails if a table, long or not, with hostile names or empty, is no LaTeX."""
-    body = "\n".join(latex(table) for table in tables()[-14:])
+def no_latex() -> bool:
+    """Is there no compiler, or not the package that tables with notes need?"""
+    if not (shutil.which("pdflatex") and shutil.which("kpsewhich")):
+        return True
+    return subprocess.run(["kpsewhich", "threeparttable.sty"], capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.skipif(no_latex(), reason="no pdflatex with threeparttable here")
+@pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
+def test_latex_compiles_and_fits(tmp_path: Path, columns: str):
+    """Fails if a table, long or not, with hostile names or empty, is no LaTeX, or is wider than an A4 page's column."""
+    shown = [*tables()[-14:], *wide()]
+    body = "\n".join(latex(table) for table in shown)
+    preamble = "\n".join(line.removeprefix("% ") for line in PREAMBLE.splitlines()[1:])
     text = (
-        "\\documentclass[a4paper,landscape]{article}\n\\usepackage{booktabs,longtable}\n\\extrafloats{100}\n"
+        f"\\documentclass[a4paper,{columns}]{{article}}\n{preamble}\n\\extrafloats{{200}}\n"
         f"\\begin{{document}}\n{body}\\end{{document}}\n"
     )
     (tmp_path / "tables.tex").write_text(text, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "tables.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+def wide() -> list[Table]:
+    """Every column, rows of long names, and classes of more methods than a page is wide."""
+    records = [r for i in range(16) for r in grid(f"a-method-with-a-rather-long-name-{i}")]
+    return build_tables(records, view=View(("main", "classes", "appendix"), columns=COLUMNS), judge=judge(records))
 
 
 def test_a_class_called_script_is_harmless(monkeypatch: pytest.MonkeyPatch):
@@ -139,7 +158,7 @@ def test_a_class_called_script_is_harmless(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(factory, "CLASSES", classes)
     known = factory.split()
     monkeypatch.setattr("results.tables.content.load_split", lambda _: known)
-    (table,) = build_tables([record(fold=fold) for fold in (0, 1)], show=("classes",))
+    (table,) = build_tables([record(fold=fold) for fold in (0, 1)], view=View(("classes",)))
     page = parsed(html([table]))
     assert "script" not in {tag for tag, _ in page.tags}
     assert classes[0] in page.text

@@ -12,6 +12,7 @@ from results.store.record import Result, RunRecord, Scores
 from results.tables.register import gains, published
 from results.tables.table import Table
 from results.tables.tables import build_tables
+from results.tables.views import View
 from tests.results import factory
 
 PAPER_RECIPE, _ = recipe_for("zegclip", "voc-15-5", "native")
@@ -44,7 +45,7 @@ def run(name: str = "voc-15-5", fold: int = 0, scale: str = "native", seed: int 
 
 
 def table_of(*records: RunRecord) -> Table:
-    (table,) = build_tables(records, show=("published",))
+    (table,) = build_tables(records, view=View(("published",)))
     return table
 
 
@@ -70,7 +71,7 @@ def test_fold_3_of_pascal_is_the_literatures_split():
     assert cells(by_fold, "ZegCLIP")["ours: hIoU (Δ)"] == "85.0 (+0.7)"
     assert by_fold.frame["reproduced_hiou"].notna().sum() == 1
     assert "fold 3" in by_fold.title
-    assert build_tables([run("pascal-5i", fold=0)], show=("published",)) == []  # that fold did not run
+    assert build_tables([run("pascal-5i", fold=0)], view=View(("published",))) == []  # that fold did not run
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_gains_are_told_and_no_rows():
 def test_nothing_published_no_table():
     """Fails if a benchmark without published numbers gets an empty table."""
     known = factory.record(benchmark="shapes-5i")
-    assert build_tables([known], show=("published",)) == []
+    assert build_tables([known], view=View(("published",))) == []
 
 
 def test_every_source_is_cited():

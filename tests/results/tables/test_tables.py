@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import random
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,14 @@ import pytest
 from benchmarks.spec import ClipId
 from methods.registry import METHODS
 from results.tables.aggregate import METRICS
+from results.tables.forms import write_each
+from results.tables.judge import Judge
+from results.tables.kinds import KINDS
 from results.tables.table import HEADERS
 from results.tables.tables import build_tables
+from results.tables.views import COLUMNS, View
 from splits.errors import UserError
-from tests.results.factory import SHAPES, UNTRAINED, record, specs
+from tests.results.factory import SHAPES, UNTRAINED, image_counts, judge, record, specs
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 pytestmark = pytest.mark.usefixtures("toy")
@@ -61,7 +67,7 @@ def cases():
     return {
         "one_seed": (one, {}),
         "several_seeds": (three, {}),
-        "by_fold": (three + grid("beta", folds=(1,)), {"by": "fold"}),
+        "by_fold": (three + grid("beta", folds=(1,)), {"view": View(by="fold")}),
         "missing_and_failed": (grid(), {"states": missing}),
         "nothing_scored": ([], {"states": {folder("alpha"): "running"}}),
         "incomplete_seeds": (incomplete, {}),
@@ -81,7 +87,7 @@ CASES = cases()
 
 def rendered(name: str) -> dict[str, str]:
     records, options = CASES[name]
-    tables = build_tables(records, **options)
+    tables = build_tables(records, **options, judge=judge(records))
     return {"md": "\n".join(t.markdown() for t in tables), "csv": "\n".join(t.csv() for t in tables)}
 
 
@@ -102,14 +108,14 @@ def test_independent_of_order(name):
     first = rendered(name)
     for seed in range(3):
         shuffled = random.Random(seed).sample(records, len(records))
-        tables = build_tables(iter(shuffled), **options)
+        tables = build_tables(iter(shuffled), **options, judge=judge(shuffled))
         assert "\n".join(t.markdown() for t in tables) == first["md"]
         assert "\n".join(t.csv() for t in tables) == first["csv"]
 
 
 def test_numbers_by_hand():
     """Fails if a column shows another column's number. Folds: S .4; U .2 and .16; H .2667 and .2286."""
-    (table,) = build_tables(grid())
+    (table,) = build_tables(grid(), view=View(columns=COLUMNS))
     headers = [column.header for column in table.columns]
     shown = dict(zip(headers, table.cells()[0], strict=True))
     assert shown == {
@@ -121,6 +127,10 @@ def test_numbers_by_hand():
         "H of means": "24.8",  # 2 * 40 * 18 / 58 = 24.83
         "no shift": "13.2",  # U .1 and .06: (16.00 + 10.43) / 2
         "oracle shift": "32.9",  # U .3 and .26: (34.29 + 31.52) / 2
+        "sd over seeds": "–",
+        "rank": "–",
+        "first": "–",
+        "own shift": "0",
         "seeds": "1",
     }
 
@@ -150,7 +160,7 @@ def test_one_table_per_protocol():
 def test_partial_runs_are_marked_in_every_form():
     """Fails if a partial run can be read as a result, in Markdown or CSV."""
     for by in ("method", "fold"):
-        (table,) = build_tables(grid(partial=True), by=by)
+        (table,) = build_tables(grid(partial=True), view=View(by=by))
         assert all("†" in row[0] for row in table.cells())
         assert any(note.startswith("† partial") for note in table.notes)
         assert all(row["partial"] == "True" for row in csv.DictReader(io.StringIO(table.csv())))
@@ -224,3 +234,86 @@ def test_the_built_in_benchmark_says_what_it_is_no_evidence_of():
         [sys.executable, "-c", code], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
     )
     assert "no evidence about the methods on photos" in done.stdout
+
+
+def shown(table, name: str) -> dict[str, str]:
+    """The cells of one row by header."""
+    headers = [column.header for column in table.columns]
+    (cells,) = [cells for cells in table.cells() if cells[0] == name]
+    return dict(zip(headers, cells, strict=True))
+
+
+def test_half_widths_are_those_of_both_parts():
+    """Fails if what stands behind ± is not images and seeds together, or is there where nothing is known of images."""
+    records = grid(seeds=(0, 1, 2))
+    (table,) = build_tables(records, judge=judge(records))
+    (row,) = table.rows()
+    images, seeds = 1.959964 * row["hiou_error_images"], 4.302653 * row["hiou_error_seeds"]
+    assert row["hiou_half"] == pytest.approx(math.hypot(images, seeds), rel=1e-6)
+    assert row["hiou_error_seeds"] == pytest.approx(row["hiou_sd"] / math.sqrt(3))
+    assert shown(table, "alpha")["hIoU"] == f"{100 * row['hiou']:.1f} ± {100 * row['hiou_half']:.1f}"
+    (plain,) = build_tables(records)
+    assert "±" not in plain.cells()[0][3]
+    assert any("not at hand" in note for note in plain.notes)
+
+
+def test_bold_is_what_is_not_separated_from_the_best():
+    """Fails if chance decides what is bold, a partial row or one of fewer seeds is, or a shown part changes it."""
+    near = grid(seeds=range(6)) + grid("zeta", seeds=range(6)) + grid("omega", 0.2, 0.05, seeds=range(6))
+    records = near + grid("few", 0.9, 0.9) + grid("partial", 0.9, 0.9, seeds=range(6), partial=True, limit=2)
+    (table,) = build_tables(records, judge=judge(records))
+    assert table.bold["miou_unseen"] == {"alpha", "zeta"}
+    assert "**" in table.markdown().split("| alpha")[1].split("\n")[0]
+    (part,) = build_tables(grid("omega", 0.2, 0.05, seeds=range(6)), judge=judge(records))
+    assert not any("best" in row for row in part.marks())  # the best row is another one, which is not shown
+
+
+def test_no_spread_over_equal_seeds():
+    """Fails if seeds that all came to the same are given a spread of 0.00 instead of the reason."""
+    records = [record(seed=seed, fold=fold) for seed in (0, 1) for fold in (0, 1)]
+    (table,) = build_tables(records, view=View(columns=("hiou", "sd")), judge=judge(records))
+    assert shown(table, "alpha")["sd over seeds"] == "deterministic"
+
+
+def test_predictions_without_scores_have_no_other_shift():
+    """Fails if the hIoU of one shift is shown as that of others."""
+    made = grid(predictions="f" * 64, recipe=UNTRAINED)
+    for swept, expected in ((False, "–"), (True, "13.2")):
+        read = lambda run, swept=swept: replace(image_counts(run), swept=swept)  # noqa: E731
+        (table,) = build_tables(made, view=View(columns=("no-shift", "shift")), judge=Judge(read, made))
+        (cells,) = table.cells()
+        assert cells[1] == expected
+        assert (cells[2] == "–") is not swept
+
+
+def test_own_shifts_come_from_all_runs():
+    """Fails if the line of shifts knows those of one fold only."""
+    records = [record(fold=0, shift=0.1), record(fold=1, shift=0.2)]
+    for by in ("method", "fold"):
+        (table,) = build_tables(records, view=View(by=by, notes="full"))
+        assert any("Own shift" in note and note.endswith(": 0.1 / 0.2.") for note in table.notes)
+
+
+def test_notes_by_degree():
+    """Fails if short notes lack protocol, spread or what is no result, or repeat what the appendix has."""
+    records = grid(partial=True)
+    made = {n: build_tables(records, view=View(("main", "appendix"), notes=n)) for n in ("none", "short", "full")}
+    assert made["none"][0].notes == ()
+    short = " ".join(made["short"][0].notes)
+    assert all(words in short for words in ("Protocol", "runs", "† partial"))
+    assert "Ignored" not in short
+    assert "Ignored" in " ".join(made["full"][0].notes)
+    assert [table.name for table in made["full"]] == ["main"]
+    assert "Ignored pixels" in made["short"][1].markdown()
+    assert "window" in made["short"][1].markdown() or "whole image" in made["short"][1].markdown()
+
+
+def test_one_file_a_table(tmp_path):
+    """Fails if several tables end in one CSV, or their files are named otherwise on the next call."""
+    tables = build_tables(grid() + grid(part="tune"), view=View(KINDS))
+    paths = write_each(tables, "csv", tmp_path)
+    assert len(set(paths)) == len(tables) > 4
+    assert paths == write_each(tables, "csv", tmp_path)
+    for path in paths:
+        rows = list(csv.reader(io.StringIO(path.read_text())))
+        assert len({len(row) for row in rows}) == 1

@@ -13,6 +13,7 @@ from results.tables.row_names import names_of
 from results.tables.sanity_floor import below_floor
 from results.tables.tables import build_tables
 from results.tables.transfers import group_mious
+from results.tables.views import View
 from tests.results import factory
 
 IOUS = {"ant": 0.1, "bee": 0.2, "cow": 0.4, "dog": None}
@@ -83,7 +84,7 @@ def test_nothing_is_compared_across(toy):
 def test_runs_that_are_not_there_are_told_where_they_belong(toy):
     """Fails when a run without a record stands under the table of weights trained elsewhere."""
     folder = factory.specs(seed=7)[0].folder
-    tables = build_tables([factory.record(), moved(0, 1)], states={folder: "failed: no reason"}, show=["main"])
+    tables = build_tables([factory.record(), moved(0, 1)], states={folder: "failed: no reason"}, view=View(("main",)))
     told = [any("seed 7" in note for note in table.notes) for table in tables]
     assert told == [True, False]
 
@@ -110,6 +111,6 @@ def test_marks_of_a_row(toy, word, mark):
     made = moved(0, 1, word=word)
     said = "said to be " if word == "unknown" else ""
     assert made.result.label == f"alpha ({said}trained on toy-2i fold 0{mark})"
-    (table,) = build_tables([made], show=["main"])
+    (table,) = build_tables([made], view=View(("main",)))
     assert any("Contaminated" in note for note in table.notes) == ("contaminated" in mark)
     assert any("Not known to be clean" in note for note in table.notes) == (word == UNSURE)

@@ -146,6 +146,33 @@ def test_finished_weights_need_not_the_ones_they_began_with(
     assert again.result.digest() == first.result.digest()
 
 
+def test_a_frozen_body_is_fetched_and_named_as_others_are(
+    hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a DINO is not looked for before a run, not named in its record, or drawn when its run is scored."""
+    from methods.bodies.dino import DINO, Dino, Size
+
+    (photos,) = plan(Request(("proxyclip",), ("voc-15-5",), scale="native"))
+    assert prefetch.absent([photos]) == ["the weights of dino-b8 (published)"]
+    hub.mkdir(parents=True)
+    (hub / "dino_vitbase8_pretrain.pth").touch()
+    assert prefetch.absent([photos]) == []
+    monkeypatch.setitem(DINO, "dino-s16", Size(16, 24, 2, "unused"))
+    file = tmp_path / "dino.pth"
+    torch.save(Dino(patch=16, width=24, heads=2).vit.state_dict(), file)
+    (run,) = runs_with(str(file), "proxyclip.body=dino-s16", method="proxyclip", limit=1)
+    assert run_job(Job(run=run, root=tmp_path / "runs")) == "done"
+    folder = run.folder(tmp_path / "runs")
+    first = folder.read_record(run.evaluation)
+    shutil.rmtree(folder.evaluation(run.evaluation))
+    assert run_job(Job(run=run, root=tmp_path / "runs", train=False)) == "done"
+    again = folder.read_record(run.evaluation)
+    assert first is not None
+    assert again is not None
+    assert first.result.body_sha256 == file_sha256(file)
+    assert again.result.digest() == first.result.digest()
+
+
 def test_a_body_from_noise_marks_its_row() -> None:
     """Fails when a table does not say that a student began with noise, or says it of one that did not."""
     for weights, label in (("none", "clip-to-seg (shapes recipe, body from noise)"), ("published", None)):

@@ -1,0 +1,42 @@
+"""What a family of verdicts says of a pair, in one sentence: pages that speak of results are made of these."""
+
+from __future__ import annotations
+
+import math
+
+from results.tables.bootstrap import DRAWS
+from results.tables.inference import DELTA
+from results.tables.statistics import METRICS
+from results.tables.table import HEADERS
+from results.tables.verdicts import Family, Verdict
+
+FEW = 0.001  # smaller p values are not told apart
+
+
+def sentence(family: Family, a: str, b: str) -> str:
+    """A beside B: each difference with its half-width and verdict, and the folds' differences in hIoU.
+
+    Raises KeyError for names that are no rows, or no pair.
+    """
+    parts = [f"{HEADERS[metric]} {_difference(family.verdict(a, b, metric))}" for metric in reversed(METRICS)]
+    folds = family.verdict(a, b, "hiou").found.folds
+    by_fold = ", ".join(f"{100 * value:+.1f}" for _, value in sorted(folds.items()))
+    return f"`{a}` beside `{b}`: {'; '.join(parts)}. hIoU by fold: {by_fold}."
+
+
+def explanation() -> str:
+    """What the sentences' numbers are."""
+    return (
+        f"A difference in points ± half the 95 % interval, over images ({DRAWS:,} draws) and seeds; p: Holm-corrected "
+        "over all tested pairs of the table's rows, in each metric. Higher, lower: p under 0.05; equivalent: a "
+        f"difference of {100 * DELTA:g} point or more is ruled out. Folds are fixed."
+    )
+
+
+def _difference(verdict: Verdict) -> str:
+    by = verdict.found.by
+    if math.isnan(by.value):
+        return "undefined"
+    p = verdict.p_equivalent if verdict.words.startswith("equivalent") else verdict.p
+    told = "" if math.isnan(p) else f" (p {'< 0.001' if p < FEW else f'= {p:.3f}'})"
+    return f"{round(100 * by.value, 1) + 0.0:+.1f} ± {100 * by.half():.1f}, {verdict.words}{told}"

@@ -1,0 +1,96 @@
+"""The parts of README pages that are made from stored records, between marks: `make readme` writes them anew.
+
+    python -m tests.readme_blocks
+
+`tests/test_readme.py` compares: a page never says what its records do not.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from results.store.selection import Selection, select
+from results.tables.classes_and_costs import by_variant
+from results.tables.content import COMPARISON, Content, gather, parts_of
+from results.tables.families import family_of, reader
+from results.tables.row_names import names_of
+from results.tables.sentences import explanation, sentence
+
+PROJECT = Path(__file__).resolve().parent.parent
+REFERENCE = PROJECT / "results" / "reference"
+PAIRS = (  # methods, by group
+    (COMPARISON, "zegclip", "clip"),
+    (COMPARISON, "zegclip", "zegclip-baseline"),
+    (COMPARISON, "clip", "clip-to-seg"),
+    (COMPARISON, "clipteacher", "clip-to-seg"),
+    (COMPARISON, "clipteacher", "chimera-seg"),
+    (COMPARISON, "clip-to-seg", "chimera-seg"),
+    ("ablation:zegclip", "zegclip", "zegclip-without-rd"),
+    ("ablation:zegclip", "zegclip", "zegclip-without-dpt"),
+    ("ablation:zegclip", "zegclip", "zegclip-without-nel"),
+    ("ablation:clip-to-seg", "clip-to-seg", "clip-to-seg-ce"),
+    ("ablation:chimera-seg", "chimera-seg", "chimera-seg-conv-head"),
+    ("ablation:chimera-seg", "chimera-seg", "chimera-seg-without-sgd"),
+)
+
+
+def printed(*options: str) -> str:
+    """What `tables` prints of the reference records."""
+    command = [sys.executable, "harness.py", "tables", "--from", "results/reference", *options]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+
+
+@cache
+def verdicts() -> str:
+    """A sentence for each of PAIRS, by table, from the very families that `compare` and `tables` use."""
+    found = select(Selection(roots=(REFERENCE,)))
+    (content,) = gather(found.records, {})
+    read, lines = reader(found.confusion), []
+    for group in dict.fromkeys(group for group, *_ in PAIRS):
+        part = parts_of(content)[group]
+        variants = by_variant(part.records, names_of(content))
+        family = family_of(part, variants, read)
+        tested = next(iter(family.verdicts.values())).family
+        title = "The comparison" if group == COMPARISON else f"Ablations of `{group.partition(':')[2]}`"
+        lines += ["", f"{title} ({tested} tested pair{'s' * (tested != 1)}):", ""]
+        lines += [f"* {sentence(family, _row(content, a), _row(content, b))}" for of, a, b in PAIRS if of == group]
+    return "\n".join([explanation(), *lines]) + "\n"
+
+
+def _row(content: Content, method: str) -> str:
+    """The name of a method's only row."""
+    (name,) = {
+        name
+        for name, runs in by_variant(content.records, names_of(content)).items()
+        if runs[0].result.train.method == method
+    }
+    return name
+
+
+BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"table": lambda: printed("--show", "main"), "verdicts": verdicts},
+    "results/reference/README.md": {"table": printed},
+}
+
+
+def block(page: str, name: str) -> str:
+    """What stands between a page's marks now."""
+    return page.split(f"<!-- {name}:begin -->\n\n")[1].split(f"\n<!-- {name}:end -->")[0]
+
+
+def main() -> None:
+    """Write every block."""
+    for page, blocks in BLOCKS.items():
+        path = PROJECT / page
+        text = path.read_text(encoding="utf-8")
+        for name, made in blocks.items():
+            text = text.replace(block(text, name), made())
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
