@@ -172,7 +172,7 @@ class CustomReader(FolderReader):
         """Values that are ignored only because nobody named them, and classes without a pixel."""
         ignored = [value for value in self.data.ignore if pixels[value]]
         lacking = [name for name, values in self.data.ids.items() if whole and not pixels[list(values)].any()]
-        none = f"no image of {', '.join(lacking[:8])}{', ...' if len(lacking) > 8 else ''}"
+        none = f"no image of {', '.join(lacking[:8])}{f' and {len(lacking) - 8} more' if len(lacking) > 8 else ''}"
         if not ignored:
             return [], [none] if lacking else []
         shares = ", ".join(f"{value} ({pixels[value] / pixels.sum():.1%} of the pixels)" for value in ignored)

@@ -18,6 +18,7 @@ from scipy.io import savemat
 
 import harness
 from benchmarks.data import download, sbd, voc
+from benchmarks.data.datasets import open_reader
 from benchmarks.data.download import Archive
 from benchmarks.data.mask_file import read_mask
 from benchmarks.data.verify import missing_words, overlap, verify_part
@@ -228,6 +229,29 @@ def test_built_from_both_sources(tmp_path: Path, capsys: pytest.CaptureFixture[s
     before = {path: path.stat().st_mtime_ns for path in made.iterdir()}
     assert sbd.build(folder, sbd.find([tmp_path]), VAL[:2], SPLIT.legal_ids) == []
     assert {path: path.stat().st_mtime_ns for path in made.iterdir()} == before
+
+
+def test_masks_of_a_folder_that_may_not_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails when a shared, unwritable VOC folder cannot be made ready, is written to, or its masks are not found."""
+    monkeypatch.setenv("ZSS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "root/VOC2012"
+    save(folder / f"SegmentationClass/{VAL[0]}.png", np.full(SIZE, 7, dtype=np.uint8))
+    (folder / "JPEGImages").mkdir()
+    Image.fromarray(np.zeros((*SIZE, 3), dtype=np.uint8)).save(folder / f"JPEGImages/{VAL[0]}.jpg")
+    monkeypatch.setattr("benchmarks.data.voc.os.access", lambda path, mode: False)  # as for all but root
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(DataError, match="train: 10582 of 10582"):  # there is no train image
+        prepare_set("pascal-5i", data_root=str(tmp_path / "root"), subset=True)
+    assert (
+        f"{folder} may not be written to: the masks that it lacks are in {tmp_path / 'cache'}"
+        in capsys.readouterr().out
+    )
+    assert sorted(folder.rglob("*")) == before
+    reader = open_reader(SPLIT, "val", data_root=tmp_path / "root", subset=True)
+    assert reader.mask_path(0).is_relative_to(tmp_path / "cache")
+    assert (reader.mask(0) == 7).all()
 
 
 @pytest.mark.parametrize(

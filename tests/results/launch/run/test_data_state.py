@@ -271,3 +271,28 @@ def test_predictions_of_a_program_that_numbers_colours(farm, capsys):
     Image.fromarray(mask((0, 1, 2))).save(farm.parent / "first/img4.png", format="JPEG")
     assert run(farm, *score, command="score") == 2
     assert "is a JPEG" in capsys.readouterr().err
+
+
+def test_verify_names_every_fault_and_what_is_beside(farm, capsys):
+    """Fails when one of several faults hides another, or files of no id are not counted."""
+    for fault in (shared, palettes, turned):
+        fault(farm)
+    Image.new("L", (64, 48), 9).save(farm / "masks/img5.png")
+    Image.fromarray(mask()).save(farm / "masks/img1.png", format="JPEG")
+    for name in ("Thumbs.db", "._img0.png", "extra.png"):
+        (farm / "photos" / name).write_bytes(b"x")
+    assert harness.main(["data", "verify", str(farm / "farm.toml")]) == 1
+    shown = capsys.readouterr().out
+    words = ("share 1 images", "chosen by a program", "EXIF orientation 3", "holds ids 9", "img1.png is a JPEG")
+    assert all(shown.count(word) == 1 for word in words), shown
+    assert "farm: 5 problems" in shown
+    assert "note: 1 pictures are of no listed id: extra.png" in shown
+    assert "note: 2 other files are no pictures: ._img0.png, Thumbs.db" in shown
+
+
+def test_classes_that_are_one_prompt_are_not_predicted(farm, capsys):
+    """Fails when `predict` answers for two names that CLIP reads alike."""
+    words = ["--methods", "clip", "--images", str(farm / "photos"), "--out", str(farm.parent / "out")]
+    assert harness.main(["predict", *words, "--classes", "dog, Dog"]) == 2
+    assert "alike" in capsys.readouterr().err
+    assert not (farm.parent / "out").exists()
