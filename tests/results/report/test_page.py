@@ -144,7 +144,8 @@ def test_nothing_is_answered_of_one_seed(tmp_path):
             store(tmp_path, method=method, fold=fold)
     text = " ".join(parsed(page_of(tmp_path).split("<nav")[0]).text)
     assert "one seed: not tested" in text
-    assert "established" not in text
+    assert "Established" not in text
+    assert "not established" not in text
 
 
 def test_looks_tell_methods_apart():
