@@ -42,6 +42,7 @@ from splits import loader
 from splits.errors import DataError, UserError
 from splits.loader import Fold, Split, ids_sha256
 
+DEFAULT_TEMPLATES: Final = "single"
 FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before
 
@@ -60,7 +61,7 @@ class CustomDataSet(Value):
     ignore: tuple[int, ...] = (255,)
     ignore_named: bool = True  # False: nobody wrote `ignore`, and the value is its default
     ids: dict[str, tuple[int, ...]]
-    templates: str = "single"
+    templates: str = DEFAULT_TEMPLATES
     short_side: int = Field(default=PHOTO.short_side, ge=1)
     window: int | None = Field(default=PHOTO.window, ge=1)
     stride: int | None = Field(default=PHOTO.stride, ge=1)
@@ -221,9 +222,7 @@ def read_toml(path: Path) -> CustomDataSet:
     folder = path.resolve().parent
     content["images"], content["masks"] = (str(folder / content[key]) for key in ("images", "masks"))
     content["train"], content["val"] = (read_ids(folder / content[key]) for key in ("train", "val"))
-    data = CustomDataSet.parse(_in_full(content, path), source=str(path))
-    check_names(data.classes, templates(data.templates), str(path))
-    return data
+    return CustomDataSet.parse(_in_full(content, path), source=str(path))
 
 
 def _in_full(content: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -233,6 +232,8 @@ def _in_full(content: dict[str, Any], path: Path) -> dict[str, Any]:
     if len(content["classes"]) > MOST_CLASSES:
         count = len(content["classes"])
         raise UserError(f"{path}: {count} classes; at most {MOST_CLASSES} fit into labels of one byte")
+    if isinstance(name := content.get("templates", DEFAULT_TEMPLATES), str):
+        check_names(content["classes"], templates(name), str(path))
     content["ignore_named"] = "ignore" in content
     for key in ("background", "ignore"):
         if key in content:

@@ -176,7 +176,8 @@ def _decoded(shape: Any, height: int, width: int) -> NDArray[np.uint8]:
             raise ValueError("runs must be counts of pixels")
         return rle.decode(rle.frPyObjects(shape, height, width))
     if not isinstance(shape, list) or not shape:
-        raise ValueError(f"its segmentation is {'empty' if shape == [] else shape!r}, expected polygons or runs")
+        what = "empty" if shape == [] else repr(shape)
+        raise ValueError(f"its segmentation is {what}, expected polygons or runs")
     for polygon in shape:
         corners = np.asarray(polygon, dtype=np.float64)
         if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2 or not (abs(corners) <= FARTHEST).all():

@@ -83,11 +83,20 @@ def evaluate(
         warm = warm or time.perf_counter()
         watch(index + 1, len(reader))
     nans.check()
-    counted = (tally.sweep.matrices(), tally.pairs.rows())
+    matrices, pairs = tally.sweep.matrices(), tally.pairs.rows()
     end = time.perf_counter()
     rate = (len(reader) - 1) / (end - warm) if len(reader) > 1 else None
-    sizes = (len(reader), tally.ignored, end - start, rate)
-    return Evaluation(tally.sweep.shifts, tally.sweep.own_index, *counted, *sizes, tally.pairs.boundary)
+    return Evaluation(
+        tally.sweep.shifts,
+        tally.sweep.own_index,
+        matrices,
+        pairs,
+        len(reader),
+        tally.ignored,
+        end - start,
+        rate,
+        tally.pairs.boundary,
+    )
 
 
 def best_classes(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +173,8 @@ def test_verify_looks_at_every_file(farm):
         ('train = "train.txt"', 'train = "\\u0000"', "cannot be read"),
         ("background = 0", 'background = 0\ntemplates = "none"', "no templates are called"),
         ("background = 0", "background = 0\nstride = 9999", "leaves gaps"),
+        ('"cow", "sheep"', '"cow", "Cow "', "alike"),
+        ('"cow", "sheep"', '"cow", " "', "empty to CLIP"),
     ],
 )
 def test_a_wrong_toml_is_refused_in_one_line(farm, old, new, reason):
@@ -188,3 +192,75 @@ def test_ids_cannot_lead_out_of_the_folders(farm, id_):
     (farm.parent / "val.txt").write_text(f"{id_}\n")
     with pytest.raises(UserError, match="no name of a file below a folder"):
         custom.read_toml(farm)
+
+
+@pytest.mark.parametrize("count", [252, 255, 256, 300])
+def test_more_classes_than_labels_hold(farm, count):
+    """Fails when verify accepts more classes than run does, or the reason is another."""
+    names = [f"c{number}" for number in range(count)]
+    text = re.sub(r"(?m)^(ids|ignore|background) = .*$", "", farm.read_text())
+    farm.write_text(re.sub(r"(?m)^classes = .*$", f"classes = {json.dumps(names)}", text).replace('"dog"]', '"c1"]'))
+    with pytest.raises(UserError, match=f"{count} classes; at most 251"):
+        custom.read_toml(farm)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_files_of_any_editor(farm, encoding, end):
+    """Fails when a byte order mark, UTF-16 or another line ending makes another data set, or none."""
+    before = custom.read_toml(farm)
+    for name in ("farm.toml", "train.txt", "val.txt"):
+        path = farm.parent / name
+        path.write_bytes(path.read_text().replace("\n", end).encode(encoding))
+    assert custom.read_toml(farm) == before
+
+
+def test_ids_are_whole_lines(farm):
+    """Fails when the copy "v0 (1)" of an image is read as "v0", or brackets and blanks are refused."""
+    for name in ("v0 (1)", "v[0]", "v {id}"):
+        shutil.copy(farm.parent / "photos/t0.JPG", farm.parent / f"photos/{name}.JPG")
+        shutil.copy(farm.parent / "masks/t0.png", farm.parent / f"masks/{name}.png")
+    (farm.parent / "val.txt").write_text("v0 (1)\nv[0]\nv {id}\n")
+    reader = Data().open(known(farm), "val")
+    assert reader.ids == ("v0 (1)", "v[0]", "v {id}")
+    assert reader.mask(0).ravel().tolist() == [0, 1, 2, 255]  # t0's, not v0's
+
+
+def test_an_id_twice_is_named(farm):
+    """Fails when a list with an image twice does not say which."""
+    (farm.parent / "val.txt").write_text("v0\nv1\nv0\n")
+    with pytest.raises(UserError, match="'v0' is listed twice"):
+        custom.read_toml(farm)
+
+
+@pytest.mark.parametrize("lines", ["v0 1\nv1\n", "photos/v0.jpg masks/v0.png\n", "v0.JPG\nv1.JPG\n"])
+@pytest.mark.parametrize("subset", [False, True])
+def test_lines_with_more_than_an_id_are_refused(farm, lines, subset):
+    """Fails when a column after an id is dropped, with --subset the line, or the photo is only called missing."""
+    (farm.parent / "val.txt").write_text(lines)
+    with pytest.raises(DataError, match="expected one id a line"):
+        Data(subset=subset).open(known(farm), "val")
+
+
+def test_a_mask_with_more_in_its_name(farm):
+    """Fails when masks that are there under a longer name are called missing without a word of them."""
+    (farm.parent / "masks/v1.png").rename(farm.parent / "masks/v1_mask.png")
+    with pytest.raises(DataError, match=r"v1_mask\.png.*give a pattern"):
+        Data().open(known(farm), "val")
+
+
+def test_values_that_nobody_named(farm):
+    """Fails when what is ignored by default alone, or a class without a pixel beside it, is not remarked on."""
+    pixels = np.zeros(256, np.int64)
+    pixels[[0, 1, 255]] = 50, 30, 20
+    named = Data().open(known(farm), "val")
+    warnings, notes = named.remarks(pixels, whole=True)
+    assert warnings == ["no image of sheep, dog, while 255 (20.0% of the pixels) is ignored: is it one of them?"]
+    assert (named.remarks(pixels, whole=False), notes) == (([], []), [])
+    pixels[255] = 0
+    assert named.remarks(pixels, whole=True) == ([], ["no image of sheep, dog"])
+    pixels[[2, 3, 255]] = 1
+    assert named.remarks(pixels, whole=True) == ([], [])
+    farm.write_text(re.sub(r"(?m)^ignore = .*$", "", farm.read_text()))
+    (warning,), _ = Data().open(known(farm), "val").remarks(pixels, whole=True)
+    assert "is ignored as nobody named it: give `ignore = 255`" in warning

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from methods.otseg.head import transport
 
 from methods.otseg.otseg_config import RELEASED_TEXTS
+from methods.otseg.otseg_head import transport
 from methods.otseg.sinkhorn import INSIDE_LOG, solved
 from methods.registry import METHODS
 from methods.zegclip.released_checkpoint import released_name

@@ -265,13 +265,31 @@ def _without(name: str):
         (lambda data: data["annotations"][0].update(segmentation=[[1.0, 2.0]]), "cannot be drawn"),
         (lambda data: data["annotations"][0].update(segmentation={"size": [1, 1]}), "cannot be drawn"),
         (lambda data: data["images"][0].update(height=HEIGHT + 1), f"its mask {WIDTH}x{HEIGHT + 1}"),
+        (lambda data: data["annotations"][0].update(segmentation=[]), "cannot be drawn (its segmentation is empty"),
+        (lambda data: data["annotations"][0].update(segmentation=None), "its segmentation is None"),
+        (lambda data: data["images"].append({**data["images"][1], "id": 9}), "image id 9 is given to"),
     ],
-    ids=["category", "no annotations", "unknown category", "two points", "no counts", "size"],
+    ids=["category", "no annotations", "unknown category", "two points", "no counts", "size", "empty", "null", "ids"],
 )
 def test_wrong_annotations(tmp_path: Path, change, told: str) -> None:
     """Fails when annotations that cannot be those of COCO train silently, or end in a stack trace."""
     made(tmp_path, change=change)
     assert told in line(tmp_path)
+
+
+def test_endings_in_any_case_and_an_entry_twice(tmp_path: Path) -> None:
+    """Fails when photos are missing that end in .JPG, as their file says, or an entry that stands twice is refused."""
+
+    def change(data: dict) -> None:
+        data["images"].append(dict(data["images"][0]))
+        for image in data["images"]:
+            image["file_name"] = image["file_name"].replace(".jpg", ".JPG")
+
+    made(tmp_path, change=change)
+    for photo in (tmp_path / "val2017").iterdir():
+        photo.rename(photo.with_suffix(".JPG"))
+    assert reader_of(tmp_path).ids == ("000000000004", "000000000007", "000000000009")
+    read_all(tmp_path, "val", "2017")
 
 
 def test_broken_files(tmp_path: Path) -> None:

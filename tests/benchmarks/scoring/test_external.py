@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -11,11 +12,19 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 from benchmarks.protocol import Inference  # noqa: E402
 from benchmarks.scoring.evaluate import evaluate  # noqa: E402
-from benchmarks.scoring.external import ClassOrder, find_predictions, read_order, score_predictions  # noqa: E402
+from benchmarks.scoring.external import (  # noqa: E402
+    ClassOrder,
+    Predictions,
+    check_files,
+    find_predictions,
+    read_order,
+    score_predictions,
+)
 from benchmarks.scoring.planes import score_chunks, views  # noqa: E402
 from benchmarks.scoring.predict import predicted  # noqa: E402
 from methods.method import Method, Vocabulary  # noqa: E402
 from splits.errors import UserError  # noqa: E402
+from tests.benchmarks.png import png  # noqa: E402
 
 NAMES = ("cat", "dog", "cow", "bus")
 SEEN = (True, False, True, False)
@@ -121,6 +130,44 @@ def test_every_wrong_file_is_named(tmp_path, random_reader):
     assert "both of image picture-1" in refusal()
     (folder / "picture-1.png").unlink()
     assert "some predictions are PNG and some npz" in refusal()
+
+
+def test_files_are_found_as_photos_are(tmp_path):
+    """Fails when predictions below a linked folder, in capitals, or named in the other Unicode form are missing."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/north").symlink_to(tmp_path / "disk")
+    for name in (
+        tmp_path / "disk" / unicodedata.normalize("NFD", "ü.PNG"),
+        tmp_path / "p/a.Png",
+        tmp_path / "p/._a.png",
+    ):
+        Image.new("L", (2, 2)).save(name, format="PNG")
+    found = find_predictions(tmp_path / "p", ClassOrder(NAMES), ["north/ü", "a"])
+    assert set(found.files) == {"north/ü", "a"}
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_indices_of_few_bits(tmp_path, random_reader, bits):
+    """Fails when greys of few bits are stretched: index 1 would be 255, 85 or 17."""
+    reader = random_reader(1, 12, 20)
+    found = save(tmp_path / "p", reader, Coarse())
+    path = found.files[reader.ids[0]]
+    png(path, np.asarray(Image.open(path)) % 2, bits)
+    stored = score_predictions(found, reader, NAMES, SEEN, TABLE)
+    assert stored.matrices.sum() > 0
+    assert not stored.matrices[0][:, 2:].any()
+
+
+def test_interpolated_predictions_are_remarked_on(tmp_path):
+    """Fails when predictions that were resized with interpolation are scored without a word."""
+    small = np.zeros((20, 20), np.uint8)
+    small[4:14, 5:15] = 3
+    Image.fromarray(small).resize((80, 80), Image.Resampling.BILINEAR).save(tmp_path / "a.png")
+    (line,) = check_files(Predictions({"a": tmp_path / "a.png"}, ClassOrder(NAMES)))
+    assert line.startswith("predictions hold ids that lie only along the seams")
+    Image.fromarray(small).resize((80, 80), Image.Resampling.NEAREST).save(tmp_path / "a.png")
+    assert check_files(Predictions({"a": tmp_path / "a.png"}, ClassOrder(NAMES))) == ()
 
 
 @pytest.mark.parametrize(
