@@ -1,10 +1,9 @@
-"""The report: one HTML file with tables, figures, pictures and the list of runs, which loads nothing over a network."""
+"""The report: one HTML file, answers first, then tables, figures, pictures and runs; it loads nothing."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,28 +11,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from benchmarks.scoring.metrics import REACH
 from results.report import figures
+from results.report.answers import answers, beside_best, best_of
 from results.report.curves import Reading, mean_losses, mean_near, mean_sweep, read
 from results.report.error_kinds import error_table
+from results.report.looks import Look, looks_of
+from results.report.run_table import run_table
 from results.store.confusion import Locate
-from results.store.record import Result, RunRecord
+from results.store.identity import IDENTITY
+from results.store.record import RunRecord
+from results.tables.appendix import appendix
 from results.tables.classes_and_costs import Variants, by_variant, class_table, cost_table
 from results.tables.content import COMPARISON, Content, gather, parts_of, title_of
 from results.tables.families import reader
 from results.tables.html import environment, fragment, source
 from results.tables.judge import Judge
 from results.tables.row_names import names_of, short_names
-from results.tables.table import Column, Table
+from results.tables.table import Table
 from results.tables.tables import group_table, published_of
+from results.tables.verdicts import Family
 from results.tables.views import View
 
 WIDE = 6.0  # inches: wider figures stand alone in their row
 TITLE = "Zero-shot segmentation: results"
+VIEW = View(
+    ("main", "ablations", "published", "appendix"), columns=("seen", "unseen", "hiou", "rank", "first", "seeds")
+)
+Shown = tuple[str, Figure, str]  # title, figure, what to know
 
 
 @dataclass
@@ -41,7 +49,7 @@ class Page:
     """What the template needs, and the figures for whoever wants them as files."""
 
     sections: list[dict[str, Any]] = field(default_factory=list)
-    summary: list[str] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)  # of each comparison
     figures: dict[str, Figure] = field(default_factory=dict)  # file name without ending -> figure
 
 
@@ -70,8 +78,8 @@ def render(
         .get_template("report.html.j2")
         .render(
             title=TITLE,
-            lead=f"{len(records)} records{waiting}. A click on a header sorts; fields above long tables filter.",
-            summary=page.summary,
+            lead=f"{len(records)} records{waiting}.",
+            answers=page.answers,
             sections=page.sections,
             pictures=[_picture(path) for path in pictures],
             runs=fragment(run_table(records, states, stale), "runs"),
@@ -82,148 +90,136 @@ def render(
     )
 
 
-def run_table(records: Sequence[RunRecord], states: Mapping[str, str], stale: frozenset[str]) -> Table:
-    """Every run with its score, state, origin and cost; those without a record with their state."""
-    rows = [_run(record, stale) for record in records]
-    rows += [{"run": folder, "state": words} for folder, words in sorted(states.items())]
-    frame = pd.DataFrame(rows, columns=["run", "state", *_NUMBERS, *_TEXTS]).astype(dict.fromkeys(_NUMBERS, float))
-    frame = frame.sort_values(["run", "started"], kind="stable", ignore_index=True)
-    columns = [Column.text("run", "run"), Column.text("state", "state")]
-    columns += [Column.figure(header, name, form) for name, (header, form) in _NUMBERS.items()]
-    columns += [Column.text(header, name) for name, header in _TEXTS.items()]
-    note = "hIoU, S and U at the method's own shift, in percent. Sources: start of the sha256 of the method's code."
-    return Table("Every run", frame, tuple(columns), (note,), None, name="runs")
-
-
-_NUMBERS = {
-    "hiou": ("hIoU", ".2f"),
-    "miou_seen": ("S", ".2f"),
-    "miou_unseen": ("U", ".2f"),
-    "train_seconds": ("training s", ".0f"),
-    "eval_seconds": ("scoring s", ".1f"),
-    "attempts": ("attempts", ".0f"),
-}
-_TEXTS = {
-    "part": "part",
-    "protocol": "protocol",
-    "device": "device",
-    "host": "host",
-    "torch": "torch",
-    "commit": "commit",
-    "sources": "sources",
-    "started": "started",
-}
-
-
-def _run(record: RunRecord, stale: frozenset[str]) -> dict[str, Any]:
-    result, origin = record.result, record.provenance.scoring
-    marks = ["partial"] * result.partial + ["stale"] * (result.train.folder in stale)
-    marks += ["drawn setting"] * result.evaluation.drawn
-    own = {name: getattr(result.own, name) for name in ("hiou", "miou_seen", "miou_unseen")}
-    return {
-        "run": f"{result.train.folder}{_elsewhere(result)}",
-        "state": " ".join(["done", *marks]),
-        **{name: math.nan if value is None else 100 * value for name, value in own.items()},
-        "train_seconds": record.costs.train_seconds,
-        "eval_seconds": record.costs.eval_seconds,
-        "attempts": origin.attempts,
-        "part": result.evaluation.part,
-        "protocol": result.protocol_hash[:8],
-        "device": origin.device,
-        "host": origin.host,
-        "torch": origin.packages.get("torch", ""),
-        "commit": f"{origin.commit[:8]}{' + changes' if origin.dirty else ''}",
-        "sources": record.provenance.sources_sha256[:8],
-        "started": origin.started,
-    }
-
-
-def _elsewhere(result: Result) -> str:
-    evaluation = result.evaluation
-    return f" on {evaluation.benchmark} fold {evaluation.fold}" if evaluation.transferred else ""
-
-
 def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str], judge: Judge) -> None:
     """One benchmark under one protocol: the comparison, then each ablation, then what was published."""
     number = len(page.sections)
-    blocks: list[dict[str, Any]] = []
     readings = {} if content.episodic else {id(r): read(r, locate(r)) for r in content.records}
     names = names_of(content)
-    for group, part in parts_of(content).items():
-        title = title_of(part, group)
-        main = group_table(part, group, View(), stale, judge)
-        blocks.append(_block(main, number, len(blocks), heading=title))
-        if part.records:
-            variants = by_variant(part.records, names)
-            (classes,) = class_table(part, title, variants)
-            supplements = [classes, *cost_table(part, title, variants)]
-            if not content.episodic:
-                drawn = _figures(main, classes, variants, readings, stem=f"{number}-{main.name}")
-                page.figures |= {name: figure for name, (_, figure, _) in drawn.items()}
-                blocks.append({"heading": "", "table": None, "figures": [_image(*shown) for shown in drawn.values()]})
-                supplements.insert(0, error_table(variants, readings, title))
-                page.summary += _best(main)
-            for table in supplements:
-                blocks.append(_block(table, number, len(blocks)))
-    for table in published_of(content, stale):
-        blocks.append(_block(table, number, len(blocks), heading="Published and reproduced"))
+    blocks: list[dict[str, Any]] = []
+    links: list[dict[str, str]] = []
     name = title_of(content, COMPARISON)
     protocol = f", protocol {content.protocol.family[:8]}" if content.protocol else ""
-    page.sections.append({"id": f"s{number}", "title": f"{name}{protocol}", "blocks": blocks})
+    title = f"{name}{protocol}"
+    looks = looks_of(_short(content))
+    for group, part in parts_of(content).items():
+        main, family = group_table(part, group, VIEW, stale, judge), judge.family(part, group)
+        variants = by_variant(part.records, names)
+        shown = _figures(main, family, part, variants, readings, looks) if part.records and readings else {}
+        page.figures |= {f"{main.label}-{kind}": figure for kind, (_, figure, _) in shown.items()}
+        if group == COMPARISON:
+            page.answers.append(_answer(title, f"s{number}", main, family, variants, readings, shown))
+        anchor = f"s{number}-{main.name}"
+        links.append({"id": anchor, "title": title_of(part, group)})
+        blocks.append(_block(part, group, main, anchor, shown, _supplements(part, group, variants, readings)))
+    rest = [*published_of(content, stale), *appendix(content, VIEW, stale)]
+    tables = [fragment(table, f"s{number}-{table.name}") for table in rest]
+    page.sections.append({"id": f"s{number}", "title": title, "links": links, "blocks": blocks, "tables": tables})
+
+
+def _short(content: Content) -> list[str]:
+    """The short name of every row, those of the comparison first: what looks go by."""
+    names = names_of(content)
+    methods = [key[list(IDENTITY).index("method")] for key in names]
+    counts = Counter(methods)
+    short = [(m, m if counts[m] == 1 else name) for m, name in zip(methods, names.values(), strict=True)]
+    compared = {r.result.train.method for r in parts_of(content).get(COMPARISON, content).records}
+    return [name for method, name in sorted(short, key=lambda of: of[0] not in compared)]
+
+
+def _answer(
+    title: str,
+    link: str,
+    main: Table,
+    family: Family | None,
+    variants: Variants,
+    readings: Mapping[int, Reading],
+    shown: Mapping[str, Shown],
+) -> dict[str, Any]:
+    """What stands first of one comparison: sentences, and the differences to the best as a picture."""
+    picture = [_image(*shown["forest"])] if "forest" in shown else []
+    lines = answers(main, family, variants, readings)
+    return {"title": title, "link": link, "lines": lines, "figures": picture}
+
+
+def _supplements(part: Content, group: str, variants: Variants, readings: Mapping[int, Reading]) -> list[Table]:
+    """Errors, classes and costs of a group."""
+    if not part.records:
+        return []
+    title = title_of(part, group)
+    errors = [error_table(variants, readings, title)] if readings else []
+    return [*errors, *class_table(part, title, variants), *cost_table(part, title, variants)]
+
+
+def _block(
+    part: Content, group: str, main: Table, anchor: str, shown: Mapping[str, Shown], supplements: Sequence[Table]
+) -> dict[str, Any]:
+    """A group's table and figures, what is long folded away."""
+    folded = [{"title": t.title, "table": fragment(t, f"{anchor}-{t.name}")} for t in supplements]
+    images = [_image(*of) for kind, of in shown.items() if kind != "forest" or group != COMPARISON]
+    table = fragment(main, f"{anchor}-table")
+    return {"id": anchor, "heading": title_of(part, group), "table": table, "figures": images, "folded": folded}
 
 
 def _figures(
-    main: Table, classes: Table, variants: Variants, readings: Mapping[int, Reading], stem: str
-) -> dict[str, tuple[str, Figure, str]]:
-    """The figures of one comparison, as file name -> title, figure, what to know."""
-    frame = main.frame[main.frame["name"].isin(variants.keys())]
+    main: Table,
+    family: Family | None,
+    part: Content,
+    variants: Variants,
+    readings: Mapping[int, Reading],
+    looks: Mapping[str, Look],
+) -> dict[str, Shown]:
+    """The figures of one group, by kind."""
+    frame = main.frame[main.frame["name"].isin(variants.keys())].drop_duplicates("name")
     short = dict(zip(frame["name"], short_names(frame), strict=True))
     sweeps = {short[name]: mean_sweep([readings[id(r)].sweep for r in runs]) for name, runs in variants.items()}
     own = {short[name]: runs[0].result.own.shift for name, runs in variants.items()}
-    errors = {short[name]: np.mean([readings[id(r)].errors for r in runs], axis=0) for name, runs in variants.items()}
-    near = {short[name]: mean_near([readings[id(r)] for r in runs]) for name, runs in variants.items()}
-    curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
-    scored = frame[frame[["miou_seen", "miou_unseen"]].notna().all(axis=1)]
     every = "Mean over all runs (folds and seeds)."
-    found = {
-        "calibration": (
-            "hIoU over the shift of the seen scores",
-            figures.calibration(sweeps, own),
-            f"{every} Marked: the method's own shift. Scores differ in scale, so shifts are shares of the widest one "
-            "swept. Choosing a shift on these images would be an oracle.",
-        ),
-        "trade-off": ("Seen against unseen over all shifts", figures.trade_off(sweeps), every),
-        "errors": (
-            "Which labelled pixels are wrong",
-            figures.anatomy(errors, {name: found.errors for name, found in near.items() if found is not None}),
-            f"{every} At the method's own shift.{_HATCHED if any(near.values()) else ''}",
-        ),
-    }
+    found = _differences(main, family, short, looks)
+    scored = frame[frame[["miou_seen", "miou_unseen"]].notna().all(axis=1)]
     if len(scored):
-        figure = figures.seen_against_unseen(scored, [short[name] for name in scored["name"]])
-        note = "Points: mean over folds; bars: sd over seeds; lines: equal hIoU."
-        found = {"seen-unseen": ("Seen against unseen", figure, note)} | found
+        figure = figures.seen_against_unseen(scored, [short[name] for name in scored["name"]], looks)
+        found["seen-unseen"] = ("Seen against unseen", figure, "Bars: half-widths as in the table; lines: equal hIoU.")
+    found["calibration"] = (
+        "hIoU over the shift of the seen scores",
+        figures.calibration(sweeps, own, looks),
+        f"{every} Marked: the method's own shift. Scores differ in scale, so shifts are shares of the widest one "
+        "swept. Choosing a shift on these images would be an oracle.",
+    )
+    note = f"{every} Marked: the own shift."
+    found["trade-off"] = ("Seen against unseen over all shifts", figures.trade_off(sweeps, own, looks), note)
+    found |= _of_errors(variants, short, readings)
+    curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
     if any(steps for steps, _ in curves.values()):
         note = f"{every} Methods weigh their losses differently: only shapes compare."
-        found["losses"] = ("Training", figures.losses(curves), note)
+        found["losses"] = ("Training", figures.losses(curves, looks), note)
+    (classes,) = class_table(part, "", variants)
     found["classes"] = ("IoU of each class", figures.heat_map(classes.frame, short), every)
-    return {f"{stem}-{name}": shown for name, shown in found.items()}
+    return found
+
+
+def _differences(
+    main: Table, family: Family | None, short: Mapping[str, str], looks: Mapping[str, Look]
+) -> dict[str, Shown]:
+    best = best_of(main)
+    others = [of for of in beside_best(family, best) if of.name in short]
+    if not others or best not in short:
+        return {}
+    rows = [(short[of.name], 100 * of.difference, 100 * of.half, of.established) for of in others]
+    note = (
+        "Bars: half the 95 % interval over images and seeds. Filled: established, Holm-corrected over the table's rows."
+    )
+    return {"forest": (f"hIoU beside {short[best]}", figures.forest(rows, short[best], looks), note)}
+
+
+def _of_errors(variants: Variants, short: Mapping[str, str], readings: Mapping[int, Reading]) -> dict[str, Shown]:
+    errors = {short[name]: np.mean([readings[id(r)].errors for r in runs], axis=0) for name, runs in variants.items()}
+    near = {short[name]: mean_near([readings[id(r)] for r in runs]) for name, runs in variants.items()}
+    figure = figures.anatomy(errors, {name: found.errors for name, found in near.items() if found is not None})
+    note = f"Mean over all runs (folds and seeds). At the method's own shift.{_HATCHED if any(near.values()) else ''}"
+    return {"errors": ("Which labelled pixels are wrong", figure, note)}
 
 
 _HATCHED = f" Hatched: the part of each kind within {REACH} pixels of a boundary of the truth."
-
-
-def _best(table: Table) -> list[str]:
-    known = [row for row in table.rows() if not math.isnan(row["hiou"]) and not row["partial"]]
-    if not known:
-        return [f"{table.title}: nothing complete yet"]
-    best = max(known, key=lambda row: row["hiou"])
-    spread = "" if math.isnan(best["hiou_sd"]) else f" ± {100 * best['hiou_sd']:.2f} over {best['seeds']} seeds"
-    return [f"{table.title}: highest hIoU {100 * best['hiou']:.1f}{spread}, {best['name']} ({len(known)} rows)"]
-
-
-def _block(table: Table, section: int, number: int, heading: str = "") -> dict[str, Any]:
-    return {"heading": heading, "table": fragment(table, f"s{section}-{number}"), "figures": []}
 
 
 def _image(title: str, figure: Figure, note: str) -> dict[str, Any]:

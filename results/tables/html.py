@@ -54,5 +54,5 @@ def fragment(table: Table, name: str) -> dict[str, Any]:
 
 def _cell(column: Column, row: Row, text: str, mark: Mark) -> dict[str, Any]:
     value = column.value(row) if column.value is not None else math.nan
-    classes = " ".join(name for name in ("number" if column.numeric else "", mark) if name)
+    classes = " ".join(name for name in ("number" if column.numeric else "text" * column.wide, mark) if name)
     return {"text": text, "classes": classes, "value": None if math.isnan(value) else repr(float(value))}

@@ -81,7 +81,8 @@ class Table:
     def label(self) -> str:
         """A name for files and references: benchmark, kind and the start of the protocol's hash."""
         family = self.protocol.family[:6] if self.protocol else ""
-        return re.sub(r"[^a-z0-9]+", "-", f"{self.title.split(':')[0]} {self.name} {family}".lower()).strip("-")
+        name = f" {self.name}" if self.name.partition("-")[0] not in self.title.split(":")[0] else ""
+        return re.sub(r"[^a-z0-9]+", "-", f"{self.title.split(':')[0]}{name} {family}".lower()).strip("-")
 
     def rows(self) -> list[dict[Any, Any]]:
         """The frame, row by row."""

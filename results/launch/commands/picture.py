@@ -27,7 +27,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--choose",
         default=Pictures.choose,
         choices=get_args(Choice),
-        help="spread: from the worst to the best scored image, evenly by rank (default); first: the first ones",
+        help="difference: those that two methods score most differently (default, where two are shown); spread: from "
+        "the worst to the best scored image, evenly by rank; first: the first ones",
+    )
+    parser.add_argument(
+        "--by-difference", nargs=2, default=(), metavar=("A", "B"), help="the two methods; default: the first two shown"
     )
     parser.add_argument(
         "--out", type=Path, default=results_folder() / "figures", metavar="DIR", help="default: results/figures"
@@ -43,7 +47,8 @@ def main(options: argparse.Namespace) -> int:
     from results.launch.commands.parse import request_of
 
     request, files = request_of(options)
-    pictures = Pictures(options.out, options.images, options.choose)
+    choose: Choice = "difference" if options.by_difference else options.choose
+    pictures = Pictures(options.out, options.images, choose, tuple(options.by_difference))
     if options.pseudo_masks:
         from results.launch.run.pseudo_masks import pseudo_mask_sheets
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 Device = Literal["cpu", "cuda"]
-Choice = Literal["spread", "first"]  # of images: from the worst to the best scored, evenly by rank; the first ones
+# Of images: those that two methods score most differently; from the worst to the best, evenly by rank; the first ones.
+Choice = Literal["difference", "spread", "first"]
 
 
 def _usual_data() -> Data:
@@ -98,7 +99,8 @@ class Pictures:
 
     out: Path
     images: int = 6  # rows of the sheet
-    choose: Choice = "spread"
+    choose: Choice = "difference"
+    between: tuple[str, ...] = ()  # the two methods of a difference; empty: the first two shown
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ from results.store.folders import CONFUSION
 from results.tables.statistics import counts_of
 from splits.errors import UserError
 
+DIFFERENCE = (
+    "Images by the difference in pixel accuracy: first those where {0} is furthest ahead of {1}, then those where it "
+    "is furthest behind."
+)
 SPREAD = (
     "Images by pixel accuracy, the mean of the methods shown: from the worst (top) to the best, evenly spaced by rank."
 )
@@ -38,14 +42,39 @@ def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pict
         methods = [of_plan(run, root, files.clip).method for run in runs]
         reader = request.data.open(benchmark(name), request.part)
         path = pictures.out / f"{name}-fold{fold}-seed{seed}.png"
-        if pictures.choose == "first":
-            images, rule = list(range(min(pictures.images, len(reader)))), "The first images."
-        else:
-            shares = np.mean([accuracies(run, root) for run in runs], axis=0)
-            images, rule = spread(shares, pictures.images), SPREAD
+        images, rule = chosen(runs, root, pictures, len(reader))
         save_sheet(runs, methods, reader, images, path)
         write_atomically(path.with_suffix(".txt"), f"{rule} {OUTLINES}\n".encode())
         yield path
+
+
+def chosen(runs: Sequence[Run], root: Path, pictures: Pictures, count: int) -> tuple[list[int], str]:
+    """The images to show, of so many, and the rule in words. Raises UserError for methods that are not shown."""
+    if pictures.choose == "first":
+        return list(range(min(pictures.images, count))), "The first images."
+    named = {run.train.method: run for run in runs}
+    if missing := [name for name in pictures.between if name not in named]:
+        raise UserError(f"--by-difference {' '.join(pictures.between)}: {', '.join(missing)} is not shown; --methods")
+    pair = pictures.between or tuple(named)[:2]
+    if pictures.choose == "difference" and len(pair) == 2:
+        first, second = (accuracies(named[name], root) for name in pair)
+        return most_different(first, second, pictures.images), DIFFERENCE.format(*pair)
+    return spread(np.mean([accuracies(run, root) for run in runs], axis=0), pictures.images), SPREAD
+
+
+def most_different(first: NDArray[np.float64], second: NDArray[np.float64], count: int) -> list[int]:
+    """At most `count` images by how far two methods' shares lie apart: half where the first is better, then the other.
+
+    Each half begins with the largest difference; undefined images are no choice.
+
+    >>> most_different(np.array([0.9, 0.1, 0.5, np.nan]), np.array([0.1, 0.8, 0.5, 0.2]), 2)
+    [0, 1]
+    """
+    apart = first - second
+    order = [int(i) for i in np.argsort(-np.nan_to_num(apart, nan=0.0), kind="stable") if not np.isnan(apart[i])]
+    ahead = order[: min((count + 1) // 2, len(order))]
+    behind = [i for i in reversed(order) if i not in ahead][: count - len(ahead)]
+    return ahead + behind
 
 
 def accuracies(run: Run, root: Path) -> NDArray[np.float64]:

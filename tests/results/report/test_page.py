@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from results.report import figures
 from results.report.curves import ERRORS, Reading, Sweep, mean_sweep, read
 from results.report.error_kinds import NEAR, RATES, error_table
+from results.report.looks import COLOURS, looks_of
 from results.report.page import render
 from results.store.confusion import packed
 from results.store.folders import find_stored
@@ -120,6 +121,64 @@ def test_nothing_scored_yet(tmp_path):
     assert "0 records; 1 running" in page
 
 
+def test_answers_come_first_and_are_those_of_the_family(tmp_path):
+    """Fails if the page does not begin with what is best, by how much and whether that is established."""
+    for seed in (0, 1, 2):
+        for fold in (0, 1):
+            store(tmp_path, method="zeta", fold=fold, seed=seed, seen=0.5, unseen=0.3)
+            store(tmp_path, method="alpha", fold=fold, seed=seed, seen=0.4, unseen=0.2)
+    page = page_of(tmp_path)
+    text = " ".join(parsed(page.split("<nav")[0]).text)
+    assert re.search(r"Highest hIoU: zeta, 37\.5 ± \d+\.\d \(3 seeds\)\.", text)
+    assert re.search(r"Above the next, alpha, by -?\d+\.\d ± \d+\.\d points: (not )?established, p = \d\.\d+", text)
+    assert re.search(r"Cost of zeta: \d+\.\d+ hours on CPU, for 6 runs\.", text)
+    assert "Its worst unseen classes (IoU, %): ant" in text
+    assert "Where it fails most:" in text
+    assert page.index("Highest hIoU") < page.index("Contents") < page.index("mean over folds")
+
+
+def test_nothing_is_answered_of_one_seed(tmp_path):
+    """Fails if one seed is called established, or not established."""
+    for method in ("zeta", "alpha"):
+        for fold in (0, 1):
+            store(tmp_path, method=method, fold=fold)
+    text = " ".join(parsed(page_of(tmp_path).split("<nav")[0]).text)
+    assert "one seed: not tested" in text
+    assert "Established" not in text
+    assert "not established" not in text
+
+
+def test_looks_tell_methods_apart():
+    """Fails if two methods share colour and line, or one of the looks is not of the colour-blind safe set."""
+    looks = looks_of([f"method {i}" for i in range(28)])
+    assert len({(look.colour, look.line) for look in looks.values()}) == 28
+    assert {look.colour for look in looks.values()} == set(COLOURS)
+
+
+def test_figures_for_papers(tmp_path):
+    """Fails if a figure's file is named by its place on the page, or a PDF has fonts that publishers refuse."""
+    store(tmp_path / "runs", fold=0)
+    store(tmp_path / "runs", fold=1)
+    page_of(tmp_path / "runs", figures_to=tmp_path / "a")
+    names = {path.name for path in (tmp_path / "a").iterdir()}
+    store(tmp_path / "runs", fold=0, part="tune")  # a part whose section comes before
+    store(tmp_path / "runs", fold=1, part="tune")
+    page_of(tmp_path / "runs", figures_to=tmp_path / "b")
+    assert names < {path.name for path in (tmp_path / "b").iterdir()}
+    for path in (tmp_path / "a").glob("*.pdf"):
+        assert b"/Type3" not in path.read_bytes(), path.name
+
+
+def test_tables_can_be_read_aloud(tmp_path):
+    """Fails if a table has no caption, a row no header, or a picture no words."""
+    page = page_of(tmp_path, states=half_finished(tmp_path))
+    assert page.count("<table>") == page.count("<caption>") > 3
+    assert page.count('<th scope="row"') + page.count("<th scope=row") >= page.count("<tbody>")
+    for alt in re.findall(r'<img alt="([^"]*)"', page):
+        assert len(alt) > 20
+    assert 'tabindex="0"' in page
+
+
 def test_readings_by_hand(tmp_path):
     """Fails if a score at a shift or a kind of error is another than the matrices say. Classes 0, 1 seen; 2 not."""
     own = np.array([[10, 2, 3], [0, 20, 5], [4, 1, 15]])
@@ -187,7 +246,7 @@ def test_the_area_by_hand():
 def test_dollars_set_no_formula():
     """Fails if a name with dollars or a backslash stops the drawing."""
     for name in ("$x", "$\\frac$", "a_$b$_c", "100 %"):
-        figure = figures.losses({name: ([1, 2], [3.0, 1.0])})
+        figure = figures.losses({name: ([1, 2], [3.0, 1.0])}, looks_of([name]))
         assert isinstance(figure, Figure)
         assert figures.drawn(figure, "svg").startswith(b"<?xml")
 
@@ -207,7 +266,7 @@ def browser() -> Iterator[Any]:
 def test_in_a_browser(tmp_path, browser):
     """Fails if the page reports an error, a picture does not load, a header does not sort or a field not filter."""
     states = half_finished(tmp_path)
-    figures.save(figures.losses({"a": ([1, 2], [3.0, 1.0])}), tmp_path, "sheet")
+    figures.save(figures.losses({"a": ([1, 2], [3.0, 1.0])}, looks_of("a")), tmp_path, "sheet")
     file = tmp_path / "page.html"
     file.write_text(page_of(tmp_path, states=states), encoding="utf-8")
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
@@ -229,9 +288,32 @@ def test_in_a_browser(tmp_path, browser):
         page.screenshot(path=Path(folder) / "report.png", full_page=True)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_is_wider_than_its_window(tmp_path, browser, scheme):
+    """Fails if a table or a name makes a narrow window scroll sideways, or dark paper has dark ink."""
+    for method in ("zeta", "a-method-of-a-name-so-long-that-it-needs-the-whole-width-of-a-narrow-window"):
+        for fold in (0, 1):
+            store(tmp_path, method=method, fold=fold)
+    file = tmp_path / "page.html"
+    file.write_text(page_of(tmp_path, states={specs("beta")[0].folder: "failed: " + "x" * 300}), encoding="utf-8")
+    for width in (1400, 800):
+        page = browser.new_page(viewport={"width": width, "height": 1000}, color_scheme=scheme)
+        page.goto(file.as_uri())
+        page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        ink, paper = page.evaluate(
+            "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+        )
+        light = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, paper)]
+        assert (light[0] > light[1]) == (scheme == "dark")
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / f"report-{width}-{scheme}.png")
+        page.close()
+
+
 def _sorts(page: Any) -> None:
     table = page.locator("figure.table").first
-    names = lambda: table.locator("tbody tr td:first-child").all_inner_texts()  # noqa: E731
+    names = lambda: table.locator("tbody tr th:first-child").all_inner_texts()  # noqa: E731
     before = names()
     header = table.get_by_role("button", name="mIoU(U)")
     header.click()
@@ -243,6 +325,7 @@ def _sorts(page: Any) -> None:
 
 
 def _filters(page: Any) -> None:
+    page.get_by_text("Every run", exact=True).first.click()
     runs = page.locator("#runs")
     visible = lambda: [r for r in runs.locator("tbody tr").all() if r.is_visible()]  # noqa: E731
     assert len(visible()) == 13

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from results.launch.run.picture import spread
+from results.launch.run.picture import most_different, spread
 
 
 def test_worst_and_best_are_always_there():
@@ -26,3 +26,12 @@ def test_few_images(count):
     assert len(chosen) == min(count, 3)
     assert 1 not in chosen
     assert len(set(chosen)) == len(chosen)
+
+
+def test_the_most_different_images():
+    """Fails if images are shown on which the two methods agree while there are others, or an undefined one is."""
+    first = np.array([0.9, 0.5, 0.1, np.nan, 0.6, 0.5])
+    second = np.array([0.2, 0.5, 0.8, 0.3, 0.5, 0.9])
+    assert most_different(first, second, 4) == [0, 4, 2, 5]
+    assert most_different(second, first, 2) == [2, 0]
+    assert sorted(most_different(first, second, 9)) == [0, 1, 2, 4, 5]
