@@ -40,11 +40,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*CUDA is not available")
 WAITS_PER_IMAGE, WAITS_ONCE = 0, 30
 
 
+@pytest.fixture(autouse=True)
+def _fast_kernels():
+    """As on a GPU: under deterministic algorithms torch takes other ways to resize, which no pretended device has."""
+    kept = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    yield
+    torch.use_deterministic_algorithms(kept)
+
+
 def subject(name: str) -> Subject:
     """A method of the registry, small."""
     known, config = entry(name), config_class(name)
     clip = None if known.needs == "nothing" else small_clip()
-    fields = known.fixed | ({"body": "small"} if "body" in config.model_fields else {})
+    small = "body" in config.model_fields and config.model_fields["body"].default != "clip"
+    fields = known.fixed | ({"body": "small"} if small else {})
     return Subject(lambda: build_method(name, clip=clip, vocabulary=words(SEEN), config=config(**fields)))
 
 
@@ -137,7 +147,7 @@ def test_evaluation_there_is_the_cpus(name: str, how: str, background: float | N
     found, waits = evaluated(name, how, background, 5, str(DEVICE))
     assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
     _, fewer = evaluated(name, how, background, 2, str(DEVICE))
-    assert waits - fewer <= 3 * WAITS_PER_IMAGE
+    assert waits - fewer <= 3 * WAITS_PER_IMAGE + 1  # a size that comes up for the first time
     assert fewer <= 2 * WAITS_PER_IMAGE + WAITS_ONCE
 
 

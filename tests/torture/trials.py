@@ -183,7 +183,9 @@ def essence(root: Path) -> dict[str, str]:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
         elif path.name == "model.json":
             card = read_json(path)
-            found[name] = digest({k: v for k, v in card.items() if k not in ("seconds", "images_per_second")})
+            found[name] = digest(
+                {k: v for k, v in card.items() if k not in ("seconds", "images_per_second", "training")}
+            )
     return found
 
 
