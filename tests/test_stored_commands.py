@@ -84,8 +84,8 @@ def test_filters(capsys, some):
     assert "without-rd" not in out
     code, _, err = call(capsys, "tables", "--from", some, "--settings", "transductive")
     assert (code, "no record in" in err) == (2, True)
-    code, _, err = call(capsys, "tables", "--from", some, "--show", "transfers")
-    assert (code, "there is no table of transfers" in err) == (2, True)
+    code, _, err = call(capsys, "tables", "--from", some, "--show", "calibrated")
+    assert (code, "there is no table of calibrated" in err) == (2, True)
 
 
 def test_the_gate_is_an_exit_code(capsys, some):
