@@ -35,7 +35,7 @@ class Beside:
 
 def best_of(table: Table) -> str:
     """The row with the highest hIoU among those of whole data and most seeds; empty where none is complete."""
-    able = [row for row in table.rows() if not row["partial"] and not math.isnan(row["hiou"])]
+    able = [row for row in table.rows() if not row["partial"] and not math.isnan(row.get("hiou", math.nan))]
     most = max((row["seeds"] for row in able), default=0)
     able = [row for row in able if row["seeds"] == most]
     return str(max(able, key=lambda row: row["hiou"])["name"]) if able else ""
@@ -57,6 +57,8 @@ def beside_best(family: Family | None, best: str) -> list[Beside]:
 
 def answers(table: Table, family: Family | None, variants: Variants, readings: Mapping[int, Reading]) -> list[str]:
     """The sentences, in the order in which they are asked for."""
+    if "hiou" not in table.frame:
+        return ["Items of one class each have no hIoU: the table below has mIoU and FB-IoU."]
     best = best_of(table)
     if not best:
         return [f"{table.title}: nothing complete yet."]
