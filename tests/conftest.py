@@ -17,3 +17,13 @@ def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     os.environ["ZSS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
     del os.environ["ZSS_CACHE"]
+
+
+@pytest.fixture
+def fast_kernels() -> Iterator[None]:
+    """As on a GPU: under deterministic algorithms torch takes other ways to resize, which no pretended device has."""
+    torch = pytest.importorskip("torch")
+    kept = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(False)
+    yield
+    torch.use_deterministic_algorithms(kept)

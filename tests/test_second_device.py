@@ -34,19 +34,13 @@ from methods.registry import METHODS, build_method, config_class, entry  # noqa:
 from splits.loader import load_split  # noqa: E402
 from tests.pretended_device import DEVICE, Remote, pretended  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*CUDA is not available"),
+    pytest.mark.usefixtures("fast_kernels"),
+]
 
 # Waits of a scored image, at most, whatever the windows; and once, for the texts, the tables and the matrices.
 WAITS_PER_IMAGE, WAITS_ONCE = 0, 30
-
-
-@pytest.fixture(autouse=True)
-def _fast_kernels():
-    """As on a GPU: under deterministic algorithms torch takes other ways to resize, which no pretended device has."""
-    kept = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(False)
-    yield
-    torch.use_deterministic_algorithms(kept)
 
 
 def subject(name: str) -> Subject:

@@ -29,14 +29,7 @@ KNOWN = {
 }
 NOTHING: tuple[set[tuple[str, str]], int] = (set(), 0)
 
-
-@pytest.fixture(autouse=True)
-def _fast_kernels():
-    """As on a GPU: under deterministic algorithms torch takes other ways to resize, which no pretended device has."""
-    kept = torch.are_deterministic_algorithms_enabled()
-    torch.use_deterministic_algorithms(False)
-    yield
-    torch.use_deterministic_algorithms(kept)
+pytestmark = pytest.mark.usefixtures("fast_kernels")
 
 
 @pytest.mark.parametrize("name", [n for n, known in METHODS.items() if known.trained and known.group == "comparison"])
