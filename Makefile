@@ -1,13 +1,15 @@
-# make run: install, run every method on the built-in benchmark, print the table. make test: install, check everything.
-# make torture: faults and broken input, for about an hour.
+# make install: install into .venv. make run: install, run every method on the built-in benchmark, print the table.
+# make test: install, check everything. make torture: faults and broken input, for about an hour.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
+DEV = $(VENV)/.installed-dev
 .DEFAULT_GOAL := help
-.PHONY: help run test bench torture lint readme clean
+.PHONY: help install run test bench torture lint readme clean
 
 help:
+	@echo "make install   install into $(VENV), and nothing else; then: source $(VENV)/bin/activate"
 	@echo "make run    install into $(VENV), run all methods on shapes-5i, print the table"
 	@echo "make test   install into $(VENV), run linter, type checker and tests"
 	@echo "make bench  time this beside other implementations (minutes; nothing fails on a time)"
@@ -18,13 +20,20 @@ help:
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
 	touch $(STAMP)
+
+$(DEV): $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+	touch $(DEV)
+
+install: $(STAMP)
+	@echo "Installed. Next: source $(VENV)/bin/activate && python harness.py list"
 
 run: $(STAMP)
 	$(BIN)/python harness.py --methods all
 
-lint: $(STAMP)
+lint: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -32,13 +41,13 @@ lint: $(STAMP)
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadscope
 
-bench: $(STAMP)
+bench: $(DEV)
 	$(BIN)/python -m tests.speed
 
-torture: $(STAMP)
+torture: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
 
-readme: $(STAMP)
+readme: $(DEV)
 	$(BIN)/python -m tests.readme_blocks
 
 clean:

@@ -24,8 +24,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from results.launch.commands.custom_files import with_custom
 from splits.errors import UserError
+from splits.packages import too_old, what_is_missing
 
 COMMANDS = (
     *("run", "sensitivity", "eval", "status", "collect", "cancel", "prefetch", "predict", "score", "check"),
@@ -41,11 +41,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without ± must not end a finished run
-    options = _parser().parse_args(arguments)
+    if old := too_old():
+        print(f"error: {old}", file=sys.stderr)
+        return 2
     try:
-        return options.command(with_custom(options))
+        options = _parser().parse_args(arguments)
+        return options.command(_with_custom(options))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        if not (words := what_is_missing(error, arguments[0])):
+            raise
+        print(f"error: {words}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; what was submitted to a cluster goes on", file=sys.stderr)
@@ -60,6 +68,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {words}", file=sys.stderr)
         return 2
+
+
+def _with_custom(options: argparse.Namespace) -> argparse.Namespace:
+    from results.launch.commands.custom_files import with_custom
+
+    return with_custom(options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from pathlib import Path
 
@@ -111,3 +113,38 @@ def test_no_commit_of_another_repository(site: Path, tmp_path: Path) -> None:
     """Fails when a record names the commit of the repository that the environment happens to lie in as its code's."""
     program = "from results.store.provenance import git_state; print(*git_state())"
     assert python(site, tmp_path, "-c", program).split(" ") == ["", "False\n"]
+
+
+@pytest.fixture(scope="module")
+def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment of its own, with the wheel and what its base asks for."""
+    folder = tmp_path_factory.mktemp("base")
+    venv.create(folder, with_pip=True)
+    constraints = ("--constraint", str(PROJECT / "constraints.txt"))
+    command = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--retries", "1", *constraints, wheel]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    if re.search("No matching distribution|NewConnectionError|ConnectTimeout|ProxyError", done.stderr):
+        pytest.skip("no package index can be reached")
+    assert done.returncode == 0, done.stderr
+    return folder / "bin"
+
+
+def test_the_base_install_runs_on_what_it_asks_for(base: Path, tmp_path: Path) -> None:
+    """Fails when the base install asks for too little to tabulate, or for torch: in an environment of its own."""
+
+    def done(*arguments: str) -> str:
+        words = [str(base / "zss-harness"), *arguments]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True, env=environment).stdout
+
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "ZSS_RUNS")}
+    reference = ("--from", str(REFERENCE))
+    assert "zegclip" in done("tables", *reference)
+    assert "zegclip" in done("compare", "zegclip", "clip", *reference)
+    assert " 0 problems" in done("results", "verify", *reference)
+    assert "planned" in done("status", "--methods", "all")
+    assert "clip" in done("list")
+    done("report", *reference, "--out", "page.html")
+    done("export", *reference, "--out", "runs.csv")
+    packages = {path.name for path in base.parent.glob("lib/*/site-packages/*")}
+    assert "pandas" in packages
+    assert "torch" not in packages
