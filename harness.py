@@ -25,7 +25,9 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from results.launch.commands.custom_files import with_custom
+from results.launch.commands.plain_output import plain_output
 from splits.errors import UserError
+from splits.plain_text import plain
 
 COMMANDS = (
     *("run", "sensitivity", "eval", "status", "collect", "cancel", "prefetch", "predict", "score", "check"),
@@ -41,11 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal without ± must not end a finished run
-    options = _parser().parse_args(arguments)
+    with plain_output():
+        return _done(_parser().parse_args(arguments))
+
+
+def _done(options: argparse.Namespace) -> int:
+    """Do what was asked for; every error that is a person's to mend becomes one line."""
     try:
         return options.command(with_custom(options))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; what was submitted to a cluster goes on", file=sys.stderr)
@@ -58,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if not (words := disk_words(error)):
             raise
-        print(f"error: {words}", file=sys.stderr)
+        print(f"error: {plain(words)}", file=sys.stderr)
         return 2
 
 

@@ -17,6 +17,7 @@ from results.store.provenance import is_stale
 from results.store.quick_check import doubt
 from results.store.record import RunRecord
 from splits.errors import UserError
+from splits.plain_text import plain
 from splits.settings import Setting
 
 
@@ -90,9 +91,9 @@ def _readable(root: Path, lean: Lean) -> Iterator[Stored]:
     """What can be trusted, as far as a quick look tells, in little memory."""
     for found in find_stored(root):
         if isinstance(found, CorruptRecord):
-            print(f"left out: {found}", file=sys.stderr)
+            print(plain(f"left out: {found}"), file=sys.stderr)
         elif wrong := doubt(found):
-            print(f"left out: {found.path}: {wrong}; `results verify` lists all", file=sys.stderr)
+            print(plain(f"left out: {found.path}: {wrong}; `results verify` lists all"), file=sys.stderr)
         else:
             yield Stored(lean(found.record), found.path)
 
