@@ -24,8 +24,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from results.launch.commands.plain_output import plain_output
 from splits.errors import UserError
 from splits.packages import too_old, what_is_missing
+from splits.plain_text import plain
 
 COMMANDS = (
     *("run", "sensitivity", "eval", "status", "collect", "cancel", "prefetch", "predict", "score", "check"),
@@ -44,16 +46,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     if old := too_old():
         print(f"error: {old}", file=sys.stderr)
         return 2
+    with plain_output():
+        return _done(arguments)
+
+
+def _done(arguments: list[str]) -> int:
+    """Do what was asked for; every error that is a person's to mend becomes one line."""
     try:
         options = _parser().parse_args(arguments)
         return options.command(_with_custom(options))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(str(error))}", file=sys.stderr)
         return 2
     except ImportError as error:
         if not (words := what_is_missing(error, arguments[0])):
             raise
-        print(f"error: {words}", file=sys.stderr)
+        print(f"error: {plain(words)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; what was submitted to a cluster goes on", file=sys.stderr)
@@ -66,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if not (words := disk_words(error)):
             raise
-        print(f"error: {words}", file=sys.stderr)
+        print(f"error: {plain(words)}", file=sys.stderr)
         return 2
 
 

@@ -275,8 +275,10 @@ class RunRecord(Value):
         what is said of them does not.
         """
         left_out: dict[str, Any] = {"confusion_sha256": "", "warnings": ()}
+        packed = ("classes", "losses")  # perhaps in little memory (`store.lean`): compared as they were read
         for name in ("train_data_sha256", "eval_data_sha256"):
             if not (getattr(self.result, name) and getattr(other.result, name)):
                 left_out[name] = ""
-        mine, theirs = (r.result.model_copy(update=left_out) for r in (self, other))
+        plain = ({name: tuple(getattr(r.result, name)) for name in packed} for r in (self, other))
+        mine, theirs = (r.result.model_copy(update=left_out | p) for r, p in zip((self, other), plain, strict=True))
         return mine.digest() == theirs.digest()

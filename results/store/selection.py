@@ -12,9 +12,12 @@ from pathlib import Path
 
 from results.store.data_changes import of_older_data
 from results.store.folders import CorruptRecord, Stored, find_stored, unfinished
+from results.store.lean import Lean
 from results.store.provenance import is_stale
+from results.store.quick_check import doubt
 from results.store.record import RunRecord
 from splits.errors import UserError
+from splits.plain_text import plain
 from splits.settings import Setting
 
 
@@ -44,12 +47,12 @@ class Selected:
     stored: tuple[Stored, ...]
     states: dict[str, str]  # of runs without a record: folder -> state and reason
 
-    @property
+    @cached_property
     def records(self) -> list[RunRecord]:
         """The records alone."""
         return [stored.record for stored in self.stored]
 
-    @property
+    @cached_property
     def stale(self) -> frozenset[str]:
         """Folders of the runs that were made with other sources of their method, or of data that have changed since."""
         sources = frozenset(record.result.train.folder for record in self.records if is_stale(record))
@@ -71,24 +74,28 @@ def select(selection: Selection, *, may_be_empty: bool = False) -> Selected:
     """
     stored: list[Stored] = []
     states: dict[str, str] = {}
+    lean = Lean()
     for root in selection.roots:
         if not root.is_dir():
             if may_be_empty:
                 continue
             raise UserError(f"{root} is no folder of runs; give one with --from, or run something first")
-        stored += [found for found in _readable(root) if selection.has_record(found.record)]
+        stored += [found for found in _readable(root, lean) if selection.has_record(found.record)]
         states |= {folder: words for folder, words in unfinished(root).items() if selection.has(*folder.split("/")[:2])}
     if not stored and not states and not may_be_empty:
         raise UserError(f"no record in {', '.join(map(str, selection.roots))} fits; `status` says what has been run")
     return Selected(tuple(stored), states)
 
 
-def _readable(root: Path) -> Iterator[Stored]:
+def _readable(root: Path, lean: Lean) -> Iterator[Stored]:
+    """What can be trusted, as far as a quick look tells, in little memory."""
     for found in find_stored(root):
         if isinstance(found, CorruptRecord):
-            print(f"left out: {found}", file=sys.stderr)
+            print(plain(f"left out: {found}"), file=sys.stderr)
+        elif wrong := doubt(found):
+            print(plain(f"left out: {found.path}: {wrong}; `results verify` lists all"), file=sys.stderr)
         else:
-            yield found
+            yield Stored(lean(found.record), found.path)
 
 
 @contextmanager

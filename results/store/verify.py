@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.npz import SPOILT
@@ -74,7 +75,7 @@ def disagreements(stored: Stored) -> Iterator[str]:
     """Every number of the record that is not the one its matrices give."""
     result = stored.record.result
     try:
-        found = _counts(stored.confusion)
+        found = counts_beside(stored.confusion)
         shifts, own, matrices = found["shifts"], int(found["own_index"]), found["matrices"]
         expected = measured(result.evaluation.side, shifts, own, matrices)
     except SPOILT as error:
@@ -83,14 +84,25 @@ def disagreements(stored: Stored) -> Iterator[str]:
         return
     for name, value in expected.items():
         yield from _unequal(name, getattr(result, name), value)
-    if "per_image" in found and int(found["per_image"][:, 3].sum()) != result.labelled_pixels:
-        yield f"labelled_pixels is {result.labelled_pixels}, its images have {int(found['per_image'][:, 3].sum())}"
+    if "per_image" in found:
+        yield from _of_images(found["per_image"], matrices[own], result)
     if "boundary" in found and ((found["boundary"] > matrices[own]) | (found["boundary"] < 0)).any():
         yield "more pixels are counted near boundaries than there are, or fewer than none"
 
 
-def _counts(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of the file, of shapes that fit; raises ValueError or KeyError."""
+def _of_images(rows: NDArray[Any], matrix: NDArray[np.int64], result: Result) -> Iterator[str]:
+    """Counts of single images, which intervals are drawn from, must add up to the matrix."""
+    image, truth, said, pixels = rows.T
+    if int(pixels.sum()) != result.labelled_pixels:
+        yield f"labelled_pixels is {result.labelled_pixels}, its images have {int(pixels.sum())}"
+    elif (rows < 0).any() or (rows[:, :3] >= (result.images, *matrix.shape)).any():
+        yield "counts of single images name images or classes that are not there, or fewer pixels than none"
+    elif (np.bincount(truth * len(matrix) + said, pixels, matrix.size) != matrix.ravel()).any():
+        yield "counts of single images do not add up to the matrix at the own shift"
+
+
+def counts_beside(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of the file beside a record, of shapes that fit; raises one of `benchmarks.npz.SPOILT`."""
     found = counted(path, ARRAYS)
     shifts, own, matrices = found["shifts"], int(found["own_index"]), found["matrices"]
     if matrices.ndim != 3 or len(shifts) != len(matrices) or not 0 <= own < len(shifts):

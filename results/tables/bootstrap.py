@@ -2,14 +2,18 @@
 
 Runs of one list share their draws, so the error that images cause is common to two methods as far as it is in truth.
 What is needed of a run is a weighted mean, over folds and seeds, of its scores in every draw: all means that anybody
-asks for are gathered in one pass over the draws, chunk by chunk, whatever the number of images.
+asks for are gathered in one pass over the runs, which are read one after the other and let go: thousands of them need
+not fit into memory. Chunks of draws are independent of one another and are shared among threads.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,12 +22,14 @@ from scipy import sparse
 
 from benchmarks.choices import AbsentRule
 from benchmarks.scoring.metrics import harmonic, iou
-from results.tables.statistics import METRICS, Counts, Floats, ious, means
+from results.tables.statistics import METRICS, Counts, Floats, Head, ious, means
 
 DRAWS = 20_000
 SEED = 20240  # of the draws: the same interval on every call
 ROOM = 1 << 22  # weights made at once
-KEPT = 1 << 25  # weights of one list that stay in memory from call to call
+KEPT = 1 << 25  # weights of one list that stay in memory from call to call, a byte each
+BLOCK = 1 << 24  # bytes of counts in memory at once
+THREADS = 8  # at most: more wait for memory
 
 
 def scores(counts: Counts) -> dict[str, float]:
@@ -36,24 +42,101 @@ Weights = Mapping[int, float]  # which run (a place in a list of runs) -> its we
 
 
 def mean_draws(runs: Sequence[Counts], wanted: Sequence[Weights], draws: int = DRAWS) -> list[NDArray[np.float32]]:
+    """`streamed_draws` of runs that are in memory."""
+    return streamed_draws([run.head for run in runs], lambda place: runs[place], wanted, draws)
+
+
+def streamed_draws(
+    heads: Sequence[Head], read: Callable[[int], Counts], wanted: Sequence[Weights], draws: int = DRAWS
+) -> list[NDArray[np.float32]]:
     """`(len(METRICS), draws)` for each wanted mean: the weighted sum over its runs of every draw's METRICS.
 
-    Runs with equal `images` share draws. NaN in a draw in which a metric of one of the runs is undefined.
+    read: the counts of a run, by its place among the heads; each is asked for once. Runs with equal `images` share
+    draws. NaN in a draw in which a metric of one of the runs is undefined.
     """
     found = [np.zeros((len(METRICS), draws), dtype=np.float32) for _ in wanted]
-    uses = _uses(runs, wanted)
-    for listed, size in sorted({(run.images, len(run.hit)) for run in runs}):
-        here = [(run, use) for run, use in uses if (run.images, len(run.hit)) == (listed, size)]
-        truths: dict[bytes, Any] = {}  # runs of one list have the same truth
-        packed = [(_packed(run), _truth_of(run, truths), run, use) for run, use in here]
-        for start, weights in chunks(listed, size, draws):
-            place = slice(start, start + weights.shape[1])
-            labelled = {key: truth @ weights for key, truth in truths.items()}
-            for counts, key, run, use in packed:
-                drawn = _scores(_iou(counts @ weights, labelled[key], run.rule), run.seen)
-                for which, weight in use.items():
-                    found[which][:, place] += np.float32(weight) * drawn
+    uses = _uses(heads, wanted)
+    for listed, size in sorted({(heads[place].images, heads[place].size) for place, _ in uses}):
+        here = [(p, use) for p, use in uses if (heads[p].images, heads[p].size) == (listed, size)]
+        for block, truths in _blocks(here, read):
+            _add_draws(found, block, truths, chunks(listed, size, draws))
     return found
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """One run in hand: its counts as a sparse matrix, which truth is its own, and its weight in each mean."""
+
+    counts: Any
+    truth: bytes
+    head: Head
+    use: Mapping[int, float]
+
+
+def _blocks(
+    uses: Sequence[tuple[int, Mapping[int, float]]], read: Callable[[int], Counts]
+) -> Iterator[tuple[list[_Packed], dict[bytes, Any]]]:
+    """The runs, so many at once as fit into BLOCK, with the truths that they have."""
+    block: list[_Packed] = []
+    truths: dict[bytes, Any] = {}  # runs of one list have the same truth
+    held = 0
+    for place, use in uses:
+        run = read(place)
+        counts = _packed(run)
+        block.append(_Packed(counts, _truth_of(run, truths), run.head, use))
+        held += counts.data.nbytes + counts.indices.nbytes
+        if held > BLOCK:
+            yield block, truths
+            block, truths, held = [], {}, 0
+    if block:
+        yield block, truths
+
+
+def _add_draws(
+    found: Sequence[NDArray[np.float32]],
+    block: Sequence[_Packed],
+    truths: Mapping[bytes, Any],
+    parts: Iterable[tuple[int, NDArray[np.float32]]],
+) -> None:
+    """Add the weighted draws of a block's runs to the means; each chunk of draws is one thread's."""
+
+    def add(part: tuple[int, NDArray[np.float32]]) -> None:
+        start, weights = part
+        place = slice(start, start + weights.shape[1])
+        labelled = {key: truth @ weights for key, truth in truths.items()}
+        for run in block:
+            drawn = _scores(_iou(run.counts @ weights, labelled[run.truth], run.head.rule), np.array(run.head.seen))
+            for which, weight in run.use.items():
+                found[which][:, place] += np.float32(weight) * drawn
+
+    for group in _grouped(parts, _threads()):
+        list(_pool().map(add, group))
+
+
+def _grouped(parts: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Lists of so many: chunks of draws that do not stay in memory are not all made at once."""
+    group: list[Any] = []
+    for part in parts:
+        group.append(part)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_threads())
+
+
+def _threads() -> int:
+    """As many as this process may use."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        cores = os.cpu_count() or 1
+    return max(1, min(cores, THREADS))
 
 
 def class_draws(run: Counts, draws: int = DRAWS) -> NDArray[np.float32]:
@@ -65,17 +148,18 @@ def class_draws(run: Counts, draws: int = DRAWS) -> NDArray[np.float32]:
     return found
 
 
-def chunks(listed: str, size: int, draws: int) -> Iterable[tuple[int, NDArray[np.float32]]]:
+def chunks(listed: str, size: int, draws: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """The first draw's number and `(size, n)` float32, how often each of n draws has each image; for all draws."""
-    return _kept(listed, size, draws) if size * draws <= KEPT else _drawn(listed, size, draws)
+    kept = _kept(listed, size, draws) if size * draws <= KEPT else _drawn(listed, size, draws)
+    return ((start, weights.astype(np.float32)) for start, weights in kept)
 
 
 @lru_cache(maxsize=1)
-def _kept(listed: str, size: int, draws: int) -> list[tuple[int, NDArray[np.float32]]]:
-    return list(_drawn(listed, size, draws))
+def _kept(listed: str, size: int, draws: int) -> list[tuple[int, NDArray[Any]]]:
+    return [(start, weights.astype(np.min_scalar_type(weights.max()))) for start, weights in _drawn(listed, size, draws)]
 
 
-def _drawn(listed: str, size: int, draws: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _drawn(listed: str, size: int, draws: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
     step = max(1, min(1000, ROOM // max(size, 1)))
     words = np.frombuffer(hashlib.sha256(listed.encode()).digest()[:8], dtype=np.uint32)
     for start in range(0, draws, step):
@@ -83,20 +167,23 @@ def _drawn(listed: str, size: int, draws: int) -> Iterator[tuple[int, NDArray[np
         rng = np.random.default_rng([SEED, size, start, *map(int, words)])
         chosen = rng.integers(0, size, (size, count), dtype=np.int32)
         chosen = chosen * np.int64(count) + np.arange(count)
-        yield start, np.bincount(chosen.ravel(), minlength=size * count).reshape(size, count).astype(np.float32)
+        yield start, np.bincount(chosen.ravel(), minlength=size * count).reshape(size, count)
 
 
-def _uses(runs: Sequence[Counts], wanted: Sequence[Weights]) -> list[tuple[Counts, dict[int, float]]]:
-    """Each run once with its weight in each mean; runs that counted the same (seeds of what is not trained) as one."""
-    first: dict[str, int] = {}
+def _uses(heads: Sequence[Head], wanted: Sequence[Weights]) -> list[tuple[int, dict[int, float]]]:
+    """Each run once with its weight in each mean; runs that counted the same (seeds of what is not trained) as one.
+
+    Equal counts are one run only where the same classes are seen: folds may be counted alike and averaged otherwise.
+    """
+    first: dict[Head, int] = {}
     uses: dict[int, dict[int, float]] = {}
     for which, weights in enumerate(wanted):
         for place, weight in weights.items():
-            name = runs[place].name
-            at = first.setdefault(name, place) if name else place
+            head = heads[place]
+            at = first.setdefault(head, place) if head.name else place
             use = uses.setdefault(at, {})
             use[which] = use.get(which, 0.0) + weight
-    return [(runs[place], use) for place, use in sorted(uses.items())]
+    return sorted(uses.items())
 
 
 def _packed(run: Counts) -> Any:

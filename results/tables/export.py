@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmarks.values import canonical_json
 from results.store.files import write_atomically
+from results.store.lean import whole
 from results.store.record import RunRecord
 from splits.errors import UserError
 
@@ -20,7 +21,7 @@ KEPT_WHOLE = ("result.train.config", "provenance.training.packages", "provenance
 
 def flat(record: RunRecord) -> dict[str, Any]:
     """Fields by dotted path (`result.train.seed`); lists, and settings a method may or may not have, as JSON text."""
-    return dict(_leaves(record.model_dump(mode="json")))
+    return dict(_leaves(whole(record).model_dump(mode="json")))
 
 
 def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

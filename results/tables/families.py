@@ -10,7 +10,7 @@ from results.store.record import RunRecord
 from results.tables.classes_and_costs import Variants
 from results.tables.content import Content
 from results.tables.inference import DELTA
-from results.tables.statistics import Counts, counts_of
+from results.tables.statistics import Counts, Head, counts_of
 from results.tables.verdicts import Family, Over, Place, Row, judged
 from splits.errors import UserError
 
@@ -23,6 +23,11 @@ class Stored(Mapping[Place, Counts]):
     def __init__(self, runs: Sequence[RunRecord], read: Counted):
         self._runs = {(run.result.evaluation.fold, run.result.train.seed): run for run in runs}
         self._read = read
+
+    def head(self, place: Place) -> Head:
+        """What is known of a run without reading its counts."""
+        known = getattr(self._read, "head", None)
+        return known(self._runs[place]) if known is not None else self[place].head
 
     def __getitem__(self, place: Place) -> Counts:
         run = self._runs[place]
@@ -38,19 +43,31 @@ class Stored(Mapping[Place, Counts]):
         return len(self._runs)
 
 
-def reader(locate: Locate) -> Counted:
+class FromDisk:
     """Counts as they lie on the disk."""
 
-    def read(run: RunRecord) -> Counts | None:
-        found = counted(locate(run), ("per_image", "shifts"))
-        if "per_image" not in found:
-            return None
+    def __init__(self, locate: Locate):
+        self._locate = locate
+
+    def head(self, run: RunRecord) -> Head:
+        """What the record alone says of its counts."""
         side, asked = run.result.evaluation.side, run.result.evaluation
         listed, name = f"{side.data.ids_sha256} {asked.limit}", run.result.confusion_sha256
-        counts = counts_of(found["per_image"], run.result.images, side.scored_as_seen, side.absent_class, listed, name)
+        return Head(listed, run.result.images, side.scored_as_seen, side.absent_class, name)
+
+    def __call__(self, run: RunRecord) -> Counts | None:
+        """The counts; None where the file holds none of single images."""
+        found = counted(self._locate(run), ("per_image", "shifts"))
+        if "per_image" not in found:
+            return None
+        head = self.head(run)
+        counts = counts_of(found["per_image"], head.size, head.seen, head.rule, head.images, head.name)
         return replace(counts, swept=len(found["shifts"]) > 1)
 
-    return read
+
+def reader(locate: Locate) -> Counted:
+    """Counts as they lie on the disk."""
+    return FromDisk(locate)
 
 
 def rows_of(variants: Variants, read: Counted) -> list[Row]:

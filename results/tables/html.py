@@ -13,6 +13,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from results.tables.table import Column, Mark, Row, Table
+from splits.plain_text import plain_lines
 
 _FOLDER = files("results").joinpath("templates")
 
@@ -39,20 +40,20 @@ def html(tables: Sequence[Table], title: str = "Tables") -> str:
 
 def fragment(table: Table, name: str) -> dict[str, Any]:
     """What the template needs of a table; `name` is its id in the page."""
-    rows = [
-        [_cell(column, row, text, mark) for column, text, mark in zip(table.columns, cells, marks, strict=True)]
-        for row, cells, marks in zip(table.rows(), table.cells(), table.marks(), strict=True)
-    ]
+    rows = (  # made one by one, as the page is written: there may be many thousands
+        [_cell(column, row, column.cell(row), table.mark(column, row)) for column in table.columns]
+        for row in table.each_row()
+    )
     return {
         "id": re.sub(r"[^a-zA-Z0-9-]", "-", name),
-        "title": table.title,
+        "title": plain_lines(table.title),
         "columns": table.columns,
         "rows": rows,
-        "notes": table.notes,
+        "notes": [plain_lines(note) for note in table.notes],
     }
 
 
 def _cell(column: Column, row: Row, text: str, mark: Mark) -> dict[str, Any]:
     value = column.value(row) if column.value is not None else math.nan
     classes = " ".join(name for name in ("number" if column.numeric else "text" * column.wide, mark) if name)
-    return {"text": text, "classes": classes, "value": None if math.isnan(value) else repr(float(value))}
+    return {"text": plain_lines(text), "classes": classes, "value": None if math.isnan(value) else repr(float(value))}

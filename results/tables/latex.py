@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from results.tables.table import Column, Mark, Table
+from splits.plain_text import plain
 
 PREAMBLE = r"""% in the preamble:
 % \usepackage{booktabs,graphicx,threeparttable}
@@ -107,7 +108,7 @@ def _sentence(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Text that LaTeX prints as it stands; letters beyond Latin-1 become the nearest plain ones, or a question mark."""
-    return "".join(_SPECIAL.get(letter) or _plain(letter) for letter in " ".join(text.split()))
+    return "".join(_SPECIAL.get(letter) or _plain(letter) for letter in plain(" ".join(text.split())))
 
 
 def _plain(letter: str) -> str:

@@ -17,6 +17,17 @@ METRICS = ("miou_seen", "miou_unseen", "hiou")
 
 
 @dataclass(frozen=True)
+class Head:
+    """What is known of a run's counts before they are read."""
+
+    images: str  # which list of images: runs of one list share the draws
+    size: int  # images
+    seen: tuple[bool, ...]  # (C,)
+    rule: AbsentRule = "skip"  # for absent classes
+    name: str = ""  # what equal counts have in common (a hash)
+
+
+@dataclass(frozen=True)
 class Counts:
     """What one run counted: pixels per image and class, `(N, C)` each, and how the classes are averaged."""
 
@@ -29,8 +40,19 @@ class Counts:
     name: str = ""  # what equal counts have in common (a hash): draws of these are made once
     swept: bool = True  # are there other shifts of the seen scores than one?
 
+    @property
+    def head(self) -> Head:
+        """All but the counts."""
+        return Head(self.images, len(self.hit), tuple(self.seen.tolist()), self.rule, self.name)
+
 
 Runs = Mapping[tuple[int, int], Counts]  # (fold, seed) -> counts
+
+
+def head_of(runs: Runs, place: tuple[int, int]) -> Head:
+    """The head of one run, without reading its counts where `runs` knows it."""
+    known = getattr(runs, "head", None)
+    return known(place) if known is not None else runs[place].head
 
 
 def counts_of(
@@ -43,13 +65,14 @@ def counts_of(
 ) -> Counts:
     """Counts from the `(n, 4)` rows image, truth, prediction, pixels that lie beside a record."""
     image, truth, predicted, pixels = per_image.T
-    shape = (images, len(seen))
-    found = [np.zeros(shape, dtype=np.int32) for _ in range(3)]
-    same = truth == predicted
-    np.add.at(found[0], (image[same], truth[same]), pixels[same])
-    np.add.at(found[1], (image, truth), pixels)
-    np.add.at(found[2], (image, predicted), pixels)
-    return Counts(found[0], found[1], found[2], seen=np.asarray(seen, dtype=bool), images=listed, rule=rule, name=name)
+    shape, right = (images, len(seen)), np.where(truth == predicted, pixels, 0)
+
+    def summed(classes: NDArray[np.int64], weights: NDArray[np.int64]) -> NDArray[np.int32]:
+        places = np.ravel_multi_index((image, classes), shape)  # raises ValueError for what lies outside
+        return np.bincount(places, weights, images * len(seen)).astype(np.int32).reshape(shape)
+
+    hit, labelled, said = summed(truth, right), summed(truth, pixels), summed(predicted, pixels)
+    return Counts(hit, labelled, said, seen=np.asarray(seen, dtype=bool), images=listed, rule=rule, name=name)
 
 
 def ious(counts: Counts, weights: Floats) -> Floats:

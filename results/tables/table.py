@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -17,6 +17,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from benchmarks.protocol import Protocol
+from splits.plain_text import csv_cell, plain
 
 Row = Mapping[Any, Any]
 Mark = Literal["", "best"]
@@ -88,15 +89,21 @@ class Table:
         """The frame, row by row."""
         return self.frame.to_dict("records")
 
+    def each_row(self, at_once: int = 1000) -> Iterator[dict[Any, Any]]:
+        """The same, some at once: a table of every run need not stand in memory as dictionaries."""
+        for start in range(0, len(self.frame), at_once):
+            yield from self.frame.iloc[start : start + at_once].to_dict("records")
+
     def cells(self) -> list[list[str]]:
         """The body of the table as text, row by row."""
         return [[column.cell(row) for column in self.columns] for row in self.rows()]
 
     def marks(self) -> list[list[Mark]]:
         """For each cell whether it is marked."""
-        return [[self._mark(column, row) for column in self.columns] for row in self.rows()]
+        return [[self.mark(column, row) for column in self.columns] for row in self.rows()]
 
-    def _mark(self, column: Column, row: Row) -> Mark:
+    def mark(self, column: Column, row: Row) -> Mark:
+        """Whether one cell is marked."""
         return "best" if column.metric and row["name"] in self.bold.get(column.metric, ()) else ""
 
     def markdown(self) -> str:
@@ -112,12 +119,19 @@ class Table:
             disable_numparse=True,
         )
         parts = [f"**{_escaped(self.title)}**", body if len(self.frame) else "(nothing to show)"]
-        return "\n\n".join([*parts, "\n".join(f"- {' '.join(note.split())}" for note in self.notes)]).rstrip() + "\n"
+        return "\n\n".join([*parts, "\n".join(f"- {_plain(note)}" for note in self.notes)]).rstrip() + "\n"
 
     def csv(self) -> str:
         """Every field of the frame unrounded, as fractions; partial and stale runs have their own columns."""
         frame = self.frame.assign(table=self.name, protocol=self.protocol.words() if self.protocol else "")
-        return frame.to_csv(index=False, lineterminator="\n")
+        return csv_text(frame)
+
+
+def csv_text(frame: pd.DataFrame, *, header: bool = True) -> str:
+    """A frame as CSV, whose texts steer neither a terminal nor a spreadsheet."""
+    texts = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
+    safe = frame.assign(**{str(name): frame[name].map(csv_cell) for name in texts})
+    return safe.rename(columns=csv_cell).to_csv(index=False, lineterminator="\n", header=header)
 
 
 def marked(name: str, row: Row) -> str:
@@ -150,4 +164,8 @@ def _figure(row: Row, key: str, form: str, scale: float) -> str:
 
 
 def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return _plain(text).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    return plain(" ".join(text.split()))

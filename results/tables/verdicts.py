@@ -16,9 +16,9 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from results.tables.bootstrap import DRAWS, Weights, mean_draws, scores, spread
+from results.tables.bootstrap import DRAWS, Weights, scores, spread, streamed_draws
 from results.tables.inference import ALPHA, DELTA, Uncertain, holm
-from results.tables.statistics import METRICS, Counts, Runs, shared
+from results.tables.statistics import METRICS, Counts, Head, Runs, head_of, shared
 
 HIGHER, LOWER, APART = "higher", "lower", "not separated"
 ONE_SEED, PARTIAL, UNDEFINED = "one seed: not tested", "partial: not tested", "undefined"
@@ -197,29 +197,43 @@ class _Means:
 
     def __init__(self, rows: Sequence[Row], keys: Sequence[Key], draws: int):
         self._points: dict[tuple[str, Place], dict[str, float]] = {}
-        self._images: dict[tuple[str, Place], tuple[int, str]] = {}
-        runs: list[Counts] = []
-        places: dict[tuple[str, Place], int] = {}
-        for row in rows:
-            for place in dict.fromkeys((f, s) for name, fs, ss in keys if name == row.name for f in fs for s in ss):
-                places[row.name, place] = len(runs)
-                runs.append(row.runs[place])
-                self._points[row.name, place] = scores(runs[-1])
-                self._images[row.name, place] = (len(runs[-1].hit), runs[-1].images)
+        self._heads: dict[tuple[str, Place], Head] = {}
+        by_name = {row.name: row for row in rows}
+        asked: dict[str, dict[Place, None]] = {row.name: {} for row in rows}
+        for name, folds, seeds in keys:
+            asked[name] |= dict.fromkeys((f, s) for f in folds for s in seeds)
+        runs = [(name, place) for name, of in asked.items() for place in of]
+        places = {run: number for number, run in enumerate(runs)}
+        for name, place in runs:
+            self._heads[name, place] = head_of(by_name[name].runs, place)
+        known: dict[Head, dict[str, float]] = {}  # of counts that are alike
+
+        def read(number: int) -> Counts:
+            name, place = runs[number]
+            counts, head = by_name[name].runs[place], self._heads[name, place]
+            found = self._points[name, place] = scores(counts)
+            if head.name:
+                known[head] = found
+            return counts
+
         wanted: list[Weights] = [
             {places[name, (f, s)]: 1 / (len(folds) * len(seeds)) for f in folds for s in seeds}
             for name, folds, seeds in keys
         ]
-        self._draws = dict(zip(keys, mean_draws(runs, wanted, draws), strict=True)) if draws else {}
+        drawn = streamed_draws(list(self._heads.values()), read, wanted, draws) if draws else []
+        self._draws = dict(zip(keys, drawn, strict=True)) if draws else {}
+        for number, run in enumerate(runs):  # those that were not read, as others counted the same
+            if run not in self._points:
+                self._points[run] = known.get(self._heads[run]) or scores(read(number))
 
     def same_images(self, a: Row, b: Row, folds: Sequence[int], seeds: Sequence[int]) -> bool:
         """Were the same images scored? Raises ValueError where whole runs scored others."""
         for place in ((f, s) for f in folds for s in seeds):
-            one, other = self._images[a.name, place], self._images[b.name, place]
-            if one != other:
+            one, other = self._heads[a.name, place], self._heads[b.name, place]
+            if (one.size, one.images) != (other.size, other.images):
                 if a.partial or b.partial:
                     return False
-                sizes = f"{one[0]} and {other[0]} images"
+                sizes = f"{one.size} and {other.size} images"
                 raise ValueError(f"{a.name} and {b.name}: {sizes}, or not the same ones: these runs are no pair")
         return True
 

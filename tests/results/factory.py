@@ -13,6 +13,7 @@ from benchmarks.protocol import DataSource, EvalSide, Inference, Protocol, Queri
 from benchmarks.scoring.metrics import harmonic
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
 from benchmarks.training.augmentation import Augmentation
+from results.store.metrics import measured
 from results.store.record import ClassCounts, Costs, Phase, Provenance, Result, RunRecord, Scores
 from results.tables.judge import Judge
 from results.tables.statistics import Counts
@@ -146,14 +147,18 @@ def counts(train: TrainSpec, images: int = 4, scored: int = 4) -> dict[str, Any]
 
 
 def store(root: Path, **changes: Any) -> tuple[Path, RunRecord]:
-    """Lay a record and its confusion matrix where a run would; returns the record's path."""
-    train, evaluation = specs(**{k: v for k, v in changes.items() if k not in ("seen", "unseen", "shift", "partial")})
+    """Lay a record and its counts where a run would, its numbers those of the counts; returns the record's path."""
+    made = record(**changes)
+    train, evaluation = made.result.train, made.result.evaluation
     folder = root / train.folder / "evals" / evaluation.key
     folder.mkdir(parents=True)
     matrix = folder / "confusion.npz"
+    drawn = counts(train, scored=len(evaluation.side.scored))
     with open(matrix, "wb") as file:
-        np.savez(file, **counts(train, scored=len(evaluation.side.scored)))
-    made = record(confusion_sha256=hashlib.sha256(matrix.read_bytes()).hexdigest(), **changes)
+        np.savez(file, **drawn)
+    numbers = measured(evaluation.side, drawn["shifts"], drawn["own_index"], drawn["matrices"])
+    numbers["confusion_sha256"] = hashlib.sha256(matrix.read_bytes()).hexdigest()
+    made = made.model_copy(update={"result": made.result.model_copy(update=numbers)})
     (folder / "record.json").write_text(made.model_dump_json())
     return folder / "record.json", made
 

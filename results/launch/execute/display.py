@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,16 +14,22 @@ from rich.table import Table
 from results.launch.plan.request import Run
 from results.launch.run.job import Job
 from results.launch.run.status import Status
+from splits.plain_text import plain
 
 if TYPE_CHECKING:
     from results.launch.execute.local import Outcome
+
+
+def bare_console() -> Console:
+    """A console that may steer the terminal; what it prints of names has to be plain."""
+    return Console(highlight=False, file=getattr(sys.stdout, "bare", sys.stdout))
 
 
 class Display:
     """Follows `run_jobs`. Use as a context."""
 
     def __init__(self, total: int, console: Console | None = None):
-        self._console = console or Console(highlight=False)
+        self._console = console or bare_console()
         self._total, self._printed, self._start = total, 0, time.monotonic()
         self._live = Live(console=self._console, transient=True, refresh_per_second=4)
 
@@ -39,7 +46,7 @@ class Display:
         """One plain line for each run that ended; live lines for those at work and the grid."""
         for outcome in ended[self._printed :]:
             self._printed += 1
-            line = f"[{self._printed}/{self._total}] {outcome.job.run.name}: {outcome.status.words}"
+            line = plain(f"[{self._printed}/{self._total}] {outcome.job.run.name}: {outcome.status.words}")
             self._console.print(line, markup=False, soft_wrap=True)
         if self._console.is_terminal:
             self._live.update(self._lines(working, len(ended)))
@@ -49,7 +56,7 @@ class Display:
         for job, status in working:
             step = f"{status.step}/{status.iterations}" if status.iterations else ""
             rate = f"{status.rate:.0f} images/s" if status.rate else ""
-            grid.add_row("  " + job.run.name, status.doing or status.state, step, rate, time_left(job.run, status))
+            grid.add_row("  " + plain(job.run.name), status.doing or status.state, step, rate, time_left(job.run, status))
         grid.add_row(f"{ended} of {self._total} runs", f"{time.monotonic() - self._start:.0f} s")
         return grid
 
@@ -72,5 +79,5 @@ def state_lines(rows: Sequence[tuple[Run, Status]]) -> list[str]:
                 parts.append(f"{status.rate:.0f} images/s, {time_left(run, status)}")
         if status.reason:
             parts.append(f"({status.reason})")
-        lines.append("  ".join(parts))
+        lines.append(plain("  ".join(parts)))
     return lines

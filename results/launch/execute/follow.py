@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from results.launch.execute.display import state_lines
+from results.launch.execute.display import bare_console, state_lines
 from results.launch.execute.submission import Queue
 from results.launch.plan.request import Run
 from results.launch.run.status import Status
+from splits.plain_text import plain
 
 Rows = Sequence[tuple[Run, Status]]  # runs as they stand
 AT_WORK = ("queued", "running")
@@ -45,7 +45,7 @@ def watched(runs: Sequence[Run], root: Path, interval: float) -> Rows:
 
 def follow(look: Callable[[], Rows], *, interval: float) -> Rows:
     """Show every change until no run is at work; live in a terminal, a line for each change elsewhere."""
-    console = Console(highlight=False)
+    console = bare_console()
     screen = Live(console=console, transient=True, auto_refresh=False)
     printed: dict[str, str] = {}
     rows = look()
@@ -66,4 +66,4 @@ def _print_changes(rows: Rows, printed: dict[str, str]) -> None:
         words = seen.words if seen.state != "running" else "running"
         if printed.get(run.place) != words:
             printed[run.place] = words
-            print(f"{run.name}: {words}", flush=True)
+            print(plain(f"{run.name}: {words}"), flush=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from results.tables.bootstrap import chunks, class_draws, mean_draws, scores, spread
+from results.tables.bootstrap import chunks, class_draws, mean_draws, scores, spread, streamed_draws
 from results.tables.statistics import METRICS, Counts, ious, means
 from tests.results.tables.studies import SEEN, study
 
@@ -38,6 +38,34 @@ def test_equal_counts_are_drawn_once_and_weigh_as_often_as_they_come():
     named = [Counts(r.hit, r.truth, r.predicted, r.seen, name=n) for r, n in ((a, "a"), (a, "a"), (b, "b"))]
     weights = {i: 1 / 3 for i in range(3)}
     np.testing.assert_allclose(mean_draws(named, [weights], 50)[0], mean_draws([a, a, b], [weights], 50)[0], rtol=1e-5)
+
+
+def test_equal_counts_with_other_seen_classes_are_two_runs():
+    """Fails if folds whose predictions are alike (imported ones, say) are averaged over one fold's seen classes."""
+    a = next(iter(study(np.random.default_rng(2), seeds=1)[0].values()))
+    folds = [Counts(a.hit, a.truth, a.predicted, seen, name="same") for seen in (a.seen, ~a.seen)]
+    found = mean_draws(folds, [{0: 1.0}, {1: 1.0}], 50)
+    np.testing.assert_array_equal(found[0][0], found[1][1])  # S of one is U of the other
+    np.testing.assert_array_equal(found[0][1], found[1][0])
+
+
+def test_runs_are_read_one_block_after_the_other(monkeypatch):
+    """Fails if a mean over more runs than fit into memory at once differs, or a run is read twice."""
+    runs = list(study(np.random.default_rng(5), seeds=7)[0].values())
+    wanted = [{i: 1 / 7 for i in range(7)}, {2: 1.0}]
+    expected = mean_draws(runs, wanted, 1500)
+    monkeypatch.setattr("results.tables.bootstrap.BLOCK", 1)
+    monkeypatch.setattr("results.tables.bootstrap.KEPT", 1)  # draws are made anew for each block
+    asked = []
+
+    def read(place: int) -> Counts:
+        asked.append(place)
+        return runs[place]
+
+    found = streamed_draws([run.head for run in runs], read, wanted, 1500)
+    assert asked == list(range(7))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("rule", ["skip", "skip-absent-in-truth"])

@@ -1,0 +1,85 @@
+"""Records in little memory are the records that were read."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from results.store.folders import load_record
+from results.store.lean import Lean, whole
+from results.store.record import LossPoint, RunRecord
+from tests.results import factory
+
+REFERENCE = Path(__file__).resolve().parents[3] / "results" / "reference"
+
+
+def with_losses(*points: LossPoint) -> RunRecord:
+    made = factory.record()
+    return made.model_copy(update={"result": made.result.model_copy(update={"losses": points})})
+
+
+def test_whole_records_are_as_they_were_read() -> None:
+    """Fails if a number, a name or the digest of a stored record changes on its way through little memory."""
+    lean, paths = Lean(), sorted(REFERENCE.glob("*/zegclip*/*seed0*/evals/*/record.json"))
+    assert len(paths) > 4
+    for path in paths:
+        read, kept = load_record(path), lean(load_record(path))
+        assert tuple(kept.result.classes) == read.result.classes
+        assert kept.result.losses == read.result.losses
+        assert whole(kept) == read
+        assert whole(kept).result.digest() == read.result.digest()
+        assert kept.same_result(read)
+        assert whole(read) is read
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        (LossPoint(step=3, losses={"a": 0.1, "b": 1e300}), LossPoint(step=6, losses={"a": -0.0, "b": 5e-324})),
+        (LossPoint(step=3, losses={"a": 0.1}), LossPoint(step=6, losses={"b": 0.2})),  # other names at other steps
+        (LossPoint(step=1, losses={}),),
+        (),
+    ],
+)
+def test_loss_curves(points: tuple[LossPoint, ...]) -> None:
+    """Fails if a curve whose points have other names, or none, comes back otherwise."""
+    kept = Lean()(with_losses(*points))
+    assert tuple(kept.result.losses) == points
+    assert [list(point.losses.items()) for point in kept.result.losses] == [list(p.losses.items()) for p in points]
+    assert whole(kept).result.losses == points
+
+
+def test_a_class_that_is_not_averaged_stays_undefined() -> None:
+    """Fails if an IoU of None becomes a number, or places count otherwise than in a tuple."""
+    made = factory.record()
+    classes = (made.result.classes[0].model_copy(update={"iou": None}), *made.result.classes[1:])
+    made = made.model_copy(update={"result": made.result.model_copy(update={"classes": classes})})
+    kept = Lean()(made).result.classes
+    assert kept[0].iou is None
+    assert kept[-1] == classes[-1]
+    assert kept[1:3] == classes[1:3]
+    with pytest.raises(IndexError):
+        kept[len(classes)]
+
+
+def test_copies_that_differ_are_told_apart() -> None:
+    """Fails if two results that differ in a class or a loss pass for one because they are kept in arrays."""
+    point = LossPoint(step=3, losses={"a": 0.1})
+    one, other = Lean()(with_losses(point)), Lean()(with_losses(point.model_copy(update={"step": 4})))
+    assert one.same_result(Lean()(with_losses(point)))
+    assert not one.same_result(other)
+
+
+def test_ten_thousand_fit() -> None:
+    """Fails if a record takes more than 16 KiB: 10,000 of them are to stay below 400 MiB with the rest of a command."""
+    paths, lean = sorted(REFERENCE.glob("*/zegclip/*seed0*/evals/*/record.json")), Lean()
+    for path in paths:
+        lean(load_record(path))
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    kept = [lean(load_record(path)) for _ in range(5) for path in paths]
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert taken / len(kept) < 16 * 1024
