@@ -7,6 +7,7 @@ from pathlib import Path
 
 from results.launch.plan.request import Run
 from results.launch.run.data_state import DataState, changed
+from results.launch.run.ranks import gone
 from results.store.claim import Claims
 from results.store.folders import CorruptRecord, RunFolder, State
 from results.store.provenance import is_stale
@@ -68,8 +69,14 @@ def status(run: Run, root: Path, claims: Claims | None = None, data: DataState |
     if word.get("state") == "failed":
         return Status("failed", word.get("reason", "no reason was stored"), **steps)
     if word.get("state") in ("running", "interrupted"):
-        return Status("interrupted", word.get("reason", "its process ended without a word"), **steps)
+        return Status("interrupted", word.get("reason", _without_a_word(run)), **steps)
     return Status("planned", **steps)
+
+
+def _without_a_word(run: Run) -> str:
+    """Of a run whose owner is gone: with several ranks that is the first of them."""
+    ranks = run.train.recipe.ranks
+    return gone([0], ranks) if ranks > 1 else "its process ended without a word"
 
 
 def _record(run: Run, folder: RunFolder) -> RunRecord | None:

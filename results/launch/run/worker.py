@@ -16,7 +16,7 @@ from typing import Any
 
 from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
-from results.launch.run.ranks import LocalRanks, Others
+from results.launch.run.ranks import LocalRanks, LostRank, Others
 from results.launch.run.staging import staged
 from results.launch.run.status import status
 from results.store.claim import CLAIMS, Claim, LostClaim
@@ -46,6 +46,10 @@ def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], ot
             return _work(job, folder, claim, stop, others)
         except LostClaim:
             return "running"
+        except LostRank as error:
+            with suppress(OSError, LostClaim):
+                folder.write_state("interrupted", claim, reason=str(error), **_reached(folder))
+            return "interrupted"
         except KeyboardInterrupt:  # stopped twice: it goes on from the checkpoint before
             with suppress(OSError, LostClaim):
                 folder.write_state("interrupted", claim, reason="stopped at once", **_reached(folder))
