@@ -17,7 +17,7 @@ MEMINFO: Final = Path("/proc/meminfo")
 
 
 def memory_left() -> int | None:
-    """Bytes that this process may still take: of the machine, its group's limit and its own; None where none is known."""
+    """Bytes that this process may still take of the machine, its group's limit and its own; None: nothing is known."""
     known = [left for left in (_of_machine(), _of_group(), _of_process()) if left is not None]
     return max(0, min(known)) if known else None
 

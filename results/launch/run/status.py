@@ -62,8 +62,9 @@ def status(run: Run, root: Path, claims: Claims | None = None, data: DataState |
         if data is not None and changed(data, record.result.train_data_sha256, record.result.eval_data_sha256):
             return Status("stale", "the data have changed since")
         return Status("done", **steps)
-    if (claims or folder.claims).held():
-        return Status("running", **steps)
+    claims = claims or folder.claims
+    if claims.held():
+        return Status("running", _alone(claims), **steps)
     if broken:
         return Status("failed", broken, **steps)
     if word.get("state") == "failed":
@@ -71,6 +72,13 @@ def status(run: Run, root: Path, claims: Claims | None = None, data: DataState |
     if word.get("state") in ("running", "interrupted"):
         return Status("interrupted", word.get("reason", _without_a_word(run)), **steps)
     return Status("planned", **steps)
+
+
+def _alone(claims: Claims) -> str:
+    """Of a run that goes on although the harness that started it is gone."""
+    pid = claims.orphan()
+    stop = f"`kill {pid}` stops it with a checkpoint"
+    return f"the harness that started it is gone; process {pid} goes on alone, {stop}" if pid else ""
 
 
 def _without_a_word(run: Run) -> str:

@@ -25,11 +25,14 @@ from results.store.folders import ERROR, RunFolder
 from splits.errors import UserError
 
 
-def run_job(job: Job) -> str:
-    """Make the run exist, unless somebody else is at it. Never raises for what a state can say."""
+def run_job(job: Job, waiter: str = "") -> str:
+    """Make the run exist, unless somebody else is at it. Never raises for what a state can say.
+
+    waiter: the process that waits for this one's end, where there is one (`process_name`).
+    """
     folder = job.run.folder(job.root)
     try:
-        claim = folder.claims.claim()
+        claim = folder.claims.claim(waiter)
     except OSError as error:
         print(f"{folder.path}: cannot be claimed: {disk_words(error) or error}", file=sys.stderr)
         return "failed"

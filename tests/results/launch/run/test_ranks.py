@@ -126,8 +126,8 @@ def test_a_rank_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_rank_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails when rank 0 goes on waiting for one that dies in the midst of training, or the run is said to have failed by
-    itself, with a library's words.
+    """Fails when rank 0 goes on waiting for one that dies in the midst of training, or the run is said to have failed
+    by itself, with a library's words.
     """
     monkeypatch.setattr(rendezvous, "NOTE_SECONDS", 0.2)
     job = job_of(tmp_path, 2)
