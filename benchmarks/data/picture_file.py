@@ -14,10 +14,14 @@ from typing import Any, Final
 
 from PIL import ExifTags, Image
 
+from benchmarks.data.memory import memory_left
 from splits.errors import DataError
 
 FORMATS: Final = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM", "GIF")  # not all of Pillow's: it hands some to programs
 TIFF_PHOTOMETRIC: Final = 262
+LARGE: Final = 16_000_000  # pixels from which on it is asked whether the memory will do
+STORED_BYTES: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2, "I;16N": 2}  # of a pixel; others: 4
+SMALLER: Final = "give the job more memory, cut the picture into parts, or make it smaller"
 HEADS: Final = (  # what files that are none of these begin with, and what to do
     (
         rb"\s*<(!DOCTYPE|!doctype|html|HTML|\?xml|svg)",
@@ -47,7 +51,8 @@ class Opened:
 def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Opened]:
     """The file, opened; content: its bytes where they are in hand.
 
-    Raises DataError where it is missing, holds several pictures, or cannot be decoded here or while it is open.
+    Raises DataError where it is missing, holds several pictures, is too large for the memory that is left, or cannot be
+    decoded here or while it is open.
     """
     try:
         with warnings.catch_warnings():
@@ -59,6 +64,7 @@ def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Ope
                 raise DataError(
                     f"{what} {path} holds {frames} pictures, an animation or pages; expected one: save the one meant"
                 )
+            _check_memory(path, what, image)
             yield Opened(image, _bits(image), _from_white(image), _stretched(image), _orientation(image))
     except DataError:
         raise
@@ -69,8 +75,22 @@ def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Ope
             f"{what} {path} has more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million pixels, the most that "
             "are read; cut it into parts or make it smaller"
         ) from None
+    except MemoryError:
+        raise DataError(f"{what} {path} did not fit into memory; {SMALLER}") from None
     except Exception as error:  # Pillow's decoders let through whatever a broken file makes them raise
         raise DataError(f"{what} {path} {_why(path, content, error)}") from None
+
+
+def _check_memory(path: Path, what: str, image: Image.Image) -> None:
+    """Before a pixel is decoded: a system that has no memory left kills whom it likes, without a word."""
+    (width, height), each = image.size, STORED_BYTES.get(image.mode, 4)
+    need = width * height * (2 * each + min(each, 3))  # as decoded, once more converted, and as an array
+    if width * height < LARGE or (left := memory_left()) is None or need <= left:
+        return
+    raise DataError(
+        f"{what} {path} has {width}x{height} pixels, which take {need / 2**30:.1f} GiB to read; this process may take "
+        f"{left / 2**30:.1f} GiB more; {SMALLER}"
+    )
 
 
 def _bits(image: Image.Image) -> int:

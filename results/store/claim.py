@@ -46,6 +46,7 @@ class Owner:
     job: str = ""  # the cluster job it is, by a name that no other job ever has
     seconds: float = 0.0  # how long it has had the folder, by its own clock, as of its last beat
     cpu_seconds: float = 0.0  # of its process and the children that have ended, since then
+    waiter: str = ""  # the process of the same machine that started it and waits for its end (`process_name`)
 
 
 def this_machine() -> str:
@@ -64,6 +65,11 @@ def process_start(pid: int) -> str:
     except (OSError, IndexError):
         return ""
     return "" if fields[0] in "ZX" else fields[19]
+
+
+def process_name(pid: int) -> str:
+    """A process of this machine as no other is called, though its number comes again."""
+    return f"{pid}:{process_start(pid)}"
 
 
 def processor_seconds() -> float:
@@ -118,8 +124,24 @@ class Claims:
             self._unchanged = (current, now)
         return now - self._unchanged[1] < DEAD_AFTER_SECONDS
 
-    def claim(self) -> Claim | None:
-        """Own the folder, or None if somebody living has it or another claimant was faster."""
+    def orphan(self) -> int | None:
+        """The process that has the folder and whose starter is gone; None where it is waited for, or dead.
+
+        Of an owner on another machine nobody can tell.
+        """
+        current = self.current()
+        if (
+            current is None
+            or not current[1].waiter
+            or current[1].machine != this_machine()
+            or not self._living(current)
+        ):
+            return None
+        pid, _, start = str(current[1].waiter).partition(":")
+        return None if not pid.isdigit() or process_start(int(pid)) == start else current[1].pid
+
+    def claim(self, waiter: str = "") -> Claim | None:
+        """Own the folder, or None if somebody living has it or another claimant was faster. waiter: as the owner's."""
         current = self.current()
         if self._living(current):
             return None
@@ -128,6 +150,7 @@ class Claims:
         self.folder.mkdir(parents=True, exist_ok=True)
         pid = os.getpid()
         owner = Owner(secrets.token_hex(8), socket.gethostname(), this_machine(), pid, process_start(pid), job=self.job)
+        owner = replace(owner, waiter=waiter)
         draft = self.folder / f".{owner.token}"
         try:
             draft.write_text(json.dumps(asdict(owner)))

@@ -27,7 +27,7 @@ from results.store.places import PROJECT
 from results.store.provenance import git_state
 
 # begun, and told, in this order
-SCRIPTS = ("kill", "commands", "checkpoints", "disk", "concurrent", "signals", "determinism", "memory", "fuzz")
+SCRIPTS = ("kill", "ranks", "commands", "checkpoints", "disk", "concurrent", "signals", "determinism", "memory", "fuzz")
 STORED = PROJECT / "results" / "reliability" / "trials.json"
 Stored = dict[str, dict[str, Any]]  # script to machine and rows
 

@@ -23,7 +23,7 @@ def test_broken_input(name: str) -> None:
     assert row.trials == row.survived >= 50
 
 
-@pytest.mark.parametrize("script", ["kill", "concurrent", "disk", "checkpoints"])
+@pytest.mark.parametrize("script", ["kill", "ranks", "concurrent", "disk", "checkpoints"])
 def test_faults(script: str) -> None:
     """Fails when a run that was killed, shared or refused by its disk does not end as if nothing had been."""
     # in a process of its own: trials are forks of one that has no threads and never ran a backward pass

@@ -87,7 +87,7 @@ def dice(*axes: object) -> random.Random:
     return random.Random(f"{SEED} {axes}")
 
 
-def job_of(method: str, root: Path, *, fold: int = 0, limit: int = LIMIT, device: str = "cpu"):
+def job_of(method: str, root: Path, *, fold: int = 0, limit: int = LIMIT, device: str = "cpu", ranks: int = 1):
     """A short real job of a method."""
     from results.launch.plan.request import Request
     from results.launch.plan.runs import plan
@@ -101,6 +101,7 @@ def job_of(method: str, root: Path, *, fold: int = 0, limit: int = LIMIT, device
             folds=(fold,),
             limit=limit,
             overrides=CHEAPER if trained else (),
+            ranks=ranks,
         )
     )
     return Job(run, root, device=device)  # type: ignore[arg-type]

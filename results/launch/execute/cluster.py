@@ -38,7 +38,9 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
         _print_plan(batches(_free(jobs_of(rows, device), root), resources, new_id()), root.resolve())
         return
     with one_at_a_time(root):
-        jobs = _free(jobs_of(statuses(runs, root, data), device), root)
+        rows = statuses(runs, root, data)
+        _tell_ending(rows)
+        jobs = _free(jobs_of(rows, device), root)
         if not jobs:
             print("nothing to submit")
             return
@@ -103,6 +105,17 @@ def cancel_grid(runs: Sequence[Run], root: Path) -> int:
     if others:
         print(f"{others} jobs are another user's: they, or an operator, must cancel them", file=sys.stderr)
     return 1 if others else 0
+
+
+def _tell_ending(rows: Rows) -> None:
+    """Jobs that were cancelled or stopped a moment ago still have their folders: their runs cannot be submitted yet."""
+    ending = [run.name for run, seen in rows if seen.state == "running" and seen.doing == "ending"]
+    if ending:
+        print(
+            f"{len(ending)} runs are left out, their jobs are still ending: {', '.join(ending)}; submit again when "
+            "`status` no longer calls them running",
+            file=sys.stderr,
+        )
 
 
 def _free(jobs: list[Job], root: Path) -> list[Job]:

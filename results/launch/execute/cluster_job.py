@@ -37,17 +37,20 @@ class ClusterJob:
             if task > 0:
                 assert meeting is not None, "a job of one rank is submitted as one task"
                 return follow(self.job, meeting, task, lambda: bool(signals))
-            state = self._make(lambda: bool(signals), meeting)
-        if state == "interrupted" and _to_be_requeued(signals):
+            state, lost = self._make(lambda: bool(signals), meeting)
+        # a job without one of its ranks is ended by srun, and might lose it again: a person submits it again
+        if state == "interrupted" and not lost and _to_be_requeued(signals):
             self._requeue()
         return state
 
-    def _make(self, stop: Callable[[], bool], meeting: Meeting | None) -> str:
+    def _make(self, stop: Callable[[], bool], meeting: Meeting | None) -> tuple[str, bool]:
+        """The state it ended in, and whether a rank was lost."""
         folder = self.job.run.folder(self.job.root)
         with Others(self.job, meeting) as others:
             # an earlier self on a dead node may still seem to be at it
             claim = folder.claims_of(self.ticket).claim_when_dead()
-            return "running" if claim is None else work(self.job, folder, claim, stop, others)
+            state = "running" if claim is None else work(self.job, folder, claim, stop, others)
+            return state, others.lost
 
     def _meeting(self) -> Meeting | None:
         """Where the ranks of this start of the job meet: beside its logs, which all its nodes see."""

@@ -1,7 +1,7 @@
 """Runs jobs as local processes through submitit's local executor, a few at a time.
 
 What came of a job is read from its folder, never from what submitit stored. Jobs outlive a harness that is killed:
-the next one finds them at work and waits.
+the next one finds them at work and waits, and `status` says that they go on alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from results.launch.run.environment import environment, job_variables
 from results.launch.run.job import Job
 from results.launch.run.status import Status, status
 from results.launch.run.worker import run_job
-from results.store.claim import Claims
+from results.store.claim import Claims, process_name
 
 POLL_SECONDS = 0.2
 FOREVER_MINUTES = 60 * 24 * 365  # the local executor would end every job after five minutes otherwise
@@ -120,15 +120,16 @@ def visible_gpus(count: int) -> list[str]:
     return (given.split(",") if given else [str(number) for number in range(count)])[:count]
 
 
-def _run(job: Job, gpus: Sequence[str]) -> str:
+def _run(job: Job, gpus: Sequence[str], waiter: str) -> str:
     """In the new process: see these GPUs alone. (submitit's own variable takes no ids, and knows of no other's.)"""
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    return run_job(job)
+    return run_job(job, waiter)
 
 
 def _start(executor: submitit.LocalExecutor, job: Job, slot: int, gpus: Sequence[str]) -> _Process:
+    waiter = process_name(os.getpid())
     with environment(**job_variables(job.threads)), _ignored(signal.SIGINT):
-        return _Process(job, executor.submit(_run, job, gpus), slot, job.run.folder(job.root).claims)
+        return _Process(job, executor.submit(_run, job, gpus, waiter), slot, job.run.folder(job.root).claims)
 
 
 @contextmanager

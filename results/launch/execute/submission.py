@@ -264,8 +264,8 @@ def current_user() -> str:
 
 
 def _waiting(seen: Status, element: Element) -> Status:
-    if seen.state == "running":
-        return seen
+    if seen.state == "running":  # at its last checkpoint, perhaps
+        return replace(seen, doing="ending") if element.state == "COMPLETING" else seen
     reason = ", ".join(filter(None, [f"job {element.job_id}", element.node or element.reason]))
     if element.state in ("RUNNING", "COMPLETING"):
         doing = "starting" if element.state == "RUNNING" else "ending"

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -40,6 +40,10 @@ RANK_PROCESS = "results.launch.run.rank_process"
 END_SECONDS = 20.0  # for rank processes to end by themselves
 
 
+class LostRank(Exception):
+    """Another rank was killed, or its node died: nobody's mistake, and the run can go on from its checkpoint."""
+
+
 class Others:
     """The other ranks, to rank 0 of a job: tasks of the same cluster job. A context: at its end nobody waits any more.
 
@@ -48,6 +52,7 @@ class Others:
 
     def __init__(self, job: Job, meeting: Meeting | None):
         self._job, self._meeting = job, meeting
+        self.lost = False  # has a rank ended without a word?
 
     def __enter__(self) -> Others:
         return self
@@ -59,7 +64,9 @@ class Others:
 
     @contextmanager
     def gathered(self) -> Iterator[Ranks]:
-        """Train together within; alone where the job has one rank. Raises UserError where another rank has failed."""
+        """Train together within; alone where the job has one rank. Raises UserError where another rank has failed,
+        LostRank where one is gone that has left no note.
+        """
         from benchmarks.training.ranks import ALONE
         from benchmarks.training.train import Stopped
 
@@ -67,30 +74,47 @@ class Others:
             yield ALONE
             return
         try:
-            with self._started(), _first(self._job, self._meeting, self._trouble) as ranks:
+            with self._started(), _first(self._job, self._meeting, self._look) as ranks:
                 yield ranks
+        except LostRank:
+            self.lost = True
+            raise
         except (UserError, Stopped, LostClaim):
             raise
         except Exception as error:
             if not _lost_contact(error):
                 raise  # our own
             self._meeting.wait_for_notes()
-            if trouble := self._trouble():
-                raise UserError(trouble) from error
-            raise
+            self._look()
+            self.lost = True
+            raise LostRank(gone(self._silent(), self._job.ranks)) from error
 
-    def _trouble(self) -> str:
-        """What has gone wrong with the other ranks, as far as is known."""
-        return (self._meeting.blame() if self._meeting else "") or self._ended()
+    def _look(self) -> None:
+        """Raise what has gone wrong with the other ranks, as far as is known."""
+        if reason := self._meeting.blame() if self._meeting else "":
+            raise UserError(reason)
+        if failed := self._failed():
+            raise UserError(failed)
+        if killed := self._killed():
+            raise LostRank(gone(killed, self._job.ranks))
+
+    def _silent(self) -> list[int]:
+        """The ranks that have left no note: whoever only lost the others leaves one."""
+        heard = self._meeting.heard() if self._meeting else set()
+        return [rank for rank in range(1, self._job.ranks) if rank not in heard]
 
     @contextmanager
     def _started(self) -> Iterator[None]:
         """The other ranks are at work or on their way within."""
         yield
 
-    def _ended(self) -> str:
-        """A rank that ended without a note; empty where none is known to have."""
+    def _failed(self) -> str:
+        """A rank that ended by itself without a note; empty where none is known to have."""
         return ""
+
+    def _killed(self) -> list[int]:
+        """The ranks that are known to have been ended by a signal."""
+        return []
 
 
 class LocalRanks(Others):
@@ -99,6 +123,10 @@ class LocalRanks(Others):
     def __init__(self, job: Job):
         self._processes: list[subprocess.Popen[bytes]] = []
         super().__init__(job, None)
+
+    def _codes(self) -> dict[int, int]:
+        codes = {rank: process.poll() for rank, process in enumerate(self._processes, 1)}
+        return {rank: code for rank, code in codes.items() if code}
 
     @contextmanager
     def _started(self) -> Iterator[None]:
@@ -128,9 +156,22 @@ class LocalRanks(Others):
                 path.unlink()
             self._meeting.folder.rmdir()
 
-    def _ended(self) -> str:
-        codes = {rank: process.poll() for rank, process in enumerate(self._processes, 1) if process.poll()}
-        return "; ".join(f"rank {rank} ended with exit code {code}" for rank, code in codes.items())
+    def _failed(self) -> str:
+        return "; ".join(f"rank {rank} ended with exit code {code}" for rank, code in self._codes().items() if code > 0)
+
+    def _killed(self) -> list[int]:
+        return [rank for rank, code in self._codes().items() if code < 0]
+
+
+def gone(ranks: Sequence[int], count: int) -> str:
+    """What is said of ranks that were killed.
+
+    >>> gone([1], 2), gone([2, 3], 4)
+    ('rank 1 of 2 ended without a word', 'ranks 2, 3 of 4 ended without a word')
+    """
+    if not ranks:
+        return f"the {count} ranks lost each other"
+    return f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))} of {count} ended without a word"
 
 
 def follow(job: Job, meeting: Meeting, rank: int, stop: Callable[[], bool] = lambda: False) -> str:
@@ -177,8 +218,8 @@ def _train(job: Job, address: Address, rank: int, stop: Callable[[], bool]) -> N
 
 
 @contextmanager
-def _first(job: Job, meeting: Meeting, trouble: Callable[[], str]) -> Iterator[Ranks]:
-    """Rank 0 with all others. Raises UserError with the trouble that keeps one of them from coming."""
+def _first(job: Job, meeting: Meeting, look: Callable[[], None]) -> Iterator[Ranks]:
+    """Rank 0 with all others. look: raises what keeps one of them from coming."""
     from torch.distributed import TCPStore
 
     host = socket.gethostname() if job.nodes > 1 else "localhost"
@@ -186,8 +227,7 @@ def _first(job: Job, meeting: Meeting, trouble: Callable[[], str]) -> Iterator[R
     address = Address(host, store.port)
     meeting.call(address)
     while store.add(ARRIVED, 0) < job.ranks - 1:
-        if reason := trouble():
-            raise UserError(reason)
+        look()
         time.sleep(POLL_SECONDS)
     with _joined(job, address, 0, store) as ranks:
         yield ranks

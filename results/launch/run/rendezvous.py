@@ -62,6 +62,10 @@ class Meeting:
         guilty = [note for note in self._notes() if note["own_fault"]]
         return f"rank {guilty[0]['rank']}: {guilty[0]['reason']}" if guilty else ""
 
+    def heard(self) -> set[int]:
+        """The other ranks that have left a note."""
+        return {note["rank"] for note in self._notes()}
+
     def wait_for_notes(self) -> None:
         """Give a rank that is gone the time to have said why."""
         end = time.monotonic() + NOTE_SECONDS

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from results.launch.plan.request import Run
 from results.launch.run.data_state import DataState, changed
+from results.launch.run.ranks import gone
 from results.store.claim import Claims
 from results.store.folders import CorruptRecord, RunFolder, State
 from results.store.provenance import is_stale
@@ -61,15 +62,29 @@ def status(run: Run, root: Path, claims: Claims | None = None, data: DataState |
         if data is not None and changed(data, record.result.train_data_sha256, record.result.eval_data_sha256):
             return Status("stale", "the data have changed since")
         return Status("done", **steps)
-    if (claims or folder.claims).held():
-        return Status("running", **steps)
+    claims = claims or folder.claims
+    if claims.held():
+        return Status("running", _alone(claims), **steps)
     if broken:
         return Status("failed", broken, **steps)
     if word.get("state") == "failed":
         return Status("failed", word.get("reason", "no reason was stored"), **steps)
     if word.get("state") in ("running", "interrupted"):
-        return Status("interrupted", word.get("reason", "its process ended without a word"), **steps)
+        return Status("interrupted", word.get("reason", _without_a_word(run)), **steps)
     return Status("planned", **steps)
+
+
+def _alone(claims: Claims) -> str:
+    """Of a run that goes on although the harness that started it is gone."""
+    pid = claims.orphan()
+    stop = f"`kill {pid}` stops it with a checkpoint"
+    return f"the harness that started it is gone; process {pid} goes on alone, {stop}" if pid else ""
+
+
+def _without_a_word(run: Run) -> str:
+    """Of a run whose owner is gone: with several ranks that is the first of them."""
+    ranks = run.train.recipe.ranks
+    return gone([0], ranks) if ranks > 1 else "its process ended without a word"
 
 
 def _record(run: Run, folder: RunFolder) -> RunRecord | None:

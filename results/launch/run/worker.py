@@ -16,7 +16,7 @@ from typing import Any
 
 from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
-from results.launch.run.ranks import LocalRanks, Others
+from results.launch.run.ranks import LocalRanks, LostRank, Others
 from results.launch.run.staging import staged
 from results.launch.run.status import status
 from results.store.claim import CLAIMS, Claim, LostClaim
@@ -25,11 +25,14 @@ from results.store.folders import ERROR, RunFolder
 from splits.errors import UserError
 
 
-def run_job(job: Job) -> str:
-    """Make the run exist, unless somebody else is at it. Never raises for what a state can say."""
+def run_job(job: Job, waiter: str = "") -> str:
+    """Make the run exist, unless somebody else is at it. Never raises for what a state can say.
+
+    waiter: the process that waits for this one's end, where there is one (`process_name`).
+    """
     folder = job.run.folder(job.root)
     try:
-        claim = folder.claims.claim()
+        claim = folder.claims.claim(waiter)
     except OSError as error:
         print(f"{folder.path}: cannot be claimed: {disk_words(error) or error}", file=sys.stderr)
         return "failed"
@@ -46,6 +49,10 @@ def work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], ot
             return _work(job, folder, claim, stop, others)
         except LostClaim:
             return "running"
+        except LostRank as error:
+            with suppress(OSError, LostClaim):
+                folder.write_state("interrupted", claim, reason=str(error), **_reached(folder))
+            return "interrupted"
         except KeyboardInterrupt:  # stopped twice: it goes on from the checkpoint before
             with suppress(OSError, LostClaim):
                 folder.write_state("interrupted", claim, reason="stopped at once", **_reached(folder))

@@ -300,3 +300,24 @@ def test_waiting_for_an_owner_to_be_seen_dead(tmp_path, monkeypatch) -> None:
 
     monkeypatch.setattr(module.time, "sleep", beating)
     assert Claims(tmp_path).claim_when_dead() is None
+
+
+def test_an_orphan_is_known(tmp_path: Path) -> None:
+    """Fails when a run that goes on without the harness that waited for it looks like any other, or one that is waited
+    for, that was started by hand, that has ended, or that is elsewhere looks like an orphan.
+    """
+    waiter = subprocess.Popen(["sleep", "600"])
+    try:
+        claim = Claims(tmp_path).claim(module.process_name(waiter.pid))
+        assert claim is not None
+        assert Claims(tmp_path).orphan() is None
+    finally:
+        waiter.kill()
+        waiter.wait()
+    assert Claims(tmp_path).orphan() == os.getpid()
+    for changes in ({"machine": "far"}, {"released": True}, {"waiter": ""}, {"waiter": "no number"}, {"pid": 0}):
+        path = sorted((tmp_path / "claims").glob("*.json"))[-1]
+        kept = path.read_text()
+        rewrite(tmp_path, **changes)
+        assert Claims(tmp_path).orphan() is None, changes
+        path.write_text(kept)

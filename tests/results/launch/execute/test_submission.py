@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from results.launch.execute import scheduler
-from results.launch.execute.cluster import cancel_grid
+from results.launch.execute.cluster import _tell_ending, cancel_grid
 from results.launch.execute.resources import Resources
 from results.launch.execute.scheduler import Unreachable
 from results.launch.execute.slurm import _Executor, _or_stop, batches, sbatch_text
@@ -165,6 +165,19 @@ def test_a_setup_line_that_fails_ends_the_job() -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert "error: --setup line failed: false" in done.stderr
+
+
+def test_jobs_that_are_still_ending(tmp_path: Path, runs: list[Run], slurm, capsys) -> None:
+    """Fails when a run whose job was cancelled a moment ago is left out of a submission without a word."""
+    submitted(tmp_path, runs[:2])
+    claim = runs[0].folder(tmp_path).claims_of(ticket_of(NAME, 0)).claim()
+    assert claim is not None  # it writes its checkpoint
+    slurm("squeue", f"7_0|COMPLETING|n1|None|{NAME}\n7_1|COMPLETING|n1|None|{NAME}\n")
+    queue = Queue(tmp_path)
+    _tell_ending([(run, queue.status(run)) for run in runs[:3]])
+    told = capsys.readouterr().err
+    assert "2 runs are left out, their jobs are still ending" in told
+    assert [run.name in told for run in runs[:3]] == [True, True, False]
 
 
 def test_a_silent_scheduler_loses_no_run(tmp_path: Path, runs: list[Run], slurm) -> None:

@@ -20,6 +20,7 @@ from results.launch.plan.runs import plan  # noqa: E402
 from results.launch.run import ranks, rendezvous  # noqa: E402
 from results.launch.run.job import Job  # noqa: E402
 from results.launch.run.rendezvous import Address, Meeting  # noqa: E402
+from results.launch.run.status import status  # noqa: E402
 from results.launch.run.worker import work  # noqa: E402
 from results.store.claim import LostClaim  # noqa: E402
 from results.store.folders import WEIGHTS  # noqa: E402
@@ -125,7 +126,9 @@ def test_a_rank_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_rank_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails when rank 0 goes on waiting for one that dies in the midst of training, or its run ends without a word."""
+    """Fails when rank 0 goes on waiting for one that dies in the midst of training, or the run is said to have failed
+    by itself, with a library's words.
+    """
     monkeypatch.setattr(rendezvous, "NOTE_SECONDS", 0.2)
     job = job_of(tmp_path, 2)
     folder = job.run.folder(tmp_path)
@@ -133,8 +136,35 @@ def test_a_rank_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert claim is not None
     with ranks.LocalRanks(job) as others:
         state = work(job, folder, claim, lambda: bool(others._processes[0].kill()), others)
-    assert (state, folder.read_state()["reason"]) == ("failed", "rank 1 ended with exit code -9")
+    assert (state, folder.read_state()["reason"]) == ("interrupted", "rank 1 of 2 ended without a word")
     assert not folder.trained()
+
+
+def test_a_first_rank_that_is_killed(tmp_path: Path) -> None:
+    """Fails when the same event gives another state where it struck rank 0, who can write none."""
+    job = job_of(tmp_path, 2)
+    folder = job.run.folder(tmp_path)
+    claim = folder.claims.claim()
+    assert claim is not None
+    with claim:
+        folder.write_state("running", claim)
+    seen = status(job.run, tmp_path)
+    assert (seen.state, seen.reason) == ("interrupted", "rank 0 of 2 ended without a word")
+
+
+def test_who_is_silent_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when on a cluster, where rank 0 sees no processes, ranks that only lost the others are named."""
+    monkeypatch.setattr(rendezvous, "NOTE_SECONDS", 0.2)
+    meeting = Meeting(tmp_path, "start0")
+    others = ranks.Others(job_of(tmp_path, 4), meeting)
+    monkeypatch.setattr(ranks, "_first", lambda *_: broken())
+    with pytest.raises(ranks.LostRank, match="ranks 1, 2, 3 of 4 ended without a word"), others.gathered():
+        pass
+    for rank in (1, 3):
+        meeting.leave_note(rank, "RuntimeError: Connection closed by peer", own_fault=False)
+    with pytest.raises(ranks.LostRank, match=r"^rank 2 of 4 ended without a word$"), others.gathered():
+        pass
+    assert others.lost
 
 
 def test_a_rank_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
