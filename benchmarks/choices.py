@@ -19,3 +19,5 @@ AbsentRule = Literal["skip", "skip-absent-in-truth"]
 # of both
 Names = Literal["dataset", "renamed"]  # what classes are called before CLIP
 Scale = Literal["native", "trial"]
+# what a scored image's forward pass is computed in
+Precision = Literal["float32", "tf32", "bf16"]

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
+from benchmarks.choices import Precision
 from benchmarks.protocol import EvalSide, Protocol, TrainSide
 from benchmarks.training.augmentation import Augmentation
 from benchmarks.values import Value, explain
@@ -67,6 +68,8 @@ class Recipe(Value):
     """Self-training: fresh optimiser and schedule for the rest."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Precision of the training, as Lightning Fabric names it."""
+    tf32: bool = False
+    """On CUDA, factors of the training's float32 products are rounded to 10 bits."""
     compiled: bool = False
     """The losses go through torch.compile: rounded otherwise, dropout drawn otherwise."""
     ranks: int = Field(default=1, ge=1)
@@ -145,6 +148,8 @@ class EvalSpec(Value):
     """A trial run: so many images at most."""
     tuned_on_test: bool = False
     """Settings were compared on these very images: no result."""
+    precision: Precision = "float32"
+    """What the forward pass is computed in; class scores and all after them are float32. "tf32": on CUDA alone."""
     drawn: bool = False
     """A setting drawn to see how much our own constants matter: no row of a table."""
     labelled: tuple[str, ...] | None = None
@@ -160,8 +165,8 @@ class EvalSpec(Value):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What is no transfer and no draw is stored as it was before there were any."""
-        plain, later = handler(self), {"labelled": None, "drawn": False}
+        """What is no transfer, no draw and of full precision is stored as it was before there were any."""
+        plain, later = handler(self), {"labelled": None, "drawn": False, "precision": "float32"}
         return {name: value for name, value in plain.items() if name not in later or value != later[name]}
 
     @property

@@ -18,7 +18,6 @@ from lightning_fabric.plugins.environments import LightningEnvironment  # noqa: 
 from lightning_fabric.strategies import SingleDeviceStrategy  # noqa: E402
 from torch import nn  # noqa: E402
 
-from benchmarks.data.reader import Reader, Sample  # noqa: E402
 from benchmarks.protocol import Inference  # noqa: E402
 from benchmarks.scoring.episodic import evaluate_items  # noqa: E402
 from benchmarks.scoring.evaluate import evaluate  # noqa: E402
@@ -32,6 +31,7 @@ from methods.check_subject import SEEN, UNSEEN, Subject, labels_of, small_clip, 
 from methods.method import Images, Method, Vocabulary  # noqa: E402
 from methods.registry import METHODS, build_method, config_class, entry  # noqa: E402
 from splits.loader import load_split  # noqa: E402
+from tests.benchmarks.scoring.readers import Blocks  # noqa: E402
 from tests.pretended_device import DEVICE, Remote, pretended  # noqa: E402
 
 pytestmark = [
@@ -77,26 +77,6 @@ def test_every_method_learns_and_scores_there(name: str) -> None:
         found = two_steps(name, str(DEVICE))
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[key], expected[key]) for key in expected)
-
-
-class Blocks(Reader):
-    """Noise, with masks of blocks: five classes, background, ignored pixels."""
-
-    mask_rule, partial = "drawn", False
-
-    def __init__(self, count: int, ids: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 255)):
-        self.ids = tuple(map(str, range(count)))
-        self._of = ids
-
-    def read(self, index: int) -> Sample:
-        """The same for an index every time."""
-        rng = np.random.default_rng(index)
-        cells = rng.choice(np.array(self._of, dtype=np.uint8), (5, 7))
-        return Sample(
-            self.ids[index],
-            rng.integers(0, 256, (40, 56, 3), dtype=np.uint8),
-            np.kron(cells, np.ones((8, 8), np.uint8)),
-        )
 
 
 INFERENCE = {

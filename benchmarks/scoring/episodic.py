@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.choices import Precision
 from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import apply, table_of
 from benchmarks.protocol import Inference
@@ -62,6 +63,7 @@ def evaluate_items(
     inference: Inference,
     *,
     device: torch.device | str = "cpu",
+    precision: Precision = "float32",
     watch: Watch = lambda done, total: None,
 ) -> Evaluation:
     """Score a method on items, each against its one class of `unseen` (the fold's unseen classes, in order).
@@ -84,7 +86,7 @@ def evaluate_items(
     for done, (image, truth) in enumerate(in_order(read, len(items), device)):
         k = unseen.names.index(items[done][1])
         two = Vocabulary((OTHERS, unseen.names[k]), (False, False), (OTHERS, unseen.texts[k]), unseen.templates)
-        _, best = best_classes(method, image, two, inference, truth.size, device, nans)
+        _, best = best_classes(method, image, two, inference, truth.size, device, nans, precision)
         assert best is not None
         codes = sent(truth.planes[0], device)
         there = torch.where(codes < FIRST_CODE, codes.long() + 2 * k, 2 * len(unseen))

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.choices import Precision
 from benchmarks.data.reader import Reader, Watch
 from benchmarks.labels import apply
 from benchmarks.protocol import Inference
@@ -57,12 +58,13 @@ def evaluate(
     *,
     background_below: float | None = None,
     device: torch.device | str = "cpu",
+    precision: Precision = "float32",
     watch: Watch = lambda done, total: None,
 ) -> Evaluation:
     """Score a method on every image of a reader. `table` maps mask values to classes, as in `benchmarks.labels`.
 
     background_below: where the best activated score is below it, background is predicted, as one class more; `table`
-    then has that class too. A shift of the seen scores comes before this comparison.
+    then has that class too. A shift of the seen scores comes before this comparison. precision: of the forward pass.
     """
     method.eval()
     device = torch.device(device)
@@ -76,7 +78,7 @@ def evaluate(
 
     start, warm = time.perf_counter(), 0.0
     for index, (image, truth) in enumerate(in_order(read, len(reader), device)):
-        best = best_classes(method, image, vocabulary, inference, truth.size, device, nans)
+        best = best_classes(method, image, vocabulary, inference, truth.size, device, nans, precision)
         tally.add(truth, *best, background_below)
         if index % MOST_IMAGES == 0:
             nans.check()
@@ -107,6 +109,7 @@ def best_classes(
     size: tuple[int, ...],
     device: torch.device | str = "cpu",
     nans: NanWatch | None = None,
+    precision: Precision = "float32",
 ) -> tuple[Best | None, Best | None]:
     """The best seen and the best unseen class of every pixel of one image, `(H, W)` each, at the truth's size.
 
@@ -114,7 +117,7 @@ def best_classes(
     which nothing is best; given `nans`, where a device would have to be waited for, that one does when it is asked.
     """
     noted = NanWatch(method) if nans is None else nans
-    scored = views(method, image, vocabulary, inference, device)
+    scored = views(method, image, vocabulary, inference, device, precision)
     best: dict[bool, Best] = {}
     for classes, (values, where) in _chunks(scored, (size[0], size[1])):
         noted.note(vocabulary, classes, values)

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from benchmarks.choices import Precision
 from benchmarks.protocol import Inference
 from benchmarks.scoring.activation import activated_planes
 from benchmarks.scoring.ahead import at_short_side, sent
 from benchmarks.scoring.windows import Window, windows
 from methods.method import Images, Method, Vocabulary
+from methods.precision import forward_in, wide
 
 CHUNK = 16
 BYTES, WORDS = 1 << 8, 1 << 15  # numbers that a byte, and a signed pair of bytes, count from 0
@@ -46,17 +48,21 @@ def views(
     vocabulary: Vocabulary,
     inference: Inference,
     device: torch.device | str = "cpu",
+    precision: Precision = "float32",
 ) -> Views:
-    """Resize the picture `(H, W, 3)` uint8 to the short side and score its windows, all as one batch."""
+    """Resize the picture `(H, W, 3)` uint8 to the short side and score its windows, all as one batch.
+
+    precision: of the method's forward pass; its scores are float32 or wider.
+    """
+    device = torch.device(device)
     image = at_short_side(image, inference.short_side)
     height, width = image.shape[:2]
-    pixels = sent(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.device(device))
+    pixels = sent(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), device)
     boxes = windows(height, width, inference.window, inference.stride)
     pictures = [pixels, pixels.flip(-1)] if inference.flips else [pixels]
-    grids = [
-        method.scores(Images(torch.stack([picture[:, y1:y2, x1:x2] for y1, x1, y2, x2 in boxes])), vocabulary)
-        for picture in pictures
-    ]
+    batches = [Images(torch.stack([picture[:, y1:y2, x1:x2] for y1, x1, y2, x2 in boxes])) for picture in pictures]
+    with forward_in(precision, device):
+        grids = [wide(method.scores(images, vocabulary)) for images in batches]
     return Views(method, vocabulary.seen, tuple(grids), boxes, (height, width))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.choices import Precision
 from benchmarks.protocol import Inference
 from benchmarks.scoring.evaluate import Best, best_classes
 from methods.method import FIRST_CODE, Method, Vocabulary
@@ -22,6 +23,7 @@ def predicted(
     *,
     background_below: float | None = None,
     device: torch.device | str = "cpu",
+    precision: Precision = "float32",
 ) -> NDArray[np.uint8]:
     """Class indices `(H, W)` uint8 of an image `(H, W, 3)` at a size; ties go to the lower class.
 
@@ -31,7 +33,7 @@ def predicted(
     most = FIRST_CODE - (background_below is not None)
     if len(vocabulary) > most:
         raise UserError(f"{len(vocabulary)} classes do not fit into an index PNG; ask about at most {most} at once")
-    best = winner(*best_classes(method, image, vocabulary, inference, size, device))
+    best = winner(*best_classes(method, image, vocabulary, inference, size, device, precision=precision))
     scores, classes = best
     if background_below is not None:
         classes = torch.where(scores.double() >= background_below, classes, len(vocabulary))

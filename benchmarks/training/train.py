@@ -18,6 +18,7 @@ from benchmarks.training.checkpoint import Checkpoints
 from benchmarks.training.ranks import ALONE, Ranks
 from benchmarks.values import derive_seed
 from methods.method import Images, Method
+from methods.precision import float32_products
 from splits.errors import UserError
 
 CHECKPOINTS_PER_RUN = 10
@@ -100,23 +101,24 @@ def train(
     """
     if recipe.iterations == 0:
         return Trained()
-    loop = _Loop(method, recipe, seed, fabric, checkpoints, ranks, over or {})
-    loop.resume()
-    clock = _Clock(recipe.batch, loop.seconds)
-    source = batches(loop.step)
-    every = max(1, recipe.iterations // CHECKPOINTS_PER_RUN)
-    while loop.step < recipe.iterations:
-        loop.advance(*next(source))
-        clock.tick()
-        watch(Progress(loop.step, recipe.iterations, clock.rate(), loop.curve))
-        if loop.step < recipe.iterations:
-            stopping = ranks.any(stop())
-            if stopping or loop.step % every == 0:
-                loop.seconds = clock.seconds()
-                loop.save()
-            if stopping:
-                raise Stopped(f"stopped at step {loop.step} of {recipe.iterations}")
-    return Trained(loop.curve, clock.seconds(), clock.rate(), loop.warnings)
+    with float32_products(tf32=recipe.tf32):
+        loop = _Loop(method, recipe, seed, fabric, checkpoints, ranks, over or {})
+        loop.resume()
+        clock = _Clock(recipe.batch, loop.seconds)
+        source = batches(loop.step)
+        every = max(1, recipe.iterations // CHECKPOINTS_PER_RUN)
+        while loop.step < recipe.iterations:
+            loop.advance(*next(source))
+            clock.tick()
+            watch(Progress(loop.step, recipe.iterations, clock.rate(), loop.curve))
+            if loop.step < recipe.iterations:
+                stopping = ranks.any(stop())
+                if stopping or loop.step % every == 0:
+                    loop.seconds = clock.seconds()
+                    loop.save()
+                if stopping:
+                    raise Stopped(f"stopped at step {loop.step} of {recipe.iterations}")
+        return Trained(loop.curve, clock.seconds(), clock.rate(), loop.warnings)
 
 
 class _Loop:

@@ -14,6 +14,7 @@ from methods.clip.text_cache import prototypes_file, read_prototypes, write_prot
 from methods.clip.towers import Tower, tower_of
 from methods.clip.vit import Readout, Tokens, VitTower, resized, vit_refusal
 from methods.method import Images
+from methods.precision import float32_products
 
 OPENAI_MEAN = (122.7709383, 116.7460125, 104.09373615)  # open_clip's OPENAI_DATASET_MEAN times 255
 OPENAI_STD = (68.5005327, 66.6321579, 70.32316305)
@@ -127,7 +128,8 @@ class Clip(nn.Module):
         """`(len(texts), d)` in fp32 on the CPU, fit for training even if first computed in inference mode."""
         device = next(self.model.parameters()).device
         rows = []
-        with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        full = torch.autocast(device.type, enabled=False)  # what is kept serves every precision
+        with torch.inference_mode(False), torch.no_grad(), full, float32_products():
             for text in texts:
                 tokens = self.tokenizer([template.replace("{}", text) for template in templates]).to(device)
                 embedded = nn.functional.normalize(self.model.encode_text(tokens).float(), dim=-1)  # (T, d)

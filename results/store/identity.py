@@ -23,6 +23,7 @@ VARIANT = (
     "recipe",
     "train_limit",
     "eval_limit",
+    "precision",
     "partial",
 )
 TRANSFER = ("source", "trained")  # the benchmark, and the fold, of weights that are scored elsewhere; else empty
@@ -54,6 +55,7 @@ def identity(record: RunRecord) -> dict[str, Any]:
         "recipe": canonical_json(train.recipe.essence()),
         "train_limit": train.limit or 0,
         "eval_limit": evaluation.limit or 0,
+        "precision": evaluation.precision,
         "partial": result.partial,
     }
 

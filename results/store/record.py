@@ -117,14 +117,20 @@ class Result(Value):
     def label(self) -> str:
         """The method as tables name it; a recipe that is not the paper's shows, and a training elsewhere."""
         if self.evaluation.transferred:
-            return f"{self.train.method} ({'; '.join(self._transfer)})"
+            return f"{self.train.method} ({'; '.join([*self._transfer, *filter(None, [self._computed])])})"
         drawn = " (drawn setting)" if self.evaluation.drawn else ""
+        drawn += f" ({self._computed})" if self._computed else ""
         return f"{self._made}{drawn}{' (tuned on test)' if self.evaluation.tuned_on_test else ''}"
 
     @property
     def trained_on(self) -> str:
         """Benchmark and fold of the training where weights are scored elsewhere, else empty."""
         return f"{self.train.benchmark} fold {self.train.fold}" if self.evaluation.transferred else ""
+
+    @property
+    def _computed(self) -> str:
+        """What scores were computed in where it is not float32."""
+        return "" if self.evaluation.precision == "float32" else f"scored in {self.evaluation.precision}"
 
     @property
     def _transfer(self) -> list[str]:

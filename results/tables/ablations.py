@@ -17,7 +17,7 @@ from results.tables.aggregate import aggregate
 from results.tables.views import By
 
 # An ablation is held against the run of the whole method that differs in nothing but the method.
-_SAME_BUT_METHOD = ("trained", "clip", "clip_sha256", "recipe", "train_limit", "eval_limit", "partial")
+_SAME_BUT_METHOD = ("trained", "clip", "clip_sha256", "recipe", "train_limit", "eval_limit", "precision", "partial")
 
 
 Rows = Sequence[Mapping[Any, Any]]

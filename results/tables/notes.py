@@ -61,6 +61,7 @@ def notes(
         lines.append(
             f"Settings were compared on the scored images themselves (--tune-on-test), no result: {', '.join(tuned)}."
         )
+    lines += _rounded(content)
     lines += _incomplete(content, frame, by)
     lines += [f"Conflict: {conflict.words()}." for conflict in content.conflicts]
     lines += _missing(content)
@@ -232,7 +233,7 @@ def _recipe_words(recipe: Recipe) -> str:
     shared = f" shared by {recipe.ranks} ranks" if recipe.ranks > 1 else ""
     shared += f" in micro-batches of {recipe.micro_batch}" if recipe.accumulate > 1 else ""
     size = f"{recipe.iterations} iterations of batch {recipe.batch}{shared}, lr {recipe.lr:g}"
-    return f"{recipe.name} ({size}, {recipe.precision})"
+    return f"{recipe.name} ({size}, {recipe.precision}{', TF32' if recipe.tf32 else ''})"
 
 
 def _variants(frame: pd.DataFrame) -> pd.DataFrame:
@@ -295,6 +296,12 @@ def _of_others(content: Content) -> Iterator[str]:
             "unseen classes included, is not known: the training side is what was said when they were imported. Where "
             "they came without scores, there is no other shift than their own."
         )
+
+
+def _rounded(content: Content) -> Iterator[str]:
+    """Whose scores come of a forward pass of less than float32."""
+    if rounded := sorted({r.result.label for r in content.records if r.result.evaluation.precision != "float32"}):
+        yield f"Forward pass of less than float32, so that close scores may change places: {', '.join(rounded)}."
 
 
 def _trained_elsewhere(content: Content) -> Iterator[str]:

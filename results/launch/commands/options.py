@@ -179,6 +179,12 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
         help="with --background class: a best score below T says background",
     )
     sizes(group)
+    parser.add_argument(
+        "--precision",
+        default=Request.precision,
+        choices=get_args(choices.Precision),
+        help="of the scoring's forward pass, said in every row; tf32: CUDA; a training's: --set recipe.precision=...",
+    )
 
 
 def sizes(parser: argparse._ActionsContainer) -> None:

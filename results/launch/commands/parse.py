@@ -55,6 +55,7 @@ def request_of(options: argparse.Namespace, names: Sequence[str] | None = None) 
         names=options.class_names,
         training=given(options, TRAINING_SIDE),
         inference=given(options, EVALUATION_SIDE),
+        precision=options.precision,
         limit=options.limit,
         ranks=options.ranks,
         accumulate=options.accumulate,

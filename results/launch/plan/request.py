@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from benchmarks.catalogue import Data, Names, Scale
+    from benchmarks.choices import Precision
     from benchmarks.spec import ClipId, EvalSpec, TrainSpec
     from results.launch.plan.readings import Reading
     from results.store.folders import RunFolder
@@ -47,6 +48,7 @@ class Request:
     names: Names = "dataset"
     training: tuple[tuple[str, Any], ...] = ()  # fields of the protocol's training side that differ from its default
     inference: tuple[tuple[str, Any], ...] = ()  # the same of its evaluation side
+    precision: Precision = "float32"  # of the scoring's forward pass
     limit: int | None = None
     ranks: int = 1  # processes that train each run together
     accumulate: int = 1  # micro-batches that each rank's share of a batch is cut into

@@ -112,6 +112,7 @@ def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request
             part=request.part,
             side=_evaluation(eval_side(bench, fold, data, sizes, request.templates, names=request.names), request),
             limit=request.limit,
+            precision=request.precision,
             tuned_on_test=request.tune_on_test and is_test(bench, request.part),
         )
         for fold in folds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.data.parallel import cores
-from results.launch.plan.request import Device
+from results.launch.plan.request import Device, Run
 from splits.errors import UserError
 
 
@@ -29,3 +29,11 @@ def chosen_device(device: Device | None) -> Device:
     if device == "cuda":
         raise UserError("--device cuda: torch sees no GPU here; leave --device out to run on the CPU")
     return "cpu"
+
+
+def check_precision(run: Run, device: Device, *, train: bool) -> None:
+    """Raise UserError for TF32 on a CPU, which has none: the record would say of its numbers what is not so."""
+    asked = ["--precision tf32"] if run.evaluation.precision == "tf32" else []
+    asked += ["--set recipe.tf32=true"] if train and run.train.recipe.tf32 else []
+    if asked and device == "cpu":
+        raise UserError(f"{' and '.join(asked)}: TF32 is of CUDA, and this run is made on the CPU; leave it out")

@@ -22,6 +22,7 @@ from methods.method import Method
 from results.launch.plan.contamination import contamination
 from results.launch.run.build import check_texts, scored_vocabulary, vocabulary_of
 from results.launch.run.data_state import DataStates
+from results.launch.run.devices import check_precision
 from results.launch.run.job import Job, StateWriter
 from results.launch.run.loggers import Loggers
 from results.launch.run.nondeterminism import named
@@ -73,6 +74,7 @@ class _Maker:
 
     def make(self) -> bool:
         """Everything, in order."""
+        check_precision(self.job.run, self.job.device, train=self.job.train and not self.folder.trained())
         set_up(self.job)
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         costs.forget_peak(self.device)
@@ -147,6 +149,7 @@ class _Maker:
             evaluation_table(bench.split, bench.split.fold(scored.fold), background=scored.side.background),
             background_below=scored.side.background_below,
             device=self.device,
+            precision=scored.precision,
             watch=watch,
         )
 
@@ -168,6 +171,7 @@ class _Maker:
             vocabulary_of(side, side.unseen),
             side.inference,
             device=self.device,
+            precision=scored.precision,
             watch=watch,
         )
 

@@ -105,15 +105,17 @@ def save_sheet(
 ) -> None:
     """A sheet of these images: image, truth, and what each run's method says."""
     side = runs[0].evaluation.side
-    vocabulary = vocabulary_of(side, side.classes)
-    scored = runs[0].evaluation
+    vocabulary, scored = vocabulary_of(side, side.classes), runs[0].evaluation
     split = benchmark(scored.benchmark).split
     table = evaluation_table(split, split.fold(scored.fold))  # what is not scored stays blank
     rows = []
     for index in images:
         sample = reader.read(index)
         truth = apply(table, sample.mask)
-        predictions = [predicted(m, sample.image, vocabulary, side.inference, truth.shape) for m in methods]
+        predictions = [
+            predicted(m, sample.image, vocabulary, side.inference, truth.shape, precision=scored.precision)
+            for m in methods
+        ]
         rows.append((sample.id, sample.image, truth, predictions))
     contact_sheet(rows, [run.train.method for run in runs], vocabulary.names, vocabulary.seen, path)
 

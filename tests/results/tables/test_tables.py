@@ -317,3 +317,17 @@ def test_one_file_a_table(tmp_path):
     for path in paths:
         rows = list(csv.reader(io.StringIO(path.read_text())))
         assert len({len(row) for row in rows}) == 1
+
+
+def test_rounded_scores_are_a_row_of_their_own():
+    """Fails when a row scored in bf16 looks like one of float32, is averaged with it, or no line says what it is."""
+    usual = record(fold=0)
+    evaluation = usual.result.evaluation.model_copy(update={"precision": "bf16"})
+    rounded = usual.model_copy(update={"result": usual.result.model_copy(update={"evaluation": evaluation})})
+    assert "precision" not in usual.result.evaluation.model_dump()  # stored as before there was a choice
+    (table,) = build_tables([usual, rounded])
+    text = table.markdown()
+    assert "alpha (scored in bf16)" in text
+    assert "Forward pass of less than float32" in text
+    (alone,) = build_tables([usual])
+    assert "bf16" not in alone.markdown()

@@ -111,3 +111,25 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys) -> Non
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert "name a folder, not a file" in said
+
+
+def test_tf32_on_a_cpu_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Fails when a record says of numbers made on a CPU that they were rounded as only CUDA does."""
+    job = job_of("constant", tmp_path, limit=4)
+    asked = replace(job, run=replace(job.run, evaluation=job.run.evaluation.model_copy(update={"precision": "tf32"})))
+    assert run_job(asked) == "failed"
+    assert "--precision tf32: TF32 is of CUDA" in asked.run.folder(tmp_path).read_state()["reason"]
+    assert not list(tmp_path.rglob("error.txt"))
+
+
+def test_another_precision_is_another_scoring(made, tmp_path: Path, torch_as_it_was) -> None:
+    """Fails when scores of bf16 take the place of the usual ones, or a record does not say what they are."""
+    job = replace(made, root=tmp_path)
+    shutil.copytree(made.root, tmp_path, dirs_exist_ok=True)
+    other = job.run.evaluation.model_copy(update={"precision": "bf16"})
+    rounded = replace(job, run=replace(job.run, evaluation=other))
+    assert run_job(rounded) == "done"
+    folder = job.run.folder(tmp_path)
+    usual, found = folder.read_record(job.run.evaluation), folder.read_record(other)
+    assert (usual.result.evaluation.precision, found.result.evaluation.precision) == ("float32", "bf16")
+    assert found.result.label == f"{usual.result.label} (scored in bf16)"
