@@ -19,6 +19,7 @@ from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from methods.method_entry import RecipeKind
 from splits.errors import UserError
+from splits.near import suggestion
 from splits.loader import Split, load_split
 from splits.settings import Setting
 
@@ -95,7 +96,12 @@ BENCHMARKS: dict[str, Benchmark] = {
 def benchmark(name: str) -> Benchmark:
     """A benchmark by name; raises UserError naming those that exist."""
     if name not in BENCHMARKS:
-        raise UserError(f"no benchmark is called {name!r}; there are: {', '.join(BENCHMARKS)}")
+        own = (
+            f"; your own data set is named by its TOML: {name}.toml"
+            if "/" in name or Path(f"{name}.toml").is_file()
+            else ""
+        )
+        raise UserError(f"no benchmark is called {name!r}; {suggestion(name, BENCHMARKS)}{own}")
     return BENCHMARKS[name]
 
 

@@ -323,7 +323,7 @@ def test_a_corrupt_checkpoint_falls_back_to_the_one_before(tmp_path: Path, undis
         (["--background", "class"], "--background-below"),
         (["--background-below", "0.5"], "--background"),
         (["--border", "white"], "invalid choice"),
-        (["data", "verify", "pascal"], "unknown benchmark 'pascal'"),
+        (["data", "verify", "pascal"], "no benchmark is called 'pascal'"),
         (["data", "verify", "coco-stuff-156-15", "--year", "2014"], "has no year '2014'"),
         (["data", "prepare", "pascal-5i", "--data-root", "nowhere"], "is no folder"),
         (["--scale", "trial"], "no trial scale"),
