@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from results.launch.commands.custom_files import with_custom
+from results.launch.commands.parser import Parser
 from splits.errors import UserError
 
 COMMANDS = (
@@ -53,19 +54,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away (| head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        from results.store.files import disk_words
-
-        if not (words := disk_words(error)):
+    except Exception as error:
+        if not (words := _words(error)):
             raise
         print(f"error: {words}", file=sys.stderr)
         return 2
 
 
+def _words(error: Exception) -> str:
+    """An error of the disk, or of the file of a brought-along method, in a line; empty for a fault of ours."""
+    from methods.custom import blamed
+    from results.store.files import disk_words
+
+    return blamed(error) or (disk_words(error) if isinstance(error, OSError) else "")
+
+
 def _parser() -> argparse.ArgumentParser:
     assert __doc__ is not None
     summary, _, rest = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="harness.py", description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="|".join(COMMANDS))

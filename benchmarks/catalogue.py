@@ -19,8 +19,8 @@ from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from methods.method_entry import RecipeKind
 from splits.errors import UserError
-from splits.near import suggestion
 from splits.loader import Split, load_split
+from splits.near import suggestion
 from splits.settings import Setting
 
 if TYPE_CHECKING:

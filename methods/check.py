@@ -16,6 +16,7 @@ from torch import Tensor
 from methods.check_subject import BACKGROUND, SEEN, STEPS, UNSEEN, Subject, labels_of, small_clip, words
 from methods.clip import Clip
 from methods.config import MethodConfig
+from methods.custom import blamed
 from methods.method import UNLABELLED, VOID, Images, Method, Vocabulary
 from methods.registry import LISTED_BY, METHODS, build_method, config_class, entry
 from splits.errors import UserError
@@ -45,7 +46,7 @@ def check(
         try:
             found = list(test(subject))
         except Exception as error:
-            found = [f"{type(error).__name__}: {' '.join(str(error).split())}"]
+            found = [blamed(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"]
         failures += [f"{name}: {words}" for words in found]
     if failures:
         raise Failed("\n".join(failures))

@@ -50,10 +50,11 @@ def plan(request: Request) -> list[Run]:
     if request.sweep:
         every = (run for one in expanded(request) for run in plan(one))
         return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
+    benches = [benchmark(name) for name in dict.fromkeys(request.benchmarks)]
     check_overrides(request.overrides, request.methods)
     check_shares(request)
     check_year(request.benchmarks, request.data.year)
-    return [run for name in dict.fromkeys(request.benchmarks) for run in _plan_of(benchmark(name), request)]
+    return [run for bench in benches for run in _plan_of(bench, request)]
 
 
 def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
