@@ -20,6 +20,8 @@ from results.launch.run.devices import device_and_count
 from results.launch.run.job import Job
 from results.launch.run.prefetch import refuse_absent_bodies, refuse_absent_clips
 from results.launch.run.status import Status
+from results.store.folders import CONFUSION
+from results.store.record import RunRecord
 from results.tables.sanity_floor import warnings_of
 
 INTERRUPTED = 130
@@ -73,15 +75,26 @@ def print_tables(rows: Rows, root: Path) -> int:
     from results.tables.tables import build_tables
     from results.tables.views import View
 
-    records = [r for run, seen in rows if seen.has_record and (r := run.folder(root).read_record(run.evaluation))]
+    scored = [(run, run.folder(root)) for run, seen in rows if seen.has_record]
+    found = {
+        record.result.confusion_sha256: (record, folder.evaluation(run.evaluation) / CONFUSION)
+        for run, folder in scored
+        if (record := folder.read_record(run.evaluation))
+    }
+    records = [record for record, _ in found.values()]
+
+    def locate(record: RunRecord) -> Path:
+        return found[record.result.confusion_sha256][1]
+
     # a transfer that is not there is named below; its training may well be, and its folder is the training's
     lacking = [(run, seen) for run, seen in rows if not seen.has_record and not run.evaluation.transferred]
     states = {run.train.folder: seen.words for run, seen in lacking}
     stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale")
     # a mean over some of the folds is no result: these are tabulated fold by fold
-    for table in build_tables(records, view=View(by="method" if _whole(rows) else "fold"), states=states, stale=stale):
+    view = View(by="method" if _whole(rows) else "fold")
+    for table in build_tables(records, view=view, states=states, stale=stale, locate=locate):
         print("\n" + table.markdown())
-    for line in warnings_of(records):
+    for line in warnings_of(records, locate):
         print(f"warning: {line}", file=sys.stderr)
     return summary(rows)
 
