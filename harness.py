@@ -24,6 +24,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from results.launch.commands.parser import Parser
 from results.launch.commands.plain_output import plain_output
 from splits.errors import UserError
 from splits.packages import too_old, what_is_missing
@@ -69,10 +70,8 @@ def _done(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output went away (| head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        from results.store.files import disk_words
-
-        if not (words := disk_words(error)):
+    except Exception as error:
+        if not (words := _words(error)):
             raise
         print(f"error: {plain(words)}", file=sys.stderr)
         return 2
@@ -84,10 +83,18 @@ def _with_custom(options: argparse.Namespace) -> argparse.Namespace:
     return with_custom(options)
 
 
+def _words(error: Exception) -> str:
+    """An error of the disk, or of the file of a brought-along method, in a line; empty for a fault of ours."""
+    from methods.custom import blamed
+    from results.store.files import disk_words
+
+    return blamed(error) or (disk_words(error) if isinstance(error, OSError) else "")
+
+
 def _parser() -> argparse.ArgumentParser:
     assert __doc__ is not None
     summary, _, rest = __doc__.partition("\n\n")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="harness.py", description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="|".join(COMMANDS))

@@ -20,6 +20,7 @@ from benchmarks.templates import templates
 from methods.method_entry import RecipeKind
 from splits.errors import UserError
 from splits.loader import Split, load_split
+from splits.near import suggestion
 from splits.settings import Setting
 
 if TYPE_CHECKING:
@@ -95,7 +96,12 @@ BENCHMARKS: dict[str, Benchmark] = {
 def benchmark(name: str) -> Benchmark:
     """A benchmark by name; raises UserError naming those that exist."""
     if name not in BENCHMARKS:
-        raise UserError(f"no benchmark is called {name!r}; there are: {', '.join(BENCHMARKS)}")
+        own = (
+            f"; your own data set is named by its TOML: {name}.toml"
+            if "/" in name or Path(f"{name}.toml").is_file()
+            else ""
+        )
+        raise UserError(f"no benchmark is called {name!r}; {suggestion(name, BENCHMARKS)}{own}")
     return BENCHMARKS[name]
 
 

@@ -41,6 +41,7 @@ from benchmarks.values import Value, digest
 from splits import loader
 from splits.errors import DataError, UserError
 from splits.loader import Fold, Split, ids_sha256
+from splits.near import suggestion
 
 DEFAULT_TEMPLATES: Final = "single"
 FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -216,7 +217,9 @@ def read_toml(path: Path) -> CustomDataSet:
     content = toml.read_toml(path)
     needed = ("name", "images", "masks", "train", "val", "classes", "unseen")
     if missing := [key for key in needed if key not in content]:
-        raise UserError(f"{path}: lacks {', '.join(missing)}; expected {', '.join(needed)}")
+        fields = [*CustomDataSet.model_fields]
+        strange = [f"{key}: there is no such field; {suggestion(key, fields)}" for key in content if key not in fields]
+        raise UserError("; ".join([f"{path}: lacks {', '.join(missing)}", *strange, f"expected {', '.join(needed)}"]))
     if wrong := [key for key in ("name", "images", "masks", "train", "val") if not isinstance(content[key], str)]:
         raise UserError(f"{path}: {', '.join(wrong)}: expected text in quotes")
     folder = path.resolve().parent

@@ -15,6 +15,7 @@ from benchmarks.training.augmentation import PHOTOS, Augmentation
 from methods.method_entry import NOTHING, MethodEntry, MethodRecipe, RecipeKind, borrowed
 from methods.registry import METHODS, entry
 from splits.errors import UserError
+from splits.near import suggestion
 
 IMPORTED: Final = "imported"
 PAPER: Final = "paper"
@@ -66,8 +67,10 @@ def _kind(bench: Benchmark, scale: str, chosen: str) -> RecipeKind:
         return kind
     choices = CHOICES.get(kind, ())
     if chosen not in choices:
-        there = f"has: {', '.join(choices)}" if choices else "has one recipe a method; leave --recipe out"
-        raise UserError(f"--recipe {chosen}: {bench.name} {there}")
+        there = (
+            f"no such recipe; {suggestion(chosen, choices)}" if choices else "one recipe a method; leave --recipe out"
+        )
+        raise UserError(f"--recipe {chosen}: {bench.name} has {there}")
     return choices[choices.index(chosen)]
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from benchmarks.shapes.captions import TEMPLATES as SHAPES
 from splits.errors import UserError
+from splits.near import suggestion
 
 _SIZES = ("", "small ", "medium ", "large ")
 
@@ -38,5 +39,5 @@ def templates(name: str) -> tuple[str, ...]:
     15
     """
     if name not in TEMPLATES:
-        raise UserError(f"no templates are called {name!r}; there are: {', '.join(TEMPLATES)}")
+        raise UserError(f"no templates are called {name!r}; {suggestion(name, TEMPLATES)}")
     return TEMPLATES[name]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from splits.errors import UserError
+from splits.near import suggestion
 
 KEY_LENGTH = 8
 _DIGEST = "_digest"  # where a value keeps it; no field
@@ -76,15 +77,60 @@ class Value(BaseModel):
         try:
             return cls.model_validate_json(text, strict=True)
         except ValidationError as error:
-            raise UserError(f"{source}: not a valid {cls.__name__}: {explain(error)}") from None
+            words = explain(error, fields=tuple(cls.model_fields))
+            raise UserError(f"{source}: not a valid {cls.__name__}: {words}") from None
 
 
-def explain(error: ValidationError, shown: int | None = None) -> str:
-    """A validation error in one line: `field: what is wrong (got value)`, of all fields or the first few."""
+def explain(error: ValidationError, shown: int | None = None, fields: Sequence[str] = ()) -> str:
+    """A validation error in one line: `field: what is wrong (got value)`, of all fields or the first few.
+
+    fields: the names that there are, to tell what an unknown one was meant to be.
+    """
     parts = []
     for item in error.errors()[:shown]:
-        names = (str(part) for part in item["loc"])
-        where = ".".join(name if name.isprintable() else repr(name) for name in names) or "value"
-        got = repr(item.get("input"))
-        parts.append(f"{where}: {item['msg']} (got {got if len(got) <= 80 else got[:77] + '...'})")
+        names = [str(part) for part in item["loc"]]
+        where = ".".join(name if name.isprintable() else repr(name) for name in names)
+        if item["type"] == "extra_forbidden" and len(names) == 1 and fields:
+            parts.append(f"{where}: there is no such field; {suggestion(names[0], fields)}")
+        elif not where:  # the whole value, which the message speaks of
+            parts.append(_expected(item))
+        else:
+            got = "" if item["type"] == "missing" else f" (got {_short(item.get('input'))})"
+            parts.append(f"{where}: {_expected(item)}{got}")
     return "; ".join(parts)
+
+
+_WORDS: Final = {  # by pydantic's types of errors
+    "missing": "is missing",
+    "extra_forbidden": "there is no such field",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "finite_number": "expected a finite number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+    "string_type": "expected text",
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+    "dict_type": "expected a table of names and values",
+    "model_type": "expected a table of names and values",
+    "greater_than": "expected a number above {gt}",
+    "greater_than_equal": "expected at least {ge}",
+    "less_than": "expected a number below {lt}",
+    "less_than_equal": "expected at most {le}",
+    "literal_error": "expected {expected}",
+    "value_error": "{error}",
+}
+
+
+def _expected(item: Mapping[str, Any]) -> str:
+    """What one error of a field says, in the words of this project where it has some."""
+    words = _WORDS.get(item["type"])
+    return words.format(**item.get("ctx", {})) if words else item["msg"].replace("Input should", "it should", 1)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

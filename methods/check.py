@@ -16,9 +16,11 @@ from torch import Tensor
 from methods.check_subject import BACKGROUND, SEEN, STEPS, UNSEEN, Subject, labels_of, small_clip, words
 from methods.clip import Clip
 from methods.config import MethodConfig
+from methods.custom import blamed
 from methods.method import UNLABELLED, VOID, Images, Method, Vocabulary
-from methods.registry import METHODS, build_method, config_class, entry
+from methods.registry import LISTED_BY, METHODS, build_method, config_class, entry
 from splits.errors import UserError
+from splits.near import suggestion
 
 
 class Failed(UserError):
@@ -44,7 +46,7 @@ def check(
         try:
             found = list(test(subject))
         except Exception as error:
-            found = [f"{type(error).__name__}: {' '.join(str(error).split())}"]
+            found = [blamed(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"]
         failures += [f"{name}: {words}" for words in found]
     if failures:
         raise Failed("\n".join(failures))
@@ -55,7 +57,7 @@ def _subject(method: Any, clip: Clip, config: Any, trained: bool) -> Subject:
     if not isinstance(method, str):
         return Subject(lambda: method(clip=clip, vocabulary=words(SEEN), config=config), trained)
     if method not in METHODS:
-        raise UserError(f"no method is called {method!r}; there are: {', '.join(METHODS)}")
+        raise UserError(f"no method is called {method!r}; {suggestion(method, METHODS, listed_by=LISTED_BY)}")
     known, name = entry(method), method
     if not isinstance(config, MethodConfig):
         config = config_class(name)(**{**known.fixed, **(config or {})})

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from methods.method_entry import MethodEntry
 from methods.registry import METHODS
-from splits.errors import UserError
+from splits.errors import UserError, file_words
 
 GROUP: Final = "zss_harness.methods"
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -43,8 +43,10 @@ def read_file(path: Path) -> MethodFile:
     """Raises UserError where it cannot be read."""
     try:
         return MethodFile(str(path.resolve()), path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--method-file {path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise UserError(f"--method-file {path}: {file_words(error)}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"--method-file {path}: is no UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def load(file: MethodFile) -> tuple[str, ...]:
@@ -60,6 +62,20 @@ def load(file: MethodFile) -> tuple[str, ...]:
         _register(getattr(content, "METHODS", None), file.path, source=file.source)
         LOADED[file.module] = file
     return tuple(getattr(sys.modules[file.module], "METHODS"))  # noqa: B009
+
+
+def file_of(method: str) -> MethodFile | None:
+    """The file that a method came from; None for one that no file brought."""
+    known = METHODS.get(method)
+    return next((file for file in LOADED.values() if known and known.custom and file.source == known.source), None)
+
+
+def blamed(error: BaseException) -> str:
+    """An error that went through the file of a custom method, in a line with the place; empty for any other."""
+    for file in LOADED.values():
+        if place := _place(error, file.path):
+            return f"{file.path}{place}: {_in_a_line(error)}"
+    return ""
 
 
 def load_installed() -> None:
@@ -82,7 +98,7 @@ def _run(file: MethodFile) -> ModuleType:
         exec(compile(file.source, file.path, "exec"), module.__dict__)
     except Exception as error:
         del sys.modules[file.module]
-        raise UserError(f"{file.path}: {_in_a_line(error)}{_place(error, file.path)}") from None
+        raise UserError(f"{file.path}{_place(error, file.path)}: {_in_a_line(error)}") from None
     return module
 
 
@@ -101,7 +117,8 @@ def _register(methods: Any, where: str, source: str = "") -> None:
 
 
 def _in_a_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    text = error.msg if isinstance(error, SyntaxError) else str(error)  # its own words repeat file and line
+    return f"{type(error).__name__}: {' '.join(text.split()) or 'no message'}"
 
 
 def _place(error: BaseException, path: str) -> str:
@@ -111,4 +128,4 @@ def _place(error: BaseException, path: str) -> str:
         if trace.tb_frame.f_code.co_filename == path:
             line = trace.tb_lineno
         trace = trace.tb_next
-    return f" (line {line})" if line else ""
+    return f" line {line}" if line else ""

@@ -7,7 +7,7 @@ docs/adding-a-method.md. `methods.custom` adds the entries of custom methods.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from methods.cascade_clip import cascade_clip_entries
 from methods.chimera import chimera_entries
@@ -16,6 +16,7 @@ from methods.method_entry import MethodEntry
 from methods.otseg import otseg_entries
 from methods.training_free import training_free_entries
 from methods.zegclip import zegclip_entries
+from splits.near import suggestion
 
 if TYPE_CHECKING:
     from methods.clip import Clip
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "MethodEntry", "build_method", "config_class", "entry"]
 
+LISTED_BY: Final = "`list methods` names all"
 METHODS: dict[str, MethodEntry] = {  # in the order of lists and tables
     **training_free_entries.FLOORS,
     **zegclip_entries.ENTRIES,
@@ -38,7 +40,7 @@ METHODS: dict[str, MethodEntry] = {  # in the order of lists and tables
 def entry(name: str) -> MethodEntry:
     """The entry of a method; raises ValueError naming the ones that exist."""
     if name not in METHODS:
-        raise ValueError(f"no method is called {name!r}; there are: {', '.join(METHODS)}")
+        raise ValueError(f"no method is called {name!r}; {suggestion(name, METHODS, listed_by=LISTED_BY)}")
     return METHODS[name]
 
 

@@ -9,5 +9,20 @@ class UserError(Exception):
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
 
 
+class Diverged(UserError):
+    """A training or its weights gave what is no number: the same again would end the same."""
+
+
 class DataError(UserError):
     """A data set, image, mask or list is not what it should be."""
+
+
+def file_words(error: OSError) -> str:
+    """Why a file cannot be read, in words.
+
+    >>> file_words(FileNotFoundError(2, "No such file or directory"))
+    'there is no such file'
+    """
+    known = {FileNotFoundError: "there is no such file", IsADirectoryError: "is a folder; expected a file"}
+    known[PermissionError] = "you may not read it"
+    return known.get(type(error)) or f"cannot be read ({error.strerror or type(error).__name__})"

@@ -16,6 +16,7 @@ from importlib.resources.abc import Traversable
 from typing import Any, Final, Literal
 
 from splits.errors import DataError, UserError
+from splits.near import suggestion
 
 ROOT: Traversable = files("splits")
 
@@ -202,7 +203,7 @@ def load_split(benchmark: str) -> Split:
         return CUSTOM[benchmark]
     definition = _definitions().get(benchmark)
     if definition is None:
-        raise UserError(f"unknown benchmark {benchmark!r}; there are: {', '.join(_definitions())}")
+        raise UserError(f"no benchmark is called {benchmark!r}; {suggestion(benchmark, [*_definitions(), *CUSTOM])}")
     classes, ids = _classes(definition)
     hidden = _at(definition["unseen"])
     if unknown := {name for names in hidden for name in names} - set(classes):

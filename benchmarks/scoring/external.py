@@ -31,7 +31,7 @@ from benchmarks.scoring.boundary import BoundaryCount
 from benchmarks.scoring.evaluate import Best, Evaluation, image_pairs
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
 from methods.label_codes import IGNORED
-from splits.errors import DataError, UserError
+from splits.errors import DataError, UserError, file_words
 from splits.hashing import file_sha256
 from splits.text import one_form
 
@@ -69,7 +69,9 @@ def read_order(path: Path) -> ClassOrder:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"class order {path} is missing; it is a JSON list of class names, index 0 first") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise UserError(f"class order {path}: {file_words(error)}") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"class order {path} cannot be read as JSON ({error})") from None
     names = content.get("classes") if isinstance(content, dict) else content
     span = content.get("shift_span", SPAN) if isinstance(content, dict) else SPAN

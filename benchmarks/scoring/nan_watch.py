@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from methods.method import Method, Vocabulary
-from splits.errors import UserError
+from splits.errors import Diverged
 
 
 class NanWatch:
@@ -23,14 +23,14 @@ class NanWatch:
             self.check()
 
     def check(self) -> None:
-        """Raises UserError where a score since the last call was NaN. Waits for the device."""
+        """Raises Diverged where a score since the last call was NaN. Waits for the device."""
         kept, self._kept = self._kept, []
         if not kept:
             return
         found = torch.stack([flag for _, flag in kept]).cpu()
         for (names, _), broken in zip(kept, found.tolist(), strict=True):
             if broken:
-                raise UserError(
+                raise Diverged(
                     f"{self._method}: scores among {', '.join(names)} are NaN; the weights are broken: train anew with "
                     "a lower learning rate or 32-true precision"
                 )

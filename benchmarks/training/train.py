@@ -19,7 +19,7 @@ from benchmarks.training.ranks import ALONE, Ranks
 from benchmarks.values import derive_seed
 from methods.method import Images, Method
 from methods.precision import float32_products
-from splits.errors import UserError
+from splits.errors import Diverged
 
 CHECKPOINTS_PER_RUN = 10
 POINTS_PER_RUN = 100
@@ -243,14 +243,14 @@ class _Loop:
         return self.ranks.gather([(names, part.clone()) for (names, _), part in zip(self._pending, parts, strict=True)])
 
     def _means(self, pending: list[Pending]) -> dict[str, float]:
-        """The mean of each loss over ranks and the steps since the last point that had it; raises UserError for NaN."""
+        """The mean of each loss over ranks and the steps since the last point that had it; raises Diverged for NaN."""
         values: dict[str, list[float]] = {}
         for names, of_step in (entry for of_rank in pending for entry in of_rank):
             for name, value in zip(names, of_step.double().tolist(), strict=True):
                 values.setdefault(name, []).append(value)
         means = {name: sum(v) / len(v) for name, v in values.items()}
         if wrong := [name for name, value in means.items() if not math.isfinite(value)]:
-            raise UserError(
+            raise Diverged(
                 f"the loss {', '.join(wrong)} is not finite by step {self.step}; lower the learning rate "
                 f"(now {self.recipe.lr}), or use 32-true precision (now {self.recipe.precision})"
             )

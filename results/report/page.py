@@ -64,7 +64,7 @@ def render(
 ) -> str:
     """The page of these records. states: runs without a record, as folder -> state and reason in words."""
     page, judge = Page(), Judge(reader(locate), records)
-    for content in gather(records, states):
+    for content in gather(records, states, locate):
         _section(page, content, locate, stale, judge)
     if figures_to is not None:
         for name, figure in page.figures.items():

@@ -54,6 +54,7 @@ class _Word(Value):
     iterations: int = 0
     rate: float | None = None
     doing: str = ""
+    mendable: bool = False  # of a failure: by the person, so that the next command tries again
     evaluation: str = ""  # the key of a scoring that failed without having trained
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from benchmarks.protocol import Protocol
 from benchmarks.spec import protocol_of
 from methods.registry import METHODS
+from results.store.confusion import Locate
 from results.store.identity import Conflict, settle, table_of
 from results.store.record import RunRecord
 from splits.errors import UserError
@@ -44,6 +45,7 @@ class Content:
     conflicts: list[Conflict] = field(default_factory=list)
     copies: int = 0  # records beyond the first of a run, with the same result
     missing: dict[RunName, str] = field(default_factory=dict)  # -> state and reason
+    locate: Locate | None = None  # where confusion matrices lie; None: they are not at hand
 
     @property
     def episodic(self) -> bool:
@@ -51,7 +53,7 @@ class Content:
         return self.protocol is not None and self.protocol.evaluation.kind == "episodic-binary"
 
 
-def gather(records: Iterable[RunRecord], states: Mapping[str, str]) -> list[Content]:
+def gather(records: Iterable[RunRecord], states: Mapping[str, str], locate: Locate | None = None) -> list[Content]:
     """What each table is made from: every run once, conflicts apart, runs that are not there by name.
 
     Drawn settings are left out: they are no choice of anybody's, and `results.tables.spread` has tables of them.
@@ -65,7 +67,7 @@ def gather(records: Iterable[RunRecord], states: Mapping[str, str]) -> list[Cont
         key = tuple(of.values())
         if key not in contents:
             protocol = protocol_of(record.result.train, record.result.evaluation)
-            contents[key] = Content(load_split(of["benchmark"]), of["part"], of["source"], protocol)
+            contents[key] = Content(load_split(of["benchmark"]), of["part"], of["source"], protocol, locate=locate)
         return contents[key]
 
     for record in every:

@@ -49,7 +49,7 @@ def notes(
     lines = [*measured(content, brief="appendix" in view.kinds), _counted(content, runs, frame, by, family, whole)]
     lines += _marks(content, runs, frame)
     lines += _warned(content)
-    lines += warnings_of(content.records)
+    lines += warnings_of(content.records, content.locate)
     lines += _of_others(content)
     if tuned := [text for row in _variants(frame).to_dict("records") if (text := _tuned(row))]:
         lines.append(

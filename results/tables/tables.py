@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
+from results.store.confusion import Locate
 from results.store.identity import TRANSFER
 from results.store.record import RunRecord
 from results.tables.ablations import at_common_seeds
@@ -47,16 +48,18 @@ def build_tables(
     stale: frozenset[str] = frozenset(),
     judge: Judge | None = None,
     tuned: Tuned | None = None,
+    locate: Locate | None = None,
 ) -> list[Table]:
     """The tables of each benchmark, part and protocol family among the records, in a fixed order.
 
     states: runs that were planned, as run folder (`TrainSpec.folder`) -> state and reason in words; runs that are in
     the records are passed over. stale: folders of runs whose method sources have changed since. judge: None leaves out
     half-widths and marks. tuned: of runs that were scored on the tune part too, their scores at the shift tuned there.
+    locate: where confusion matrices lie; None: no warning names the shift of class indices that would fit.
     Raises UserError for a benchmark that `splits` does not know or a folder that is none.
     """
     judge = judge or Judge(None)
-    contents = gather(records, states or {})
+    contents = gather(records, states or {}, locate)
     return [table for content in contents for table in tables_of(content, view, stale, judge, tuned or {})]
 
 

@@ -233,7 +233,9 @@ def test_the_long_recipe_is_the_short_one_for_longer(method: str) -> None:
 
 def test_a_choice_that_a_benchmark_has_not_is_refused() -> None:
     """Fails when a recipe asked for by name is passed over, or a photo set is trained by the built-in world's."""
-    with pytest.raises(UserError, match=r"--recipe longer: shapes-5i has: shapes, long"):
+    with pytest.raises(
+        UserError, match=r"--recipe longer: shapes-5i has no such recipe; did you mean long\? There are"
+    ):
         recipe_for("zegclip", "shapes-5i", "native", "longer")
     for scale in ("native", "trial"):
         with pytest.raises(UserError, match=r"--recipe long: pascal-5i has one recipe a method; leave --recipe out"):

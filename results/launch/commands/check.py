@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from results.launch.commands.parser import Listed, names
 from splits.errors import UserError
 
 
@@ -12,7 +13,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Which methods, with which settings."""
     parser = commands.add_parser("check", help="does a method of your own keep what the harness takes for granted?")
     parser.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="files with methods of your own")
-    parser.add_argument("--methods", nargs="+", metavar="M", help="default: those of the files")
+    parser.add_argument(
+        "--methods", nargs="+", type=names, action=Listed, metavar="M", help="default: those of the files"
+    )
     parser.add_argument(
         "--set",
         nargs="+",
@@ -33,11 +36,11 @@ def main(options: argparse.Namespace) -> int:
     from results.launch.plan.settings import config_for
 
     of_files = tuple(name for file in LOADED.values() for name in load(file))
-    names = methods_named(options.methods) if options.methods else of_files
-    if not names:
+    chosen = methods_named(options.methods) if options.methods else of_files
+    if not chosen:
         raise UserError("say which methods: --method-file FILE, or --methods NAME")
     wrong = 0
-    for name in names:
+    for name in chosen:
         config = config_for(name, tuple(options.set), dict(entry(name).fixed))
         try:
             print(f"{name}: {', '.join(check(name, config=config))}: all kept")

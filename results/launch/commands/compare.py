@@ -7,6 +7,7 @@ import sys
 
 from results.launch.commands import options as add
 from results.tables.forms import FORMS
+from splits.errors import UserError
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,6 +47,8 @@ def main(options: argparse.Namespace) -> int:
     from results.tables.comparison import Wanted, compare_records
     from results.tables.forms import printed
 
+    if len(options.compared) < 2:
+        raise UserError(f"compare {options.compared[0]}: names one method; expected two or more")
     with uncollected():
         found = select(selection_of(options))
         wanted = Wanted(tuple(options.compared), options.over, options.delta / 100, options.fail_under)

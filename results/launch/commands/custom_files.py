@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from methods.registry import METHODS
+
 
 def with_custom(options: argparse.Namespace) -> argparse.Namespace:
     """The options with the names of data sets where TOMLs were given. Those data sets, the methods of files and of
@@ -17,9 +19,13 @@ def with_custom(options: argparse.Namespace) -> argparse.Namespace:
     files = getattr(options, "method_file", None) or ()
     roots = [root for root in (getattr(options, "runs", None), *(getattr(options, "roots", None) or ())) if root]
     stored = any(next(root.glob("*/benchmark.json"), None) for root in roots)
-    if not (any(map(_is_toml, named)) or files or stored or entry_points(group="zss_harness.methods")):
+    asked = _methods(options)
+    runs, weights = getattr(options, "run", None) or (), getattr(options, "weights", None)
+    strange = runs or weights or any(name not in METHODS for name in asked)
+    if not (any(map(_is_toml, named)) or files or stored or strange or entry_points(group="zss_harness.methods")):
         return options  # most often: then the imports below need not be waited for
     from results.launch.plan.custom import load_data_set, load_methods, load_stored
+    from results.launch.plan.method_copies import load_kept
 
     def name(text: str) -> str:
         return load_data_set(Path(text)) if _is_toml(text) else text
@@ -28,7 +34,15 @@ def with_custom(options: argparse.Namespace) -> argparse.Namespace:
         benchmarks[field] = [name(text) for text in value] if isinstance(value, list) else value and name(value)
     load_methods(files)
     load_stored(roots)
+    if strange:
+        load_kept(asked, [runs] if isinstance(runs, str) else runs, weights, roots)
     return argparse.Namespace(**vars(options) | benchmarks)
+
+
+def _methods(options: argparse.Namespace) -> list[str]:
+    """The names of methods on a command line."""
+    given = (getattr(options, field, None) or () for field in ("methods", "against", "drawn"))
+    return [name for names in given for name in names]
 
 
 def _is_toml(text: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks import choices
+from results.launch.commands.parser import Listed, names, numbers
 from results.launch.plan.request import Request
 from results.store.places import runs_folder
 from splits.settings import SETTINGS
@@ -30,6 +31,8 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         group.add_argument(
             "--methods",
             nargs="+",
+            type=names,
+            action=Listed,
             default=["all"],
             metavar="M",
             help="names, all, rivals, training-free, ablation:METHOD",
@@ -38,11 +41,23 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     group.add_argument(
         "--benchmarks",
         nargs="+",
+        type=names,
+        action=Listed,
         metavar="B",
         help="names, or the TOML of your own data set; default: shapes-5i, or pascal-5i where a data root is known",
     )
-    group.add_argument("--folds", nargs="+", type=natural, metavar="K", help="default: all")
-    group.add_argument("--seeds", nargs="+", type=natural, default=list(Request.seeds), metavar="S", help="default: 0")
+    group.add_argument(
+        "--folds", nargs="+", type=numbers, action=Listed, metavar="K", help="0 1, 0,1 or 0-1; default: all"
+    )
+    group.add_argument(
+        "--seeds",
+        nargs="+",
+        type=numbers,
+        action=Listed,
+        default=list(Request.seeds),
+        metavar="S",
+        help="0 1 2, 0,1,2 or 0-2; default: 0",
+    )
     group.add_argument(
         "--clip",
         metavar="MODEL/TAG",
@@ -204,9 +219,16 @@ def where_to_score(parser: argparse.ArgumentParser) -> None:
         "--run", nargs="+", metavar="KEY", help="finished runs: folders, or the keys that end their names"
     )
     group.add_argument(
-        "--on", nargs="+", metavar="B", help="the benchmarks to score on; --benchmarks and --folds name the training"
+        "--on",
+        nargs="+",
+        type=names,
+        action=Listed,
+        metavar="B",
+        help="the benchmarks to score on; --benchmarks and --folds name the training",
     )
-    group.add_argument("--on-folds", nargs="+", type=natural, metavar="K", help="the folds of --on; default: all")
+    group.add_argument(
+        "--on-folds", nargs="+", type=numbers, action=Listed, metavar="K", help="the folds of --on; default: all"
+    )
 
 
 def runs_and_targets(parser: argparse.ArgumentParser) -> None:
@@ -230,8 +252,15 @@ def which_records(parser: argparse.ArgumentParser, *, methods: bool = True) -> N
         help="folders of runs, of other machines too; default: ZSS_RUNS, else results/runs",
     )
     if methods:
-        group.add_argument("--methods", nargs="+", metavar="M", help="names, all, ablation:METHOD; default: every one")
-    group.add_argument("--benchmarks", nargs="+", metavar="B", help="default: every one")
+        group.add_argument(
+            "--methods",
+            nargs="+",
+            type=names,
+            action=Listed,
+            metavar="M",
+            help="names, all, ablation:METHOD; default: every one",
+        )
+    group.add_argument("--benchmarks", nargs="+", type=names, action=Listed, metavar="B", help="default: every one")
     group.add_argument("--settings", nargs="+", choices=SETTINGS, help="default: every one")
 
 

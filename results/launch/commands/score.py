@@ -47,6 +47,7 @@ def main(options: argparse.Namespace) -> int:
     """Score, store, print the table of it and where it lies; returns the exit code."""
     from results.launch.commands.parse import SIZES, data_of, given
     from results.launch.run.external_predictions import score
+    from results.store.folders import CONFUSION
     from results.tables.tables import build_tables
     from results.tables.views import View
 
@@ -67,7 +68,8 @@ def main(options: argparse.Namespace) -> int:
     folder = run.folder(options.runs)
     record = folder.read_record(run.evaluation)
     assert record is not None, "it was just written"
-    for table in build_tables([record], view=View(("main",), by="fold")):
+    matrix = folder.evaluation(run.evaluation) / CONFUSION
+    for table in build_tables([record], view=View(("main",), by="fold"), locate=lambda _: matrix):
         print(table.markdown())
     print(folder.path)
     return 0

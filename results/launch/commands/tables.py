@@ -59,7 +59,13 @@ def main(options: argparse.Namespace) -> int:
         judge = Judge(reader(every.confusion), every.records)
         tuned = tuned_scores(found.stored) if "calibrated" in kinds else {}
         tables = build_tables(
-            found.records, view=view, states=found.states, stale=found.stale, judge=judge, tuned=tuned
+            found.records,
+            view=view,
+            states=found.states,
+            stale=found.stale,
+            judge=judge,
+            tuned=tuned,
+            locate=found.confusion,
         )
         tables = tables or (published_alone(selection.benchmarks) if alone else [])
         if not tables:

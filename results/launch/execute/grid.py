@@ -18,8 +18,10 @@ from results.launch.plan.request import Device, Files, Request, Run
 from results.launch.run.data_state import DataStates
 from results.launch.run.devices import device_and_count
 from results.launch.run.job import Job
-from results.launch.run.prefetch import refuse_absent_bodies
+from results.launch.run.prefetch import refuse_absent_bodies, refuse_absent_clips
 from results.launch.run.status import Status
+from results.store.folders import CONFUSION
+from results.store.record import RunRecord
 from results.tables.sanity_floor import warnings_of
 
 INTERRUPTED = 130
@@ -34,7 +36,7 @@ def make_runs(
     report: by default the tables (`print_tables`).
     """
     root, report = execution.root, report or (lambda rows: print_tables(rows, execution.root))
-    keep(root, dict.fromkeys(name for run in runs for name in run.benchmarks), look_only=execution.dry_run)
+    keep(root, _benchmarks(runs), look_only=True)
     if execution.logs:
         from results.launch.run.loggers import check_logs
 
@@ -51,12 +53,21 @@ def make_runs(
     if wanted := _sound(_to_make(rows, execution), data):  # else torch, which knows the devices, need not be imported
         device, count = device_and_count(execution.device, threads=execution.threads, ranks=request.ranks)
         jobs = _jobs(wanted, request, files, execution, device)
+        refuse_absent_clips([job.run for job in jobs])
         refuse_absent_bodies(job.run for job in jobs if job.force or not job.run.folder(root).trained())
+        keep(root, _benchmarks(runs))
         if not _execute(jobs, execution, execution.jobs or count, count * request.ranks):
             print(f"interrupted; to go on: {' '.join(['python', *sys.argv])}", file=sys.stderr)
             return INTERRUPTED
         rows = statuses(runs, root, data)
+    else:
+        keep(root, _benchmarks(runs))
     return report(rows)
+
+
+def _benchmarks(runs: Sequence[Run]) -> list[str]:
+    """Where these runs are trained and scored."""
+    return list(dict.fromkeys(name for run in runs for name in run.benchmarks))
 
 
 def print_tables(rows: Rows, root: Path) -> int:
@@ -64,15 +75,26 @@ def print_tables(rows: Rows, root: Path) -> int:
     from results.tables.tables import build_tables
     from results.tables.views import View
 
-    records = [r for run, seen in rows if seen.has_record and (r := run.folder(root).read_record(run.evaluation))]
+    scored = [(run, run.folder(root)) for run, seen in rows if seen.has_record]
+    found = {
+        record.result.confusion_sha256: (record, folder.evaluation(run.evaluation) / CONFUSION)
+        for run, folder in scored
+        if (record := folder.read_record(run.evaluation))
+    }
+    records = [record for record, _ in found.values()]
+
+    def locate(record: RunRecord) -> Path:
+        return found[record.result.confusion_sha256][1]
+
     # a transfer that is not there is named below; its training may well be, and its folder is the training's
     lacking = [(run, seen) for run, seen in rows if not seen.has_record and not run.evaluation.transferred]
     states = {run.train.folder: seen.words for run, seen in lacking}
     stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale")
     # a mean over some of the folds is no result: these are tabulated fold by fold
-    for table in build_tables(records, view=View(by="method" if _whole(rows) else "fold"), states=states, stale=stale):
+    view = View(by="method" if _whole(rows) else "fold")
+    for table in build_tables(records, view=view, states=states, stale=stale, locate=locate):
         print("\n" + table.markdown())
-    for line in warnings_of(records):
+    for line in warnings_of(records, locate):
         print(f"warning: {line}", file=sys.stderr)
     return summary(rows)
 
@@ -84,7 +106,7 @@ def summary(rows: Rows) -> int:
     for reason, count in Counter(seen.reason for _, seen in rows if seen.state == "stale").items():
         print(f"  {count} stale: {reason}; their numbers are old, --stale makes them again", file=sys.stderr)
     for run, seen in missing:
-        hint = " (again with --retry)" if seen.state == "failed" else ""
+        hint = "" if seen.state != "failed" or seen.mendable else " (again with --retry)"
         print(f"  {run.name}: {seen.words}{hint}", file=sys.stderr)
     return 1 if missing else 0
 
@@ -131,7 +153,7 @@ def _wanted(seen: Status, execution: Execution) -> bool:
         return True
     if seen.state == "done":
         return False
-    return {"failed": execution.retry, "stale": execution.stale}.get(seen.state, True)
+    return {"failed": execution.retry or seen.mendable, "stale": execution.stale}.get(seen.state, True)
 
 
 def _jobs(rows: Rows, request: Request, files: Files, execution: Execution, device: Device) -> list[Job]:
@@ -163,7 +185,10 @@ def _submit(
 
     def jobs_of(rows: Rows, device: Device) -> list[Job]:
         wanted = [row for row in _to_make(rows, execution) if row[1].state != "running"]
-        return _jobs(_sound(wanted, data), request, files, execution, device)
+        jobs = _jobs(_sound(wanted, data), request, files, execution, device)
+        if jobs and not execution.dry_run:
+            keep(execution.root, _benchmarks(runs))
+        return jobs
 
     submit_grid(request, execution, runs, jobs_of, data)
     if execution.dry_run or execution.detach is not False:

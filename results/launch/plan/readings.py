@@ -25,8 +25,9 @@ from pydantic import Field
 from benchmarks.toml import read_toml
 from benchmarks.values import Value
 from methods.config import MethodConfig
-from methods.registry import METHODS, config_class, entry
+from methods.registry import LISTED_BY, METHODS, config_class, entry
 from splits.errors import UserError
+from splits.near import suggestion
 
 OPTION = "--reading"
 ABLATION = "ablation:"
@@ -66,7 +67,7 @@ def template(method: str) -> str:
     Raises UserError for a method that has none.
     """
     if method not in METHODS:
-        raise UserError(f"no method is called {method!r}; there are: {', '.join(METHODS)}")
+        raise UserError(f"no method is called {method!r}; {suggestion(method, METHODS, listed_by=LISTED_BY)}")
     config, fixed = config_class(method), entry(method).fixed
     free = [name for name in config.model_fields if name not in fixed and name != "setting"]
     if not free:

@@ -19,13 +19,14 @@ from benchmarks.catalogue import (
 from benchmarks.protocol import EvalSide, Inference, TrainSide
 from benchmarks.recipes import NOTHING
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
-from methods.registry import METHODS, entry
+from methods.registry import LISTED_BY, METHODS, entry
 from results.launch.plan.checks import check_scoring, check_year, is_test
 from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.settings import check_overrides, check_shares, settings_for
 from results.launch.plan.sweeps import expanded
 from splits.errors import UserError
+from splits.near import suggestion
 
 
 def methods_named(names: Sequence[str]) -> tuple[str, ...]:
@@ -40,7 +41,7 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
             chosen.append(name)
         else:
             known = [*METHODS, "all", *sorted(g for g in groups if g != "comparison")]
-            raise UserError(f"no method is called {name!r}; there are: {', '.join(known)}")
+            raise UserError(f"no method is called {name!r}; {suggestion(name, known, listed_by=LISTED_BY)}")
     return tuple(dict.fromkeys(chosen))
 
 
@@ -49,10 +50,11 @@ def plan(request: Request) -> list[Run]:
     if request.sweep:
         every = (run for one in expanded(request) for run in plan(one))
         return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
+    benches = [benchmark(name) for name in dict.fromkeys(request.benchmarks)]
     check_overrides(request.overrides, request.methods)
     check_shares(request)
     check_year(request.benchmarks, request.data.year)
-    return [run for name in dict.fromkeys(request.benchmarks) for run in _plan_of(benchmark(name), request)]
+    return [run for bench in benches for run in _plan_of(bench, request)]
 
 
 def _plan_of(bench: Benchmark, request: Request) -> list[Run]:

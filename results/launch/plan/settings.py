@@ -18,6 +18,7 @@ from results.launch.plan import body_weights as bodies
 from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request
 from splits.errors import UserError
+from splits.near import suggestion
 
 RECIPE_NAMESPACE = "recipe"
 CHANGED = "changed "  # before the name of a recipe that is not as its author has it
@@ -93,7 +94,7 @@ def _shared(recipe: Recipe, who: str, request: Request) -> Recipe:
 def _validated(method: str, values: dict[str, Any]) -> MethodConfig:
     cls = config_class(method)
     if unknown := sorted(values.keys() - cls.model_fields.keys()):
-        raise UserError(f"{method} has no setting {unknown[0]!r}; it has: {', '.join(cls.model_fields) or 'none'}")
+        raise UserError(f"{method} has no setting {unknown[0]!r}; {suggestion(unknown[0], cls.model_fields)}")
     try:
         return cls.model_validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
@@ -106,20 +107,33 @@ def check_overrides(overrides: Sequence[str], methods: Sequence[str]) -> None:
     if any(entry(method).trained for method in methods):
         owners.add(RECIPE_NAMESPACE)
     for override in overrides:
+        if "." not in override.partition("=")[0]:
+            raise UserError(f"--set {override}: expected METHOD.SETTING=VALUE{_whole_names(override, sorted(owners))}")
         owner, field, _ = _split(override)
         if owner not in owners:
-            raise UserError(f"--set {override}: {owner!r} is none of what is run: {', '.join(sorted(owners))}")
-        fields = Recipe.model_fields if owner == RECIPE_NAMESPACE else config_class(owner).model_fields
-        if field not in fields or field == "name":
-            raise UserError(
-                f"--set {override}: {owner} has no setting {field!r}; it has: {', '.join(fields) or 'none'}"
-            )
+            raise UserError(f"--set {override}: {owner!r} is none of what is run; {suggestion(owner, sorted(owners))}")
+        fields = _fields(owner)
+        if field not in fields:
+            raise UserError(f"--set {override}: {owner} has no setting {field!r}; {suggestion(field, fields)}")
         if owner == RECIPE_NAMESPACE and field in ("ranks", "accumulate"):
             raise UserError(f"--set {override}: use --{field}")
         if owner != RECIPE_NAMESPACE and field == "setting":
             raise UserError(f"--set {override}: the setting belongs to the protocol; use --setting")
         if owner != RECIPE_NAMESPACE and field in entry(owner).fixed:
             raise UserError(f"--set {override}: {field} is what makes it {owner}; choose another method instead")
+
+
+def _fields(owner: str) -> list[str]:
+    """The settings of a method, or of the recipe."""
+    fields = Recipe.model_fields if owner == RECIPE_NAMESPACE else config_class(owner).model_fields
+    return [field for field in fields if field != "name"]
+
+
+def _whole_names(override: str, owners: Sequence[str]) -> str:
+    """How an override without its owner is written, where an owner of such a setting is run."""
+    field, _, text = override.partition("=")
+    whole = [f"{owner}.{field}={text or 'VALUE'}" for owner in owners if field in _fields(owner)]
+    return f": write {' or '.join(whole)}" if whole else ""
 
 
 def check_shares(request: Request) -> None:

@@ -79,7 +79,7 @@ class _Maker:
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         costs.forget_peak(self.device)
         self.state.write(0, None, "looking at the data", now=True)
-        self.data = DataStates(self.job.data, train=self.job.train, jobs=1).of(self.job.run)
+        self.data = DataStates(self.job.data, train=self.job.train).of(self.job.run)
         self.data.refuse(self.job.run.evaluation.benchmark)
         self.state.write(0, None, "loading", now=True)
         clip, method = built(self.job, finished=self.folder.trained() or self.job.weights_file is not None)

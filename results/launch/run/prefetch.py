@@ -45,6 +45,19 @@ def refuse_absent_bodies(runs: Iterable[Run]) -> None:
         )
 
 
+def refuse_absent_clips(runs: Iterable[Run]) -> None:
+    """Have the weights of CLIPs that come by a tag on this disk; raises UserError for one that is not to be had."""
+    if not (clips := _tagged_clips(runs)):
+        return
+    from methods.clip.tags import weights_of_tag
+
+    for clip in clips:
+        try:
+            weights_of_tag(clip.model, clip.pretrained)
+        except (ValueError, OSError) as error:
+            raise UserError(f"--clip {clip.model}/{clip.pretrained}: {error}") from None
+
+
 def is_cached(weights: BodyWeights) -> bool:
     """Can they be loaded without the net? (`methods.bodies` keeps a URL's file in torch's hub folder.)"""
     if weights.is_file:

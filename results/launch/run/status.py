@@ -24,6 +24,7 @@ class Status:
     iterations: int = 0
     rate: float | None = None  # images per second
     doing: str = ""  # loading, training, scoring
+    mendable: bool = False  # of a failure: by the person, so that the next command tries again
 
     @property
     def words(self) -> str:
@@ -68,7 +69,8 @@ def status(run: Run, root: Path, claims: Claims | None = None, data: DataState |
     if broken:
         return Status("failed", broken, **steps)
     if word.get("state") == "failed":
-        return Status("failed", word.get("reason", "no reason was stored"), **steps)
+        reason, mendable = word.get("reason", "no reason was stored"), word.get("mendable", False)
+        return Status("failed", reason, **steps, mendable=mendable)
     if word.get("state") in ("running", "interrupted"):
         return Status("interrupted", word.get("reason", _without_a_word(run)), **steps)
     return Status("planned", **steps)

@@ -14,6 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from methods.custom import blamed
+from results.launch.plan.method_copies import keep_method
 from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
 from results.launch.run.ranks import LocalRanks, LostRank, Others
@@ -22,7 +24,7 @@ from results.launch.run.status import status
 from results.store.claim import CLAIMS, Claim, LostClaim
 from results.store.files import disk_words, sweep, write_atomically
 from results.store.folders import ERROR, RunFolder
-from splits.errors import UserError
+from splits.errors import Diverged, UserError
 
 
 def run_job(job: Job, waiter: str = "") -> str:
@@ -72,6 +74,7 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], o
     if job.force:
         _clear(_made_by(job), claim)
     folder.write_spec(job.run.train, claim)
+    keep_method(folder.path, job.run.train.method, claim.check)
     if job.scratch:
         job = replace(job, data=staged(job.data, job.scratch))
     finished = make_record(job, folder, claim, stop, others)
@@ -85,7 +88,7 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], o
 def _made(job: Job) -> bool:
     """Is its record there, sound, and of the data as they are? One that is not is made again."""
     try:
-        data = None if job.scratch else DataStates(job.data, train=job.train, jobs=1).of(job.run)
+        data = None if job.scratch else DataStates(job.data, train=job.train).of(job.run)
         return status(job.run, job.root, data=data).state == "done"
     except OSError:
         return False
@@ -108,12 +111,16 @@ def _made_by(job: Job) -> Path:
 def _failed(job: Job, folder: RunFolder, claim: Claim, error: BaseException) -> str:
     text = str(error).strip() or "no message"
     disk = disk_words(error) if isinstance(error, OSError) else ""
+    theirs = blamed(error)  # in the file of a method that was brought along
     known = isinstance(error, UserError) or disk  # the person's to mend: no stack trace
-    reason = " ".join((disk or text).split()) if known else f"{type(error).__name__}: {text.splitlines()[0]}"
+    reason = " ".join((disk or text).split()) if known else theirs or f"{type(error).__name__}: {text.splitlines()[0]}"
     try:
         if not known:
             write_atomically(folder.path / ERROR, traceback.format_exc().encode(), before_rename=claim.check)
-        details = _reached(folder) | ({} if job.train else {"evaluation": job.run.evaluation.key})
+        mendable = bool(known or theirs) and not isinstance(error, Diverged)
+        details = (
+            _reached(folder) | {"mendable": mendable} | ({} if job.train else {"evaluation": job.run.evaluation.key})
+        )
         folder.write_state("failed", claim, reason=reason, **details)
     except (OSError, LostClaim) as second:
         print(f"{folder.path}: {reason}; and the state could not be written: {second}", file=sys.stderr)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from benchmarks.spec import ClipId
+from results.store.confusion import packed
+from results.store.folders import CONFUSION
 from results.store.record import ClassCounts, RunRecord
 from results.tables.sanity_floor import below_floor, constant_miou, warnings_of
 from results.tables.tables import build_tables
@@ -34,8 +38,6 @@ def test_the_constant_by_hand() -> None:
 
 def test_equal_to_metrics_of_a_constant() -> None:
     """Fails when the floor is not what the metrics say of a method that always says the same class."""
-    import numpy as np
-
     from benchmarks.scoring.metrics import summary
 
     matrix = np.zeros((4, 4), np.int64)
@@ -49,12 +51,23 @@ def test_below_is_strictly_below(seen: float | None, below: bool) -> None:
     assert below_floor(scored(seen, COUNTS).result) is below
 
 
-def test_only_whole_trainings_are_held_against_it() -> None:
-    """Fails when a trial run or a method that trains nothing is called broken, or imported weights are passed over."""
+def test_what_is_held_against_it() -> None:
+    """Fails when a trial run, a floor or a CLIP that never saw a photo is called broken, or imported weights or
+    predictions, training-free methods or weights scored elsewhere are passed over.
+    """
+    untrained = {"recipe": factory.UNTRAINED}
     assert not below_floor(scored(0.1, COUNTS, limit=3).result)
-    assert not below_floor(scored(0.1, COUNTS, recipe=factory.UNTRAINED).result)
-    assert not below_floor(scored(0.1, COUNTS, method="constant").result)
-    assert below_floor(scored(0.1, COUNTS, recipe=factory.UNTRAINED, weights="f" * 64).result)
+    assert not below_floor(scored(0.1, COUNTS, method="constant", **untrained).result)
+    assert not below_floor(scored(0.1, COUNTS, method="random", **untrained).result)
+    assert below_floor(scored(0.1, COUNTS, method="clip", **untrained).result)
+    assert below_floor(scored(0.1, COUNTS, weights="f" * 64, **untrained).result)
+    assert below_floor(scored(0.1, COUNTS, predictions="f" * 64, clip=None, **untrained).result)
+    built_in = ClipId(model="tiny", pretrained="builtin")
+    assert not below_floor(scored(0.1, COUNTS, method="clip", clip=built_in, **untrained).result)
+    assert below_floor(scored(0.1, COUNTS, clip=built_in).result)  # trained on these photos
+    moved = scored(0.1, COUNTS)
+    elsewhere = moved.result.evaluation.model_copy(update={"labelled": ("bee",)})
+    assert below_floor(moved.result.model_copy(update={"evaluation": elsewhere}))
 
 
 def test_the_line_and_the_table(toy) -> None:
@@ -67,3 +80,22 @@ def test_the_line_and_the_table(toy) -> None:
     assert line in table.notes
     (table, *_) = build_tables([good])
     assert not any("Below the floor" in note for note in table.notes)
+
+
+def test_a_label_offset_is_named(toy, tmp_path) -> None:
+    """Fails when the stored matrix is not looked at, the shift has the wrong sign, or a shift that helps little is
+    named: half of the hits go one index up in the first matrix, nothing fits the second.
+    """
+    record, path = scored(0.1, COUNTS), tmp_path / CONFUSION
+    off = np.zeros((4, 4), np.int64)
+    off[[0, 1, 2], [1, 2, 3]] = 400, 500, 100
+    for matrix, wanted in (
+        (off, "label offset? the class indices look 1 too high: read as index - 1, mIoU(S) would be 100.00."),
+        (off.T[::-1, ::-1], "label offset? the class indices look 1 too high"),
+        (np.full((4, 4), 7), "look for a label offset (does class 1 stand where"),
+    ):
+        path.write_bytes(packed({"matrices": matrix[None], "own_index": 0}))
+        (line,) = warnings_of([record], lambda _: path)
+        assert wanted in line
+        (table, *_) = build_tables([record], locate=lambda _: path)
+        assert line in table.notes

@@ -149,7 +149,7 @@ def test_entry_points_bring_methods(monkeypatch):
     ("text", "reason"),
     [
         ("x = (", "SyntaxError"),
-        ("\n\nraise ValueError('no\\nluck')", r"ValueError: no luck \(line 3\)"),
+        ("\n\nraise ValueError('no\\nluck')", r" line 3: ValueError: no luck"),
         ("METHODS = {}", "expected a dict METHODS"),
         ("METHODS = {'a': 1}", "expected a dict METHODS"),
         ("from methods.registry import METHODS", "is a method already"),
