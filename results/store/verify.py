@@ -92,7 +92,7 @@ def disagreements(stored: Stored) -> Iterator[str]:
 
 def _of_images(rows: NDArray[Any], matrix: NDArray[np.int64], result: Result) -> Iterator[str]:
     """Counts of single images, which intervals are drawn from, must add up to the matrix."""
-    image, truth, said, pixels = rows.T
+    _, truth, said, pixels = rows.T
     if int(pixels.sum()) != result.labelled_pixels:
         yield f"labelled_pixels is {result.labelled_pixels}, its images have {int(pixels.sum())}"
     elif (rows < 0).any() or (rows[:, :3] >= (result.images, *matrix.shape)).any():

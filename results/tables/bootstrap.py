@@ -156,7 +156,9 @@ def chunks(listed: str, size: int, draws: int) -> Iterator[tuple[int, NDArray[np
 
 @lru_cache(maxsize=1)
 def _kept(listed: str, size: int, draws: int) -> list[tuple[int, NDArray[Any]]]:
-    return [(start, weights.astype(np.min_scalar_type(weights.max()))) for start, weights in _drawn(listed, size, draws)]
+    return [
+        (start, weights.astype(np.min_scalar_type(weights.max()))) for start, weights in _drawn(listed, size, draws)
+    ]
 
 
 def _drawn(listed: str, size: int, draws: int) -> Iterator[tuple[int, NDArray[np.int64]]]:

@@ -56,7 +56,9 @@ class Display:
         for job, status in working:
             step = f"{status.step}/{status.iterations}" if status.iterations else ""
             rate = f"{status.rate:.0f} images/s" if status.rate else ""
-            grid.add_row("  " + plain(job.run.name), status.doing or status.state, step, rate, time_left(job.run, status))
+            grid.add_row(
+                "  " + plain(job.run.name), status.doing or status.state, step, rate, time_left(job.run, status)
+            )
         grid.add_row(f"{ended} of {self._total} runs", f"{time.monotonic() - self._start:.0f} s")
         return grid
 
