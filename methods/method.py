@@ -13,11 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from methods.label_codes import FIRST_CODE, UNLABELLED, UNSEEN_EXTENT, VOID
+from methods.weight_file import precision_words, read_tensors, refuse_not_finite, unprefixed
+from methods.weight_fit import misfit
 
 __all__ = ["FIRST_CODE", "UNLABELLED", "UNSEEN_EXTENT", "VOID", "Images", "Method", "Vocabulary"]
 
@@ -150,29 +150,31 @@ class Method(nn.Module):
             if (parameters[name].requires_grad if name in parameters else not name.startswith(known))
         }
 
-    def import_weights(self, path: Path) -> None:
-        """Load weights from a file: `model.safetensors` of a finished run. Methods may know further forms.
+    def import_weights(self, path: Path) -> tuple[str, ...]:
+        """Load weights from a file: the tensors of a finished run. Methods may know further forms.
 
-        Raises OSError or ValueError with one line.
+        Returns what a reader of the numbers must know of them. Raises OSError or ValueError with one line.
         """
-        if path.suffix != ".safetensors":
-            raise ValueError(f"{path}: expected a .safetensors file as finished runs leave it")
+        return self.load_named(read_tensors(path), str(path))
+
+    def load_named(self, state: dict[str, Tensor], source: str) -> tuple[str, ...]:
+        """Load tensors under our names, or these with prefixes of trainers; returns and raises as `import_weights`."""
+        if state.keys() != self.trained_state().keys():
+            state = unprefixed(state)
+        refuse_not_finite(state, source)
         try:
-            self.load_trained_state(load_file(path))
-        except SafetensorError as error:
-            raise ValueError(f"{path}: cannot be read ({error})") from None
+            self.load_trained_state(state)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
+        return tuple(filter(None, [precision_words(state)]))
 
     def load_trained_state(self, state: dict[str, Tensor]) -> None:
         """The inverse of `trained_state`; raises ValueError naming what is missing, extra or of another shape."""
         ours = self.trained_state()
-        missing, extra = sorted(ours.keys() - state.keys()), sorted(state.keys() - ours.keys())
-        shapes = sorted(
-            f"{name} {tuple(state[name].shape)} instead of {tuple(ours[name].shape)}"
-            for name in ours.keys() & state.keys()
-            if state[name].shape != ours[name].shape
-        )
-        if missing or extra or shapes:
-            raise ValueError(f"weights do not fit the method: missing {missing}, extra {extra}, misshapen {shapes}")
+        if wrong := misfit(ours, state):
+            another = 2 * len(wrong.misshapen) > len(ours)
+            hint = "; they are likely of another CLIP: give that by --clip" if another else ""
+            raise ValueError(f"{len(state)} tensors do not fit the method: {wrong.words()}{hint}")
         with torch.no_grad():
             for name, value in state.items():
                 ours[name].copy_(value)

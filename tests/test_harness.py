@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from methods.zegclip.released_checkpoint import released_name
+from methods.zegclip.released import released_name
 from results.store.folders import find_records
 from results.store.record import RunRecord
 

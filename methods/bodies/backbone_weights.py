@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 import urllib.parse
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from methods.bodies.weight_names import CLASSIFIERS, in_our_names, may_lack
 from methods.downloads import first_line, reach
+from methods.weight_endings import ENDINGS, has_weight_ending
+from methods.weight_file import read_tensors, refuse_not_finite, unprefixed
 from splits.hashing import file_sha256
 
-SUFFIXES = (".pth", ".pt", ".bin", ".safetensors")
-WRAPPERS = ("state_dict", "model")  # what trainers put the tensors under
 PREFIXES = ("module.", "backbone.")  # what they put before every name
 
 
@@ -74,8 +70,8 @@ def _file_of(source: str) -> Path:
             raise FileNotFoundError(f"there is no file of body weights {path}")
     else:
         path = _downloaded(source)
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"body weights come as {', '.join(SUFFIXES)}; {path} has {path.suffix or 'no suffix'}")
+    if not has_weight_ending(path):
+        raise ValueError(f"body weights come as {', '.join(ENDINGS)}; {path} has {path.suffix or 'no suffix'}")
     return path
 
 
@@ -102,22 +98,11 @@ def _downloaded(url: str) -> Path:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, out of their wrapper, without prefix; no code in it is run."""
-    try:
-        if path.suffix == ".safetensors":
-            content: Any = load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} cannot be read as weights ({first_line(error)})") from error
-    for wrapper in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not any(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path} holds no tensors by name: {type(content).__name__}")
-    state = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    state = unprefixed(read_tensors(path))
     for prefix in PREFIXES:  # a whole segmentor's heads go with the prefix
         if any(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    refuse_not_finite(state, path)
     return state
 
 

@@ -9,12 +9,13 @@ from methods.cascade_clip.cascade_head import LOWER_STAGES, CascadeHead
 from methods.cascade_clip.layered_encoder import LayeredEncoder
 from methods.clip import Clip
 from methods.method import Vocabulary
-from methods.zegclip import released_checkpoint as released
 from methods.zegclip.decoder import Head
+from methods.zegclip.released import Names
+from methods.zegclip.released_checkpoint import published_parameters
 from methods.zegclip.zegclip import ZegClip, build_head
 
 STAGES = range(LOWER_STAGES + 1)
-RELEASED = released.Names(
+RELEASED = Names(
     head={
         **{f"head.stages.{s}.query.": f"decode_head.q_projs.{s}." for s in STAGES},
         **{f"head.weights.{s}": f"decode_head.weights_s{s + 1}" for s in range(LOWER_STAGES)},
@@ -42,7 +43,7 @@ class CascadeClip(ZegClip):
         if not self._whole():
             return None
         vit = self.encoder.vit
-        return LOWER_STAGES * self.head.blocks + released.published_parameters(
+        return LOWER_STAGES * self.head.blocks + published_parameters(
             width=vit.width,
             embed=vit.embed_dim,
             blocks=len(vit.blocks),
@@ -51,7 +52,7 @@ class CascadeClip(ZegClip):
             decoders=len(STAGES),
         )
 
-    def released_names(self) -> released.Names:
+    def released_names(self) -> Names:
         """How the released code calls our tensors; raises ValueError for a variant that it cannot hold."""
         if not self._whole():
             raise ValueError(

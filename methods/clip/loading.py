@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ from huggingface_hub.constants import ENDPOINT as HF_ENDPOINT
 from huggingface_hub.constants import HF_HUB_CACHE
 from torch import nn
 
+from methods.clip.file_settings import of_a_file
+from methods.clip.file_weights import load_weights
 from methods.clip.model import OPENAI_MEAN, OPENAI_STD, Clip
+from methods.clip_file import WEIGHTS, read_config, weights_at
 from methods.downloads import first_line, reach
+from methods.weight_endings import ENDINGS, has_weight_ending
 from splits.hashing import file_sha256
-
-HUB_NAMES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "open_clip_pytorch_model.bin")
-ARCHIVE_ONLY = ("input_resolution", "context_length", "vocab_size")  # of OpenAI's archives, no weights
-SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
 def load_clip(
@@ -29,35 +28,37 @@ def load_clip(
     pretrained: str | None,
     *,
     config_file: Path | None = None,
+    beside: Path | None = None,
     text_cache: Path | None = None,
     seed: int = 0,
 ) -> Clip:
     """Load a frozen CLIP in fp32 on the CPU.
 
     model: an open_clip name (`ViT-B-16`), or any name where `config_file` (an open_clip JSON model config) is given.
-    pretrained: an open_clip tag (`openai`), or a weights file (.safetensors; .pt, .pth, .bin without pickled code);
-        None: random weights drawn from `seed`, for tests.
+    pretrained: an open_clip tag (`openai`), or a weights file (see `methods.weight_file`); None: random weights drawn
+        from `seed`, for tests.
+    beside: the `open_clip_config.json` that came with a weights file.
     text_cache: folder in which text prototypes are kept.
 
-    The activation is the one the tag's weights were trained with, so `ViT-B-16` with `openai` has QuickGELU. OpenAI's
-    files (`ViT-B-16.pt`, known by sha256) have it too. No other file says it: there the model's config decides, so name
-    the `-quickgelu` variant for OpenAI's weights in another format.
+    Activation, mean, std and image size are those that the weights were trained with: of a tag as open_clip has them;
+    of a file as its sha256 tells, else as the config beside it says, else as the model's config has them with OpenAI's
+    mean and std, which `Clip.remarks` says then.
 
     Raises ValueError, FileNotFoundError or ConnectionError, each with one line that says what to do.
     """
     settings, preprocess = _config_of(model, config_file)
     tag = {} if pretrained is None or config_file else open_clip.pretrained.get_pretrained_cfg(model, pretrained)
     path = None if pretrained is None else _weights_path(model, pretrained, tag)
+    digest = None if path is None else file_sha256(path)
+    remarks: tuple[str, ...] = ()
     if tag:
         settings["quick_gelu"] = bool(tag.get("quick_gelu", False))
         preprocess = tag
-    digest = None if path is None else file_sha256(path)
-    archive = digest in openai_archives()
-    if archive:
-        settings["quick_gelu"] = True
+    elif path is not None and config_file is None:
+        settings, preprocess, remarks = of_a_file(model, settings, path, digest or "", beside)
     network = _built(model, settings, seed)
     if path is not None:
-        _load_weights(network, path, model, archive=archive)
+        remarks += load_weights(network, path, model, digest or "")
     return Clip(
         model=network,
         tokenizer=_tokenizer(model, settings, config_file),
@@ -68,43 +69,34 @@ def load_clip(
         mean=[255 * v for v in preprocess["mean"]] if "mean" in preprocess else OPENAI_MEAN,
         std=[255 * v for v in preprocess["std"]] if "std" in preprocess else OPENAI_STD,
         text_cache=text_cache,
+        remarks=remarks,
     )
 
 
 def _config_of(model: str, config_file: Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """The open_clip model config and, where the file has one, its preprocessing."""
-    if config_file is None:
-        settings = open_clip.get_model_config(model) if ":" not in model else None
-        if settings is None:
-            near = difflib.get_close_matches(model, open_clip.list_models(), n=4)
-            raise ValueError(
-                f"open_clip has no model {model!r}; near: {', '.join(near) or 'none'} "
-                "(open_clip.list_models() has all; a custom model needs its JSON config file)"
-            )
-        return settings, {}
-    try:
-        content = json.loads(Path(config_file).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no CLIP config file {config_file}") from error
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read the CLIP config {config_file}: {error}") from error
-    settings = content.get("model_cfg", content) if isinstance(content, dict) else {}
-    lacking = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in settings]
-    if lacking:
-        raise ValueError(f"{config_file} is no open_clip model config: it lacks {', '.join(lacking)}")
-    return dict(settings), content.get("preprocess_cfg", {})
+    if config_file is not None:
+        return read_config(config_file)
+    settings = open_clip.get_model_config(model) if ":" not in model else None
+    if settings is None:
+        near = difflib.get_close_matches(model, open_clip.list_models(), n=4)
+        raise ValueError(
+            f"open_clip has no model {model!r}; near: {', '.join(near) or 'none'} "
+            "(open_clip.list_models() has all; a custom model needs its JSON config file)"
+        )
+    return settings, {}
 
 
 def _weights_path(model: str, pretrained: str, tag: dict[str, Any]) -> Path:
     """The weights on this disk, downloaded where a tag is given and they are not here yet."""
     if tag:
         return _downloaded(model, pretrained, tag)
-    path = Path(pretrained)
+    path = weights_at(Path(pretrained))
     if path.is_file():
-        if path.suffix not in SUFFIXES:
-            raise ValueError(f"CLIP weights come as {', '.join(SUFFIXES)}; {path} has {path.suffix or 'no suffix'}")
+        if not has_weight_ending(path):
+            raise ValueError(f"CLIP weights come as {', '.join(ENDINGS)}; {path} has {path.suffix or 'no suffix'}")
         return path
-    if path.suffix in SUFFIXES or len(path.parts) > 1:
+    if has_weight_ending(path) or len(path.parts) > 1:
         raise FileNotFoundError(f"there is no file of CLIP weights {path}")
     tags = open_clip.list_pretrained_tags_by_model(model)
     raise ValueError(
@@ -133,7 +125,7 @@ def _in_hub_cache(hub: str) -> Path | None:
     if not hub:
         return None
     repository, _, name = hub.rpartition("/")
-    for candidate in [name] if name else HUB_NAMES:
+    for candidate in [name] if name else WEIGHTS:
         found = try_to_load_from_cache(repository, candidate)
         if isinstance(found, str):
             return Path(found)
@@ -153,26 +145,6 @@ def _built(model: str, settings: dict[str, Any], seed: int) -> nn.Module:
             return kind(**settings).float()
     except (TypeError, ValueError, AttributeError, RuntimeError, AssertionError) as error:
         raise ValueError(f"open_clip cannot build {model} from its config: {first_line(error)}") from error
-
-
-def openai_archives() -> set[str]:
-    """sha256 of the TorchScript files that OpenAI published; no other such file is opened, since it holds code."""
-    urls = (open_clip.get_pretrained_url(name, "openai") for name in open_clip.list_pretrained_models_by_tag("openai"))
-    return {url.split("/")[-2] for url in urls if url}
-
-
-def _load_weights(network: nn.Module, path: Path, model: str, *, archive: bool) -> None:
-    """Load by open_clip's loader, without unpickling code; half precision is cast by the copy."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch.jit is deprecated, OpenAI's files stay as they are
-            if archive:
-                state = torch.jit.load(path, map_location="cpu").state_dict()
-                network.load_state_dict({name: value for name, value in state.items() if name not in ARCHIVE_ONLY})
-            else:
-                open_clip.load_checkpoint(network, str(path), strict=True, weights_only=True)
-    except Exception as error:  # torch's reader raises whatever the bytes of a broken file lead it to
-        raise ValueError(f"{path} does not hold the weights of {model}: {first_line(error, 400)}") from error
 
 
 def _tokenizer(model: str, settings: dict[str, Any], config_file: Path | None) -> Any:

@@ -43,11 +43,13 @@ class Clip(nn.Module):
         mean: Iterable[float] = OPENAI_MEAN,
         std: Iterable[float] = OPENAI_STD,
         text_cache: Path | None = None,
+        remarks: tuple[str, ...] = (),
     ) -> None:
         """`mean` and `std` are on the scale 0..255. `weights_sha256` None: taken from the bytes of the state.
 
         architecture: the model's config as text; with the weights it keys the text cache (the same weights give other
         embeddings under another activation).
+        remarks: what a reader of the numbers must know of it, such as what was assumed.
         """
         super().__init__()
         self.model = model.requires_grad_(False)
@@ -57,6 +59,7 @@ class Clip(nn.Module):
         self.weights_sha256 = weights_sha256 or state_sha256(model)
         self.mean, self.std = tuple(mean), tuple(std)
         self.text_cache = text_cache
+        self.remarks = remarks
         self.embed_dim = embed_dim
         self._tower = tower_of(self.model.visual, embed_dim=embed_dim)  # or why there is none
         self._prototypes: dict[tuple[str, tuple[str, ...]], Tensor] = {}  # (text, templates): (d,) fp32 on the CPU

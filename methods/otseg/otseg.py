@@ -9,8 +9,8 @@ from methods.clip import Clip
 from methods.method import Vocabulary
 from methods.otseg.otseg_config import RELEASED_TEXTS, OtSegConfig
 from methods.otseg.otseg_head import Maps, OtHead, Switches
-from methods.zegclip import released_checkpoint as released
 from methods.zegclip.encoder import PromptedEncoder
+from methods.zegclip.released import ZEGCLIP, Names
 from methods.zegclip.zegclip import ZegClip, build_head
 
 FIRST = "first_"  # before the names of the first map's losses
@@ -51,9 +51,9 @@ class OtSeg(ZegClip):
             return maps.decoder
         return (maps.decoder + maps.first) / 2
 
-    def released_names(self) -> released.Names:
+    def released_names(self) -> Names:
         """ZegCLIP's: a checkpoint of either loads into the other, so nothing but the method named tells them apart."""
-        return released.ZEGCLIP
+        return ZEGCLIP
 
 
 def build(*, clip: Clip, vocabulary: Vocabulary, config: OtSegConfig) -> OtSeg:

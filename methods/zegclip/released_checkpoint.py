@@ -1,94 +1,30 @@
-"""Checkpoints of the released ZegCLIP and its followers: their parameter names mapped to ours; published counts."""
+"""Checkpoints of the released ZegCLIP and its followers: what of them is trained here; published counts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection
 
 import torch
 from torch import Tensor
 
 from methods.clip import Clip
-from methods.downloads import first_line
+from methods.weight_file import unprefixed
+from methods.weight_fit import Misfit, misshapen
+from methods.zegclip.released import ZEGCLIP, Names, released_name
 
-UNUSED = r"decode_head\.loss_decode\.criterion\.empty_weight"  # in a released checkpoint, never read by it
-UNUSED_IN_LAYER = r"(self_attn|norm1)\..+"
-UNUSED_IN_LAST = r"(multihead_attn\.(v|proj)|linear[12]|norm[23])\..+"
-PARTS = {  # of a decoder layer: theirs, ours
-    "multihead_attn.q": "attention.q",
-    "multihead_attn.k": "attention.k",
-    "multihead_attn.v": "v",
-    "multihead_attn.proj": "out",
-    "norm2": "norm_attention",
-    "linear1": "expand",
-    "linear2": "contract",
-    "norm3": "norm_feed",
-}
+POSITIONS = "backbone.positional_embedding"
+TOWERS = ("backbone.", "text_encoder.")
+HALF = {torch.bfloat16: 4e-3}  # what frozen tensors may differ by, relatively, where one was rounded; else 1e-3
 
 
-ENCODER = {  # ours, theirs
-    "encoder.first": "backbone.prompt_embeddings",
-    "encoder.deep": "backbone.deep_prompt_embeddings",
-    "encoder.proj.": "backbone.prompt_proj.",
-    "encoder.norm.": "backbone.prompt_norm.",
-    "encoder.vit.visual.": "backbone.",
-}
+def is_released(state: Collection[str]) -> bool:
+    """Are these names, under whatever prefix, those of a released checkpoint and not of a finished run?
 
-
-@dataclass(frozen=True)
-class Names:
-    """How one released code calls what of our tensors is not the encoder's."""
-
-    head: Mapping[str, str]  # beginnings of names: ours, theirs
-    decoders: Mapping[str, str]  # mask decoders: ours, theirs
-
-    def unused(self, layers: int) -> list[str]:
-        """Patterns of what a checkpoint holds and the released code never reads."""
-        theirs = [re.escape(f"{name}.layers.") for name in self.decoders.values()]
-        every = [rf"{name}\d+\.{UNUSED_IN_LAYER}" for name in theirs]
-        return [UNUSED, *every, *(rf"{name}{layers - 1}\.{UNUSED_IN_LAST}" for name in theirs)]
-
-
-ZEGCLIP = Names(head={"head.query.": "decode_head.q_proj."}, decoders={"head.decoder": "decode_head.decoder_1"})
-
-
-def released_name(name: str, decoder_layers: int, names: Names = ZEGCLIP) -> str:
-    """The released code's name of one of our trained tensors (or of a frozen one of the image tower).
-
-    >>> released_name("head.decoder.last.q.weight", 3)
-    'decode_head.decoder_1.layers.2.multihead_attn.q.weight'
+    >>> is_released(["model.decode_head.q_proj.bias"]), is_released(["head.query.bias"])
+    (True, False)
     """
-    last = f"layers.{decoder_layers - 1}.multihead_attn."
-    lasts = {f"{ours}.last.": f"{theirs}.{last}" for ours, theirs in names.decoders.items()}
-    for ours, theirs in (ENCODER | dict(names.head) | lasts).items():
-        if name.startswith(ours):
-            return theirs + name.removeprefix(ours)
-    layer = re.fullmatch(r"(.+)\.layers\.(\d+)\.(.+)\.(weight|bias)", name)
-    parts = {ours: theirs for theirs, ours in PARTS.items()}
-    if layer is None or layer[1] not in names.decoders or layer[3] not in parts:
-        raise ValueError(f"the released code has no counterpart of {name!r}")
-    return f"{names.decoders[layer[1]]}.layers.{layer[2]}.{parts[layer[3]]}.{layer[4]}"
-
-
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a `.pth` file, with or without its `state_dict` wrapper, by their released names.
-
-    No pickled code is run. Raises FileNotFoundError or ValueError with one line.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no checkpoint {path}") from error
-    except Exception as error:  # torch's reader raises whatever the bytes of a broken file lead it to
-        raise ValueError(
-            f"{path} is no checkpoint that can be read without running code: {first_line(error)}"
-        ) from error
-    state = content.get("state_dict", content) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"{path} holds no state_dict of tensors")
-    return {name.removeprefix("module."): value for name, value in state.items()}
+    return any(re.search(r"(^|\.)(decode_head|backbone)\.", name) for name in state)
 
 
 def trained_part(
@@ -103,27 +39,25 @@ def trained_part(
     """What of a released state ZegCLIP, or a follower with these names, trains, under our names.
 
     ours: the method's `trained_state()`. Frozen tensors must be those of `clip`. Tensors that the released code never
-    uses are dropped. Raises ValueError that names every missing, extra, misshapen or differing tensor.
+    uses are dropped, and prefixes of trainers. Raises ValueError that says how many tensors are missing, extra,
+    misshapen or differing, and names the first of each.
     """
+    state = unprefixed(state)
     theirs = {released_name(name, decoder_layers, names): name for name in ours}
-    missing = sorted(theirs.keys() - state.keys())
-    misshapen, extra, differing = [], [], []
-    frozen = _frozen(clip)
-    unused = names.unused(decoder_layers)
-    for name, value in state.items():
-        expected = ours[theirs[name]] if name in theirs else frozen.get(name)
-        if expected is None:
-            if not any(re.fullmatch(pattern, name) for pattern in unused):
-                extra.append(name)
-        elif value.shape != expected.shape and name != "backbone.positional_embedding":
-            misshapen.append(f"{name} {tuple(value.shape)} instead of {tuple(expected.shape)}")
-        elif name not in theirs and not _same(clip, name, value, expected):
-            differing.append(name)
-    if missing or extra or misshapen or differing:
-        raise ValueError(
-            f"{source} does not fit: missing {missing}, extra {sorted(extra)}, misshapen {sorted(misshapen)}, "
-            f"other values than the CLIP in use {sorted(differing)}"
-        )
+    frozen, unused = _frozen(clip), names.unused(decoder_layers)
+    expected = frozen | {name: ours[mine] for name, mine in theirs.items()}
+    wrong = Misfit(
+        missing=tuple(sorted(theirs.keys() - state.keys())),
+        extra=tuple(sorted(n for n in state.keys() - expected.keys() if not any(re.fullmatch(p, n) for p in unused))),
+        misshapen=tuple(sorted(misshapen(expected, {n: v for n, v in state.items() if n != POSITIONS}))),
+        differing=tuple(
+            sorted(n for n in state.keys() & (frozen.keys() - theirs.keys()) if not _same(clip, n, state[n], frozen[n]))
+        ),
+    )
+    if wrong:
+        another = wrong.differing or any(name.startswith(TOWERS) for name in wrong.extra)
+        hint = f"; it is likely of another CLIP than {clip.name}: give that by --clip" if another else ""
+        raise ValueError(f"{source} does not fit: of its {len(state)} tensors {wrong.words()}{hint}")
     return {theirs[name]: value.float() for name, value in state.items() if name in theirs}
 
 
@@ -156,9 +90,11 @@ def _same(clip: Clip, name: str, value: Tensor, expected: Tensor) -> bool:
 
     The released code stores its position table resized to the crop's grid, which is square.
     """
-    if name == "backbone.positional_embedding":
-        side = round((len(value) - 1) ** 0.5)
+    if name == POSITIONS:
+        side = round((len(value) - 1) ** 0.5) if value.ndim == 2 else 0
         if value.ndim != 2 or value.shape[1] != expected.shape[1] or side * side != len(value) - 1:
             return False
         expected = clip.vit().position_table(side, side)
-    return torch.allclose(value.float(), expected.float().cpu(), rtol=1e-3, atol=1e-5)
+    if value.shape != expected.shape:
+        return False
+    return torch.allclose(value.float(), expected.float().cpu(), rtol=HALF.get(value.dtype, 1e-3), atol=1e-5)

@@ -12,9 +12,11 @@ from methods import losses
 from methods.clip import Clip, VitTower
 from methods.imagenet import IMAGENET_MEAN, IMAGENET_STD
 from methods.method import UNLABELLED, UNSEEN_EXTENT, Images, Method, Vocabulary
-from methods.zegclip import released_checkpoint as released
+from methods.weight_file import precision_words, read_tensors, refuse_not_finite
+from methods.zegclip import released_checkpoint
 from methods.zegclip.decoder import Head
 from methods.zegclip.encoder import PlainEncoder, PromptedEncoder
+from methods.zegclip.released import ZEGCLIP, Names
 from methods.zegclip.zegclip_config import ZegClipConfig
 
 AnyHead = TypeVar("AnyHead", bound=Head)
@@ -50,7 +52,7 @@ class ZegClip(Method):
         """Trainable parameters as the released code counts them; None for variants that nobody published."""
         if not isinstance(self.encoder, PromptedEncoder) or not self.head.descriptor:
             return None
-        return released.published_parameters(
+        return released_checkpoint.published_parameters(
             width=self.encoder.vit.width,
             embed=self.encoder.vit.embed_dim,
             blocks=len(self.encoder.vit.blocks),
@@ -58,11 +60,11 @@ class ZegClip(Method):
             layers=self.config.decoder_layers,
         )
 
-    def released_names(self) -> released.Names:
+    def released_names(self) -> Names:
         """How the released code calls our tensors; raises ValueError for a variant that it cannot hold."""
         if not isinstance(self.encoder, PromptedEncoder) or not self.head.descriptor:
             raise ValueError("a released checkpoint is one of the whole ZegCLIP: encoder 'prompts', query 'descriptor'")
-        return released.ZEGCLIP
+        return ZEGCLIP
 
     def prototypes(self, vocabulary: Vocabulary) -> Tensor:
         """`(C, d)` text embeddings, rounded as the released files are where the config says so."""
@@ -133,17 +135,20 @@ class ZegClip(Method):
             {"params": list(self.encoder.parameters()), "lr_scale": self.config.encoder_lr_scale},
         ]
 
-    def import_weights(self, path: Path) -> None:
-        """Load what a finished run leaves, or a checkpoint (`.pth`) of the released code."""
-        if path.suffix != ".pth":
-            return super().import_weights(path)
-        self.released_names()  # refuses variants before anything is read
-        state = released.read_checkpoint(path)
-        self.load_trained_state(self.trained_part(state, str(path)))
+    def import_weights(self, path: Path) -> tuple[str, ...]:
+        """Load what a finished run leaves, or a checkpoint of the released code: the names tell."""
+        state = read_tensors(path)
+        if not released_checkpoint.is_released(state):
+            return self.load_named(state, str(path))
+        self.released_names()  # refuses variants
+        part = self.trained_part(state, str(path))
+        refuse_not_finite(part, path)
+        self.load_trained_state(part)
+        return tuple(filter(None, [precision_words(state)]))
 
     def trained_part(self, state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-        """What of a released state is trained here, under our names; raises ValueError as `released.trained_part`."""
-        return released.trained_part(
+        """What of a released state is trained here, under our names; raises ValueError as that."""
+        return released_checkpoint.trained_part(
             state,
             self.trained_state(),
             clip=self.clip,

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from methods.method import UNSEEN_EXTENT
-from methods.zegclip import released_checkpoint as released
+from methods.zegclip.released import released_name
 
 SEEN = (0, 1, 3, 4, 6)
 UNSEEN = (2, 5)
@@ -57,7 +57,7 @@ def vocabulary_in(vocabulary, setting):
 def official_parameters(model):
     """Trained parameters by their released names."""
     names, layers = model.released_names(), model.config.decoder_layers
-    return {released.released_name(n, layers, names): p for n, p in model.named_parameters() if p.requires_grad}
+    return {released_name(n, layers, names): p for n, p in model.named_parameters() if p.requires_grad}
 
 
 def load_tower(clip, state):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from methods import losses
 from methods.method import UNSEEN_EXTENT
 from methods.zegclip import released_checkpoint as released
+from methods.zegclip.released import released_name
 from methods.zegclip.zegclip import build
 from methods.zegclip.zegclip_config import ZegClipConfig
 
@@ -167,7 +168,7 @@ def test_pseudo_labels(golden, make_model, inputs, precision):
 
 
 def official_parameters(model):
-    return {released.released_name(n, 3): p for n, p in model.named_parameters() if p.requires_grad}
+    return {released_name(n, 3): p for n, p in model.named_parameters() if p.requires_grad}
 
 
 def test_gradients_of_every_trained_parameter(golden, make_model, inputs, precision):

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from methods import losses
 from methods.method import UNSEEN_EXTENT
 from methods.zegclip import released_checkpoint as released
+from methods.zegclip.released import released_name
 from methods.zegclip.zegclip import build
 from methods.zegclip.zegclip_config import ZegClipConfig
 
@@ -58,7 +59,7 @@ def make_model(golden, clip, vocabulary, precision):
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 if parameter.requires_grad:
-                    value = golden.recipe.fill_param(released.released_name(name, 3), parameter.shape)
+                    value = golden.recipe.fill_param(released_name(name, 3), parameter.shape)
                     parameter.copy_(torch.from_numpy(value))
         model.text = text[:15] if inductive else text
         return model.to(DTYPE[precision]).train(), text.to(DTYPE[precision])
@@ -109,7 +110,7 @@ def test_inductive_step(golden, recorded, make_model, batch, precision):
     )
     assert terms["dice"].item() == pytest.approx(recorded["losses"]["inductive"]["dice"], **LOSS[precision])
     sum(terms.values()).backward()
-    ours = {released.released_name(n, 3): p for n, p in model.named_parameters() if p.requires_grad}
+    ours = {released_name(n, 3): p for n, p in model.named_parameters() if p.requires_grad}
     assert ours.keys() == {name for name, norm in recorded["grad_norms"].items() if norm is not None}
     for name, parameter in ours.items():
         if not name.endswith(NO_GRADIENT):

@@ -12,7 +12,7 @@ from methods.otseg.otseg_config import RELEASED_TEXTS
 from methods.otseg.otseg_head import transport
 from methods.otseg.sinkhorn import INSIDE_LOG, solved
 from methods.registry import METHODS
-from methods.zegclip.released_checkpoint import released_name
+from methods.zegclip.released import released_name
 
 
 def drawn(seed, *shape):

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from methods.zegclip import released_checkpoint as released
+from methods.zegclip.released import released_name
 from methods.zegclip.zegclip import build
 from methods.zegclip.zegclip_config import ZegClipConfig
 
@@ -38,7 +39,7 @@ def test_a_released_checkpoint_loads(model, state, tmp_path, wrapped):
     torch.save({"meta": {"iter": 20000}, "state_dict": content} if wrapped else content, tmp_path / "w.pth")
     model.import_weights(tmp_path / "w.pth")
     for name, value in model.trained_state().items():
-        assert torch.equal(value, state[released.released_name(name, 3)]), name
+        assert torch.equal(value, state[released_name(name, 3)]), name
 
 
 def test_weights_of_a_finished_run_load_by_the_same_door(model, tmp_path):
@@ -48,13 +49,51 @@ def test_weights_of_a_finished_run_load_by_the_same_door(model, tmp_path):
     model.import_weights(tmp_path / "model.safetensors")
     assert all(torch.equal(value, state[name]) for name, value in model.trained_state().items())
     (tmp_path / "bad.safetensors").write_bytes(b"junk")
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="is a text that begins with 'junk'"):
         model.import_weights(tmp_path / "bad.safetensors")
+
+
+@pytest.mark.parametrize("form", ["model.", "module.module.", "safetensors", "float16", "bfloat16"])
+def test_forms_of_a_released_checkpoint(model, state, tmp_path, form):
+    """Fails if prefixes, a conversion or half precision keep a checkpoint from loading, or rounding is kept quiet."""
+    narrow = getattr(torch, form) if "float" in form else torch.float32
+    prefix = form if form.endswith(".") else ""
+    content = {f"{prefix}{name}": value.to(narrow) for name, value in state.items()}
+    if form == "safetensors":
+        save_file(content, tmp_path / "w")
+    else:
+        torch.save({"state_dict": content}, tmp_path / "w")
+    remarks = model.import_weights(tmp_path / "w")
+    for name, value in model.trained_state().items():
+        assert torch.equal(value, state[released_name(name, 3)].to(narrow).float()), name
+    assert remarks == (
+        (f"stored in {form}, rounded to {8 if form[0] == 'b' else 11} significant bits",) * (narrow.itemsize == 2)
+    )
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_checkpoint_of_a_training_that_broke_down(model, state, tmp_path, known):
+    """Fails if NaN in a trained tensor is scored, by the names of the released code or by ours."""
+    content = state if known else model.trained_state()
+    name = "decode_head.q_proj.bias" if known else "head.query.bias"
+    torch.save(content | {name: torch.full_like(content[name], torch.nan)}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"NaN in 32 of 32 values of the tensor 'head\.query\.bias'"):
+        model.import_weights(tmp_path / "w.pth")
+
+
+def test_a_wrong_clip_is_a_line_that_a_person_reads(make_method, small_clip, tmp_path, state):
+    """Fails if a forgotten --clip answers with the name of every tensor, or does not say what it likely is."""
+    method = make_method("zegclip")
+    torch.save({"state_dict": state}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=rf"of its {len(state)} tensors .*likely of another CLIP than small") as error:
+        method.import_weights(tmp_path / "w.pth")
+    assert len(str(error.value)) < 800
+    assert len(str(error.value).splitlines()) == 1
 
 
 def test_every_released_tensor_is_ours_frozen_or_known_to_be_unused(model, state):
     """Fails if a tensor of the released state is neither taken over, compared, nor listed as unused."""
-    taken = {released.released_name(n, 3) for n in model.trained_state()}
+    taken = {released_name(n, 3) for n in model.trained_state()}
     rest = {n for n in state if n not in taken and not n.startswith("backbone.")}
     assert len(taken) == 44
     assert {n.split(".")[4] for n in rest if ".layers.2." not in n} == {"self_attn", "norm1"}
@@ -72,11 +111,12 @@ def test_every_difference_is_named(model, state, tmp_path):
     with pytest.raises(ValueError, match="does not fit") as error:
         model.import_weights(tmp_path / "w.pth")
     text = str(error.value)
-    assert "missing ['decode_head.q_proj.bias']" in text
-    assert "extra ['decode_head.mystery']" in text
+    assert f"of its {len(wrong)} tensors 1 missing (decode_head.q_proj.bias)" in text
+    assert "1 unknown (decode_head.mystery)" in text
     assert "backbone.prompt_embeddings (1, 5, 64) instead of (1, 3, 64)" in text
     assert "backbone.proj (64, 8) instead of (64, 32)" in text
-    assert "other values than the CLIP in use ['backbone.ln_post.weight']" in text
+    assert "of other values than the CLIP in use (backbone.ln_post.weight, backbone.proj)" in text
+    assert "likely of another CLIP than small: give that by --clip" in text
     assert "\n" not in text
 
 
@@ -97,24 +137,25 @@ class Harmful:
 
 def test_files_that_are_no_checkpoint(model, tmp_path, capsys):
     """Fails if pickled code is run, or a wrong file ends in a stack trace of torch."""
-    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+    with pytest.raises(FileNotFoundError, match="no file of weights"):
         model.import_weights(tmp_path / "none.pth")
     (tmp_path / "junk.pth").write_bytes(b"junk")
-    with pytest.raises(ValueError, match="without running code"):
+    with pytest.raises(ValueError, match="is a text"):
         model.import_weights(tmp_path / "junk.pth")
     torch.save({"state_dict": {"a": Harmful()}}, tmp_path / "harm.pth")
-    with pytest.raises(ValueError, match="without running code"):
+    with pytest.raises(ValueError, match="only running code could read"):
         model.import_weights(tmp_path / "harm.pth")
     assert "code ran" not in capsys.readouterr().out
     torch.save({"state_dict": {}}, tmp_path / "empty.pth")
-    with pytest.raises(ValueError, match="no state_dict"):
+    with pytest.raises(ValueError, match="no tensors by name"):
         model.import_weights(tmp_path / "empty.pth")
 
 
-def test_only_the_whole_method_loads_a_released_checkpoint(small_clip, vocabulary, tmp_path):
+def test_only_the_whole_method_loads_a_released_checkpoint(small_clip, vocabulary, state, tmp_path):
     """Fails if a variant loads the part of the tensors that happens to fit it."""
     config = ZegClipConfig(encoder="frozen", decoder_heads=2)
     method = build(clip=small_clip, vocabulary=vocabulary(2), config=config)
+    torch.save(state, tmp_path / "w.pth")
     with pytest.raises(ValueError, match="encoder 'prompts', query 'descriptor'"):
         method.import_weights(tmp_path / "w.pth")
 
@@ -122,4 +163,4 @@ def test_only_the_whole_method_loads_a_released_checkpoint(small_clip, vocabular
 def test_names_without_a_counterpart():
     """Fails if a tensor that only ours has is written under an invented name."""
     with pytest.raises(ValueError, match=r"no counterpart of 'head.memory.weight'"):
-        released.released_name("head.memory.weight", 3)
+        released_name("head.memory.weight", 3)

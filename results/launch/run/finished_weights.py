@@ -11,7 +11,7 @@ from methods.registry import entry
 from results.launch.plan.request import Run
 from results.launch.plan.weight_cards import card_of, check_clip, spec_on
 from results.launch.run.build import build, clip_of
-from results.launch.run.weights import restore
+from results.launch.run.weights import imported, restore
 from results.store.folders import CARD, SPEC, WEIGHTS, RunFolder, read_json
 from splits.errors import UserError
 from splits.hashing import file_sha256
@@ -24,6 +24,7 @@ class Finished:
     method: Method
     spec: TrainSpec
     weights_sha256: str  # empty where nothing was trained
+    remarks: tuple[str, ...] = ()  # what to know of weights and CLIP
 
 
 def of_run(path: Path, clip_file: Path | None) -> Finished:
@@ -47,11 +48,8 @@ def of_plan(run: Run, root: Path, clip_file: Path | None, weights: Path | None =
     spec = run.train
     if weights is not None:
         method = build(spec, clip_of(spec.clip, clip_file), finished=True)
-        try:
-            method.import_weights(weights)
-        except (OSError, ValueError) as error:
-            raise UserError(str(error)) from None
-        return Finished(method.eval(), spec, file_sha256(weights))
+        remarks = imported(method, weights)
+        return Finished(method.eval(), spec, file_sha256(weights), remarks)
     folder = run.folder(root)
     if folder.trained():
         return _restored(folder.path / WEIGHTS, folder.path / CARD, spec, clip_file)

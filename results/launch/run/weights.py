@@ -35,6 +35,7 @@ class Weights:
     phase: Phase | None = None  # where, when and with what they were trained here
     data_sha256: str = ""  # of the files that they were trained on; empty where there were none, or none is known
     body_sha256: str = ""  # of the file that their body began with; empty where it was drawn or nobody knows
+    remarks: tuple[str, ...] = ()  # of imported weights: what a reader of their numbers must know
 
 
 def export(
@@ -47,6 +48,7 @@ def export(
     origin: TrainSpec | None = None,
     phase: Phase | None = None,
     data_sha256: str = "",
+    remarks: tuple[str, ...] = (),
 ) -> Weights:
     """Write the trained tensors, then their card: a card there means that the weights are whole."""
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in method.trained_state().items()}
@@ -69,10 +71,11 @@ def export(
         "images_per_second": trained.images_per_second,
         "origin": origin.model_dump(mode="json") if origin else None,
         "training": phase.model_dump(mode="json") if phase else None,
-    } | ({"ranks": trained.members} if trained.members else {})
+    }
+    card |= {name: value for name, value in {"ranks": trained.members, "remarks": remarks}.items() if value}
     write(folder.path / WEIGHTS, content)
     write(folder.path / CARD, canonical_json(card).encode())
-    return Weights(digest, trained, sources, origin, phase, data_sha256, body)
+    return Weights(digest, trained, sources, origin, phase, data_sha256, body, remarks)
 
 
 def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
@@ -93,7 +96,8 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecord(f"{card_path}: is no whole card ({error!r}); run with --force to train it anew") from None
     data, body = (str(card.get(name, "")) for name in ("train_data_sha256", "body_sha256"))
-    return Weights(digest, trained, sources, origin, phase, data, body)
+    remarks = tuple(map(str, card.get("remarks", ())))
+    return Weights(digest, trained, sources, origin, phase, data, body, remarks)
 
 
 def _trained(card: dict[str, Any]) -> Trained:
@@ -114,9 +118,15 @@ def import_weights(
     """Weights from elsewhere into a method and the run's folder; raises UserError where they do not fit."""
     if file_sha256(file) != spec.weights:
         raise UserError(f"{file}: has changed since the run was planned; plan it again")
+    remarks = imported(method, file)
+    card = card_of(file)
+    return export(folder, spec, method, Trained(), sources, write, spec_on(card) if card else None, remarks=remarks)
+
+
+def imported(method: Method, file: Path) -> tuple[str, ...]:
+    """Load weights from elsewhere; returns what to know of them, raises UserError where they do not fit."""
     try:
-        method.import_weights(file)
+        found = method.import_weights(file)
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from None
-    card = card_of(file)
-    return export(folder, spec, method, Trained(), sources, write, spec_on(card) if card else None)
+    return tuple(f"the imported weights are {remark}" for remark in found or ())  # a custom method may return None
