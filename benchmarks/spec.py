@@ -26,13 +26,16 @@ class ClipId(Value):
     """open_clip's tag, "builtin", or "file"."""
     sha256: str = ""
     """Of the file, where it is known before loading."""
+    config_sha256: str = ""
+    """Of what the `open_clip_config.json` beside a local file says; empty where none came with it."""
 
 
 def clip_words(clip: ClipId | None) -> str:
-    """A CLIP as tables name it: `model/pretrained`, with the start of the file's sha256 where that is its identity."""
+    """A CLIP as tables name it: `model/pretrained`, with the starts of the sha256s of its file and its config."""
     if clip is None:
         return "none"
-    return f"{clip.model}/{clip.pretrained}" + (f"@{clip.sha256[:8]}" if clip.sha256 else "")
+    config = f"+{clip.config_sha256[:8]}" if clip.config_sha256 else ""
+    return f"{clip.model}/{clip.pretrained}" + (f"@{clip.sha256[:8]}{config}" if clip.sha256 else "")
 
 
 class Recipe(Value):

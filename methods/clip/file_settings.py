@@ -31,7 +31,7 @@ def of_a_file(model: str, settings: Mapping[str, Any], path: Path, sha256: str, 
         {},
         (
             f"CLIP {model} is a file that does not say how it was trained: {activation} and {OPENAI} are assumed "
-            "(its sha256 is none that open_clip names, no open_clip_config.json lies beside it)",
+            "(its sha256 is none that open_clip names, no open_clip_config.json came with it)",
         ),
     )
 

@@ -15,7 +15,7 @@ from open_clip.model import (  # type: ignore[import-untyped]
 )
 from torch import Tensor
 
-from methods.clip.known_files import known, openai_archives
+from methods.clip.known_files import Known, known, openai_archives
 from methods.downloads import first_line
 from methods.weight_file import precision_words, read_tensors, refuse_not_finite, unprefixed
 from methods.weight_fit import misfit
@@ -46,7 +46,7 @@ def load_weights(network: Any, path: Path, model: str, sha256: str) -> tuple[str
     if wrong := misfit(network.state_dict(), state):
         raise ValueError(
             f"{path} does not hold the weights of {model}: of its {len(state)} tensors {wrong.words()}"
-            f"{_instead(state, published and f'{published.models[0]}/{published.tag}')}"
+            f"{_instead(state, published)}"
         )
     network.load_state_dict(state)
     return (
@@ -90,10 +90,10 @@ def _resized(model: str, name: str, before: int, after: int) -> str:
     )
 
 
-def _instead(state: dict[str, Tensor], published: str | None) -> str:
+def _instead(state: dict[str, Tensor], published: Known | None) -> str:
     """What the file is likely, where something tells."""
     if published:
-        return f"; by its sha256 it is {published}"
+        return f"; by its sha256 it is {published.models[0]}/{published.tag}"
     if any(name.startswith(("vision_model.", "text_model.")) for name in state):
         return "; it has the names of transformers' CLIP: give open_clip's file of the same model"
     return "; it is likely another model's, or a part of one"

@@ -20,7 +20,8 @@ class Known:
 
 def known(sha256: str) -> Known | None:
     """The weights of a file's sha256; None for one that open_clip does not know."""
-    models, tag, config = [], "", {}
+    models: list[str] = []
+    tag, config = "", dict[str, Any]()
     for model, name in open_clip.list_pretrained():
         entry = open_clip.pretrained.get_pretrained_cfg(model, name)
         if (start := hash_in(entry.get("url", ""))) and sha256.startswith(start):

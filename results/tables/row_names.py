@@ -84,7 +84,7 @@ def short_names(rows: pd.DataFrame) -> list[str]:
 
 def clip_and_weights(clip: str, weights: str) -> str:
     """A CLIP with the start of its weights' sha256, unless its name has that already."""
-    return clip if not weights or clip.endswith(f"@{weights[:8]}") else f"{clip} (weights {weights[:SHORT]})"
+    return clip if not weights or f"@{weights[:8]}" in clip else f"{clip} (weights {weights[:SHORT]})"
 
 
 def names_of(content: Content) -> dict[tuple[Any, ...], str]:

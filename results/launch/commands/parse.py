@@ -10,6 +10,8 @@ from typing import Any
 from benchmarks.catalogue import Data, benchmark
 from benchmarks.data.datasets import data_roots
 from benchmarks.spec import ClipId
+from methods.clip_file import config_sha256, weights_at
+from methods.weight_endings import has_weight_ending
 from results.launch.execute.execution import Execution
 from results.launch.execute.resources import Resources
 from results.launch.plan.readings import read_readings
@@ -117,11 +119,20 @@ def clip_of(text: str | None) -> tuple[ClipId | None, Path | None]:
     if not slash or not model or not weights:
         raise UserError(f"--clip {text}: expected MODEL/TAG (ViT-B-16/openai) or MODEL/path/to/weights")
     path = Path(weights).expanduser()
-    if path.is_file():
-        return ClipId(model=model, pretrained="file", sha256=file_sha256(path)), path.resolve()
-    if path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
+    try:
+        if path.is_dir() and "/" in weights:  # a folder of one name may be called as a tag is
+            path = weights_at(path)
+        if path.is_file():
+            return _of_a_file(model, path), path.absolute()  # a hub's folder links to files elsewhere
+    except (OSError, ValueError) as error:
+        raise UserError(f"--clip {text}: {error}") from None
+    if has_weight_ending(path):
         raise UserError(f"--clip {text}: there is no file {path}")
     return ClipId(model=model, pretrained=weights), None
+
+
+def _of_a_file(model: str, path: Path) -> ClipId:
+    return ClipId(model=model, pretrained="file", sha256=file_sha256(path), config_sha256=config_sha256(path))
 
 
 def _weights(options: argparse.Namespace, methods: tuple[str, ...], files: Files) -> str:

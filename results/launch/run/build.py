@@ -14,6 +14,7 @@ from benchmarks.spec import ClipId, EvalSpec, TrainSpec
 from benchmarks.training.batches import TrainSet
 from benchmarks.values import derive_seed
 from methods.clip import Clip, load_clip
+from methods.clip_file import CONFIG, config_beside, config_sha256
 from methods.method import Method, Vocabulary
 from methods.registry import build_method
 from results.launch.plan.body_weights import with_files, without_weights
@@ -103,7 +104,7 @@ def clip_of(clip_id: ClipId | None, file: Path | None = None) -> Clip | None:
                 clip_id.model, str(SHAPES_CLIP / "weights.safetensors"), config_file=SHAPES_CLIP / "tiny-shapes.json"
             )
         else:
-            clip = load_clip(clip_id.model, str(file) if file else clip_id.pretrained)
+            clip = load_clip(clip_id.model, str(file or clip_id.pretrained), beside=_config_of(clip_id, file))
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
     if clip_id.sha256 and clip.weights_sha256 != clip_id.sha256:
@@ -112,6 +113,15 @@ def clip_of(clip_id: ClipId | None, file: Path | None = None) -> Clip | None:
             f"{clip_id.sha256}; give the file of the spec"
         )
     return clip
+
+
+def _config_of(clip_id: ClipId, file: Path | None) -> Path | None:
+    """The config beside a CLIP's file that belongs to its identity; raises UserError where it is not that any more."""
+    if file is None or not clip_id.config_sha256:
+        return None
+    if config_sha256(file) != clip_id.config_sha256:
+        raise UserError(f"{file.with_name(CONFIG)}: is not there, or not the one that the run was planned with")
+    return config_beside(file)
 
 
 def loaded_body_sha256(method: Method) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.spec import TrainSpec
+from methods.clip import Clip
 from methods.method import Method
 from methods.registry import entry
 from results.launch.plan.request import Run
@@ -24,6 +25,7 @@ class Finished:
     method: Method
     spec: TrainSpec
     weights_sha256: str  # empty where nothing was trained
+    clip: Clip | None
     remarks: tuple[str, ...] = ()  # what to know of weights and CLIP
 
 
@@ -47,18 +49,26 @@ def of_plan(run: Run, root: Path, clip_file: Path | None, weights: Path | None =
     """What a planned run names: a file from elsewhere, a method that trains nothing, or the run that is there."""
     spec = run.train
     if weights is not None:
-        method = build(spec, clip_of(spec.clip, clip_file), finished=True)
+        clip = clip_of(spec.clip, clip_file)
+        method = build(spec, clip, finished=True)
         remarks = imported(method, weights)
-        return Finished(method.eval(), spec, file_sha256(weights), remarks)
+        return Finished(method.eval(), spec, file_sha256(weights), clip, (*_of(clip), *remarks))
     folder = run.folder(root)
     if folder.trained():
         return _restored(folder.path / WEIGHTS, folder.path / CARD, spec, clip_file)
     if not entry(spec.method).trained and spec.recipe.iterations == 0:
-        return Finished(build(spec, clip_of(spec.clip, clip_file)).eval(), spec, "")
+        clip = clip_of(spec.clip, clip_file)
+        return Finished(build(spec, clip).eval(), spec, "", clip, _of(clip))
     raise UserError(f"{run.name}: no finished weights in {root}; train it first (the same arguments with `run`)")
 
 
 def _restored(file: Path, card: Path, spec: TrainSpec, clip_file: Path | None) -> Finished:
     check_clip(spec, clip_file, file)
-    method = build(spec, clip_of(spec.clip, clip_file), finished=True)
-    return Finished(method.eval(), spec, restore(file, card, spec, method).sha256)
+    clip = clip_of(spec.clip, clip_file)
+    method = build(spec, clip, finished=True)
+    weights = restore(file, card, spec, method)
+    return Finished(method.eval(), spec, weights.sha256, clip, (*_of(clip), *weights.remarks))
+
+
+def _of(clip: Clip | None) -> tuple[str, ...]:
+    return () if clip is None else clip.remarks

@@ -192,7 +192,7 @@ class _Maker:
             train_data_sha256=weights.data_sha256,
             eval_data_sha256=self.data.eval_sha256,
             contamination=contamination(self.spec, weights.origin, run.evaluation, self.job.data),
-            warnings=(*self.data.warnings, *weights.remarks),
+            warnings=(*self.data.warnings, *(clip.remarks if clip else ()), *weights.remarks),
         )
 
     def _costs(self, method: Method, trained: Trained, evaluation: Evaluation) -> Costs:

@@ -22,7 +22,7 @@ from results.launch.plan.runs import default_scale, plan
 from results.launch.plan.transfer import transferred
 from results.launch.plan.weight_cards import run_folder
 from results.launch.run import finished_weights
-from results.launch.run.build import scored_vocabulary
+from results.launch.run.build import check_texts, scored_vocabulary
 from results.launch.run.data_state import DataStates
 from results.launch.run.devices import chosen_device
 from results.launch.run.finished_weights import Finished
@@ -42,6 +42,7 @@ class Query:
     inference: Inference
     pictures: Iterator[Photo]
     about: str  # the pictures, for people
+    remarks: tuple[str, ...] = ()  # what to know of how CLIP reads the classes
 
 
 def predict(wanted: Prediction) -> list[str]:
@@ -55,6 +56,7 @@ def predict(wanted: Prediction) -> list[str]:
     return [
         f"{source.spec.method}: {count} {query.about}, asked about {', '.join(query.vocabulary.names)}",
         f"labelled in its training: {', '.join(seen) or 'none of them'}",
+        *(f"warning: {remark}" for remark in (*source.remarks, *query.remarks)),
         f"{wanted.out}: {', '.join(name for name in MADE if (wanted.out / name).exists())}",
     ]
 
@@ -99,14 +101,17 @@ def _query(wanted: Prediction, source: Finished) -> Query:
     spec, request = source.spec, wanted.request
     names = wanted.classes or spec.side.classes
     sentences = templates(request.templates) if request.templates else spec.side.queries.templates
-    check_names(names, sentences, "--classes")
+    vocabulary = vocabulary_for(source, names, sentences)
+    remarks = check_names(vocabulary.texts, sentences, "--classes")
+    check_texts(source.clip, vocabulary)
     bench = benchmark(spec.benchmark)
     usual = bench.inference_at(request.scale or default_scale(bench, spec.clip)).model_dump()
     return Query(
-        vocabulary=vocabulary_for(source, names, sentences),
+        vocabulary=vocabulary,
         inference=Inference.parse(usual | dict(request.inference), source="the sizes asked for"),
         pictures=photos(wanted.images, limit=wanted.limit, every=wanted.every),
         about=f"pictures of {wanted.images}",
+        remarks=remarks,
     )
 
 

@@ -65,6 +65,17 @@ def test_exported_and_imported_predictions_give_the_same_matrix(made, tmp_path, 
     assert call(capsys, "report", "--from", runs, "--out", tmp_path / "r.html")[0] == 0
 
 
+def test_words_that_clip_reads_otherwise_are_told(made, tmp_path, capsys):
+    """Fails if a prompt that is cut, or an underscore that is read as a sign, is asked without a word."""
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    words = ("--run", (made / "key").read_text(), "--runs", made / "runs", "--images", tmp_path / "a.png")
+    names = f"traffic_light,{' '.join(['very'] * 80)} long"
+    code, out, err = call(capsys, "predict", *words, "--classes", names, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert "warning: CLIP reads the underscore as a sign of its own in 'traffic_light'" in out
+    assert "warning: CLIP reads 75 tokens and no more of the prompts of 'very very" in out
+
+
 def test_own_pictures_and_words(made, tmp_path, capsys):
     """Fails when pictures of any size or words outside the benchmark cannot be asked about, or files are misnamed."""
     photos = tmp_path / "photos"
@@ -115,12 +126,13 @@ def test_weights_with_their_card_are_enough(made, tmp_path, capsys):
         (("--run", "../x", "--images", "{photos}"), "neither a run's folder nor its key"),
         (("--run", "{key}", "--images", "{photos}", "--classes", "a,,b"), "none of them empty"),
         (("--run", "{key}", "--images", "{photos}", "--classes", "a,b,a"), "a stands there twice"),
+        (("--run", "{key}", "--images", "{photos}", "--classes", "Crane,crane"), "CLIP reads the class names"),
         (("--run", "{key}", "--images", "{photos}", "--templates", "none"), "none"),
         (("--run", "{key}", "--images", "{photos}/nowhere"), "no such file"),
         (("--run", "{key}", "--images", "{photos}", "--stride", "5"), "expected both or neither"),
         (("--weights", "{photos}/no.safetensors", "--images", "{photos}"), "there is no such file"),
         (("--weights", "{photos}/a.png", "--images", "{photos}"), "name the method with --methods"),
-        (("--weights", "{photos}/a.png", "--methods", "clip", "--images", "{photos}"), "expected a .safetensors"),
+        (("--weights", "{photos}/a.png", "--methods", "clip", "--images", "{photos}"), "cannot be read as weights"),
         (("--methods", "zegclip", "--images", "{photos}"), "train it first"),
         (("--run", "{key}", "--methods", "clip", "--images", "{photos}"), "leave --weights and --methods out"),
         (("--run", "{key}", "--benchmark", "shapes-5i", "--fold", "9"), "no fold 9"),
