@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from methods.clip.text_cache import prototypes_file, read_prototypes, write_prototypes
 from methods.clip.towers import Tower, tower_of
 from methods.clip.vit import Readout, Tokens, VitTower, resized, vit_refusal
+from methods.interpolations import Interpolation
 from methods.method import Images
 from methods.precision import float32_products
 
@@ -87,14 +88,22 @@ class Clip(nn.Module):
         x = images.normalised(self.mean, self.std)
         return x if size is None or tuple(x.shape[-2:]) == tuple(size) else resized(x, size)
 
-    def tokens(self, images: Images, *, readout: Readout = "plain", size: tuple[int, int] | None = None) -> Tokens:
+    def tokens(
+        self,
+        images: Images,
+        *,
+        readout: Readout = "plain",
+        size: tuple[int, int] | None = None,
+        positions: Interpolation = "bilinear",
+    ) -> Tokens:
         """CLS `(B, d)` and dense tokens `(B, d, h, w)` of one pass, projected into text space, not normalised.
 
-        readout: see the tower's `forward`. size: height and width to resize the pictures to first. No gradient.
+        readout, positions: see the tower's `forward`. size: height and width to resize the pictures to first.
+        No gradient.
         """
         tower = self.tower()
         with torch.no_grad():
-            return tower(self.normalised(images, size=size), readout=readout)
+            return tower(self.normalised(images, size=size), readout=readout, positions=positions)
 
     def text_prototypes(self, texts: Iterable[str], templates: Iterable[str]) -> Tensor:
         """`(C, d)` unit-norm fp32 class embeddings on the model's device.

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.clip.vit import Readout, Tokens, fitted
+from methods.interpolations import Interpolation
 from methods.positions import interpolated
 
 
@@ -37,7 +38,7 @@ class ResNetTower(nn.Module):
             x = layer(x)
         return x
 
-    def forward(self, x: Tensor, *, readout: Readout = "plain") -> Tokens:
+    def forward(self, x: Tensor, *, readout: Readout = "plain", positions: Interpolation = "bilinear") -> Tokens:
         """CLS and dense tokens of normalised pixels `(B, 3, H, W)` in one pass.
 
         CLS is what the pool gives for the mean of the map. readout "plain": what it gives for each position as its
@@ -47,7 +48,7 @@ class ResNetTower(nn.Module):
         features = self.features(x)
         size, dense = features.shape[-2:], features.flatten(2).transpose(1, 2)  # (B, N, D)
         pool = self.visual.attnpool
-        table = interpolated(pool.positional_embedding, self.native_grid, (size[0], size[1]))
+        table = interpolated(pool.positional_embedding, self.native_grid, (size[0], size[1]), positions)
         memory = torch.cat([dense.mean(1, keepdim=True), dense], dim=1) + table.to(dense)  # (B, 1+N, D)
         if readout == "plain":
             out = attended(pool, memory, memory)

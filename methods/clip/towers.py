@@ -11,6 +11,7 @@ from torch import Tensor
 from methods.clip.resnet import ResNetTower
 from methods.clip.trunk import TrunkTower, trunk_refusal
 from methods.clip.vit import Readout, Tokens, VitTower, vit_refusal
+from methods.interpolations import Interpolation
 
 
 class Tower(Protocol):
@@ -18,7 +19,7 @@ class Tower(Protocol):
 
     embed_dim: int  # d, the width of the text space
 
-    def __call__(self, x: Tensor, *, readout: Readout = "plain") -> Tokens:
+    def __call__(self, x: Tensor, *, readout: Readout = "plain", positions: Interpolation = "bilinear") -> Tokens:
         """CLS `(B, d)` and dense tokens `(B, d, h, w)` of normalised pixels `(B, 3, H, W)`, not normalised."""
         ...
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.clip.vit import Readout, Tokens, fitted, resized
+from methods.interpolations import Interpolation
 
 AVERAGES = ("avg", "fast", "fastavg")  # timm's names of average pooling
 
@@ -48,10 +49,11 @@ class TrunkTower(nn.Module):
         features = self.visual.trunk.forward_features(x)
         return features.permute(0, 3, 1, 2) if channels_last(self.visual) else features
 
-    def forward(self, x: Tensor, *, readout: Readout = "plain") -> Tokens:
+    def forward(self, x: Tensor, *, readout: Readout = "plain", positions: Interpolation = "bilinear") -> Tokens:
         """CLS and dense tokens of normalised pixels `(B, 3, H, W)` in one pass.
 
-        readout: no attention follows the feature map that could be left out, so both are the same here.
+        readout: no attention follows the feature map that could be left out, so both are the same here. positions: a
+        trunk has no table of them beside its own.
         """
         features = self.features(x)
         b, _, h, w = features.shape

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.interpolations import Interpolation
 from methods.positions import interpolated
 
 Readout = Literal["plain", "value"]
@@ -87,33 +88,38 @@ class VitTower(nn.Module):
         """Patch embeddings `(B, D, h, w)` of normalised pixels `(B, 3, H, W)`, without positions."""
         return self.visual.conv1(self.fit(x))
 
-    def position_table(self, h: int, w: int) -> Tensor:
-        """`(1 + h*w, D)`: the CLS row, then the grid interpolated to `(h, w)`, bilinear, align_corners false."""
-        return interpolated(self.visual.positional_embedding, self.native_grid, (h, w))
+    def position_table(self, h: int, w: int, how: Interpolation = "bilinear") -> Tensor:
+        """`(1 + h*w, D)`: the CLS row, then the grid interpolated to `(h, w)`, align_corners false."""
+        return interpolated(self.visual.positional_embedding, self.native_grid, (h, w), how)
 
-    def embed(self, x: Tensor, *, class_copies: int = 1) -> tuple[Tensor, tuple[int, int]]:
+    def embed(
+        self, x: Tensor, *, class_copies: int = 1, positions: Interpolation = "bilinear"
+    ) -> tuple[Tensor, tuple[int, int]]:
         """Tokens `(B, 1+N, D)` before `ln_pre`, CLS first, and the grid `(h, w)`.
 
-        class_copies: how often the class embedding is added (the released ZegCLIP adds it twice).
+        class_copies: how often the class embedding is added (the released ZegCLIP adds it twice). positions: how their
+        table is brought to the grid.
         """
         patches = self.patches(x)  # (B, D, h, w)
         b, _, h, w = patches.shape
         cls = (class_copies * self.class_embedding).to(patches).expand(b, 1, -1)
         tokens = torch.cat([cls, patches.flatten(2).transpose(1, 2)], dim=1)  # (B, 1+N, D)
-        return tokens + self.position_table(h, w).to(tokens), (h, w)
+        return tokens + self.position_table(h, w, positions).to(tokens), (h, w)
 
     def project(self, tokens: Tensor) -> Tensor:
         """`(..., D)` to `(..., d)`: final norm and projection, pointwise."""
         return self.ln_post(tokens) @ self.proj
 
-    def forward(self, x: Tensor, *, readout: Readout = "plain", class_copies: int = 1) -> Tokens:
+    def forward(
+        self, x: Tensor, *, readout: Readout = "plain", class_copies: int = 1, positions: Interpolation = "bilinear"
+    ) -> Tokens:
         """CLS and dense tokens of normalised pixels `(B, 3, H, W)` in one pass.
 
         readout "plain": the patch tokens of the last block. "value": the last block with its attention replaced by
         the value and output projections of each token alone (MaskCLIP, Zhou et al. 2022, Section 3.2; with the block's
         residuals and MLP, as its released code has it). CLS is plain in both.
         """
-        tokens, (h, w) = self.embed(x, class_copies=class_copies)
+        tokens, (h, w) = self.embed(x, class_copies=class_copies, positions=positions)
         tokens = self.ln_pre(tokens)
         for block in self.blocks[:-1]:
             tokens = block(tokens)

@@ -38,7 +38,7 @@ class Readout(TrainingFree):
 
 def dense_tokens(tower: VitTower, x: Tensor, config: ReadoutConfig) -> Tensor:
     """`(B, d, h, w)`, projected into text space and not normalised, of normalised pixels `(B, 3, H, W)`."""
-    tokens, grid = tower.embed(x)
+    tokens, grid = tower.embed(x, positions=config.positions)
     tokens = tower.ln_pre(tokens)
     for block in tower.blocks[:-1]:
         tokens = block(tokens)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from methods.clip import Clip, Readout
+from methods.interpolations import Interpolation
 from methods.method import Images, Method, Vocabulary
 from methods.precision import wide_product
 from methods.training_free.dense_clip_config import ClipConfig
@@ -44,16 +45,17 @@ class TrainingFree(Method):
 class DenseClip(TrainingFree):
     """CLIP's tokens as they are, or by the value path of the last block."""
 
-    def __init__(self, *, clip: Clip, readout: Readout) -> None:
+    def __init__(self, *, clip: Clip, readout: Readout, positions: Interpolation = "bilinear") -> None:
         super().__init__(clip=clip)
         clip.tower()  # refuses a tower without dense tokens now rather than at the first picture
         self.readout = readout
+        self.positions = positions
 
     def dense(self, images: Images) -> Tensor:
         """`(B, d, h, w)` of unit norm."""
-        return self.clip.tokens(images, readout=self.readout).normalised().dense
+        return self.clip.tokens(images, readout=self.readout, positions=self.positions).normalised().dense
 
 
 def build(*, clip: Clip, vocabulary: Vocabulary, config: ClipConfig) -> DenseClip:
     """The training-free read-out; the training vocabulary does not matter to it."""
-    return DenseClip(clip=clip, readout=config.readout)
+    return DenseClip(clip=clip, readout=config.readout, positions=config.positions)

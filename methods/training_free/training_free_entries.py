@@ -28,7 +28,7 @@ def _dense_clip(title: str, fidelity: str, **fields: Any) -> MethodEntry:
         fidelity=fidelity,
         needs="tokens",
         trained=False,
-        not_drawn={"readout": "what the CLIP at hand can see"},
+        not_drawn={"readout": "what the CLIP at hand can see", "positions": "a form of the table, no constant"},
         **fields,
     )
 
@@ -38,12 +38,13 @@ def _readout(title: str, fidelity: str, **fixed: Any) -> MethodEntry:
         title=title,
         config="methods.training_free.attention_readouts_config:ReadoutConfig",
         builder="methods.training_free.attention_readouts:build",
-        fidelity=f"{fidelity}, {_UNREFINED}",
+        fidelity=f"{fidelity}, positions bicubic by (n + 0.1) / N as released, {_UNREFINED}",
         needs="blocks",
         fixed=fixed,
+        recipes=_recipes(get_args(RecipeKind), positions="bicubic-offset"),
         trained=False,
         group=TRAINING_FREE,
-        not_drawn=dict.fromkeys(("attention", "residual", "spread"), "an author's"),
+        not_drawn=dict.fromkeys(("attention", "residual", "spread", "positions"), "an author's"),
     )
 
 
@@ -97,7 +98,7 @@ FLOORS: Final[dict[str, MethodEntry]] = {
     ),
     "clip": _dense_clip(
         "training-free: text against CLIP's dense tokens",
-        "MaskCLIP's value path or plain tokens, without its refinements",
+        "MaskCLIP's value path or plain tokens, without its refinements; positions bilinear, as ZegCLIP's",
         group=COMPARISON,
         recipes=_PLAIN,
     ),
@@ -105,8 +106,9 @@ FLOORS: Final[dict[str, MethodEntry]] = {
 READOUTS: Final[dict[str, MethodEntry]] = {
     "maskclip": _dense_clip(
         "training-free: the last block by its value path alone",
-        f"MaskCLIP's released code, {_UNREFINED}",
+        f"MaskCLIP's released code, positions bicubic by size as there, {_UNREFINED}",
         fixed={"readout": "value"},
+        recipes=_recipes(get_args(RecipeKind), positions="bicubic"),
         group=TRAINING_FREE,
     ),
     "sclip": _readout(

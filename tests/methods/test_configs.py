@@ -10,10 +10,10 @@ from methods.registry import METHODS, config_class
 
 # A default stays out of a run's key, so a changed one would give old keys a new meaning. New fields are added here.
 DEFAULTS = {
-    "ReadoutConfig": {"attention": "qq", "residual": False, "spread": 5.0},
+    "ReadoutConfig": {"attention": "qq", "residual": False, "positions": "bilinear", "spread": 5.0},
     "ConstantConfig": {},
     "RandomConfig": {"cell": 8},
-    "ClipConfig": {"readout": "value"},
+    "ClipConfig": {"readout": "value", "positions": "bilinear"},
     "DistillationConfig": {
         "body": "segnext-t",
         "body_weights": "none",

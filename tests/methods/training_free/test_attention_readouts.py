@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 
 from methods.check import CHECKS, check
+from methods.method_entry import RecipeKind
 from methods.registry import METHODS, build_method, config_class
 from methods.training_free.attention_readouts import Readout, dense_tokens, nearness
 from methods.training_free.attention_readouts_config import ReadoutConfig
@@ -98,6 +101,22 @@ def test_tokens_are_those_of_the_formula(clip, pictures, name):
     fast = dense_tokens(clip.vit(), clip.normalised(asked), config_of(name)).detach().numpy()
     assert fast.shape == (2, 16, 3, 5)
     np.testing.assert_allclose(fast, slow(clip, asked, name), rtol=2e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", [*RIVALS, "maskclip"])
+def test_positions_are_brought_to_other_grids_as_released(clip, pictures, vocabulary, name):
+    """Fails if a read-out has the bilinear table of the learned methods: some labels at other sizes are others then."""
+    released = "bicubic" if name == "maskclip" else "bicubic-offset"
+    assert {recipe.config["positions"] for recipe in METHODS[name].recipes.values()} == {released}
+    assert METHODS[name].recipes.keys() == set(get_args(RecipeKind))
+    words = vocabulary(3)
+
+    def scores(size, positions):
+        config = config_of(name, positions=positions)
+        return build_method(name, clip=clip, vocabulary=words, config=config).scores(pictures(1, size, size), words)
+
+    assert torch.equal(scores(32, released), scores(32, "bilinear"))  # the table's own size
+    assert not torch.allclose(scores(48, released), scores(48, "bilinear"), atol=1e-3)
 
 
 def test_no_two_rivals_are_one(clip, pictures):
