@@ -120,6 +120,7 @@ _WORDS: Final = {  # by pydantic's types of errors
     "greater_than_equal": "expected at least {ge}",
     "less_than": "expected a number below {lt}",
     "less_than_equal": "expected at most {le}",
+    "string_pattern_mismatch": "expected text of the form {pattern}",
     "literal_error": "expected {expected}",
     "value_error": "{error}",
 }

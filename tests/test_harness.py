@@ -137,9 +137,9 @@ def test_eval_scores_again_without_training(finished: tuple[Path, str]) -> None:
 def test_eval_refuses_what_was_never_trained(tmp_path: Path) -> None:
     """Fails when `eval` quietly trains, or scores initial weights."""
     done = harness("eval", "--methods", "constant", *SMALL, "--runs", tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "no finished weights" in done.stderr
-    assert not list(find_records(tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_pictures_are_drawn_from_finished_runs(finished: tuple[Path, str], tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def _check_depth(path: Path, largest: int) -> None:
     if 0 < largest < SURELY_16:
         raise DataError(
             f"image {path} has 16 bits a sample and none above {largest}: samples of 12 or 14 bits, or a dark picture, "
-            f"nobody knows which; {ADVICE}"
+            f"nobody knows which; {ADVICE}: divide by 16 what has 12 bits, by 64 what has 14"
         )
 
 

@@ -34,13 +34,14 @@ def verify_set(
         print(f"{split.name} is drawn on the fly: there is nothing to verify")
         return True
     year = split.year(year)
-    reports, problems = [], []
+    reports, problems, unopened = [], [], []
     for part in PARTS:
         with progress_bar(f"{split.name} {part}") as watch:
             try:
                 report = verify_part(split, part, data_root=data_root, year=year, jobs=jobs or cores(), watch=watch)
             except DataError as error:
                 problems.append(str(error))
+                unopened.append(part)
                 continue
         reports.append(report)
         problems += [*missing_words(report), *report.problems, *report.warnings]
@@ -52,10 +53,12 @@ def verify_set(
     if len(reports) == len(PARTS) and not split.custom_lists:
         problems += _shared(overlap(split, data_root=data_root, year=year))
     print("\n".join(problems), end="\n" if problems else "")
-    for line in [*common.notes, *_names(split), *strays(surveys)]:
+    for line in [*common.notes, *_names(split), *([] if unopened else strays(surveys))]:
         print(f"note: {line}")
     for report in reports:
         print(_summary(split, report))
+    for part in unopened:
+        print(f"{part}: its files were not looked at; mend its line above, then verify again")
     print(f"{split.name}: {f'{len(problems)} problems' if problems else 'nothing is wrong'}")
     return not problems
 

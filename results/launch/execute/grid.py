@@ -23,6 +23,7 @@ from results.launch.run.status import Status
 from results.store.folders import CONFUSION
 from results.store.record import RunRecord
 from results.tables.sanity_floor import warnings_of
+from splits.errors import UserError
 
 INTERRUPTED = 130
 Report = Callable[[Rows], int]  # prints what came of runs; returns the exit code
@@ -53,6 +54,7 @@ def make_runs(
     if wanted := _sound(_to_make(rows, execution), data):  # else torch, which knows the devices, need not be imported
         device, count = device_and_count(execution.device, threads=execution.threads, ranks=request.ranks)
         jobs = _jobs(wanted, request, files, execution, device)
+        _refuse_untrained(jobs)
         refuse_absent_clips([job.run for job in jobs])
         refuse_absent_bodies(job.run for job in jobs if job.force or not job.run.folder(root).trained())
         keep(root, _benchmarks(runs))
@@ -63,6 +65,15 @@ def make_runs(
     else:
         keep(root, _benchmarks(runs))
     return report(rows)
+
+
+def _refuse_untrained(jobs: Sequence[Job]) -> None:
+    """Raises UserError where weights are to be scored and not one of these runs has any."""
+    if not any(job.train or job.weights_file or job.run.folder(job.root).trained() for job in jobs):
+        raise UserError(
+            f"{jobs[0].run.name}{f' and {len(jobs) - 1} more' if len(jobs) > 1 else ''}: no finished weights in "
+            f"{jobs[0].root}; train first (the same with `run`)"
+        )
 
 
 def _benchmarks(runs: Sequence[Run]) -> list[str]:

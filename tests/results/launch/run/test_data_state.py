@@ -290,6 +290,18 @@ def test_verify_names_every_fault_and_what_is_beside(farm, capsys):
     assert "note: 2 other files are no pictures: ._img0.png, Thumbs.db" in shown
 
 
+def test_verify_says_what_it_did_not_look_at(farm, capsys):
+    """Fails when a part whose listing is broken seems to have been looked at, or its files are called unlisted."""
+    Image.new("RGB", (64, 48)).save(farm / "photos/img5.jpg")
+    Image.new("L", (64, 48), 9).save(farm / "masks/img4.png")
+    assert harness.main(["data", "verify", str(farm / "farm.toml")]) == 1
+    shown = capsys.readouterr().out
+    assert "img5.jpg and" in shown
+    assert "are both of image img5; leave one" in shown
+    assert "val: its files were not looked at; mend its line above, then verify again" in shown
+    assert "of no listed id" not in shown
+
+
 def test_classes_that_are_one_prompt_are_not_predicted(farm, capsys):
     """Fails when `predict` answers for two names that CLIP reads alike."""
     words = ["--methods", "clip", "--images", str(farm / "photos"), "--out", str(farm.parent / "out")]

@@ -13,8 +13,10 @@ import pytest
 
 pytest.importorskip("torch")
 from results.launch.run import make
+from results.launch.run.status import status
 from results.launch.run.worker import run_job
 from results.store.folders import CARD, RECORD
+from splits.errors import Diverged, UserError
 from tests.torture.trials import essence, job_of
 
 
@@ -95,6 +97,7 @@ def test_a_disk_that_refuses_is_one_line(code: int, lasting: bool, tmp_path: Pat
         disk.setattr(os, "replace", refuse)
         assert run_job(job) == "failed"
     told = capsys.readouterr().err if lasting else job.run.folder(tmp_path).read_state()["reason"]
+    assert status(job.run, tmp_path).mendable or lasting  # where it lasts, no state could be written either
     assert os.strerror(code) in told
     assert "then run the same again" in told
     assert "Traceback" not in told
@@ -102,6 +105,26 @@ def test_a_disk_that_refuses_is_one_line(code: int, lasting: bool, tmp_path: Pat
     if lasting:  # its release could not be written either, and its process, this one, goes on
         shutil.rmtree(job.run.folder(tmp_path).path / "claims")
     assert run_job(job) == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "mendable"),
+    [(UserError("no file"), True), (Diverged("the loss is not finite"), False), (RuntimeError("a fault"), False)],
+)
+def test_only_what_a_person_can_mend_is_tried_again(error, mendable, tmp_path: Path, monkeypatch) -> None:
+    """Fails when a mistake that is mended is held against the run, or a diverged training is made over and over."""
+    job = job_of("constant", tmp_path, limit=4)
+
+    def fail(*_: object) -> bool:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(make, "make_record", fail)
+        assert run_job(job) == "failed"
+    seen = status(job.run, tmp_path)
+    assert (seen.state, seen.mendable) == ("failed", mendable)
+    assert run_job(job) == "done"
+    assert not status(job.run, tmp_path).mendable
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys) -> None:
