@@ -93,7 +93,7 @@ def test_every_column_is_explained(tmp_path: Path) -> None:
 
 
 def test_the_page_of_the_docs_is_the_dictionary() -> None:
-    """Fails if the docs say otherwise than the dictionary: `python -m results.tables.data_dictionary > docs/export.md`."""
+    """Fails if the docs say otherwise: `python -m results.tables.data_dictionary > docs/export.md` writes them anew."""
     assert (PROJECT / "docs" / "export.md").read_text(encoding="utf-8") == data_dictionary.page()
 
 
