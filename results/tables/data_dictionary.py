@@ -45,6 +45,7 @@ _TABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("background", "text", "", "Is background scored as a class?"),
         ("fold", "integer", "", "Fold that was scored"),
         ("seed", "integer", "", "Seed of the training"),
+        ("precision", "text", "", "Numbers that the scoring computed in"),
         ("partial", "truth", "", "Part of the data or a trial run: no result"),
         ("drawn", "truth", "", "A setting drawn to see how much constants matter: no row of a table"),
         ("tuned_on_test", "truth", "", "Settings were compared on the scored images: no result"),
