@@ -46,11 +46,16 @@ Shown = tuple[str, Figure, str]  # title, figure, what to know
 
 @dataclass
 class Page:
-    """What the template needs, and the figures for whoever wants them as files."""
+    """What the template needs. Figures go to files as they are made, where somebody wants them."""
 
+    figures_to: Path | None = None
     sections: list[dict[str, Any]] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)  # of each comparison
-    figures: dict[str, Figure] = field(default_factory=dict)  # file name without ending -> figure
+
+    def save(self, name: str, figure: Figure) -> None:
+        """Write a figure, where files are wanted; `name` is without ending."""
+        if self.figures_to is not None:
+            figures.save(figure, self.figures_to, name)
 
 
 def render(
@@ -63,12 +68,9 @@ def render(
     figures_to: Path | None = None,
 ) -> str:
     """The page of these records. states: runs without a record, as folder -> state and reason in words."""
-    page, judge = Page(), Judge(reader(locate), records)
+    page, judge = Page(figures_to), Judge(reader(locate), records)
     for content in gather(records, states, locate):
         _section(page, content, locate, stale, judge)
-    if figures_to is not None:
-        for name, figure in page.figures.items():
-            figures.save(figure, figures_to, name)
     script = source("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     counts = Counter(words.split(":")[0] for words in states.values())
@@ -105,7 +107,8 @@ def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str]
         main, family = group_table(part, group, VIEW, stale, judge), judge.family(part, group)
         variants = by_variant(part.records, names)
         shown = _figures(main, family, part, variants, readings, looks) if part.records and readings else {}
-        page.figures |= {f"{main.label}-{kind}": figure for kind, (_, figure, _) in shown.items()}
+        for kind, (_, figure, _) in shown.items():
+            page.save(f"{main.label}-{kind}", figure)
         if group == COMPARISON:
             page.answers.append(_answer(title, f"s{number}", main, family, variants, readings, shown))
         anchor = f"s{number}-{main.name}"

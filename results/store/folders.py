@@ -186,13 +186,26 @@ class Stored:
 
 def find_stored(root: Path) -> Iterator[Stored | CorruptRecord]:
     """Every record below a root, in the order of paths; what cannot be trusted comes as the error that says so."""
-    for folder in unreadable(root):
-        yield CorruptRecord(f"{folder}: may not be read; its owner must allow it: chmod -R g+rX")
-    for path in _below(root, f"evals/*/{RECORD}"):
-        try:
-            yield Stored(load_record(path), path)
-        except UserError as error:
-            yield error if isinstance(error, CorruptRecord) else CorruptRecord(str(error))
+    yield from map(CorruptRecord, unreadable_words(root))
+    yield from map(load_stored, record_paths(root))
+
+
+def load_stored(path: Path) -> Stored | CorruptRecord:
+    """One record, or the error that says why it cannot be trusted."""
+    try:
+        return Stored(load_record(path), path)
+    except UserError as error:
+        return error if isinstance(error, CorruptRecord) else CorruptRecord(str(error))
+
+
+def record_paths(root: Path) -> list[Path]:
+    """The file of every record below a root, in the order of paths."""
+    return _below(root, f"evals/*/{RECORD}")
+
+
+def unreadable_words(root: Path) -> Iterator[str]:
+    """A line for each folder below a root that this user may not list."""
+    return (f"{folder}: may not be read; its owner must allow it: chmod -R g+rX" for folder in unreadable(root))
 
 
 def _below(root: Path, pattern: str) -> list[Path]:
@@ -227,7 +240,7 @@ def find_records(root: Path) -> Iterator[RunRecord | CorruptRecord]:
 def unfinished(root: Path) -> dict[str, str]:
     """Runs below a root that have no record yet: folder -> state, and the reason where one is stored."""
     states = {}
-    scored = {path.parents[2] for path in _below(root, f"evals/*/{RECORD}")}
+    scored = {path.parents[2] for path in record_paths(root)}
     for path in _below(root, SPEC):
         folder = RunFolder(path.parent)
         if folder.path in scored:

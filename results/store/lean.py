@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, overload
 
 from benchmarks.values import Value, canonical_json
-from results.store.record import ClassCounts, LossPoint, RunRecord
+from results.store.record import ClassCounts, LossPoint, RunRecord, curve_digest
 
 _ABSENT = float("nan")  # in an array of IoUs; a record holds no NaN
 
@@ -84,11 +84,32 @@ class Losses(_Packed):
         return LossPoint.model_construct(step=self._steps[place], losses=dict(zip(self._names, values, strict=True)))
 
 
-class Lean:
-    """Makes records lean; what it has seen before is shared with the records from then on."""
+class Totals(_Packed):
+    """Of a loss curve what a figure shows: at each step what was minimised. `digest` tells two curves apart."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_steps", "_totals", "digest")
+
+    def __init__(self, points: Sequence[LossPoint], steps: bytes):
+        self._steps, self._totals = steps, array("d", (point.total for point in points))
+        self.digest = curve_digest(points)
+
+    def __len__(self) -> int:
+        return len(self._totals)
+
+    def _made(self, place: int) -> LossPoint:
+        step = int.from_bytes(self._steps[8 * place : 8 * place + 8], "little", signed=True)
+        return LossPoint.model_construct(step=step, losses={"total": self._totals[place]})
+
+
+class Lean:
+    """Makes records lean; what it has seen before is shared with the records from then on.
+
+    every_loss: keep each loss of a training; else only their sum at each step, from which no whole record can be made.
+    """
+
+    def __init__(self, *, every_loss: bool = True) -> None:
         self._known: dict[Any, Any] = {}
+        self._every_loss = every_loss
 
     def __call__(self, record: RunRecord) -> RunRecord:
         """The same record, in place: it is the reader's own and nobody else has seen it."""
@@ -110,7 +131,10 @@ class Lean:
         result = record.result
         kinds = self._shared(tuple((c.name, c.seen) for c in result.classes))
         result.__dict__["classes"] = Classes(result.classes, kinds)
-        if result.losses:
+        if result.losses and not self._every_loss:
+            steps = b"".join(point.step.to_bytes(8, "little", signed=True) for point in result.losses)
+            result.__dict__["losses"] = Totals(result.losses, self._known.setdefault(steps, steps))
+        elif result.losses:
             names = {tuple(point.losses) for point in result.losses}
             if len(names) == 1:  # else they stay as they are
                 result.__dict__["losses"] = Losses(result.losses, self._shared(names.pop()))
@@ -137,8 +161,10 @@ _UNIQUE = ("started", "ended", "confusion_sha256", "weights_sha256", "job")  # o
 
 
 def whole(record: RunRecord) -> RunRecord:
-    """The record with plain tuples, as it was read."""
+    """The record with plain tuples, as it was read. Raises ValueError where its losses were not kept."""
     result = record.result
+    if isinstance(result.losses, Totals):
+        raise ValueError(f"{result.train.folder}: was read without its single losses")
     if not isinstance(result.classes, _Packed) and not isinstance(result.losses, _Packed):
         return record
     plain = {"classes": tuple(result.classes), "losses": tuple(result.losses)}

@@ -67,14 +67,14 @@ class Selected:
         return {s.record.result.confusion_sha256: s.confusion for s in self.stored}
 
 
-def select(selection: Selection, *, may_be_empty: bool = False) -> Selected:
+def select(selection: Selection, *, may_be_empty: bool = False, every_loss: bool = False) -> Selected:
     """Everything of a selection; what cannot be trusted is named on stderr. Raises UserError where there is nothing.
 
-    may_be_empty: then nothing is an answer, too.
+    may_be_empty: then nothing is an answer, too. every_loss: keep the single losses of trainings, not just their sums.
     """
     stored: list[Stored] = []
     states: dict[str, str] = {}
-    lean = Lean()
+    lean = Lean(every_loss=every_loss)
     for root in selection.roots:
         if not root.is_dir():
             if may_be_empty:

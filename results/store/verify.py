@@ -33,11 +33,16 @@ def problems(found: Sequence[Stored | CorruptRecord]) -> Iterator[str]:
         if isinstance(item, CorruptRecord):
             yield str(item)
             continue
-        wrong = [*misplaced(item), *disagreements(item)]
-        yield from (f"{item.path}: {reason}" for reason in wrong)
+        wrong = wrong_with(item)
+        yield from wrong
         if not wrong:
             sound.append(item)
-    yield from _copies(sound)
+    yield from copies(sound)
+
+
+def wrong_with(stored: Stored) -> list[str]:
+    """A line for each thing that is wrong with one record."""
+    return [f"{stored.path}: {reason}" for reason in (*misplaced(stored), *disagreements(stored))]
 
 
 def misplaced(stored: Stored) -> Iterator[str]:
@@ -132,7 +137,7 @@ def _unequal(name: str, stored: object, expected: object) -> Iterator[str]:
         yield f"{name} is {stored}, its matrices give {expected}"
 
 
-def _copies(found: Iterable[Stored]) -> Iterator[str]:
+def copies(found: Iterable[Stored]) -> Iterator[str]:
     """Records of one run that lie there twice, and those of one run that do not agree."""
     places: dict[str, list[Stored]] = {}
     for stored in found:

@@ -50,13 +50,13 @@ def tidy(records: Iterable[RunRecord], *, stale: frozenset[str] = frozenset()) -
 
     stale: folders of the runs that are to be marked so.
     """
-    rows = [(*identity(record).values(), *_run_values(record)) for record in records]
-    frame = pd.DataFrame(rows, columns=[*IDENTITY, *_RUN_FIELDS]).astype(dict.fromkeys(MEASURED, float))
+    rows = [(*identity(record).values(), *run_values(record)) for record in records]
+    frame = pd.DataFrame(rows, columns=[*IDENTITY, *RUN_FIELDS]).astype(dict.fromkeys(MEASURED, float))
     frame["stale"] = frame["run"].isin(stale)
     return frame.sort_values([*IDENTITY, "fold", "seed", "run", "evaluation"], kind="stable", ignore_index=True)
 
 
-_RUN_FIELDS = {  # column -> where it stands in a record
+RUN_FIELDS = {  # of one run: column -> where it stands in a record
     "fold": "result.evaluation.fold",
     "seed": "result.train.seed",
     "run": "result.train.folder",
@@ -84,7 +84,7 @@ _RUN_FIELDS = {  # column -> where it stands in a record
     "device": "provenance.scoring.device",
     "commit": "provenance.scoring.commit",
 }
-_run_values = attrgetter(*_RUN_FIELDS.values())
+run_values = attrgetter(*RUN_FIELDS.values())
 
 
 def estimate(values: Sequence[float]) -> Estimate:

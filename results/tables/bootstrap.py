@@ -28,7 +28,7 @@ DRAWS = 20_000
 SEED = 20240  # of the draws: the same interval on every call
 ROOM = 1 << 22  # weights made at once
 KEPT = 1 << 25  # weights of one list that stay in memory from call to call, a byte each
-BLOCK = 1 << 24  # bytes of counts in memory at once
+BLOCK = 1 << 22  # bytes of counts in memory at once
 THREADS = 8  # at most: more wait for memory
 
 

@@ -13,6 +13,7 @@ from benchmarks.values import canonical_json
 from results.store.files import write_atomically
 from results.store.lean import whole
 from results.store.record import RunRecord
+from results.tables.table import csv_text
 from splits.errors import UserError
 
 # what a method or a machine may or may not have: as JSON text
@@ -44,21 +45,23 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 def export(records: Iterable[RunRecord], path: Path) -> int:
     """Write all records to `path` (.csv or .parquet) and return how many; raises UserError for another ending."""
     if path.suffix not in (".csv", ".parquet"):
-        raise UserError(f"--out {path}: expected a name that ends in .csv or .parquet")
+        raise UserError(f"--out {path}: expected a folder, or a name that ends in .csv or .parquet")
     table = frame(records)
-    write_atomically(path, _parquet(table) if path.suffix == ".parquet" else _csv(table))
+    write_atomically(path, _parquet(table) if path.suffix == ".parquet" else csv_text(table).encode())
     return len(table)
 
 
-def _csv(table: pd.DataFrame) -> bytes:
-    return table.to_csv(index=False, lineterminator="\n").encode()
-
-
 def _parquet(table: pd.DataFrame) -> bytes:
-    try:
-        import pyarrow  # noqa: F401 - pandas asks for it
-    except ImportError:
-        raise UserError("parquet needs pyarrow (`pip install pyarrow`); or end the name in .csv") from None
+    parquet_or_refuse()
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     return buffer.getvalue()
+
+
+def parquet_or_refuse() -> Any:
+    """The library that writes parquet. Raises UserError where it is not installed."""
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError("parquet needs pyarrow (`pip install pyarrow`); or ask for csv") from None
+    return pyarrow.parquet

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from results.tables.register import METRICS, Published, numbers, published
+from results.tables.register import METRICS, OPEN, Published, numbers, open_vocabulary, published
 from results.tables.table import HEADERS, UNDEFINED, Column, Table
 
 _NOTES = (
@@ -17,12 +17,14 @@ _NOTES = (
 
 
 def published_alone(benchmarks: Collection[str] = ()) -> list[Table]:
-    """A table for each benchmark of the register, or for these: generalised rows first, then episodic folds."""
+    """A table for each benchmark of the register, or for these: generalised rows, episodic folds, open vocabularies."""
     rows = [row for row in published() if not benchmarks or row.benchmark in benchmarks]
     names = list(dict.fromkeys(row.benchmark for row in rows))
     tables = [_generalised(name, [row for row in rows if row.benchmark == name]) for name in names]
     items = dict.fromkeys(n.benchmark for n in numbers() if n.kind == "episodic-binary")
-    return tables + [_items(name) for name in items if not benchmarks or name in benchmarks]
+    tables += [_items(name) for name in items if not benchmarks or name in benchmarks]
+    asked = dict.fromkeys(n.benchmark for n in numbers() if n.kind == OPEN)
+    return tables + [_open(name) for name in asked if not benchmarks or name in benchmarks]
 
 
 def _generalised(name: str, rows: list[Published]) -> Table:
@@ -68,6 +70,36 @@ def _items(name: str) -> Table:
     )
     title = f"{name}: published (episodic-binary), mIoU"
     return Table(title, frame, columns, _NOTES, None, f"published-{name}-episodic")
+
+
+def _open(name: str) -> Table:
+    found = sorted(open_vocabulary(name), key=lambda n: (n.method, n.backbone, n.source))
+    sources = list(dict.fromkeys(n.source for n in found))
+    rows = [
+        {
+            "method": n.method,
+            "backbone": n.backbone,
+            "miou": _fraction(n.value),
+            "source": n.source,
+            "source_number": sources.index(n.source) + 1,
+        }
+        for n in found
+    ]
+    columns = (
+        Column.text("published method", "method"),
+        Column.text("backbone", "backbone"),
+        Column.figure("mIoU", "miou", ".2f", scale=100),
+        Column("source", lambda row: f"[{row['source_number']}]", numeric=False),
+    )
+    cited = [f"[{number}] {source}." for number, source in enumerate(sources, 1)]
+    title = f"{name}: published (open-vocabulary), mIoU"
+    return Table(title, pd.DataFrame(rows), columns, (*_NOTES, _OPEN_NOTE, *cited), None, f"published-{name}-open")
+
+
+_OPEN_NOTE = (
+    "Open vocabulary: no class is unseen, so nothing here compares with mIoU(U) or hIoU. Names of classes, sizes, "
+    "thresholds on background and refinement (PAMR) differ between sources and move these numbers by points."
+)
 
 
 def _fraction(printed: float | None) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.values import Value
 
 METRICS = ("pacc", "miou_seen", "miou_unseen", "hiou")
-GAIN = "hiou_gain"
+GAIN, OPEN = "hiou_gain", "open-vocabulary"
 
 
 class Number(Value):
@@ -24,12 +24,13 @@ class Number(Value):
 
     value: float
     metric: str
-    """One of METRICS, `miou` of an episodic fold, or `hiou_gain`: points that are stated without a table."""
+    """One of METRICS, `miou` of an episodic fold or of an open vocabulary, or `hiou_gain`: stated without a table."""
     method: str
     benchmark: str
     fold: str
     """Of episodic numbers: a fold, or `mean`; else empty."""
     kind: str
+    """generalised, episodic-binary, or open-vocabulary: no class is unseen, all are asked for by name."""
     setting: str
     backbone: str
     paper: str
@@ -105,6 +106,11 @@ def _row(key: tuple[str, ...], of: dict[str, Number]) -> Published:
 def episodic(benchmark: str) -> Iterator[Number]:
     """What the few-shot literature printed for a benchmark."""
     return (n for n in numbers() if n.kind == "episodic-binary" and n.benchmark == benchmark)
+
+
+def open_vocabulary(benchmark: str) -> Iterator[Number]:
+    """What was printed of training-free and other methods that are asked for all classes of a benchmark by name."""
+    return (n for n in numbers() if n.kind == OPEN and n.benchmark == benchmark)
 
 
 def gains() -> Iterator[Number]:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from results.launch.commands import options as add
 from results.store.places import runs_folder
 from splits.errors import UserError
 
@@ -17,21 +18,25 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "verify", help="recompute every record's numbers; a line for each problem; exit code 1 if there is one"
     )
     verify.add_argument("--from", dest="roots", nargs="+", type=Path, default=[runs_folder()], metavar="DIR")
+    verify.add_argument("--jobs", type=add.positive, metavar="N", help="processes; default: one a core")
     verify.set_defaults(command=main)
 
 
 def main(options: argparse.Namespace) -> int:
     """A line for each problem, and how many records were looked at; exit code 1 if there is a problem."""
-    from results.store.folders import find_stored
-    from results.store.verify import problems
+    from benchmarks.data.parallel import cores
+    from results.store.verify_many import problems_below
 
     for root in options.roots:
         if not root.is_dir():
             raise UserError(f"--from {root}: is no folder of runs")
-    found = [item for root in options.roots for item in find_stored(root)]
-    wrong = list(problems(found))
-    for line in wrong:
-        print(line)
-    summary = f"{len(found)} records, {len(wrong)} problem{'s' * (len(wrong) != 1)}"
+    wrong, seen = 0, 0
+    for found in problems_below(options.roots, options.jobs or cores()):
+        if isinstance(found, int):
+            seen = found
+        else:
+            wrong += 1
+            print(found, flush=True)
+    summary = f"{seen} records, {wrong} problem{'s' * (wrong != 1)}"
     print(summary, file=sys.stderr if wrong else sys.stdout)
     return 1 if wrong else 0

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date
 
 import pytest
 
 import harness
 from benchmarks.scoring.metrics import harmonic
+from results.tables.content import gather
 from results.tables.published_alone import published_alone
-from results.tables.register import METRICS, numbers, published
+from results.tables.published_numbers import published_table
+from results.tables.register import METRICS, OPEN, numbers, open_vocabulary, published
+from tests.results.factory import record
 
 # printed hIoU that the printed S and U do not give, however these were rounded
 KNOWN = {
@@ -34,7 +38,8 @@ def test_every_number_says_where_it_is_from():
         assert number.checked == "no" or number.checked.startswith("yes: ")
         assert 0 <= number.value <= 100
         assert number.metric in (*METRICS, "miou", "hiou_gain")
-        assert (number.metric == "miou") == (number.kind == "episodic-binary") == bool(number.fold)
+        assert (number.metric == "miou") == (number.kind in ("episodic-binary", OPEN))
+        assert (number.kind == "episodic-binary") == bool(number.fold)
 
 
 def test_no_number_stands_twice():
@@ -88,4 +93,49 @@ def test_the_register_is_shown_without_any_run(tmp_path, capsys):
     assert "| ZegCLIP " in shown
     assert "**voc-15-5: published**" in shown
     assert "**pascal-5i: published (episodic-binary), mIoU**" in shown
+    assert "**voc21: published (open-vocabulary), mIoU**" in shown
     assert len(published_alone()) == len({(n.benchmark, n.kind) for n in numbers() if n.metric != "hiou_gain"})
+
+
+OPEN_SETS = {
+    *("ade150", "ade847", "cityscapes", "coco-object", "coco-stuff", "coco-stuff-10k"),
+    *("pc59", "pc60", "pc459", "voc20", "voc21"),
+}
+
+
+def test_open_vocabulary_numbers_stand_alone():
+    """Fails if a number without unseen classes gets among generalised or episodic ones, or under another's name."""
+    found = [number for number in numbers() if number.kind == OPEN]
+    assert len(found) == 500
+    assert {number.benchmark for number in found} == OPEN_SETS
+    assert not OPEN_SETS & {number.benchmark for number in numbers() if number.kind != OPEN}
+    assert not OPEN_SETS & {row.benchmark for row in published()}
+    assert all(number.read.startswith(("own ", "third party: ")) for number in found)
+    assert all(number.read.startswith("third party") or number.url for number in found)
+    assert not any("index" in f"{number.paper} {number.read}" for number in found)
+
+
+@pytest.mark.parametrize(
+    ("method", "benchmark", "backbone", "own"),
+    [
+        ("SCLIP", "voc21", "CLIP ViT-B/16", 59.63),
+        ("SCLIP", "coco-object", "CLIP ViT-B/16", 33.52),
+        ("NACLIP + PAMR", "pc60", "CLIP ViT-B/16", 34.99),
+    ],
+)
+def test_open_vocabulary_rows_by_hand(method, benchmark, backbone, own):
+    """Fails if a number of a method's own README is lost or mixed with a rerun's."""
+    rows = [n for n in open_vocabulary(benchmark) if (n.method, n.backbone) == (method, backbone)]
+    assert [n.value for n in rows if n.read.startswith("own README")] == [own]
+    (table,) = [t for t in published_alone([benchmark]) if "open-vocabulary" in t.title]
+    assert len(table.frame) == len(list(open_vocabulary(benchmark)))
+    assert "no class is unseen" in " ".join(table.notes)
+
+
+@pytest.mark.usefixtures("toy")
+def test_open_vocabulary_numbers_are_beside_no_other_run():
+    """Fails if a generalised run gets open-vocabulary rows beside it."""
+    (content,) = gather([record()], {})
+    for name in OPEN_SETS:
+        named = replace(content, split=replace(content.split, name=name))
+        assert published_table(named) == []

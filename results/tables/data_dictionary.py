@@ -1,0 +1,128 @@
+"""What every column of the exported tables means: written beside them, and as a page of the docs.
+
+python -m results.tables.data_dictionary > docs/export.md
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Described(NamedTuple):
+    """One column of one table."""
+
+    table: str
+    column: str
+    kind: str  # text, integer, number (a float), truth (true or false)
+    unit: str
+    meaning: str
+
+
+JOINED = "`record` joins the tables: one stored record is one number in all of them."
+_RECORD = ("record", "integer", "", "Number of the stored record, in the order of run, evaluation and time")
+_FRACTION = "fraction"
+_METRICS = (
+    ("pacc", "number", _FRACTION, "Pixel accuracy over the scored pixels"),
+    ("miou_seen", "number", _FRACTION, "Mean IoU of the seen classes, mIoU(S)"),
+    ("miou_unseen", "number", _FRACTION, "Mean IoU of the unseen classes, mIoU(U)"),
+    ("hiou", "number", _FRACTION, "Harmonic mean of mIoU(S) and mIoU(U)"),
+)
+_TABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
+    "runs": (
+        _RECORD,
+        ("run", "text", "", "Folder of the training below the root of runs"),
+        ("evaluation", "text", "", "Key of the scoring"),
+        ("benchmark", "text", "", "Benchmark that was scored"),
+        ("kind", "text", "", "generalised, or episodic-binary (the class of each item is given)"),
+        ("part", "text", "", "Part that was scored; only val is a result"),
+        ("source", "text", "", "Benchmark of the training where weights are scored elsewhere, else empty"),
+        ("method", "text", "", "Name of the method"),
+        ("label", "text", "", "Name as tables print it"),
+        ("config", "text", "", "Settings off their defaults, JSON"),
+        ("clip", "text", "", "CLIP model and weights"),
+        ("recipe", "text", "", "Recipe of the training, JSON"),
+        ("setting", "text", "", "inductive or transductive"),
+        ("background", "text", "", "Is background scored as a class?"),
+        ("fold", "integer", "", "Fold that was scored"),
+        ("seed", "integer", "", "Seed of the training"),
+        ("precision", "text", "", "Numbers that the scoring computed in"),
+        ("partial", "truth", "", "Part of the data or a trial run: no result"),
+        ("drawn", "truth", "", "A setting drawn to see how much constants matter: no row of a table"),
+        ("tuned_on_test", "truth", "", "Settings were compared on the scored images: no result"),
+        ("stale", "truth", "", "Sources of the method or files of the data have changed since"),
+        ("protocol_hash", "text", "", "sha256 of the protocol, fold included"),
+        ("family_hash", "text", "", "sha256 of the protocol without the fold: rows of one table share it"),
+        *((name, kind, unit, f"{meaning}, at the method's own shift") for name, kind, unit, meaning in _METRICS),
+        ("fb_iou", "number", _FRACTION, "Mean IoU of foreground and background, of episodic items alone"),
+        ("hiou_unshifted", "number", _FRACTION, "hIoU without a shift of the seen scores"),
+        ("hiou_best", "number", _FRACTION, "hIoU at the best shift, chosen on the scored images: an oracle, no result"),
+        ("own_shift", "number", "score", "The method's own shift, taken off the seen scores"),
+        ("best_shift", "number", "score", "The shift of hiou_best"),
+        ("images", "integer", "images", "Images or episodic items that were scored"),
+        ("labelled_pixels", "integer", "pixels", "Pixels that count"),
+        ("ignored_pixels", "integer", "pixels", "Pixels of the truth that the protocol ignores"),
+        ("parameters_trainable", "integer", "parameters", "Parameters that get a gradient"),
+        ("parameters_total", "integer", "parameters", "All parameters while it is trained"),
+        ("train_seconds", "number", "s", "Wall seconds of the training's steps"),
+        ("eval_seconds", "number", "s", "Wall seconds of the scoring"),
+        ("peak_memory_mib", "number", "MiB", "Resident set on a CPU, allocator on CUDA; of rank 0"),
+        ("device", "text", "", "Device of the scoring"),
+        ("commit", "text", "", "Commit of the harness that scored"),
+        ("weights_sha256", "text", "", "sha256 of the trained tensors"),
+    ),
+    "classes": (
+        _RECORD,
+        ("class", "text", "", "Name of the class"),
+        ("seen", "truth", "", "Was it labelled in training?"),
+        ("tp", "integer", "pixels", "Pixels of the class predicted as it, at the own shift"),
+        ("fp", "integer", "pixels", "Pixels of other classes predicted as it"),
+        ("fn", "integer", "pixels", "Pixels of the class predicted as another"),
+        ("iou", "number", _FRACTION, "tp / (tp + fp + fn); empty where the class is not averaged"),
+    ),
+    "images": (
+        _RECORD,
+        ("image", "integer", "", "Place of the image (or item) in the scored list, from 0"),
+        ("truth", "text", "", "Class of the truth"),
+        ("prediction", "text", "", "Class that was predicted, at the own shift"),
+        ("pixels", "integer", "pixels", "Pixels of this pair in this image; pairs without any are left out"),
+    ),
+    "sweeps": (
+        _RECORD,
+        ("shift", "number", "score", "Taken off the seen scores; -inf: all pixels seen, inf: all unseen"),
+        ("own", "truth", "", "Is it the method's own shift?"),
+        *_METRICS,
+    ),
+}
+TABLES = tuple(_TABLES)
+DICTIONARY = tuple(Described(table, *column) for table, columns in _TABLES.items() for column in columns)
+
+
+def columns_of(table: str) -> dict[str, str]:
+    """The columns of a table, in their order, and the kind of each."""
+    return {described.column: described.kind for described in DICTIONARY if described.table == table}
+
+
+def page() -> str:
+    """The dictionary as a page of the docs."""
+    lines = [
+        "# Exported tables: the data dictionary",
+        "",
+        "`python harness.py export --out DIR` writes four tidy tables of stored records, as CSV and (with pyarrow) as",
+        "parquet, and `dictionary.csv`, which says the same as this page. Values are unrounded; empty is undefined.",
+        JOINED,
+        "Episodic items have rows in `runs` and `classes` alone.",
+        "",
+        "In CSV a text that a spreadsheet would take for a formula has an apostrophe before it, and control codes are",
+        "spelled out. Parquet holds texts as they are stored.",
+        "",
+        "`export --out FILE.csv` (or `.parquet`) writes every field of every record as one table instead.",
+        "`export --compute` prints the hours of all attempts by method and device.",
+    ]
+    for table in TABLES:
+        lines += ["", f"## {table}", "", "| column | kind | unit | meaning |", "| --- | --- | --- | --- |"]
+        lines += [f"| `{d.column}` | {d.kind} | {d.unit} | {d.meaning} |" for d in DICTIONARY if d.table == table]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(page(), end="")
