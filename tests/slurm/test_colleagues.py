@@ -145,7 +145,7 @@ def test_umask_077(harness: Harness, people: tuple[Person, Person], shared: Path
     assert made.returncode == 0, made.stderr
     for command in (
         ("results", "verify", "--from", shared),
-        ("tables", "--runs", shared),
+        ("tables", "--from", shared),
         ("status", *GRID, "--runs", shared),
     ):
         done = two(*command)
