@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-
-def _throwaway() -> ModuleType:
-    """The bring-up beside this file (tests are no package)."""
-    spec = importlib.util.spec_from_file_location("throwaway_slurm", Path(__file__).with_name("throwaway.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+from tests.slurm import throwaway
+from tests.slurm.calls import Harness
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    """A running SLURM of three nodes."""
-    throwaway = _throwaway()
+def cluster() -> Iterator[throwaway.Cluster]:
+    """A running SLURM of three nodes, in a folder that other users may enter too."""
     if reason := throwaway.missing():
         pytest.skip(reason)
-    with throwaway.Cluster(tmp_path_factory.mktemp("slurm")) as running:
+    with tempfile.TemporaryDirectory(prefix="zss-slurm-") as folder, throwaway.Cluster(Path(folder)) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def harness(cluster: throwaway.Cluster) -> Harness:
+    """The harness on that cluster."""
+    return Harness(cluster)

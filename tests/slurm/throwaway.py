@@ -7,6 +7,7 @@ is stopped by its process id. What the configuration is for:
 * `cred_expire`: a requeued job waits that long before it may start again (two minutes by default);
 * `preempt_send_user_signal`: the partition `high` preempts `main`, and the victim gets USR2 first;
 * `MaxArraySize`: small, so that a small grid has to be cut;
+* `OverMemoryKill`: a job above its memory is killed, as control groups do elsewhere, which need a machine of their own;
 * no accounting: `sacct` answers that it is disabled, as on many small clusters.
 """
 
@@ -132,7 +133,7 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
-DefMemPerNode=500
+DefMemPerNode=1900
 SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,sched_min_interval=100000,batch_sched_delay=0,bf_interval=2
@@ -151,7 +152,9 @@ SlurmdTimeout=10
 KillWait=10
 MaxArraySize={MAX_ARRAY}
 AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
 {chr(10).join(nodes)}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=30
 PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF

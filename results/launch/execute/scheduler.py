@@ -30,7 +30,7 @@ HOPELESS = frozenset(
 )
 TIMEOUT_SECONDS = 60
 NAMES_AT_ONCE = 100
-OVERRULING = ("SBATCH_", "SLURM_", "SRUN_", "SALLOC_")
+OVERRULING = ("SBATCH_", "SLURM_", "SRUN_", "SALLOC_", "SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_", "SCONTROL_")
 
 
 class Unreachable(UserError):
@@ -160,13 +160,17 @@ def submitter_environment() -> Iterator[None]:
 
     sbatch and srun take their options from SBATCH_*, SLURM_* and SRUN_* too. SLURM_CONF stays: it says which cluster.
     """
-    kept = {n: v for n, v in os.environ.items() if n.startswith(OVERRULING) and n != "SLURM_CONF"}
+    kept = {name: value for name, value in os.environ.items() if _overrules(name)}
     for name in kept:
         del os.environ[name]
     try:
         yield
     finally:
         os.environ.update(kept)
+
+
+def _overrules(name: str) -> bool:
+    return name.startswith(OVERRULING) and name != "SLURM_CONF"
 
 
 def _indices(job_id: str) -> list[int]:
@@ -192,8 +196,8 @@ def _minutes(limit: str) -> int | None:
 
 
 def _output(*command: str) -> str:
-    # a person's SQUEUE_FORMAT and the like would change what is printed
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_"))}
+    # a person's SQUEUE_FORMAT would change what is printed, SLURM_CLUSTERS whom it is asked of
+    environment = {name: value for name, value in os.environ.items() if not _overrules(name)}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:

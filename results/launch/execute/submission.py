@@ -239,18 +239,24 @@ def _of_another(seen: Status, submission: Submission, job_id: str) -> Status:
     return replace(seen, reason=", ".join(filter(None, [seen.reason, whose])))
 
 
-ERROR_LINE = re.compile(r"error|killed|exceeded|out of memory|no space|oom|not found|denied", re.IGNORECASE)
+# what tells most first: a cause, an error, what srun and slurmstepd say of every step that ends
+TELLING = (
+    re.compile(r"exceeded|out of memory|oom|no space|quota", re.IGNORECASE),
+    re.compile(r"^(?!srun: |slurmstepd\S*: ).*(error|killed|not found|denied)", re.IGNORECASE),
+    re.compile(r"error|killed", re.IGNORECASE),
+)
 
 
 def last_error(log: Path) -> str:
-    """The last line of a job's log that names an error, else its last line; empty without a log."""
+    """The last line of a job's log that tells most, else its last line; empty without a log."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_TAIL))
             lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
     except OSError:
         return ""
-    telling = next((line for line in reversed(lines) if ERROR_LINE.search(line)), lines[-1] if lines else "")
+    ranked = [line for pattern in TELLING for line in reversed(lines) if pattern.search(line)]
+    telling = next(iter([*ranked, *lines[-1:]]), "")
     printable = "".join(c if c.isprintable() else " " for c in telling)
     return " ".join(printable.split())[:LONGEST_LINE]
 
