@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +25,11 @@ from results.store.folders import ERROR, RunFolder
 from splits.errors import UserError
 
 
-def run_job(job: Job) -> str:
-    """Make the run exist, unless somebody else is at it. Never raises for what a state can say."""
+def run_job(job: Job, *, stop_at: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> str:
+    """Make the run exist, unless somebody else is at it. Never raises for what a state can say.
+
+    stop_at: the signals that stop it at its next step, and a second one at once.
+    """
     folder = job.run.folder(job.root)
     try:
         claim = folder.claims.claim()
@@ -35,7 +38,7 @@ def run_job(job: Job) -> str:
         return "failed"
     if claim is None:
         return "running"
-    with _stop_signals() as stop, LocalRanks(job) as others:
+    with _stop_signals(stop_at) as stop, LocalRanks(job) as others:
         return work(job, folder, claim, stop, others)
 
 
@@ -130,8 +133,8 @@ def _clear(folder: Path, claim: Claim) -> None:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and SIGINT, once: stop at the next step with a checkpoint. Twice: stop at once."""
+def _stop_signals(numbers: Sequence[signal.Signals]) -> Iterator[Callable[[], bool]]:
+    """Any of these, once: stop at the next step with a checkpoint. Twice: stop at once."""
     received: list[int] = []
 
     def handler(number: int, _: object) -> None:
@@ -139,7 +142,7 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
         if len(received) > 1:
             raise KeyboardInterrupt
 
-    kept = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    kept = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield lambda: bool(received)
     finally:
