@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from benchmarks.spec import Recipe
 from benchmarks.training import acceleration, accumulate
 from benchmarks.training.checkpoint import Checkpoints
+from benchmarks.training.fabric import Fabric
 from benchmarks.training.ranks import ALONE, Ranks
 from benchmarks.values import derive_seed
 from methods.method import Images, Method

@@ -195,7 +195,9 @@ class Costs(Value):
     eval_images_per_second: float | None = None
     """Images scored a second."""
     peak_memory_mib: float = 0.0
-    """Resident set on a CPU, allocator on CUDA; of rank 0."""
+    """Resident set on a CPU (less of the libraries' own pages where several runs share them), allocator on CUDA; of
+    rank 0.
+    """
     micro_batch: int = 0
     """Images that a rank has in hand at once."""
 

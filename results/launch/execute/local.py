@@ -1,6 +1,6 @@
-"""Runs jobs as local processes through submitit's local executor, a few at a time.
+"""Runs jobs as local processes, a few at a time.
 
-What came of a job is read from its folder, never from what submitit stored. Jobs outlive a harness that is killed:
+What came of a job is read from its folder, never from how its process ended. Jobs outlive a harness that is killed:
 the next one finds them at work and waits, and `status` says that they go on alone.
 """
 
@@ -8,24 +8,19 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import submitit
-
-from results.launch.run.environment import environment, job_variables
+from results.launch.execute.processes import Handle, Processes, processes_for
 from results.launch.run.job import Job
 from results.launch.run.status import Status, status
 from results.launch.run.worker import run_job
 from results.store.claim import Claims, process_name
 
 POLL_SECONDS = 0.2
-FOREVER_MINUTES = 60 * 24 * 365  # the local executor would end every job after five minutes otherwise
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,9 @@ def run_jobs(
 
     gpus: the names of those that are shared out among jobs of the device cuda (`visible_gpus`).
     """
-    executor, ranks = _executor(folder), max((job.ranks for job in jobs), default=1)
+    if not jobs:
+        return []
+    executor, ranks = _executor(folder, jobs), max(job.ranks for job in jobs)
     waiting: list[Job] = list(jobs)
     working: list[_Process] = []
     ended: list[Outcome] = []
@@ -79,13 +76,13 @@ class _Process:
     """A job at work: in a process of ours, or, where somebody else has its folder, in theirs."""
 
     job: Job
-    handle: Any
+    handle: Handle
     slot: int  # which of the places at work, and so which GPUs
     claims: Claims  # one object for as long as we watch: it times other machines' owners
 
     def ended(self) -> bool:
         """Has our process ended, and nobody else's is at the run?"""
-        if not self.handle.done():
+        if not self.handle.ended():
             return False
         return not self.claims.held()
 
@@ -95,7 +92,7 @@ class _Process:
         if reached.state in ("done", "failed", "stale"):
             return reached
         state = "failed" if reached.state == "planned" else reached.state
-        reason = f"{reached.reason or 'its process ended without a word'}; log: {self.handle.paths.stderr}"
+        reason = f"{reached.reason or 'its process ended without a word'}; log: {self.handle.log}"
         return replace(reached, state=state, reason=reason)
 
 
@@ -105,13 +102,10 @@ def _next(waiting: Sequence[Job], working: Sequence[_Process]) -> Job | None:
     return next((job for job in waiting if job.run.train.folder not in busy), None)
 
 
-def _executor(folder: Path) -> submitit.LocalExecutor:
-    folder.mkdir(parents=True, exist_ok=True)
-    # ids are process ids and come again: a folder of its own for each submission
-    fresh = Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=folder))
-    executor = submitit.LocalExecutor(folder=fresh / "%j")
-    executor.update_parameters(timeout_min=FOREVER_MINUTES)
-    return executor
+def _executor(folder: Path, jobs: Sequence[Job]) -> Processes:
+    first = jobs[0]  # of one grid: threads and device are those of all
+    methods = [job.run.train.method for job in jobs]
+    return processes_for(folder, jobs=len(jobs), threads=first.threads, device=first.device, methods=methods)
 
 
 def visible_gpus(count: int) -> list[str]:
@@ -121,25 +115,14 @@ def visible_gpus(count: int) -> list[str]:
 
 
 def _run(job: Job, gpus: Sequence[str], waiter: str) -> str:
-    """In the new process: see these GPUs alone. (submitit's own variable takes no ids, and knows of no other's.)"""
+    """In the new process: see these GPUs alone. Ctrl-C is for the harness, which stops its jobs by SIGTERM."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    return run_job(job, waiter)
+    return run_job(job, waiter, stop_at=(signal.SIGTERM,))
 
 
-def _start(executor: submitit.LocalExecutor, job: Job, slot: int, gpus: Sequence[str]) -> _Process:
+def _start(executor: Processes, job: Job, slot: int, gpus: Sequence[str]) -> _Process:
     waiter = process_name(os.getpid())
-    with environment(**job_variables(job.threads)), _ignored(signal.SIGINT):
-        return _Process(job, executor.submit(_run, job, gpus, waiter), slot, job.run.folder(job.root).claims)
-
-
-@contextmanager
-def _ignored(number: signal.Signals) -> Iterator[None]:
-    """Processes started within ignore the signal: Ctrl-C reaches the whole group, and stopping them is our decision."""
-    kept = signal.signal(number, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(number, kept)
+    return _Process(job, executor.submit(_run, job, gpus, waiter), slot, job.run.folder(job.root).claims)
 
 
 @contextmanager
@@ -149,19 +132,13 @@ def _once_more_is_enough(working: list[_Process]) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         for process in working:
-            _signal(process, signal.SIGTERM)
+            process.handle.signal(signal.SIGTERM)
         raise
 
 
 def _stop(working: list[_Process]) -> list[Outcome]:
     for process in working:
-        _signal(process, signal.SIGTERM)
-    while any(not process.handle.done() for process in working):
+        process.handle.signal(signal.SIGTERM)
+    while any(not process.handle.ended() for process in working):
         time.sleep(POLL_SECONDS)
     return [Outcome(process.job, process.outcome()) for process in working]
-
-
-def _signal(process: _Process, number: signal.Signals) -> None:
-    inner = process.handle._process  # submitit has no public way to send SIGTERM: its cancel() sends SIGINT
-    if inner is not None and inner.poll() is None:
-        inner.send_signal(number)

@@ -6,9 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import ClusterEnvironment, LightningEnvironment
-from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor
 
 from benchmarks.catalogue import benchmark
@@ -16,6 +13,7 @@ from benchmarks.data.limited import Limited, Without
 from benchmarks.data.reader import Reader, Watch
 from benchmarks.training.batches import batches
 from benchmarks.training.checkpoint import Checkpoints
+from benchmarks.training.fabric import ClusterEnvironment, DDPStrategy, Fabric, LightningEnvironment
 from benchmarks.training.ranks import Ranks
 from benchmarks.training.train import Progress, Trained, train
 from methods.clip import Clip

@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -27,10 +27,11 @@ from results.store.folders import ERROR, RunFolder
 from splits.errors import Diverged, UserError
 
 
-def run_job(job: Job, waiter: str = "") -> str:
+def run_job(job: Job, waiter: str = "", *, stop_at: Sequence[signal.Signals] = (signal.SIGTERM, signal.SIGINT)) -> str:
     """Make the run exist, unless somebody else is at it. Never raises for what a state can say.
 
     waiter: the process that waits for this one's end, where there is one (`process_name`).
+    stop_at: the signals that stop it at its next step, and a second one at once.
     """
     folder = job.run.folder(job.root)
     try:
@@ -40,7 +41,7 @@ def run_job(job: Job, waiter: str = "") -> str:
         return "failed"
     if claim is None:
         return "running"
-    with _stop_signals() as stop, LocalRanks(job) as others:
+    with _stop_signals(stop_at) as stop, LocalRanks(job) as others:
         return work(job, folder, claim, stop, others)
 
 
@@ -144,8 +145,8 @@ def _clear(folder: Path, claim: Claim) -> None:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Callable[[], bool]]:
-    """SIGTERM and SIGINT, once: stop at the next step with a checkpoint. Twice: stop at once."""
+def _stop_signals(numbers: Sequence[signal.Signals]) -> Iterator[Callable[[], bool]]:
+    """Any of these, once: stop at the next step with a checkpoint. Twice: stop at once."""
     received: list[int] = []
 
     def handler(number: int, _: object) -> None:
@@ -153,7 +154,7 @@ def _stop_signals() -> Iterator[Callable[[], bool]]:
         if len(received) > 1:
             raise KeyboardInterrupt
 
-    kept = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    kept = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield lambda: bool(received)
     finally:
