@@ -122,8 +122,8 @@ class Lean:
         for phase in phases:
             phase.__dict__["packages"] = self._same(phase.packages)
         self._pack(record)
-        for value in (record, result, train, result.own, result.unshifted, result.best, record.costs, *phases):
-            self._share_names(value)
+        for part in (record, result, train, result.own, result.unshifted, result.best, record.costs, *phases):
+            self._share_names(part)
         self._share_names(provenance)
         return record
 
