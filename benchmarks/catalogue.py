@@ -18,7 +18,7 @@ from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainS
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from methods.method_entry import RecipeKind
-from splits.errors import UserError
+from splits.errors import DataError, UserError
 from splits.loader import Split, load_split
 from splits.near import suggestion
 from splits.settings import Setting
@@ -131,20 +131,30 @@ class Data:
         return open_reader(bench.split, part, data_root=self.root, subset=self.subset, year=self.year_of(bench.split))
 
 
-def source(bench: Benchmark, part: str, data: Data) -> DataSource:
-    """A part by content. A whole set whose list ships is known without looking at it."""
+def source(bench: Benchmark, part: str, data: Data, *, read: bool = True) -> DataSource:
+    """A part by content. A whole set whose list ships is known without looking at it.
+
+    read: False for a part of which no image will be read: one that is not there is named by the list that ships, or
+    without an ids' hash where none does.
+    """
     from benchmarks.data.datasets import MASK_RULES
 
     split = bench.split
     listed = {"train": split.train_sha256, "val": split.val_sha256}.get(part)
+    by_list = DataSource(
+        dataset=split.dataset,
+        year=data.year_of(split),
+        ids_sha256=listed or "",
+        mask_rule=MASK_RULES[split.dataset],
+    )
     if listed and not data.subset:
-        return DataSource(
-            dataset=split.dataset,
-            year=data.year_of(split),
-            ids_sha256=listed,
-            mask_rule=MASK_RULES[split.dataset],
-        )
-    reader = data.open(bench, part)
+        return by_list
+    try:
+        reader = data.open(bench, part)
+    except DataError:
+        if read:
+            raise
+        return by_list
     return DataSource(
         dataset=split.dataset,
         year=reader.year,

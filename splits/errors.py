@@ -17,6 +17,10 @@ class DataError(UserError):
     """A data set, image, mask or list is not what it should be."""
 
 
+class AbsentData(DataError):
+    """A data set, or all files of one part of it, are not there."""
+
+
 def file_words(error: OSError) -> str:
     """Why a file cannot be read, in words.
 

@@ -13,7 +13,7 @@ from benchmarks.data.listing import Place
 from benchmarks.data.mask_file import read_mask
 from benchmarks.data.photo_file import Turn
 from benchmarks.data.reader import Reader, Sample, paired
-from splits.errors import DataError
+from splits.errors import AbsentData, DataError
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FolderReader(Reader):
     ) -> None:
         present = part.present
         if len(present) < part.count and not (subset and present):
-            raise DataError(_incomplete(part, present))
+            raise (DataError if present else AbsentData)(_incomplete(part, present))
         self.part, self.legal_ids, self.mask_rule, self.year = part, legal_ids, mask_rule, year
         self.ids, self.partial = present, len(present) < part.count
 
@@ -111,7 +111,7 @@ def found(name: str, data_set: str, places: Sequence[Path], needed: str, source:
     folder = first_with(places, needed)
     if folder is None:
         looked = ", ".join(str(place / needed) for place in places)
-        raise DataError(f"{name}: no {data_set} found; looked for {looked}; put there {source}")
+        raise AbsentData(f"{name}: no {data_set} found; looked for {looked}; put there {source}")
     return folder
 
 

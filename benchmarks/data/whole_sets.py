@@ -18,7 +18,7 @@ from benchmarks.data.reader import Watch
 from benchmarks.data.verify import Report, across, missing_words, overlap, strays, verify_part
 from benchmarks.prompts import check_names
 from benchmarks.templates import templates
-from splits.errors import DataError, UserError
+from splits.errors import AbsentData, DataError, UserError
 from splits.loader import Split, load_split
 
 PARTS = ("train", "val")
@@ -26,34 +26,47 @@ GENERATED = "shapes"
 
 
 def verify_set(
-    name: str, *, data_root: str | None = None, year: str = "", jobs: int | None = None, list_missing: bool = False
+    name: str,
+    *,
+    data_root: str | None = None,
+    year: str = "",
+    jobs: int | None = None,
+    list_missing: bool = False,
+    subset: bool = False,
 ) -> bool:
-    """Look at every file of a benchmark's data set, print each problem and a summary; is nothing wrong?"""
+    """Look at every file of a benchmark's data set, print each problem and a summary; is nothing wrong?
+
+    subset: what is missing is no problem, also where it is one of the two parts as a whole.
+    """
     split = load_split(name)
     if split.dataset == GENERATED:
         print(f"{split.name} is drawn on the fly: there is nothing to verify")
         return True
     year = split.year(year)
-    reports, problems, unopened = [], [], []
+    reports, problems, missing, unopened = [], list[str](), list[str](), list[str]()
     for part in PARTS:
         with progress_bar(f"{split.name} {part}") as watch:
             try:
                 report = verify_part(split, part, data_root=data_root, year=year, jobs=jobs or cores(), watch=watch)
             except DataError as error:
-                problems.append(str(error))
+                (missing if isinstance(error, AbsentData) else problems).append(str(error))
                 unopened.append(part)
                 continue
         reports.append(report)
-        problems += [*missing_words(report), *report.problems, *report.warnings]
+        missing += missing_words(report)
+        problems += [*report.problems, *report.warnings]
         if list_missing:
-            problems += [f"missing: {path}" for path in report.missing]
+            missing += [f"missing: {path}" for path in report.missing]
+    content = subset and reports
+    problems = problems if content else missing + problems
     surveys = [report.survey for report in reports if report.survey is not None]
     common = across(split, surveys)
     problems += [*common.problems, *common.warnings]
     if len(reports) == len(PARTS) and not split.custom_lists:
         problems += _shared(overlap(split, data_root=data_root, year=year))
     print("\n".join(problems), end="\n" if problems else "")
-    for line in [*common.notes, *_names(split), *([] if unopened else strays(surveys))]:
+    strange = [] if unopened else strays(surveys)
+    for line in [*(missing if content else ()), *common.notes, *_names(split), *strange]:
         print(f"note: {line}")
     for report in reports:
         print(_summary(split, report))

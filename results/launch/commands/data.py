@@ -22,7 +22,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action.add_argument("--jobs", type=add.positive, metavar="N", help="processes; default: one a core")
         action.set_defaults(command=command)
     verifying.add_argument("--list-missing", action="store_true", help="a line for each missing file too")
-    preparing.add_argument("--subset", action="store_true", help="be content with the listed images that are present")
+    for action in (verifying, preparing):
+        action.add_argument("--subset", action="store_true", help="be content with the listed images that are present")
     preparing.add_argument("--download", action="store_true", help="fetch the official archives first (many GB)")
 
 
@@ -36,6 +37,7 @@ def verify(options: argparse.Namespace) -> int:
         year=options.year or "",
         jobs=options.jobs,
         list_missing=options.list_missing,
+        subset=options.subset,
     )
     return 0 if sound else 1
 

@@ -62,8 +62,9 @@ def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
     scale = request.scale or default_scale(bench, request.clip)
     folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
     evaluations = {e.fold: e for e in evaluations_of(bench, folds, scale, request)}
-    sides = _train_sides(bench, folds, request)
     settings = {method: settings_for(method, bench.name, scale, request) for method in request.methods}
+    trains = not request.weights and any(recipe.iterations for _, recipe in settings.values())
+    sides = _train_sides(bench, folds, request, read=trains)
     runs = []
     for seed, fold, method in product(request.seeds, folds, request.methods):
         config, recipe = settings[method]
@@ -91,9 +92,9 @@ def _reading(method: str, recipe: Recipe, request: Request) -> str:
     return found.name if found and recipe.name != NOTHING else ""
 
 
-def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request) -> dict[int, TrainSide]:
-    """What is trained on in each fold."""
-    data, choices = source(bench, "train", request.data), dict(request.training)
+def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request, *, read: bool) -> dict[int, TrainSide]:
+    """What is trained on in each fold. read: False where weights are there already, or nothing is trained."""
+    data, choices = source(bench, "train", request.data, read=read), dict(request.training)
     return {
         fold: train_side(bench, fold, data, request.setting, request.templates, names=request.names, choices=choices)
         for fold in folds

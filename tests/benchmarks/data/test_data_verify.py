@@ -185,6 +185,24 @@ def test_command_on_part_of_the_real_set(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().out.count("missing: ") == 2 * (10282 + 1299)
 
 
+def test_a_wanted_part_of_the_set(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails when a root of val photos alone cannot be verified, or what is wrong in it passes with what is missing."""
+    words = ["data", "verify", "pascal-5i", "--data-root", str(root), "--jobs", "1"]
+    assert harness.main(words) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "pascal-5i: 3 problems"
+    assert harness.main([*words, "--subset"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("note: pascal-5i train: 10582 of 10582 images or their masks are missing")
+    assert sum(line.startswith("note: val: 1446 of 1449 files are missing in ") for line in said) == 2
+    assert said[-2].startswith("val: 3 of 1449 images are there with their masks")
+    assert said[-1] == "pascal-5i: nothing is wrong"
+    save(folder_of(root) / f"SegmentationClassAug/{VAL[0]}.png", np.full(SIZE, 77, np.uint8))
+    assert harness.main([*words, "--subset"]) == 1
+    assert "77" in capsys.readouterr().out
+    (root.parent / "empty").mkdir()
+    assert harness.main(["data", "verify", "pascal-5i", "--data-root", str(root.parent / "empty"), "--subset"]) == 1
+
+
 def test_commands_without_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fails when nothing there passes for nothing wrong, or what to put where is not said."""
     assert verify_set("shapes-5i", jobs=1)
