@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from methods import downloads
 from methods.clip import file_weights, known_files, load_clip, loading
 from methods.method import Images
+from methods.weight_kind import refuse_what_is_none
 
 TEMPLATES = ("a photo of a {}.", "there is a {} in the scene.")
 
@@ -55,6 +56,7 @@ def test_an_archive_of_openai_loads(make_clip, tmp_path, monkeypatch):
     """Fails if the file most people have (ViT-B-16.pt) is refused, or any other archive is run."""
     clip = make_clip(seed=4)
     torch.jit.script(Archived(clip.model.state_dict())).save(tmp_path / "w.pt")
+    refuse_what_is_none(tmp_path / "w.pt")  # a command lets it through: only its sha256 tells whose it is
     with pytest.raises(ValueError, match="TorchScript archive, which holds code"):
         make_clip(pretrained=str(tmp_path / "w.pt"))
     vit_b16 = "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f"

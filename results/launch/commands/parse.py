@@ -12,6 +12,7 @@ from benchmarks.data.datasets import data_roots
 from benchmarks.spec import ClipId
 from methods.clip_file import config_sha256, weights_at
 from methods.weight_endings import has_weight_ending
+from methods.weight_kind import refuse_what_is_none
 from results.launch.execute.execution import Execution
 from results.launch.execute.resources import Resources
 from results.launch.plan.readings import read_readings
@@ -123,12 +124,21 @@ def clip_of(text: str | None) -> tuple[ClipId | None, Path | None]:
         if path.is_dir() and "/" in weights:  # a folder of one name may be called as a tag is
             path = weights_at(path)
         if path.is_file():
+            refused_by_kind(path, "--clip")
             return _of_a_file(model, path), path.absolute()  # a hub's folder links to files elsewhere
     except (OSError, ValueError) as error:
         raise UserError(f"--clip {text}: {error}") from None
     if has_weight_ending(path):
         raise UserError(f"--clip {text}: there is no file {path}")
     return ClipId(model=model, pretrained=weights), None
+
+
+def refused_by_kind(path: Path, option: str) -> None:
+    """Raises UserError where a file is by its bytes none of weights: a page, a pointer, a part of a file."""
+    try:
+        refuse_what_is_none(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{option}: {error}") from None
 
 
 def _of_a_file(model: str, path: Path) -> ClipId:
@@ -140,6 +150,7 @@ def _weights(options: argparse.Namespace, methods: tuple[str, ...], files: Files
         return ""
     if not files.weights.is_file():
         raise UserError(f"--weights {files.weights}: there is no such file")
+    refused_by_kind(files.weights, "--weights")
     elsewhere = hasattr(options, "on") and names_training(transfer_of(options), files)
     if len(methods) != 1 and not elsewhere:
         raise UserError(

@@ -88,6 +88,19 @@ def test_a_config_that_went_is_refused(folder, tmp_path, capsys):
     assert "is not there, or not the one that the run was planned with" in capsys.readouterr().err
 
 
+def test_what_is_no_file_of_weights_is_told_before_a_run_is_made(tmp_path, capsys):
+    """Fails if a download's page is copied into a run's folder, or stored as a failed run, before it is looked at."""
+    page = tmp_path / "ViT-B-32.pt"
+    page.write_text("<!DOCTYPE html><title>Sign in</title>")
+    for words in (
+        ("--methods", "clip", "--clip", f"ViT-B-32/{page}"),
+        ("--methods", "zegclip", "--weights", str(page)),
+    ):
+        assert harness.main(["run", *words, "--runs", str(tmp_path / "r")]) == 2
+        assert "is an HTML page and not the file of weights" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
 def test_folders_and_files_that_are_no_clip(folder, tmp_path, capsys):
     """Fails if a folder without weights is taken for open_clip's tag, or a missing file of any ending for one."""
     (tmp_path / "empty").mkdir()
