@@ -43,37 +43,41 @@ def verify_set(
         print(f"{split.name} is drawn on the fly: there is nothing to verify")
         return True
     year = split.year(year)
-    reports, problems, missing, unopened = [], list[str](), list[str](), list[str]()
-    for part in PARTS:
-        with progress_bar(f"{split.name} {part}") as watch:
-            try:
-                report = verify_part(split, part, data_root=data_root, year=year, jobs=jobs or cores(), watch=watch)
-            except DataError as error:
-                (missing if isinstance(error, AbsentData) else problems).append(str(error))
-                unopened.append(part)
-                continue
-        reports.append(report)
-        missing += missing_words(report)
+    reports, unopened = _looked_at(split, data_root, year, jobs or cores())
+    content = subset and bool(reports)
+    absent = [part for part, error in unopened.items() if isinstance(error, AbsentData)]
+    missing = [str(unopened[part]) for part in absent]
+    problems = [str(error) for part, error in unopened.items() if part not in absent]
+    for report in reports:
+        missing += [*missing_words(report), *(f"missing: {path}" for path in report.missing if list_missing)]
         problems += [*report.problems, *report.warnings]
-        if list_missing:
-            missing += [f"missing: {path}" for path in report.missing]
-    content = subset and reports
-    problems = problems if content else missing + problems
     surveys = [report.survey for report in reports if report.survey is not None]
     common = across(split, surveys)
-    problems += [*common.problems, *common.warnings]
+    problems = [*([] if content else missing), *problems, *common.problems, *common.warnings]
     if len(reports) == len(PARTS) and not split.custom_lists:
         problems += _shared(overlap(split, data_root=data_root, year=year))
     print("\n".join(problems), end="\n" if problems else "")
-    strange = [] if unopened else strays(surveys)
-    for line in [*(missing if content else ()), *common.notes, *_names(split), *strange]:
+    for line in [*(missing if content else []), *common.notes, *_names(split), *([] if unopened else strays(surveys))]:
         print(f"note: {line}")
     for report in reports:
         print(_summary(split, report))
     for part in unopened:
-        print(f"{part}: its files were not looked at; mend its line above, then verify again")
+        if not (content and part in absent):
+            print(f"{part}: its files were not looked at; mend its line above, then verify again")
     print(f"{split.name}: {f'{len(problems)} problems' if problems else 'nothing is wrong'}")
     return not problems
+
+
+def _looked_at(split: Split, data_root: str | None, year: str, jobs: int) -> tuple[list[Report], dict[str, DataError]]:
+    """What was found of each part, and why a part could not be opened."""
+    reports, unopened = [], {}
+    for part in PARTS:
+        with progress_bar(f"{split.name} {part}") as watch:
+            try:
+                reports.append(verify_part(split, part, data_root=data_root, year=year, jobs=jobs, watch=watch))
+            except DataError as error:
+                unopened[part] = error
+    return reports, unopened
 
 
 def _shared(ids: Sequence[str]) -> list[str]:
