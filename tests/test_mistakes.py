@@ -84,7 +84,7 @@ SLIPS = [  # a command line, and words of the one line that answers it
     ("--limit", "--limit: expected one argument"),
     ("--limit 0", "at least 1"),
     ("--limit two", "expected a whole number"),
-    ("export", "give also --out"),
+    ("export", "needs --out"),
     ("predict --images photos", "give also --out"),
     # numbers
     ("--folds 7", "shapes-5i has no fold 7; it has 0, 1, 2, 3"),
@@ -166,7 +166,10 @@ SLIPS = [  # a command line, and words of the one line that answers it
     # stored runs, predictions, pictures
     ("tables --from nowhere", "nowhere is no folder of runs"),
     ("results verify --from empty", "no record in empty"),
-    ("picture --methods clip zegclip --folds 0 --by-difference clip zegclp", "did you mean zegclip? There are: clip"),
+    (
+        "picture --methods clip zegclip --folds 0 --by-difference clip zegclp",
+        "zegclp is not shown; did you mean zegclip",
+    ),
     ("eval --run zzz", "neither a run's folder nor its key"),
     ("eval --run 12345678", "no such run in"),
     ("compare zegclip", "expected two or more"),
