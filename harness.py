@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _done(arguments: list[str]) -> int:
     """Do what was asked for; every error that is a person's to mend becomes one line."""
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its advice to programmers is none to whoever runs this
     try:
         options = _parser().parse_args(arguments)
         return options.command(_with_custom(options))
@@ -60,7 +61,8 @@ def _done(arguments: list[str]) -> int:
         print(f"error: {plain(str(error))}", file=sys.stderr)
         return 2
     except ImportError as error:
-        if not (words := what_is_missing(error, arguments[0])):
+        words = what_is_missing(error, arguments[0])
+        if not (words := words or (_words(error) if "methods.custom" in sys.modules else "")):
             raise
         print(f"error: {plain(words)}", file=sys.stderr)
         return 2

@@ -17,6 +17,7 @@ from splits.errors import UserError
 from splits.near import suggestion
 
 KEY_LENGTH = 8
+MANY: Final = 3  # unknown fields that are answered one by one
 _DIGEST = "_digest"  # where a value keeps it; no field
 
 
@@ -86,18 +87,25 @@ def explain(error: ValidationError, shown: int | None = None, fields: Sequence[s
 
     fields: the names that there are, to tell what an unknown one was meant to be.
     """
-    parts = []
+    parts, strange = [], [str(item["loc"][0]) for item in error.errors() if fields and _is_strange(item)]
+    if len(strange) > MANY:  # of a file of another kind
+        parts.append(f"there are no fields {', '.join(strange[:MANY])}, ...; expected {', '.join(fields)}")
     for item in error.errors()[:shown]:
         names = [str(part) for part in item["loc"]]
         where = ".".join(name if name.isprintable() else repr(name) for name in names)
-        if item["type"] == "extra_forbidden" and len(names) == 1 and fields:
-            parts.append(f"{where}: there is no such field; {suggestion(names[0], fields)}")
+        if fields and _is_strange(item):
+            one = f"{where}: there is no such field; {suggestion(names[0], fields)}"
+            parts += [one] if len(strange) <= MANY else []
         elif not where:  # the whole value, which the message speaks of
             parts.append(_expected(item))
         else:
             got = "" if item["type"] == "missing" else f" (got {_short(item.get('input'))})"
             parts.append(f"{where}: {_expected(item)}{got}")
     return "; ".join(parts)
+
+
+def _is_strange(item: Mapping[str, Any]) -> bool:
+    return item["type"] == "extra_forbidden" and len(item["loc"]) == 1
 
 
 _WORDS: Final = {  # by pydantic's types of errors

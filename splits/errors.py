@@ -1,5 +1,7 @@
 """Errors that are the user's to mend: shown as one line, never with a stack trace. Everything above may raise them."""
 
+import json
+
 
 class UserError(Exception):
     """What a person wants cannot be done; the message says what was seen, what was expected and what to do."""
@@ -30,3 +32,14 @@ def file_words(error: OSError) -> str:
     known = {FileNotFoundError: "there is no such file", IsADirectoryError: "is a folder; expected a file"}
     known[PermissionError] = "you may not read it"
     return known.get(type(error)) or f"cannot be read ({error.strerror or type(error).__name__})"
+
+
+def json_words(error: ValueError | RecursionError) -> str:
+    """Where a text is no JSON, in words.
+
+    >>> json_words(json.JSONDecodeError("Expecting value", "{", 1))
+    'at line 1, column 2'
+    """
+    if isinstance(error, json.JSONDecodeError):
+        return f"at line {error.lineno}, column {error.colno}"
+    return "it is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else "it is nested too deep"

@@ -31,7 +31,7 @@ from benchmarks.scoring.boundary import BoundaryCount
 from benchmarks.scoring.evaluate import Best, Evaluation, image_pairs
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
 from methods.label_codes import IGNORED
-from splits.errors import DataError, UserError, file_words
+from splits.errors import DataError, UserError, file_words, json_words
 from splits.hashing import file_sha256
 from splits.text import one_form
 
@@ -72,7 +72,7 @@ def read_order(path: Path) -> ClassOrder:
     except OSError as error:
         raise UserError(f"class order {path}: {file_words(error)}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"class order {path} cannot be read as JSON ({error})") from None
+        raise UserError(f"class order {path} cannot be read as JSON ({json_words(error)})") from None
     names = content.get("classes") if isinstance(content, dict) else content
     span = content.get("shift_span", SPAN) if isinstance(content, dict) else SPAN
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):

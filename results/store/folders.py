@@ -30,7 +30,7 @@ from results.store.claim import Claim, Claims
 from results.store.files import write_atomically
 from results.store.record import SCHEMA, RunRecord
 from results.store.schema_steps import upgraded
-from splits.errors import UserError
+from splits.errors import UserError, file_words, json_words
 from splits.hashing import file_sha256
 
 State = Literal["planned", "queued", "running", "done", "failed", "interrupted", "stale"]
@@ -125,8 +125,12 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, RecursionError) as error:
-        raise CorruptRecord(f"{path}: cannot be read as JSON ({error}); delete it to have it made again") from None
+    except OSError as error:
+        raise CorruptRecord(f"{path}: {file_words(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise CorruptRecord(
+            f"{path}: cannot be read as JSON ({json_words(error)}); delete it to have it made again"
+        ) from None
 
 
 def load_record(path: Path) -> RunRecord:

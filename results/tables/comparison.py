@@ -25,6 +25,7 @@ from results.tables.table import HEADERS, UNDEFINED, Column, Table
 from results.tables.table import Row as Cells
 from results.tables.verdicts import Family, Row, Verdict
 from splits.errors import UserError
+from splits.near import suggestion
 
 SURE = f"{100 * (1 - ALPHA):g} %"
 
@@ -66,6 +67,8 @@ def compare_records(records: Sequence[RunRecord], wanted: Wanted, locate: Locate
     contents = [content for content in gather(records, {}) if has(content, methods)]
     if not contents:
         known = sorted({record.result.train.method for record in records})
+        if strange := [name for name in methods if not any(has(content, [name]) for content in gather(records, {}))]:
+            raise UserError(f"compare: there is no run of {strange[0]!r}; {suggestion(strange[0], known)}")
         raise UserError(f"compare {' '.join(methods)}: no benchmark has runs of all; there are: {', '.join(known)}")
     tables, failed = [], []
     for content in contents:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -17,6 +18,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the line and leave."""
         message = message.removeprefix("argument ").replace("the following arguments are required: ", "give also ")
+        message = re.sub(r"invalid (int|float) value: (.*)", r"expected a number, got \2", message)
         line = " ".join(message.split())
         self.exit(2, f"error: {line}{'' if line.endswith('?') else ';'} `{self.prog} --help` explains\n")
 

@@ -37,6 +37,8 @@ def main(options: argparse.Namespace) -> int:
         else:
             wrong += 1
             print(found, flush=True)
+    if not (seen or wrong):
+        raise UserError(f"no record in {', '.join(map(str, options.roots))}; expected <benchmark>/<method>/<run> below")
     summary = f"{seen} records, {wrong} problem{'s' * (wrong != 1)}"
     print(summary, file=sys.stderr if wrong else sys.stdout)
     return 1 if wrong else 0

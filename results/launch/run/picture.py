@@ -24,6 +24,7 @@ from results.store.files import write_atomically
 from results.store.folders import CONFUSION
 from results.tables.statistics import counts_of
 from splits.errors import UserError
+from splits.near import suggestion
 
 DIFFERENCE = (
     "Images by the difference in pixel accuracy: first those where {0} is furthest ahead of {1}, then those where it "
@@ -36,7 +37,13 @@ OUTLINES = "Outlined: objects of unseen classes in red, of seen ones in black."
 
 
 def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pictures) -> Iterator[Path]:
-    """Save one sheet for each benchmark, fold and seed of the request; returns where. root: of the finished runs."""
+    """Save one sheet for each benchmark, fold and seed of the request; returns where. root: of the finished runs.
+
+    Raises UserError for a method of a difference that is not among them.
+    """
+    for name in pictures.between:
+        if name not in request.methods:
+            raise UserError(f"--by-difference: {name} is not shown; {suggestion(name, request.methods)}")
     for (name, fold, seed), group in groupby(sorted(plan(request), key=_place), key=_place):
         runs = list(group)
         methods = [of_plan(run, root, files.clip).method for run in runs]

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch")
 import harness
@@ -92,6 +93,21 @@ def test_two_versions_are_no_choice_of_ours(root: Path, capsys: pytest.CaptureFi
     (other / FOLDER / f"mine.py{DIGEST}").write_text(f"{digest}  mine.py\n")
     assert harness.main(["status", *SMALL[:4], "--runs", str(root)]) == 2
     assert "hold 2 versions of mine.py; give the one you mean with --method-file" in capsys.readouterr().err
+
+
+def test_a_method_that_fails_to_predict_is_told_by_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails when a fault of the user's file ends a command that makes no run in a stack trace."""
+    file, whole = tmp_path / "mine.py", EXAMPLE.read_text()
+    wrong = whole.replace("dense = self.clip.tokens(images).dense", "dense = [][3]")
+    wrong = wrong.replace("needs=", "trained=False, needs=").replace("        recipe={", "        # recipe={")
+    file.write_text(wrong)
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    line = next(n for n, text in enumerate(wrong.splitlines(), 1) if "[][3]" in text)
+    words = ("predict", "--methods", "adapter", "--method-file", str(file), "--images", str(tmp_path / "a.png"))
+    assert harness.main([*words, "--out", str(tmp_path / "o")]) == 2
+    printed = capsys.readouterr().err
+    assert f"error: {file} line {line}: IndexError: list index out of range" in printed
+    assert "Traceback" not in printed
 
 
 def test_a_method_that_fails_is_told_by_its_line_and_tried_again(
