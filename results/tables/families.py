@@ -11,7 +11,7 @@ from results.tables.classes_and_costs import Variants
 from results.tables.content import Content
 from results.tables.inference import DELTA
 from results.tables.statistics import Counts, Head, counts_of
-from results.tables.verdicts import Family, Over, Place, Row, judged
+from results.tables.verdicts import Family, Memo, Over, Place, Row, judged
 from splits.errors import UserError
 
 Counted = Callable[[RunRecord], Counts | None]  # None: no counts of single images lie beside the record
@@ -76,11 +76,20 @@ def rows_of(variants: Variants, read: Counted) -> list[Row]:
 
 
 def family_of(
-    content: Content, variants: Variants, read: Counted, *, delta: float = DELTA, over: Over | None = None
+    content: Content,
+    variants: Variants,
+    read: Counted,
+    *,
+    delta: float = DELTA,
+    over: Over | None = None,
+    memo: Memo | None = None,
 ) -> Family:
-    """The verdicts of these rows. Raises UserError where a run's counts of single images are missing, or no pair."""
+    """The verdicts of these rows. memo: of other families with some of the same runs.
+
+    Raises UserError where a run's counts of single images are missing, or are of no pair.
+    """
     folds = [fold.index for fold in content.split.folds]
     try:
-        return judged(rows_of(variants, read), folds, delta=delta, over=over)
+        return judged(rows_of(variants, read), folds, delta=delta, over=over, memo=memo)
     except ValueError as error:
         raise UserError(str(error)) from None

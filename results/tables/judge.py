@@ -20,7 +20,7 @@ from results.tables.content import Content, gather, parts_of
 from results.tables.families import Counted, Stored, family_of
 from results.tables.inference import Uncertain
 from results.tables.row_names import names_of
-from results.tables.verdicts import Family, Row, row_means
+from results.tables.verdicts import Family, Memo, Row, row_means
 from results.tables.views import By
 
 NOTHING = Uncertain(math.nan, math.nan, math.nan, 0)
@@ -33,6 +33,7 @@ class Judge:
         """read: None where no counts of single images are at hand: then nothing is judged. records: all of a family."""
         self._read, self._records = read, records
         self._families: dict[tuple[Any, ...], Family] = {}
+        self._memo = Memo()
 
     @cached_property
     def _contents(self) -> dict[tuple[str, ...], Content]:
@@ -47,7 +48,8 @@ class Judge:
         if key not in self._families:
             whole = self._contents.get(key[0], content)
             part = parts_of(whole).get(group, content)
-            self._families[key] = family_of(part, by_variant(part.records, names_of(whole)), read)
+            variants = by_variant(part.records, names_of(whole))
+            self._families[key] = family_of(part, variants, read, memo=self._memo)
         return self._families[key]
 
     def with_half_widths(
@@ -59,14 +61,14 @@ class Judge:
         """
         means = [NOTHING_KNOWN] * len(frame)
         read, runs = self._reads(content), by_identity(content.records)
-        known = family.means if family and "fold" not in frame else {}
+        known = family.at if family and "fold" not in frame else {}
         by_folds: dict[tuple[int, ...], list[Row]] = {}
         for i, row in enumerate(frame.to_dict("records")):
             if read is None:
                 break
             over, seeds = ((row["fold"],) if "fold" in row else folds), {int(seed) for seed in row["seed_list"].split()}
-            if row["name"] in known and known[row["name"]]["hiou"].seeds == len(seeds):
-                means[i] = dict(known[row["name"]])
+            if at := known.get((row["name"], over, tuple(sorted(seeds)))):
+                means[i] = dict(at)
                 continue
             own = [run for run in runs[key_of(row)] if run.result.train.seed in seeds]
             by_folds.setdefault(over, []).append(Row(str(i), Stored(own, read)))

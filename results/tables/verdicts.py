@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from statistics import fmean
 
@@ -23,6 +23,7 @@ from results.tables.statistics import METRICS, Counts, Head, Runs, head_of, shar
 HIGHER, LOWER, APART = "higher", "lower", "not separated"
 ONE_SEED, PARTIAL, UNDEFINED = "one seed: not tested", "partial: not tested", "undefined"
 Place = tuple[int, int]  # fold, seed
+Key = tuple[str, tuple[int, ...], tuple[int, ...]]  # row, folds, seeds
 Over = Callable[[Runs, Runs, str, Sequence[int], Sequence[int]], tuple[float, float]]
 
 
@@ -99,6 +100,7 @@ class Family:
     verdicts: Mapping[tuple[str, str, str], Verdict]  # (A, B, metric), A before B among the rows
     first: Mapping[str, Mapping[str, float]]  # metric -> row -> probability of being first; rows of several seeds
     draws: int = DRAWS
+    at: Mapping[Key, Mapping[str, Uncertain]] = field(default_factory=dict)  # means over the folds and seeds of pairs
 
     def verdict(self, a: str, b: str, metric: str) -> Verdict:
         """A beside B; raises KeyError where they have no fold and seed in common."""
@@ -146,9 +148,15 @@ class Family:
 
 
 def judged(
-    rows: Sequence[Row], folds: Sequence[int], *, delta: float = DELTA, draws: int = DRAWS, over: Over | None = None
+    rows: Sequence[Row],
+    folds: Sequence[int],
+    *,
+    delta: float = DELTA,
+    draws: int = DRAWS,
+    over: Over | None = None,
+    memo: Memo | None = None,
 ) -> Family:
-    """The family of these rows. folds: those that a mean of a row goes over.
+    """The family of these rows. folds: those that a mean of a row goes over. memo: of other families with some of them.
 
     over: what takes the place of the images as the sample, from two rows' runs, a metric, folds and seeds to the
     standard error of the difference and its degrees of freedom. Rows with no fold and seed in common are no pair, nor
@@ -159,7 +167,8 @@ def judged(
     pairs = [pair for pair in pairs if pair[3]]
     keys = [(row.name, tuple(folds), spans[row.name]) for row in rows if spans[row.name]]
     keys += [(row.name, pair[2], pair[3]) for pair in pairs for row in pair[:2]]
-    known = _Means(rows, list(dict.fromkeys(keys)), draws)
+    keys = list(dict.fromkeys(keys))
+    known = _Means(rows, keys, draws, memo)
     means = {row.name: known.estimates(row.name, tuple(folds), spans[row.name]) for row in rows}
     found: dict[tuple[str, str, str], Difference] = {}
     for a, b, common, seeds in pairs:
@@ -167,7 +176,8 @@ def judged(
             continue
         for metric in METRICS:
             found[a.name, b.name, metric] = known.difference(a, b, metric, common, seeds, over)
-    return Family(tuple(rows), means, _corrected(found, delta), known.first(means, folds, spans), draws)
+    at = {(name, over_folds, seeds): known.estimates(name, over_folds, seeds) for name, over_folds, seeds in keys}
+    return Family(tuple(rows), means, _corrected(found, delta), known.first(means, folds, spans), draws, at)
 
 
 def complete(runs: Runs, folds: Sequence[int]) -> tuple[int, ...]:
@@ -189,13 +199,24 @@ def _corrected(found: Mapping[tuple[str, str, str], Difference], delta: float) -
     return verdicts
 
 
-Key = tuple[str, tuple[int, ...], tuple[int, ...]]  # row, folds, seeds
+@dataclass
+class Memo:
+    """What families with some rows in common need not make twice: draws of means, and scores, of runs with a name."""
+
+    means: dict[frozenset[tuple[Head, float]], NDArray[np.float32]] = field(default_factory=dict)
+    points: dict[Head, dict[str, float]] = field(default_factory=dict)
+
+    def keep(self, runs: frozenset[tuple[Head, float]], drawn: NDArray[np.float32]) -> None:
+        """Remember the draws of a mean over these runs with their weights, of a few of them: they are large."""
+        if runs and len(self.means) < 64:
+            self.means[runs] = drawn
 
 
 class _Means:
     """Means of rows over folds and seeds, as scored and in every draw of images."""
 
-    def __init__(self, rows: Sequence[Row], keys: Sequence[Key], draws: int):
+    def __init__(self, rows: Sequence[Row], keys: Sequence[Key], draws: int, memo: Memo | None = None):
+        memo = memo or Memo()
         self._points: dict[tuple[str, Place], dict[str, float]] = {}
         self._heads: dict[tuple[str, Place], Head] = {}
         by_name = {row.name: row for row in rows}
@@ -206,25 +227,23 @@ class _Means:
         places = {run: number for number, run in enumerate(runs)}
         for name, place in runs:
             self._heads[name, place] = head_of(by_name[name].runs, place)
-        known: dict[Head, dict[str, float]] = {}  # of counts that are alike
 
         def read(number: int) -> Counts:
             name, place = runs[number]
             counts, head = by_name[name].runs[place], self._heads[name, place]
             found = self._points[name, place] = scores(counts)
             if head.name:
-                known[head] = found
+                memo.points[head] = found
             return counts
 
         wanted: list[Weights] = [
             {places[name, (f, s)]: 1 / (len(folds) * len(seeds)) for f in folds for s in seeds}
             for name, folds, seeds in keys
         ]
-        drawn = streamed_draws(list(self._heads.values()), read, wanted, draws) if draws else []
-        self._draws = dict(zip(keys, drawn, strict=True)) if draws else {}
+        self._draws = dict(zip(keys, _drawn(list(self._heads.values()), read, wanted, draws, memo), strict=True))
         for number, run in enumerate(runs):  # those that were not read, as others counted the same
             if run not in self._points:
-                self._points[run] = known.get(self._heads[run]) or scores(read(number))
+                self._points[run] = memo.points.get(self._heads[run]) or scores(read(number))
 
     def same_images(self, a: Row, b: Row, folds: Sequence[int], seeds: Sequence[int]) -> bool:
         """Were the same images scored? Raises ValueError where whole runs scored others."""
@@ -284,6 +303,27 @@ class _Means:
             shares = {} if winners is None else {n: float((winners == k).mean()) for k, n in enumerate(rows)}
             found[metric] = shares
         return found
+
+
+def _drawn(
+    heads: Sequence[Head], read: Callable[[int], Counts], wanted: Sequence[Weights], draws: int, memo: Memo
+) -> list[NDArray[np.float32]]:
+    """The draws of every wanted mean, those that the memo has not made anew."""
+    if not draws:
+        return [np.empty((len(METRICS), 0), dtype=np.float32) for _ in wanted]
+    named = [
+        frozenset((heads[place], weight) for place, weight in of.items())
+        if len({heads[place] for place in of}) == len(of) and all(heads[place].name for place in of)
+        else frozenset()  # runs without a name, or that count alike, are told apart by nothing here
+        for of in wanted
+    ]
+    fresh = [which for which, runs in enumerate(named) if runs not in memo.means]
+    made = streamed_draws(heads, read, [wanted[which] for which in fresh], draws)
+    found = {which: memo.means[runs] for which, runs in enumerate(named) if runs in memo.means}
+    for which, drawn in zip(fresh, made, strict=True):
+        found[which] = drawn
+        memo.keep(named[which], drawn)
+    return [found[which] for which in range(len(wanted))]
 
 
 def _uncertain(values: Sequence[float], draws: NDArray[np.float32]) -> Uncertain:

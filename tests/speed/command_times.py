@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.speed.compare import Timing, summary
-from tests.speed.many_records import REFERENCE, copies
 from tests.speed.process import Call, called, peak_mib
+from tests.speed.synthetic import REFERENCE, write
 
 SEEDS = ("0", "1", "2")  # of which the reference holds every run of the comparison
 PLANNED = 10_000
@@ -39,7 +39,7 @@ def timings(repeats: int) -> Iterator[Taken]:
     yield _taken("--help", 0.3, repeats, "--help")
     yield _taken("list", 1.0, repeats, "list")
     with tempfile.TemporaryDirectory() as folder:
-        copies(Path(folder), 1000)
+        write(Path(folder), 1000)
         yield _taken("tables of 1,000 records", 2.0, repeats, "tables", "--from", folder)
     with _finished() as folder:
         for seeds in (SEEDS[:1], SEEDS):
@@ -58,7 +58,7 @@ def growth() -> dict[str, dict[int, float]]:
     records, planned = {}, {}
     for count in (100, 1000, 4000):
         with tempfile.TemporaryDirectory() as folder:
-            copies(Path(folder), count)
+            write(Path(folder), count)
             records[count] = called("tables", "--from", folder).processor
     for count in (100, 1000, 10_000):
         with tempfile.TemporaryDirectory() as folder:

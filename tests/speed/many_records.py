@@ -1,9 +1,8 @@
-"""How long tables and the report take on many stored records: copies of the reference records with other seeds.
+"""How time and memory of what only looks at records grow with their number: consistent records, all of them different.
 
-    python -m tests.speed.many_records [--records 10000] [--keep DIR]
+    python -m tests.speed.many_records [--records 200 2000 10000] [--of tables report verify] [--keep DIR] [--out FILE]
 
-The copies differ in seed and in pixel accuracy; each has its own confusion matrices on disk. Prints seconds; fails on
-no time.
+Each command is called as a person calls it, start included. Prints a table; fails on no time and no memory.
 """
 
 from __future__ import annotations
@@ -12,46 +11,56 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from benchmarks.spec import TrainSpec
-from tests.speed.process import PROJECT, called
+from tests.speed.process import measured
+from tests.speed.synthetic import write
 
-REFERENCE = PROJECT / "results" / "reference"
+SIZES = (200, 2_000, 10_000)
+COMMANDS = ("tables", "report", "verify")
 
 
 def main() -> None:
-    """Make the records, then time the commands as a person calls them."""
+    """Make the records, then time the commands on them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--records", type=int, default=10_000)
-    parser.add_argument("--keep", type=Path, help="put the records here and leave them")
+    parser.add_argument("--records", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--of", nargs="+", choices=COMMANDS, default=COMMANDS)
+    parser.add_argument("--keep", type=Path, help="put the records here, in a folder for each number, and leave them")
+    parser.add_argument("--out", type=Path, help="add the rows to this JSON file")
     options = parser.parse_args()
+    print("| records | command | seconds | of one processor | MiB at most |\n| ---: | --- | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as temporary:
-        root = options.keep or Path(temporary) / "runs"
-        print(f"{copies(root, options.records)} records in {root}")
-        print(f"tables: {_words('tables', '--from', root)}")
-        print(f"report: {_words('report', '--from', root, '--out', Path(temporary) / 'report.html')}")
+        for count in options.records:
+            root = (options.keep or Path(temporary)) / f"{count}"
+            if len(list(root.glob("*/*/*/evals/*/record.json"))) < count:
+                write(root, count)
+            for command in options.of:
+                row = taken(command, count, root, Path(temporary))
+                print("| " + " | ".join(_shown(value) for value in row.values()) + " |", flush=True)
+                if options.out is not None:
+                    known = json.loads(options.out.read_text()) if options.out.exists() else []
+                    options.out.write_text(json.dumps([*known, row], indent=1) + "\n")
 
 
-def copies(root: Path, count: int) -> int:
-    """Write `count` records below `root`, seed after seed over the reference's runs of seed 0."""
-    originals = sorted(REFERENCE.glob("*/*/fold*-seed0-*/evals/*/record.json"))
-    for made in range(count):
-        seed, which = divmod(made, len(originals))
-        source = originals[which]
-        data = json.loads(source.read_text(encoding="utf-8"))
-        data["result"]["train"]["seed"] = seed
-        data["result"]["own"]["pacc"] *= 1 - seed * 1e-5
-        spec = TrainSpec.parse(data["result"]["train"], source="the copy")
-        folder = root / spec.folder / "evals" / source.parent.name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "confusion.npz").write_bytes(source.with_name("confusion.npz").read_bytes())
-        (folder / "record.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
-    return count
+def taken(command: str, count: int, root: Path, temporary: Path) -> dict[str, Any]:
+    """One row of the table: what a command took."""
+    words: dict[str, tuple[str | Path, ...]] = {
+        "tables": ("tables", "--from", root),
+        "report": ("report", "--from", root, "--out", temporary / "report.html"),
+        "verify": ("results", "verify", "--from", root),
+    }
+    call = measured(*words[command])
+    return {
+        "records": count,
+        "command": command,
+        "seconds": call.wall,
+        "processor": call.processor,
+        "peak_mib": call.peak_mib,
+    }
 
 
-def _words(*arguments: str | Path) -> str:
-    call = called(*arguments)
-    return f"{call.wall:.1f} s, {call.processor:.1f} s of one processor"
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:,.1f}"
 
 
 if __name__ == "__main__":

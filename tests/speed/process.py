@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -28,12 +28,17 @@ class Call:
     wall: float  # seconds
     processor: float  # seconds, of all its threads
     words: str  # what it printed, errors included
+    peak_mib: float = float("nan")  # the largest resident set
 
 
 def called(*arguments: str | Path) -> Call:
     """Call `harness.py` with these arguments. Raises RuntimeError with its words where it fails."""
+    return _timed([sys.executable, str(PROJECT / "harness.py"), *map(str, arguments)])
+
+
+def _timed(command: list[str]) -> Call:
     start, before = time.perf_counter(), os.times()
-    words = _words([sys.executable, str(PROJECT / "harness.py"), *map(str, arguments)])
+    words = _words(command)
     wall, after = time.perf_counter() - start, os.times()
     used = after.children_user + after.children_system - before.children_user - before.children_system
     return Call(wall, used, words)
@@ -41,10 +46,16 @@ def called(*arguments: str | Path) -> Call:
 
 def peak_mib(*arguments: str | Path) -> float:
     """The largest resident set of such a call; nan where the system does not tell (anywhere but on Linux)."""
+    return measured(*arguments).peak_mib
+
+
+def measured(*arguments: str | Path) -> Call:
+    """As `called`, with the largest resident set of the process, its children apart."""
     if not Path("/proc/self/status").exists():
-        return float("nan")
-    words = _words([sys.executable, "-c", _TELL, str(PROJECT / "harness.py"), *map(str, arguments)])
-    return next(int(line.split()[1]) for line in words.splitlines() if line.startswith("VmHWM:")) / 1024
+        return called(*arguments)
+    call = _timed([sys.executable, "-c", _TELL, str(PROJECT / "harness.py"), *map(str, arguments)])
+    peak = next(int(line.split()[1]) for line in call.words.splitlines() if line.startswith("VmHWM:")) / 1024
+    return replace(call, peak_mib=peak)
 
 
 def _words(command: list[str]) -> str:

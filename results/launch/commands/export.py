@@ -41,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
     from results.store.selection import select, uncollected
 
     if options.out is None and not options.compute:
-        raise UserError("export: needs --out, a folder or a file (or --compute, which prints)")
+        raise UserError("export: give also --out, a folder or a file (or --compute, which prints)")
     single = options.out is not None and bool(options.out.suffix)
     if options.format and (single or options.compute):
         raise UserError("--format is of a folder's tables: the name of a file says its format")

@@ -32,10 +32,11 @@ def main(options: argparse.Namespace) -> int:
     from results.launch.commands.parse import selection_of
     from results.report.page import render
     from results.store.files import write_atomically
-    from results.store.selection import select, uncollected
+    from results.store.selection import select, settled, uncollected
 
     with uncollected():
         found = select(selection_of(options))
+    with settled():
         text = render(
             found.records,
             found.confusion,

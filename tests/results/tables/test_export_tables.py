@@ -110,7 +110,7 @@ def test_names_that_would_be_formulas_or_codes(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ([], "needs --out"),
+        ([], "give also --out"),
         (["--out", "all.xlsx"], r"\.csv or \.parquet"),
         (["--out", "all.csv", "--format", "csv"], "--format is of a folder"),
         (["--compute", "--out", "hours.parquet"], "hours are written as .csv"),
