@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 DEV = $(VENV)/.installed-dev
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench torture lint readme clean
+.PHONY: help install run test bench torture lint readme docs clean
 
 help:
 	@echo "make install   install into $(VENV), and nothing else; then: source $(VENV)/bin/activate"
@@ -14,7 +14,8 @@ help:
 	@echo "make test   install into $(VENV), run linter, type checker and tests"
 	@echo "make bench  time this beside other implementations (minutes; nothing fails on a time)"
 	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; an hour"
-	@echo "make readme write the tables and verdicts of README pages anew, from stored records"
+	@echo "make readme write what is generated in README and docs anew: tables, verdicts, reference pages"
+	@echo "make docs   the documentation as web pages, in site/; broken links fail"
 	@echo "make clean  delete $(VENV) and caches (stored runs stay)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -47,8 +48,11 @@ bench: $(DEV)
 torture: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
 
+docs: $(DEV)
+	$(BIN)/python -m mkdocs build --strict --quiet
+
 readme: $(DEV)
 	$(BIN)/python -m tests.readme_blocks
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

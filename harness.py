@@ -1,4 +1,4 @@
-"""The command line: train, score and tabulate CLIP-based zero-shot segmentors under one protocol.
+"""The command line, and what `import harness` offers: zero-shot segmentors, trained and scored under one protocol.
 
     python harness.py --methods all             run everything on the built-in benchmark and print the table
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
@@ -9,7 +9,7 @@
     python harness.py sensitivity chimera-seg            how much do the constants that are ours move its numbers?
     python harness.py results verify                     recompute the numbers of every stored record
     python harness.py eval | status | collect | cancel | prefetch | tables | compare | report | export | picture |
-                      check-determinism | list | data --help
+                      submit | card | check-determinism | list | data | completion --help
 
 What plans, or looks at stored records, loads no torch. Exit codes: 0 all done, 1 some runs failed, a gate was not
 passed or a check found something, 2 bad arguments, 130 interrupted.
@@ -23,6 +23,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from results.launch.commands.parser import Parser
 from results.launch.commands.plain_output import plain_output
@@ -30,10 +31,27 @@ from splits.errors import UserError
 from splits.packages import too_old, what_is_missing
 from splits.plain_text import plain
 
+if TYPE_CHECKING:
+    from results.launch.api import compare, evaluate, load, metrics, records, run, segment, tables
+
+__all__ = ["compare", "evaluate", "load", "main", "metrics", "records", "run", "segment", "tables"]
+
 COMMANDS = (
     *("run", "sensitivity", "eval", "status", "collect", "cancel", "prefetch", "predict", "score", "check"),
-    *("tables", "compare", "report", "export", "picture", "results", "check-determinism", "list", "data"),
+    *("tables", "compare", "report", "export", "picture", "results", "submit", "card"),
+    *("check-determinism", "list", "data", "completion"),
 )  # each a file of results.launch.commands
+
+
+def __getattr__(name: str) -> Any:
+    """What `import harness` offers to Python, loaded when it is first asked for: the command line need not wait."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}")
+    return getattr(import_module("results.launch.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,15 +111,16 @@ def _words(error: Exception) -> str:
     return blamed(error) or (disk_words(error) if isinstance(error, OSError) else "")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str = "harness.py") -> argparse.ArgumentParser:
     assert __doc__ is not None
     summary, _, rest = __doc__.partition("\n\n")
     parser = Parser(
-        prog="harness.py", description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program, description=summary, epilog=rest, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(required=True, metavar="|".join(COMMANDS))
     for name in COMMANDS:
         import_module(f"results.launch.commands.{name.replace('-', '_')}").add_parser(commands)
+    commands.choices["completion"].set_defaults(parser_of=_parser)  # no command may import this file
     return parser
 
 

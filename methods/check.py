@@ -6,13 +6,15 @@ nothing. Each check says what was seen and what was expected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from io import BytesIO
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 
+from methods.check_places import place_of_error, place_of_method
 from methods.check_subject import BACKGROUND, SEEN, STEPS, UNSEEN, Subject, labels_of, small_clip, words
 from methods.clip import Clip
 from methods.config import MethodConfig
@@ -24,7 +26,14 @@ from splits.near import suggestion
 
 
 class Failed(UserError):
-    """A method breaks what the harness takes for granted."""
+    """A method breaks what the harness takes for granted.
+
+    problems: one line for each, `check: what was seen`, after `file:line: ` of the method where that is known.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
 
 
 def check(
@@ -44,25 +53,34 @@ def check(
     failures = []
     for name, test in CHECKS.items():
         try:
-            found = list(test(subject))
+            found = [(place_of_method(subject.cls(), ABOUT[name]), words) for words in test(subject)]
         except Exception as error:
-            found = [blamed(error) or f"{type(error).__name__}: {' '.join(str(error).split())}"]
-        failures += [f"{name}: {words}" for words in found]
+            place = place_of_error(error, subject.files())
+            told = None if place else blamed(error)
+            found = [(place, told or f"{type(error).__name__}: {' '.join(str(error).split())}")]
+        failures += [f"{place}: {name}: {words}" if place else f"{name}: {words}" for place, words in found]
     if failures:
-        raise Failed("\n".join(failures))
+        raise Failed(failures)
     return tuple(CHECKS)
 
 
 def _subject(method: Any, clip: Clip, config: Any, trained: bool) -> Subject:
     if not isinstance(method, str):
-        return Subject(lambda: method(clip=clip, vocabulary=words(SEEN), config=config), trained)
+        return Subject(lambda: method(clip=clip, vocabulary=words(SEEN), config=config), trained, _file_of(method))
     if method not in METHODS:
         raise UserError(f"no method is called {method!r}; {suggestion(method, METHODS, listed_by=LISTED_BY)}")
     known, name = entry(method), method
     if not isinstance(config, MethodConfig):
         config = config_class(name)(**{**known.fixed, **(config or {})})
     given = None if known.needs == "nothing" else clip
-    return Subject(lambda: build_method(name, clip=given, vocabulary=words(SEEN), config=config), known.trained)
+    file = _file_of(sys.modules.get(known.builder.partition(":")[0]))
+    return Subject(lambda: build_method(name, clip=given, vocabulary=words(SEEN), config=config), known.trained, file)
+
+
+def _file_of(value: Any) -> str:
+    """The file that a class, a function or a module is written in; empty where it is not known."""
+    module = sys.modules.get(getattr(value, "__module__", ""), value)
+    return getattr(module, "__file__", None) or ""
 
 
 def _shapes(subject: Subject) -> Iterator[str]:
@@ -204,6 +222,10 @@ CHECKS: Final[dict[str, Callable[[Subject], Iterator[str]]]] = {
     "leakage": _leakage,
     "resume": _resume,
     "weights": _weights,
+}
+ABOUT: Final = {  # the function of the method that each check is about
+    **{"shapes": "scores", "vocabulary": "scores", "batches": "scores", "losses": "losses", "padding": "losses"},
+    **{"leakage": "losses", "resume": "losses", "weights": "__init__"},
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from methods.check_places import files_of
 from methods.clip import Clip, load_clip
 from methods.method import UNLABELLED, Images, Method, Vocabulary
 
@@ -46,6 +47,18 @@ class Subject:
 
     make: Callable[[], Method]
     trained: bool = True
+    file: str = ""  # that the builder is written in
+
+    def cls(self) -> type[Method]:
+        """The class of the method."""
+        return type(self.build())
+
+    def files(self) -> set[str]:
+        """The files that the method is written in: of its builder alone where it cannot be built."""
+        try:
+            return {self.file} | files_of(self.cls())
+        except Exception:
+            return {self.file}
 
     def build(self, seed: int = 0) -> Method:
         """As training begins: the vocabulary has the seen names alone."""

@@ -1,4 +1,4 @@
-"""The parts of README pages that are made from stored records, between marks: `make readme` writes them anew.
+"""The parts of pages that are made from stored records, between marks: `make readme` writes them anew.
 
     python -m tests.readme_blocks
 
@@ -19,6 +19,8 @@ from results.tables.content import COMPARISON, Content, gather, parts_of
 from results.tables.families import family_of, reader
 from results.tables.row_names import names_of
 from results.tables.sentences import explanation, sentence
+from results.tables.table import STALE
+from tests.reference_pages import WRITTEN
 
 PROJECT = Path(__file__).resolve().parent.parent
 REFERENCE = PROJECT / "results" / "reference"
@@ -71,8 +73,23 @@ def _row(content: Content, method: str) -> str:
     return name
 
 
+def five_columns() -> str:
+    """The main table without its recipes, and one line on its marks."""
+    lines = printed("--show", "main", "--notes", "none").splitlines()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    kept = [at for at, header in enumerate(rows[0]) if header != "recipe"]
+    table = "\n".join(f"| {' | '.join(row[at] for at in kept)} |" for row in [rows[0], *rows[2:]])
+    rule = f"|{'|'.join('---' if at == 0 else '---:' for at in kept)}|"
+    first, rest = table.split("\n", 1)
+    marks = "Mean over folds, in percent; ±: half the 95 % interval; bold: not separated from the best row."
+    if any(STALE in row[0] for row in rows):
+        marks += f"\n{STALE}: made by older code than this, and not yet made anew."
+    return f"{first}\n{rule}\n{rest}\n\n{marks}\n"
+
+
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"table": lambda: printed("--show", "main"), "verdicts": verdicts},
+    "README.md": {"table": five_columns},
+    "docs/evidence.md": {"table": lambda: printed("--show", "main"), "verdicts": verdicts},
     "results/reference/README.md": {"table": printed},
 }
 
@@ -83,7 +100,9 @@ def block(page: str, name: str) -> str:
 
 
 def main() -> None:
-    """Write every block."""
+    """Write every block, and the pages that are made as a whole."""
+    for page, text_of in WRITTEN.items():
+        (PROJECT / page).write_text(text_of(), encoding="utf-8")
     for page, blocks in BLOCKS.items():
         path = PROJECT / page
         text = path.read_text(encoding="utf-8")

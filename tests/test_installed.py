@@ -17,7 +17,6 @@ PROJECT = Path(__file__).resolve().parents[1]
 REFERENCE = PROJECT / "results" / "reference"
 PACKAGES = ("benchmarks", "methods", "splits", "results")
 STORED = ("reference", "sensitivity", "reliability", "runs", "figures")  # of `results`: records, no part of the package
-PAPERWORK = {"methods/README.md"}  # for people who read the checkout
 
 pytest.importorskip("setuptools", minversion="77")
 
@@ -85,7 +84,7 @@ def files(folder: Path) -> set[str]:
 def test_every_package_and_data_file_is_in_the_wheel(source: Path, wheel: Path) -> None:
     """Fails when a new folder or data file is in the checkout alone: an installed copy would miss it."""
     expected = {name for name in files(source) if name.partition("/")[0] in PACKAGES} | {"harness.py"}
-    expected = {name for name in expected if "egg-info" not in name} - PAPERWORK
+    expected = {name for name in expected if "egg-info" not in name}
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert packed == expected

@@ -12,7 +12,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 # Each may import itself and those before it.
 LAYERS = (
     *("splits", "methods", "benchmarks", "results.store", "results.tables", "results.report", "results.tuning"),
-    *("results.launch.plan", "results.launch.run", "results.launch.execute", "results.launch.commands", "harness"),
+    *("results.launch.plan", "results.launch.run", "results.launch.execute"),
+    *("results.launch.commands", "results.launch.api", "harness"),
 )
 
 

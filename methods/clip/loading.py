@@ -17,6 +17,7 @@ from torch import nn
 from methods.clip.file_settings import of_a_file
 from methods.clip.file_weights import load_weights
 from methods.clip.model import OPENAI_MEAN, OPENAI_STD, Clip
+from methods.clip.vit import Readout
 from methods.clip_file import WEIGHTS, read_config, weights_at
 from methods.downloads import first_line, reach
 from methods.weight_endings import ENDINGS, has_weight_ending
@@ -30,6 +31,7 @@ def load_clip(
     config_file: Path | None = None,
     beside: Path | None = None,
     text_cache: Path | None = None,
+    best_readout: Readout = "value",
     seed: int = 0,
 ) -> Clip:
     """Load a frozen CLIP in fp32 on the CPU.
@@ -38,7 +40,7 @@ def load_clip(
     pretrained: an open_clip tag (`openai`), or a weights file (see `methods.weight_file`); None: random weights drawn
         from `seed`, for tests.
     beside: the `open_clip_config.json` that came with a weights file.
-    text_cache: folder in which text prototypes are kept.
+    text_cache: folder in which text prototypes are kept. best_readout: see `Clip`.
 
     Activation, mean, std and image size are those that the weights were trained with: of a tag as open_clip has them;
     of a file as its sha256 tells, else as the config beside it says, else as the model's config has them with OpenAI's
@@ -70,6 +72,7 @@ def load_clip(
         std=[255 * v for v in preprocess["std"]] if "std" in preprocess else OPENAI_STD,
         text_cache=text_cache,
         remarks=remarks,
+        best_readout=best_readout,
     )
 
 

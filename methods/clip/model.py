@@ -45,12 +45,15 @@ class Clip(nn.Module):
         std: Iterable[float] = OPENAI_STD,
         text_cache: Path | None = None,
         remarks: tuple[str, ...] = (),
+        best_readout: Readout = "value",
     ) -> None:
         """`mean` and `std` are on the scale 0..255. `weights_sha256` None: taken from the bytes of the state.
 
         architecture: the model's config as text; with the weights it keys the text cache (the same weights give other
         embeddings under another activation).
         remarks: what a reader of the numbers must know of it, such as what was assumed.
+        best_readout: of the dense tokens, the one in which this CLIP knows most: MaskCLIP's value path for those that
+        were trained on photos (Zhou et al. 2022, Section 3.1).
         """
         super().__init__()
         self.model = model.requires_grad_(False)
@@ -61,6 +64,7 @@ class Clip(nn.Module):
         self.mean, self.std = tuple(mean), tuple(std)
         self.text_cache = text_cache
         self.remarks = remarks
+        self.best_readout: Readout = best_readout
         self.embed_dim = embed_dim
         self._tower = tower_of(self.model.visual, embed_dim=embed_dim)  # or why there is none
         self._prototypes: dict[tuple[str, tuple[str, ...]], Tensor] = {}  # (text, templates): (d,) fp32 on the CPU
@@ -98,8 +102,8 @@ class Clip(nn.Module):
     ) -> Tokens:
         """CLS `(B, d)` and dense tokens `(B, d, h, w)` of one pass, projected into text space, not normalised.
 
-        readout, positions: see the tower's `forward`. size: height and width to resize the pictures to first.
-        No gradient.
+        readout, positions: see the tower's `forward`; `best_readout` is the read-out to take for this CLIP. size:
+        height and width to resize the pictures to first. No gradient.
         """
         tower = self.tower()
         with torch.no_grad():

@@ -18,6 +18,12 @@ def results_folder(project: Path = PROJECT) -> Path:
     return (project if (project / "pyproject.toml").is_file() else Path.cwd()) / "results"
 
 
+def shipped_records(project: Path = PROJECT) -> Path | None:
+    """The records that come with a checkout; None in an installed copy."""
+    folder = project / "results" / "reference"
+    return folder if folder.is_dir() else None
+
+
 def runs_folder(environment: Mapping[str, str] = os.environ, project: Path = PROJECT) -> Path:
     """The folder of runs where none is named."""
     given = environment.get(VARIABLE)

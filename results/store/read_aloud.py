@@ -23,7 +23,7 @@ LONGEST: Final = 60  # letters of a value
 HEAD: Final = """# One record, read aloud
 
 A scored run leaves `record.json` in `<runs>/<benchmark>/<method>/fold<k>-seed<s>-<key>/evals/<key>/`. Its fields are
-described in a JSON Schema: [record.schema.json](../results/store/record.schema.json). Check a record against it with
+described in a JSON Schema: `results/store/record.schema.json`. Check a record against it with
 any validator. `python harness.py results verify` recomputes its numbers from the confusion matrix beside it.
 
 This page is one record as this harness reads it:

@@ -14,7 +14,7 @@ from results.store.confusion import Locate
 from results.store.record import RunRecord
 from results.tables.class_differences import class_differences
 from results.tables.classes_and_costs import Variants, by_variant
-from results.tables.content import Content, elsewhere, gather, parts_of
+from results.tables.content import Content, elsewhere, fold_range, gather, parts_of
 from results.tables.families import Counted, family_of, reader
 from results.tables.inference import ALPHA, DELTA, POWER, holm
 from results.tables.notes import measured
@@ -38,6 +38,7 @@ class Wanted:
     over: str = "images"  # what an interval is over, besides seeds: images, or classes
     delta: float = DELTA  # smaller differences are equivalent; a fraction
     fail_under: float | None = None  # in points
+    folds: tuple[int, ...] = ()  # the only ones that count; empty: all
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def compare_records(records: Sequence[RunRecord], wanted: Wanted, locate: Locate
     methods, read = wanted.names, reader(locate)
     if len(methods) < 2:
         raise UserError(f"compare {methods[0]}: names one method; expected two or more")
-    contents = [content for content in gather(records, {}) if has(content, methods)]
+    contents = [content for content in gather(_of_folds(records, wanted.folds), {}) if has(content, methods)]
     if not contents:
         known = sorted({record.result.train.method for record in records})
         if strange := [name for name in methods if not any(has(content, [name]) for content in gather(records, {}))]:
@@ -76,6 +77,14 @@ def compare_records(records: Sequence[RunRecord], wanted: Wanted, locate: Locate
         tables += tables_of_comparison(content, found, read)
         failed += [] if wanted.fail_under is None else below(found, wanted.fail_under)
     return tables, failed
+
+
+def _of_folds(records: Sequence[RunRecord], folds: Sequence[int]) -> Sequence[RunRecord]:
+    """The records that are scored on these folds; all where none is named. Raises UserError for a fold without any."""
+    there = {record.result.evaluation.fold for record in records}
+    if lacking := sorted(set(folds) - there):
+        raise UserError(f"--folds {lacking[0]}: no record is of that fold; there are: {fold_range(sorted(there))}")
+    return [record for record in records if record.result.evaluation.fold in folds] if folds else records
 
 
 def compare_content(

@@ -36,7 +36,7 @@ class Adapter(Method):
 
     def scores(self, images, vocabulary):
         """(B, classes, h, w), for any class names."""
-        dense = self.clip.tokens(images).dense  # (B, d, h, w)
+        dense = self.clip.tokens(images, readout=self.clip.best_readout).dense  # (B, d, h, w)
         adapted = dense + torch.einsum("ed,bdhw->behw", self.adapter.weight, dense)
         text = self.clip.text_prototypes(vocabulary.texts, vocabulary.templates)
         return self.scale * torch.einsum("cd,bdhw->bchw", text, normalize(adapted, dim=1))

@@ -177,3 +177,58 @@ def test_training_free_builders_and_unknown_names(tower):
     assert check(build, clip=tower, config=CONFIG, trained=False)
     with pytest.raises(UserError, match="no method is called"):
         check("nothing")
+
+
+def test_a_problem_has_its_place(tower):
+    """Fails when a problem does not name the file and line of the method's own code that it is about."""
+    with pytest.raises(Failed) as raised:
+        check(ByPlace, clip=tower, config=CONFIG)
+    (problem,) = [line for line in raised.value.problems if ": vocabulary: scores depend on the order" in line]
+    assert problem.startswith(f"{__file__}:{ByPlace.scores.__code__.co_firstlineno}: vocabulary: ")
+
+
+class Breaks(Adapter):
+    def scores(self, images, vocabulary):
+        raise RuntimeError("no such thing")
+
+
+def test_an_error_has_the_line_that_raised_it(tower):
+    """Fails when an exception inside a method is reported without the line it came from."""
+    with pytest.raises(Failed) as raised:
+        check(Breaks, clip=tower, config=CONFIG)
+    line = Breaks.scores.__code__.co_firstlineno + 1
+    assert any(problem.startswith(f"{__file__}:{line}: shapes: RuntimeError") for problem in raised.value.problems)
+
+
+def test_each_problem_is_a_line_of_the_command(tmp_path, capsys, monkeypatch):
+    """Fails when `check` runs problems together, or leaves out the file and line of one."""
+    import harness
+
+    broken = EXAMPLE.read_text().replace("return self.scale * torch", "return (self.scale / len(vocabulary)) * torch")
+    broken = broken.replace('"adapter": MethodEntry', '"broken-adapter": MethodEntry')
+    (tmp_path / "broken.py").write_text(broken.replace('{"ce": cross', '{"ce": images.pixels.sum() * cross'))
+    monkeypatch.chdir(tmp_path)
+    assert harness.main(["check", "--method-file", "broken.py"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith("broken.py:") and ": broken-adapter: " in line for line in lines)
+
+
+def test_the_example_reads_what_the_named_clip_needs(tower):
+    """Fails when the example takes the plain read-out of a CLIP that is poor with it."""
+    seen = []
+
+    class Spy(torch.nn.Module):
+        embed_dim, best_readout = tower.embed_dim, "value"
+        text_prototypes = staticmethod(tower.text_prototypes)
+
+        def tokens(self, images, *, readout):
+            seen.append(readout)
+            return tower.tokens(images, readout=readout)
+
+    from methods.check_subject import SEEN, Subject, words
+
+    adapter = EXAMPLE_MODULE.Adapter(clip=Spy(), vocabulary=words(SEEN), config=CONFIG)
+    adapter.scores(Subject(lambda: adapter).pictures(), words(SEEN))
+    assert seen == ["value"]
+    assert tower.best_readout == "value"

@@ -3,7 +3,7 @@
     python -m tests.torture                 all of it, two scripts at a time (`make torture`)
     python -m tests.torture kill disk       some of it; their rows replace those in the stored table
     python -m tests.torture --short         a few of each, nothing stored
-    python -m tests.torture --table         print the stored table as README has it, run nothing
+    python -m tests.torture --table         print the stored table as docs/reliability.md has it, run nothing
 
 Rows are stored with machine and commit in results/reliability/trials.json.
 """

@@ -1,18 +1,16 @@
-"""The table of trials: README shows what is stored, and what is stored is whole."""
+"""The table of trials: docs/reliability.md shows what is stored, and what is stored is whole."""
 
 from __future__ import annotations
 
 from results.store.places import PROJECT
 from tests.torture.__main__ import SCRIPTS, STORED, stored, table
 
-README = PROJECT / "README.md"
+PAGE = PROJECT / "docs" / "reliability.md"
 
 
-def test_readme_shows_the_stored_table() -> None:
-    """Fails when README's table of trials is not the one that the stored rows print, letter by letter."""
-    shown = (
-        README.read_text(encoding="utf-8").split("<!-- torture:begin -->\n\n")[1].split("\n\n<!-- torture:end -->")[0]
-    )
+def test_the_page_shows_the_stored_table() -> None:
+    """Fails when the page's table of trials is not the one that the stored rows print, letter by letter."""
+    shown = PAGE.read_text(encoding="utf-8").split("<!-- torture:begin -->\n\n")[1].split("\n\n<!-- torture:end -->")[0]
     assert shown == table(stored())
 
 

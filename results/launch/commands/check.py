@@ -46,5 +46,16 @@ def main(options: argparse.Namespace) -> int:
             print(f"{name}: {', '.join(check(name, config=config))}: all kept")
         except Failed as failed:
             wrong += 1
-            print("\n".join(f"{name}: {line}" for line in str(failed).splitlines()))
+            print("\n".join(_line(name, problem) for problem in failed.problems))
     return 1 if wrong else 0
+
+
+def _line(name: str, problem: str) -> str:
+    """`file:line: method: what`, the file as seen from the current folder; `method: what` where no place is known."""
+    place, parted, words = problem.partition(": ")
+    file, colon, number = place.rpartition(":")
+    if not (parted and colon and number.isdigit()):
+        return f"{name}: {problem}"
+    path = Path(file)
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{near}:{number}: {name}: {words}"

@@ -18,6 +18,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add.which_records(parser, methods=False)  # verdicts are one family: all rows count
     parser.add_argument(
+        "--folds", nargs="+", type=add.natural, default=[], metavar="K", help="these alone; default: all"
+    )
+    parser.add_argument(
         "--over",
         default="images",
         choices=["images", "classes"],
@@ -51,7 +54,9 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"compare {options.compared[0]}: names one method; expected two or more")
     with uncollected():
         found = select(selection_of(options))
-        wanted = Wanted(tuple(options.compared), options.over, options.delta / 100, options.fail_under)
+        wanted = Wanted(
+            tuple(options.compared), options.over, options.delta / 100, options.fail_under, tuple(options.folds)
+        )
         tables, failed = compare_records(found.records, wanted, found.confusion)
         print(printed(tables, options.format), end="")
     for line in failed:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.data.datasets import data_roots
 from results.launch.execute import scheduler
 from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, follow, print_states
-from results.launch.execute.resources import Resources, resources_for
+from results.launch.execute.resources import Resources, resources_for, takes_clip
 from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
 from results.launch.execute.submission import FOLDER, Queue, current_user, one_at_a_time, statuses
 from results.launch.plan.estimates import expected
@@ -25,22 +26,27 @@ JobsOf = Callable[[Rows, Device], list[Job]]
 
 def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], jobs_of: JobsOf, data: DataStates) -> None:
     """Submit the runs that are to be made; on a dry run print what would be submitted."""
-    scheduler.require()
+    if not execution.dry_run:
+        scheduler.require()
+    elif not scheduler.is_here():
+        print("note: no SLURM answers here; a preview, held against no cluster's limits", file=sys.stderr)
     root = execution.root
     methods = tuple(dict.fromkeys(run.train.method for run in runs))
     resources = resources_for(methods, execution.resources, execution.cluster_config, ranks=request.ranks)
-    device = _device(execution.device, resources)
+    device = _device(execution.device, {name: r for name, r in resources.items() if takes_clip(name)} or resources)
     if any(r.stage_data for r in resources.values()) and not data_roots(request.data.root):
         raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")
     if execution.dry_run:
         rows = statuses(runs, root, data)
         print_states(rows)
-        _print_plan(batches(_free(jobs_of(rows, device), root), resources, new_id()), root.resolve())
+        jobs = _placed(jobs_of(rows, device), resources)
+        plan = batches(_free(jobs, root) if scheduler.is_here() else jobs, resources, new_id())
+        _print_plan(plan, root.resolve(), request)
         return
     with one_at_a_time(root):
         rows = statuses(runs, root, data)
         _tell_ending(rows)
-        jobs = _free(jobs_of(rows, device), root)
+        jobs = _free(_placed(jobs_of(rows, device), resources), root)
         if not jobs:
             print("nothing to submit")
             return
@@ -146,6 +152,11 @@ def _device(wanted: Device | None, resources: dict[str, Resources]) -> Device:
     return device
 
 
+def _placed(jobs: Sequence[Job], resources: dict[str, Resources]) -> list[Job]:
+    """The jobs, each on a GPU where its own resources have one: floors have none."""
+    return [replace(job, device="cuda" if resources[job.run.train.method].on_gpu else "cpu") for job in jobs]
+
+
 def _check_weights(jobs: Sequence[Job]) -> None:
     """Refuse a grid with weights that are not on this disk: compute nodes often have no internet."""
     from results.launch.run.prefetch import absent
@@ -156,8 +167,15 @@ def _check_weights(jobs: Sequence[Job]) -> None:
         )
 
 
-def _print_plan(plan: Sequence[Batch], root: Path) -> None:
+def _print_plan(plan: Sequence[Batch], root: Path, request: Request) -> None:
+    from results.launch.plan.estimates import work
+    from results.launch.run.readiness import unready
+    from results.store.places import shipped_records
+
     for batch in plan:
         print(f"\narray of {len(batch.jobs)}: " + ", ".join(job.run.name for job in batch.jobs))
         print(sbatch_text(batch, root / FOLDER / "SUBMISSION" / "ARRAY"), end="")
-    print("\n" + expected([job.run for batch in plan for job in batch.jobs], root))
+    runs = [job.run for batch in plan for job in batch.jobs]
+    print(
+        "", *work(runs, request.data), *unready(runs), expected(runs, root, request.data, shipped_records()), sep="\n"
+    )

@@ -50,6 +50,7 @@ def make_runs(
     rows = statuses(runs, root, data)
     if execution.dry_run:
         print_states(rows)
+        _print_costs([run for run, _ in _to_make(rows, execution)], request, root)
         return 0
     if wanted := _sound(_to_make(rows, execution), data):  # else torch, which knows the devices, need not be imported
         device, count = device_and_count(execution.device, threads=execution.threads, ranks=request.ranks)
@@ -65,6 +66,22 @@ def make_runs(
     else:
         keep(root, _benchmarks(runs))
     return report(rows)
+
+
+def _print_costs(runs: Sequence[Run], request: Request, root: Path) -> None:
+    """What making these runs needs and takes."""
+    from results.launch.plan.estimates import expected, work
+    from results.launch.run.readiness import unready
+    from results.store.places import shipped_records
+
+    if runs:
+        print(
+            "",
+            *work(runs, request.data),
+            *unready(runs),
+            expected(runs, root, request.data, shipped_records()),
+            sep="\n",
+        )
 
 
 def _refuse_untrained(jobs: Sequence[Job]) -> None:

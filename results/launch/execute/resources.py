@@ -149,13 +149,16 @@ def resources_for(
 ) -> dict[str, Resources]:
     """The resources of each method's runs. Raises UserError for anything that must not reach an sbatch line.
 
-    given: fields for every method, which win over those of the file `config`. ranks: of each run.
+    given: fields for every method, which win over those of the file `config`. ranks: of each run. A method that uses no
+    CLIP trains nothing and asks for no GPU, unless its own table in the file does.
     """
     general, special = _file(config)
     source = "cluster options" + (f" and {config}" if config else "")
     found = {}
     for method in methods:
         values = general | special.get(method, {}) | dict(given)
+        if not takes_clip(method):
+            values["gpus"] = special.get(method, {}).get("gpus", "0")
         values["slurm"] = {k: v for table in (general, special.get(method, {}), given) for k, v in _slurm(table)}
         found[method] = Resources.parse(values, source=source)
         found[method].check()
@@ -165,6 +168,12 @@ def resources_for(
                 "train each run together with --ranks (that is another run, in status and collect too)"
             )
     return found
+
+
+def takes_clip(method: str) -> bool:
+    """Does a run of this method compute anything that a GPU would help with? Of the harness's own, floors do not."""
+    known = METHODS.get(method)
+    return known is None or known.custom or known.trained or known.needs != "nothing"
 
 
 def _slurm(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

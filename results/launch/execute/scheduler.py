@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 from splits.errors import UserError
 
@@ -68,6 +69,17 @@ def require() -> None:
         raise UserError(
             f"--cluster slurm: there is no {absent[0]} on this machine; use a login node, or --cluster local"
         )
+
+
+@cache
+def is_here() -> bool:
+    """Is there a SLURM that answers?"""
+    try:
+        require()
+        _output("scontrol", "ping")
+    except UserError:
+        return False
+    return True
 
 
 def elements(names: Iterable[str]) -> dict[Key, Element]:

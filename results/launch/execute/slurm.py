@@ -27,6 +27,7 @@ from results.launch.run.worker import clear
 from splits.errors import UserError
 
 ID_TRIES = 10
+PREVIEWED_ARRAY = 1001  # elements of an array where no SLURM says how many: its default
 SETTLE_SECONDS = 6.0  # the first look of SLURM's scheduler at a job says whether it can ever start
 
 # rank 0 scores after the others have gone; one that is killed takes all with it, for rank 0 would wait for it
@@ -66,9 +67,10 @@ def batches(jobs: Sequence[Job], resources: dict[str, Resources], submission: st
     for job in jobs:
         share = resources[job.run.train.method].of(job.ranks)
         shapes.setdefault((share, job.ranks), []).append(replace(job, nodes=share.nodes))
-    longest = scheduler.max_array()
+    here = scheduler.is_here()
+    longest = scheduler.max_array() if here else PREVIEWED_ARRAY
     parts = [(r, group[i : i + longest]) for (r, _), group in shapes.items() for i in range(0, len(group), longest)]
-    for r, _ in shapes:
+    for r, _ in shapes if here else ():
         scheduler.check_partition(r.partition, r.minutes)
     return [Batch(f"{scheduler.PREFIX}{submission}-{n}", r, tuple(part)) for n, (r, part) in enumerate(parts)]
 
@@ -219,6 +221,11 @@ class _Executor(submitit.SlurmExecutor):
     def __init__(self, name: str, **settings: Any):
         super().__init__(**settings)
         self._name = name
+
+    @classmethod
+    def affinity(cls) -> int:
+        """Fit for use: whether SLURM is here is asked before anything is submitted, and a preview needs none."""
+        return 1
 
     def _get_job_id_from_submission_command(self, string: bytes | str) -> str:  # type: ignore[override]
         for _ in range(ID_TRIES):

@@ -101,7 +101,10 @@ def clip_of(clip_id: ClipId | None, file: Path | None = None) -> Clip | None:
     try:
         if clip_id.pretrained == BUILTIN:
             clip = load_clip(
-                clip_id.model, str(SHAPES_CLIP / "weights.safetensors"), config_file=SHAPES_CLIP / "tiny-shapes.json"
+                clip_id.model,
+                str(SHAPES_CLIP / "weights.safetensors"),
+                config_file=SHAPES_CLIP / "tiny-shapes.json",
+                best_readout="plain",  # as `clip`'s recipe on shapes-5i reads it
             )
         else:
             clip = load_clip(clip_id.model, str(file or clip_id.pretrained), beside=_config_of(clip_id, file))

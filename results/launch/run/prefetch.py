@@ -18,7 +18,7 @@ def fetched(runs: Sequence[Run]) -> Iterator[str]:
     """Fetch the weights of CLIP and bodies, and tokenizers, that runs need: a line for each when it is here."""
     from results.launch.run.build import clip_of
 
-    for clip in _tagged_clips(runs):
+    for clip in tagged_clips(runs):
         loaded = clip_of(clip)
         yield f"{clip.model}/{clip.pretrained}: here, sha256 {loaded.weights_sha256 if loaded else ''}"
     for weights in body_weights(runs):
@@ -27,7 +27,7 @@ def fetched(runs: Sequence[Run]) -> Iterator[str]:
 
 def absent(runs: Sequence[Run]) -> list[str]:
     """Weights of the runs that cannot be loaded without the net: CLIPs by model and tag, those of bodies."""
-    return _absent_clips(_tagged_clips(runs)) + [str(one) for one in body_weights(runs) if not is_cached(one)]
+    return _absent_clips(tagged_clips(runs)) + [str(one) for one in body_weights(runs) if not is_cached(one)]
 
 
 def body_weights(runs: Iterable[Run]) -> list[BodyWeights]:
@@ -47,7 +47,7 @@ def refuse_absent_bodies(runs: Iterable[Run]) -> None:
 
 def refuse_absent_clips(runs: Iterable[Run]) -> None:
     """Have the weights of CLIPs that come by a tag on this disk; raises UserError for one that is not to be had."""
-    if not (clips := _tagged_clips(runs)):
+    if not (clips := tagged_clips(runs)):
         return
     from methods.clip.tags import weights_of_tag
 
@@ -114,7 +114,7 @@ def _absent_clips(clips: Sequence[ClipId]) -> list[str]:
     return missing
 
 
-def _tagged_clips(runs: Iterable[Run]) -> list[ClipId]:
+def tagged_clips(runs: Iterable[Run]) -> list[ClipId]:
     """The CLIPs of runs that come from the net, each once."""
     clips = (run.train.clip for run in runs)
     return list(dict.fromkeys(c for c in clips if c is not None and c.pretrained not in (BUILTIN, "file")))

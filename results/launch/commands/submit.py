@@ -1,0 +1,43 @@
+"""`submit`: may these records go into a shared table? As a pull request with them would be checked."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from results.store.places import runs_folder
+from splits.errors import UserError
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Which records."""
+    parser = commands.add_parser(
+        "submit", help="check records for a shared table: sound, whole grids, clean provenance; nothing is sent"
+    )
+    parser.add_argument(
+        "--from", dest="roots", nargs="+", type=Path, default=[runs_folder()], metavar="DIR", help="folders of runs"
+    )
+    parser.set_defaults(command=main)
+
+
+def main(options: argparse.Namespace) -> int:
+    """A line for each reason against it, then what there is; exit code 1 if there is one."""
+    from results.store.folders import Stored, find_stored
+    from results.store.shareable import refusals
+
+    for root in options.roots:
+        if not root.is_dir():
+            raise UserError(f"--from {root}: is no folder of runs")
+    found = [item for root in options.roots for item in find_stored(root)]
+    if not found:
+        raise UserError(f"no record lies in {', '.join(map(str, options.roots))}")
+    wrong = list(refusals(found))
+    for line in wrong:
+        print(line)
+    rows = {(i.record.result.evaluation.benchmark, i.record.result.label) for i in found if isinstance(i, Stored)}
+    for benchmark, label in sorted(rows):
+        print(f"{benchmark}: {label}", file=sys.stderr)
+    summary = f"{len(found)} records in {len(rows)} rows, {len(wrong)} reason{'s' * (len(wrong) != 1)} against them"
+    print(summary, file=sys.stderr if wrong else sys.stdout)
+    return 1 if wrong else 0

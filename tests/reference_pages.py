@@ -1,0 +1,213 @@
+"""The reference pages of docs/, made from the parser, the configs and the schema: `make readme` writes them anew.
+
+`tests/test_docs.py` compares: a page never says what the code does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import harness
+from benchmarks.spec import Recipe
+from methods.method_entry import MethodRecipe
+from methods.registry import METHODS, config_class, entry
+from results.launch.plan.readings import comments
+from results.store.record_schema import schema
+from tests.croissant import croissant
+
+NOTEBOOK = Path(__file__).resolve().parent.parent / "docs" / "shapes_tour.ipynb"
+MADE = "<!-- made by `make readme`; do not edit -->"
+
+
+def commands() -> str:
+    """Every command with its options, group by group."""
+    lines = [
+        "# Commands",
+        MADE,
+        "Written as `python harness.py COMMAND`, or `zss-harness COMMAND` where it is installed. `run` may be left out "
+        "before options.",
+    ]
+    for name, parser, words in _parsers(harness._parser()):
+        lines += [f"## {name}", _sentence(words), f"```\n{_usage(name, parser)}\n```"]
+        for group in parser._action_groups:
+            actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
+            if not actions or isinstance(actions[0], argparse._SubParsersAction):
+                continue
+            if group.title not in ("options", "positional arguments"):
+                lines.append(f"*{group.title}*")
+            rows = [(_names(action), _help(action, parser)) for action in actions]
+            lines.append(_table(("option", "meaning"), rows))
+    return "\n\n".join(lines) + "\n"
+
+
+def _parsers(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            words = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for word, inner in action.choices.items():
+                full = f"{name} {word}".strip()
+                if any(isinstance(deeper, argparse._SubParsersAction) for deeper in inner._actions):
+                    yield from _parsers(inner, full)
+                else:
+                    yield full, inner, words.get(word, "")
+
+
+def _usage(name: str, parser: argparse.ArgumentParser) -> str:
+    needed = [a for a in parser._actions if a.required]
+    return " ".join(["python harness.py", name, *(_names(a).replace("`", "") for a in needed), "..."])
+
+
+def _names(action: argparse.Action) -> str:
+    value = ""
+    if action.nargs != 0:
+        given = action.metavar or (
+            f"{{{','.join(map(str, action.choices))}}}" if action.choices else action.dest.upper()
+        )
+        value = " ".join(given) if isinstance(given, tuple) else str(given)
+        value += " ..." if action.nargs in ("+", "*") else ""
+    if not action.option_strings:
+        return f"`{value}`"
+    return f"`{' '.join([', '.join(action.option_strings), value]).strip()}`"
+
+
+def _help(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
+    values = {**vars(action), "prog": "harness.py"}
+    words = (action.help or "") % values
+    default = action.default
+    plain = isinstance(default, str | int | float) and not isinstance(default, bool)
+    if action.choices and plain and "default" not in words:
+        words = f"{words}; default: {default}" if words else f"default: {default}"
+    return words
+
+
+def configs() -> str:
+    """Every field of every method's config, with its default and whose choice it is; and the recipes."""
+    lines = [
+        "# Configs and recipes",
+        MADE,
+        "`--set METHOD.FIELD=VALUE` sets a field of a method, `--set recipe.FIELD=VALUE` one of the recipe. "
+        "The notes say whose choice a default is: [R] released code, [P] the authors' text, [S] notes of a third "
+        "party; *reading* and *ours* are choices of the harness.",
+        "## The recipe",
+        _table(("field", "default", "meaning"), list(_recipe_fields())),
+    ]
+    shown: dict[type, str] = {}
+    for name in METHODS:
+        config = config_class(name)
+        lines.append(f"## {name}")
+        lines.append(f"{_sentence(entry(name).title)} *{_sentence(entry(name).fidelity)}*")
+        if entry(name).fixed:
+            fixed = ", ".join(f"`{field}={json.dumps(value)}`" for field, value in entry(name).fixed.items())
+            lines.append(f"Fixed, as what makes it this method: {fixed}.")
+        if config in shown:
+            lines.append(f"Fields as those of [{shown[config]}](#{shown[config].replace('+', '')}).")
+        elif rows := list(_config_fields(config)):
+            shown[config] = name
+            lines.append(_table(("field", "default", "meaning"), rows))
+        else:
+            lines.append("It has no fields.")
+        if entry(name).recipes:
+            rows = [(f"`{kind}`", recipe.name, _changes(recipe)) for kind, recipe in entry(name).recipes.items()]
+            lines.append(_table(("benchmarks", "recipe", "its fields"), rows))
+    return "\n\n".join(lines) + "\n"
+
+
+def _recipe_fields() -> Iterator[tuple[str, str, str]]:
+    found = schema()["$defs"]["Recipe"]
+    for name in Recipe.model_fields:
+        field = found["properties"][name]
+        default = json.dumps(field["default"]) if "default" in field else "(of the method's recipe)"
+        yield f"`{name}`", default if default.startswith("(") else f"`{default}`", field.get("description", "")
+
+
+def _config_fields(config: type) -> Iterator[tuple[str, str, str]]:
+    defaults, words = config().model_dump(mode="json"), comments(config)
+    for name in config.model_fields:
+        if name != "setting":
+            yield f"`{name}`", f"`{json.dumps(defaults[name])}`", " ".join(words.get(name, ()))
+
+
+def _changes(recipe: MethodRecipe) -> str:
+    pairs = {**recipe.training, **recipe.config}
+    return ", ".join(f"`{name}={json.dumps(value, default=str)}`" for name, value in pairs.items()) or "–"
+
+
+def record() -> str:
+    """Every field of a record, as its JSON Schema describes it."""
+    whole = schema()
+    lines = [
+        "# Fields of the record",
+        MADE,
+        "One scoring of one run is `record.json` beside `confusion.npz`. Its JSON Schema is "
+        "`results/store/record.schema.json`. `export` writes the fields of all records into one table.",
+    ]
+    for name, part in {"RunRecord": whole, **whole["$defs"]}.items():
+        needed = set(part.get("required", ()))
+        rows = [
+            (f"`{field}`", _type(value), _default(value, field in needed), value.get("description", ""))
+            for field, value in part["properties"].items()
+        ]
+        lines += [f"## {name}", _sentence(" ".join(part.get("description", "").split()))]
+        lines.append(_table(("field", "type", "default", "meaning"), rows))
+    return "\n\n".join(lines) + "\n"
+
+
+def _type(value: dict[str, Any]) -> str:
+    if "$ref" in value:
+        name = value["$ref"].rsplit("/", 1)[1]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in value:
+        return " or ".join(dict.fromkeys(map(_type, value["anyOf"])))
+    if "const" in value or "enum" in value:
+        return ", ".join(f"`{json.dumps(v)}`" for v in value.get("enum", [value.get("const")]))
+    if value.get("type") == "array":
+        inner = value.get("prefixItems") or [value.get("items", {})]
+        return f"array of {', '.join(dict.fromkeys(map(_type, inner)))}"
+    if value.get("type") == "object" and isinstance(value.get("additionalProperties"), dict):
+        return f"object of {_type(value['additionalProperties'])}"
+    return str(value.get("type", "any"))
+
+
+def _default(value: dict[str, Any], needed: bool) -> str:
+    return "(given)" if needed or "default" not in value else f"`{json.dumps(value['default'])}`"
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *(tuple(map(_cell, row)) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return (
+        " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+        if "`" not in text
+        else " ".join(text.split()).replace("|", "\\|")
+    )
+
+
+def _sentence(words: str) -> str:
+    words = words.strip()
+    return words and words[0].upper() + words[1:] + ("" if words.endswith((".", "?")) else ".")
+
+
+def tour() -> str:
+    """The cells of the notebook, as a page."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    texts = [(cell["cell_type"], "".join(cell["source"])) for cell in cells]
+    parts = [text if kind == "markdown" else f"```python\n{text}\n```" for kind, text in texts]
+    head, *rest = parts
+    note = f"These are the cells of `docs/{NOTEBOOK.name}`, which runs in Jupyter."
+    return "\n\n".join([head, MADE, note, *rest]) + "\n"
+
+
+WRITTEN = {
+    "benchmarks/shapes/croissant.json": croissant,
+    "docs/tour.md": tour,
+    "docs/commands.md": commands,
+    "docs/configs.md": configs,
+    "docs/record-fields.md": record,
+}

@@ -1,0 +1,46 @@
+"""The model card: what the card of the weights and the records beside it say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import harness
+from results.tables.model_card import model_card
+from splits.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    frame = harness.run(["zegclip"], folds=[0], limit=4, root=root, jobs=1, device="cpu")
+    return root / frame["run"][0]
+
+
+def test_a_card_says_what_was_trained_and_scored(run: Path) -> None:
+    """Fails when the card leaves out the hidden classes, the hash of the weights, or that it is a trial run."""
+    text, card = model_card(run / "model.json"), json.loads((run / "model.json").read_text())
+    (record,) = [json.loads(path.read_text()) for path in run.glob("evals/*/record.json")]
+    for word in (card["weights_sha256"], "arrow, bell, bolt, bottle, crescent", "at most 4 images", "partial"):
+        assert word in text
+    assert f"{100 * record['result']['own']['miou_seen']:.1f}" in text
+    assert "nothing about photos" in " ".join(text.split())
+    assert text.startswith("---\nlicense:")
+
+
+def test_the_command_takes_a_key_and_writes(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails when `card` needs the whole folder's name, or writes another text than it prints."""
+    root, key = run.parents[2], run.name.rpartition("-")[2]
+    assert harness.main(["card", key, "--runs", str(root)]) == 0
+    printed = capsys.readouterr().out
+    assert harness.main(["card", str(run), "--out", str(tmp_path / "README.md")]) == 0
+    assert (tmp_path / "README.md").read_text() == printed
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    """Fails when any JSON passes for a card."""
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(UserError, match="expected the card of finished weights"):
+        model_card(tmp_path / "model.json")
