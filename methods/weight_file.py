@@ -6,6 +6,7 @@ file of weights (a page of a download, a pointer, a part of a file) is called by
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -79,8 +80,10 @@ def precision_words(state: Mapping[str, Tensor]) -> str:
     >>> precision_words({"a": torch.zeros(1, dtype=torch.bfloat16)})
     'stored in bfloat16, rounded to 8 significant bits'
     """
-    bits = {torch.bfloat16: 8, torch.float16: 11}
-    narrow = sorted({value.dtype for value in state.values()} & bits.keys(), key=lambda dtype: bits[dtype])
+    narrow = sorted(
+        {value.dtype for value in state.values() if value.is_floating_point() and value.itemsize < 4}, key=str
+    )
+    bits = {dtype: 1 - round(math.log2(torch.finfo(dtype).eps)) for dtype in narrow}
     names = {dtype: str(dtype).removeprefix("torch.") for dtype in narrow}
     return " and ".join(f"stored in {names[dtype]}, rounded to {bits[dtype]} significant bits" for dtype in narrow)
 
@@ -88,8 +91,10 @@ def precision_words(state: Mapping[str, Tensor]) -> str:
 def refuse_not_finite(state: Mapping[str, Tensor], source: object) -> None:
     """Raises ValueError that names the first tensor with NaN or Inf in it, and how many values there are."""
     for name, value in state.items():
-        if value.is_floating_point() and (wrong := int((~torch.isfinite(value)).sum())):
-            what = "NaN" if bool(torch.isnan(value).any()) else "Inf"
+        if not value.is_floating_point():
+            continue
+        if wrong := int((~torch.isfinite(value.float())).sum()):
+            what = "NaN" if bool(torch.isnan(value.float()).any()) else "Inf"
             raise ValueError(
                 f"{source}: {what} in {wrong} of {value.numel()} values of the tensor {name!r}; nothing can be scored "
                 "with these weights, take an earlier checkpoint"

@@ -16,7 +16,7 @@ class Misfit:
 
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
-    misshapen: tuple[str, ...] = ()  # "name (3, 4) instead of (3, 5)"
+    misshapen: tuple[str, ...] = ()  # "name (3, 4) instead of (3, 5)", "name int8 instead of float32"
     differing: tuple[str, ...] = ()  # frozen tensors that are not those of the CLIP in use
 
     def __bool__(self) -> bool:
@@ -26,12 +26,12 @@ class Misfit:
         """How many of each kind there are, and the first of them.
 
         >>> Misfit(missing=("a", "b", "c", "d"), misshapen=("e (2,) instead of (3,)",)).words()
-        '4 missing (a, b, c, ...), 1 of another shape (e (2,) instead of (3,))'
+        '4 missing (a, b, c, ...), 1 of another shape or type (e (2,) instead of (3,))'
         """
         kinds = {
             "missing": self.missing,
             "unknown": self.extra,
-            "of another shape": self.misshapen,
+            "of another shape or type": self.misshapen,
             "of other values than the CLIP in use": self.differing,
         }
         return ", ".join(f"{len(names)} {kind} ({listed(names)})" for kind, names in kinds.items() if names)
@@ -47,10 +47,23 @@ def misfit(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], *, lacking:
 
 
 def misshapen(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> Iterable[str]:
-    """Tensors that both have, of different shapes, with these."""
+    """Tensors that both have, of different shapes, with these; and whole numbers (of a quantised file) for floats."""
     for name in ours.keys() & theirs.keys():
-        if ours[name].shape != theirs[name].shape:
-            yield f"{name} {tuple(theirs[name].shape)} instead of {tuple(ours[name].shape)}"
+        mine, other = ours[name], theirs[name]
+        if mine.shape != other.shape:
+            yield f"{name} {tuple(other.shape)} instead of {tuple(mine.shape)}"
+        elif mine.is_floating_point() and not other.is_floating_point():
+            yield f"{name} {type_of(other)} instead of {type_of(mine)}"
+
+
+def type_of(tensor: Tensor) -> str:
+    """Its type of number.
+
+    >>> import torch
+    >>> type_of(torch.zeros(1, dtype=torch.int8))
+    'int8'
+    """
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def listed(names: Collection[str], most: int = SHOWN) -> str:

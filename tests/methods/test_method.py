@@ -71,7 +71,21 @@ def test_load_trained_state_names_every_difference():
         method.load_trained_state(wrong)
     with pytest.raises(ValueError, match=r"1 missing \(layer.weight\)"):
         method.load_trained_state({"bank": torch.ones(3)})
+    with pytest.raises(ValueError, match=r"layer\.weight int8 instead of float32"):
+        method.load_trained_state({"bank": torch.ones(3), "layer.weight": torch.ones(1, 2, dtype=torch.int8)})
     assert torch.equal(method.bank, before)
+
+
+def test_weights_of_any_form_load_under_our_names(tmp_path):
+    """Fails if a run's tensors that somebody saved again are refused, or their rounding is not said."""
+    state = {"bank": torch.arange(3.0), "layer.weight": torch.tensor([[0.5, 1.0]])}
+    for prefix, dtype in (("", torch.float32), ("module.model.", torch.float16)):
+        content = {prefix + name: value.to(dtype) for name, value in state.items()}
+        torch.save({"model_state_dict": content, "epoch": 3}, tmp_path / "w.ckpt")
+        method = Some()
+        remarks = method.import_weights(tmp_path / "w.ckpt")
+        assert all(torch.equal(value, state[name]) for name, value in method.trained_state().items())
+        assert bool(remarks) == (dtype == torch.float16)
 
 
 def test_default_activation_shifts_seen_classes_alone():
