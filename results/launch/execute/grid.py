@@ -104,15 +104,12 @@ def print_tables(rows: Rows, root: Path) -> int:
     from results.tables.views import View
 
     scored = [(run, run.folder(root)) for run, seen in rows if seen.has_record]
-    found = {
-        record.result.confusion_sha256: (record, folder.evaluation(run.evaluation) / CONFUSION)
-        for run, folder in scored
-        if (record := folder.read_record(run.evaluation))
-    }
-    records = [record for record, _ in found.values()]
+    found = [(record, run, folder) for run, folder in scored if (record := folder.read_record(run.evaluation))]
+    records = [record for record, _, _ in found]
+    matrices = {r.result.confusion_sha256: folder.evaluation(run.evaluation) / CONFUSION for r, run, folder in found}
 
-    def locate(record: RunRecord) -> Path:
-        return found[record.result.confusion_sha256][1]
+    def locate(record: RunRecord) -> Path:  # equal matrices have one sha256: either file will do
+        return matrices[record.result.confusion_sha256]
 
     # a transfer that is not there is named below; its training may well be, and its folder is the training's
     lacking = [(run, seen) for run, seen in rows if not seen.has_record and not run.evaluation.transferred]

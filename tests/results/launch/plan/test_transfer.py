@@ -166,7 +166,7 @@ def test_another_fold_of_the_same_benchmark(made, runs, capsys):
     listed = run_table([s.record for s in find_stored(runs) if isinstance(s, Stored)], {}, frozenset()).frame["run"]
     assert sum(name.endswith(" on shapes-5i fold 1") for name in listed) == 1 < len(listed)
     code, _, err = call(capsys, "compare", "zegclip", "constant", "--from", runs)
-    assert (code, "no benchmark has runs of all" in err) == (2, True)
+    assert (code, "there is no run of 'constant'" in err) == (2, True)
     look = ("status", "--run", (made / "key").read_text(), "--on", "shapes-5i", "--limit", "2", "--runs", runs)
     states = call(capsys, *look)[1]
     assert "on shapes-5i fold 1" in states
