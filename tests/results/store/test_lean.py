@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from results.store.folders import load_record
 from results.store.lean import Lean, whole
 from results.store.record import LossPoint, RunRecord
+from results.store.selection import settled, uncollected
 from tests.results import factory
 
 REFERENCE = Path(__file__).resolve().parents[3] / "results" / "reference"
@@ -101,3 +104,28 @@ def test_ten_thousand_fit() -> None:
     taken = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert taken / len(kept) < 12 * 1024
+
+
+def test_figures_are_let_go_and_records_are_passed_over() -> None:
+    """Fails if garbage that refers to itself piles up while a report is drawn, or the collector stays as it was set."""
+    records = [factory.record()]
+    with uncollected():
+        with settled():
+            assert gc.isenabled()
+            assert gc.get_freeze_count() > 0
+            cycle = Cycle()
+            watched = weakref.ref(cycle)
+            del cycle
+            gc.collect()
+            assert watched() is None
+        assert not gc.isenabled()
+        assert gc.get_freeze_count() == 0
+    assert gc.isenabled()
+    assert records
+
+
+class Cycle:
+    """Refers to itself, as figures do."""
+
+    def __init__(self) -> None:
+        self.itself = self
