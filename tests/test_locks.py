@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("packaging.requirements")
-from packaging.requirements import Requirement  # noqa: E402
-from packaging.utils import canonicalize_name  # noqa: E402
-from packaging.version import Version  # noqa: E402
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 PROJECT = Path(__file__).resolve().parents[1]
 LOCKS = {"build": (), "train": ("train",), "dev": ("train", "dev")}  # file to extras
