@@ -5,5 +5,8 @@ RUN apt-get update && apt-get install --yes --no-install-recommends git libgl1 l
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /work
 COPY . .
-RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir --constraint constraints.txt '.[train]'
+ENV PIP_BUILD_CONSTRAINT=/work/locks/build.txt PIP_NO_CACHE_DIR=1
+RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install --require-hashes --requirement locks/build.txt \
+    && /opt/venv/bin/pip install --require-hashes --requirement locks/train.txt \
+    && /opt/venv/bin/pip install --no-deps .
 ENTRYPOINT ["/opt/venv/bin/zss-harness"]

@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 DEV = $(VENV)/.installed-dev
 .DEFAULT_GOAL := help
-.PHONY: help install run test bench torture lint readme docs clean
+.PHONY: help install lock run test bench torture lint readme docs clean
 
 help:
 	@echo "make install   install into $(VENV), and nothing else; then: source $(VENV)/bin/activate"
@@ -16,17 +16,39 @@ help:
 	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; an hour"
 	@echo "make readme write what is generated in README and docs anew: tables, verdicts, reference pages"
 	@echo "make docs   the documentation as web pages, in site/; broken links fail"
+	@echo "make lock   write constraints.txt and locks/ anew from pyproject.toml"
 	@echo "make clean  delete $(VENV) and caches (stored runs stay)"
 
-$(STAMP): pyproject.toml constraints.txt
+# Every package, those that build packages too, is compared with its hash in locks/. The project itself comes last: it
+# has no hash, and needs nothing more.
+INSTALL = PIP_BUILD_CONSTRAINT=locks/build.txt $(BIN)/python -m pip install --quiet
+HASHED = $(INSTALL) --require-hashes --requirement
+
+$(STAMP): pyproject.toml locks/build.txt locks/train.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train]'
+	$(HASHED) locks/build.txt
+	$(HASHED) locks/train.txt
+	$(INSTALL) --no-deps --editable .
 	touch $(STAMP)
 
-$(DEV): $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
+$(DEV): $(STAMP) locks/dev.txt
+	$(HASHED) locks/dev.txt
 	touch $(DEV)
+
+# New versions: delete a line, or a file, of constraints.txt and locks/ first; what stands there is kept where it can be.
+# onedl-mmcv has no wheel: it is built with what locks/build.txt has beside the project's own backend, by a pip that
+# compares what it builds with too.
+UV = build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --prerelease disallow --no-header \
+	--no-annotate --no-emit-index-url --no-emit-find-links
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet uv
+	build/lock/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'], \
+		'wheel', 'packaging', 'pip>=25.3', sep='\n')" > build/lock/build.in
+	$(UV) --all-extras --output-file constraints.txt pyproject.toml build/lock/build.in
+	$(UV) --generate-hashes --constraint constraints.txt --output-file locks/build.txt build/lock/build.in
+	$(UV) --generate-hashes --constraint constraints.txt --extra train --output-file locks/train.txt pyproject.toml
+	$(UV) --generate-hashes --constraint constraints.txt --extra train --extra dev --output-file locks/dev.txt pyproject.toml
 
 install: $(STAMP)
 	@echo "Installed. Next: source $(VENV)/bin/activate && python harness.py list"

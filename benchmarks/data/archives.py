@@ -42,7 +42,7 @@ def unpacked_size(archive: Path) -> int:
 
 def unpack(archive: Path, target: Path) -> None:
     """Every file of an archive below `target`, as plain files and folders. Raises UserError where it is broken, or
-    holds what would lead elsewhere: links, devices, names with `..`.
+    holds what would lead elsewhere (links, devices, names with `..`), or more than there is room for.
 
     Links are refused whole: filters of tarfile have let chains of them write outside (CVE-2025-4517).
     """
@@ -53,12 +53,16 @@ def unpack(archive: Path, target: Path) -> None:
                 for member in packed.infolist():
                     kind = member.external_attr >> 16
                     _check(archive, member.filename, plain=not stat.S_IFMT(kind) or _is_plain(kind))
+                _check_room(archive, target, sum(member.file_size for member in packed.infolist()))
                 for member in packed.infolist():
                     _write(archive, target, member.filename, None if member.is_dir() else packed.open(member))
             return
         with tarfile.open(archive) as packed_tar:
+            size = 0
             for entry in packed_tar:  # read twice: nothing is written before all of it is known to be harmless
                 _check(archive, entry.name, plain=entry.isfile() or entry.isdir())
+                size += entry.size
+            _check_room(archive, target, size)
             for entry in packed_tar:
                 _write(archive, target, entry.name, packed_tar.extractfile(entry))
     except UNREADABLE as error:
@@ -79,6 +83,14 @@ def _check(archive: Path, name: str, *, plain: bool) -> None:
         )
     if path.is_absolute() or ".." in path.parts or "\0" in name or re.match(r"[A-Za-z]:", name):
         raise UserError(f"{archive}: {name!r} would be outside the folder it is unpacked to; it is not unpacked")
+
+
+def _check_room(archive: Path, target: Path, size: int) -> None:
+    if size > (free := shutil.disk_usage(target).free):
+        raise UserError(
+            f"{archive}: what is in it takes {size / 2**30:.1f} GiB, {target} has room for {free / 2**30:.1f}; "
+            "it is not unpacked"
+        )
 
 
 def _write(archive: Path, target: Path, name: str, content: IO[bytes] | None) -> None:

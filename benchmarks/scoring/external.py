@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from benchmarks.data.mask_file import read_raw
 from benchmarks.data.reader import Reader
 from benchmarks.data.survey import palette_words, seam_words
 from benchmarks.labels import apply
-from benchmarks.npz import SPOILT
+from benchmarks.npz import SPOILT, refuse_bomb
 from benchmarks.scoring.boundary import BoundaryCount
 from benchmarks.scoring.evaluate import Best, Evaluation, image_pairs
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
@@ -185,6 +186,8 @@ def _indices(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
 def _top(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """`(k, H, W)` classes, in rising order at each pixel, and their scores."""
     try:
+        with zipfile.ZipFile(path) as packed:
+            refuse_bomb(packed, packed.namelist())
         with np.load(path, allow_pickle=False) as content:
             classes, scores = content["classes"], content["scores"]
     except SPOILT as error:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.npz import refuse_bomb
 from results.store.record import RunRecord
 
 Locate = Callable[[RunRecord], Path]  # a record -> its file
@@ -42,4 +43,5 @@ def counted(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]]:
     with zipfile.ZipFile(path) as packed:
         members = {f"{name}.npy": name for name in names}
         there = [member for member in packed.namelist() if member in members]
+        refuse_bomb(packed, there)
         return {members[m]: np.lib.format.read_array(io.BytesIO(packed.read(m)), allow_pickle=False) for m in there}

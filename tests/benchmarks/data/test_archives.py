@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.data import archives
 from benchmarks.data.archives import unpack, unpacked_size
 from splits.errors import UserError
 
@@ -53,10 +54,15 @@ HOSTILE: dict[str, Callable[[], list[tuple[tarfile.TarInfo, bytes]]]] = {
 }
 
 
+def hostile(path: Path, kind: str) -> Path:
+    """An archive of that kind, for every reader of archives."""
+    return tar(path, *HOSTILE[kind]())
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_tar_writes_nothing(tmp_path: Path, kind: str) -> None:
     """Fails when anything of an archive with links, devices or ways out is written, inside or outside."""
-    archive, target = tar(tmp_path / "evil.tar", *HOSTILE[kind]()), tmp_path / "in" / "here"
+    archive, target = hostile(tmp_path / "evil.tar", kind), tmp_path / "in" / "here"
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match="not unpacked") as error:
         unpack(archive, target)
@@ -75,36 +81,64 @@ def test_a_hostile_zip_writes_nothing(tmp_path: Path, name: str) -> None:
     assert list((tmp_path / "in").iterdir()) == []
 
 
-def test_a_link_in_a_zip(tmp_path: Path) -> None:
-    """Fails when a zip's symbolic link is made, or its target written as a file, instead of refused."""
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK])
+def test_a_link_or_device_in_a_zip(tmp_path: Path, kind: int) -> None:
+    """Fails when a zip's symbolic link or device is made, or its target written as a file, instead of refused."""
     info = zipfile.ZipInfo("link")
-    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    info.external_attr = (kind | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as packed:
+        packed.writestr("first", b"x")
         packed.writestr(info, "/etc/passwd")
     with pytest.raises(UserError, match="link or a device"):
         unpack(tmp_path / "evil.zip", tmp_path / "in")
+    assert list((tmp_path / "in").iterdir()) == []
 
 
 def test_permissions_are_this_processs(tmp_path: Path) -> None:
     """Fails when an archive decides who may run a file, or as whom."""
-    unpack(tar(tmp_path / "a.tar", (member("f", mode=0o6777), b"x")), tmp_path / "in")
-    assert not (tmp_path / "in" / "f").stat().st_mode & (stat.S_ISUID | stat.S_ISGID | 0o111)
+    unpack(tar(tmp_path / "a.tar", (member("tar", mode=0o6777), b"x")), tmp_path / "in")
+    info = zipfile.ZipInfo("zip")
+    info.external_attr = (stat.S_IFREG | 0o6777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
+        packed.writestr(info, "x")
+    unpack(tmp_path / "a.zip", tmp_path / "in")
+    for name in ("tar", "zip"):
+        assert not (tmp_path / "in" / name).stat().st_mode & (stat.S_ISUID | stat.S_ISGID | 0o111), name
 
 
-def test_many_files_and_their_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["tar", "zip"])
+def test_many_files_and_their_size(tmp_path: Path, suffix: str) -> None:
     """Fails when ten thousand files are too many, or the room that they need is not known beforehand."""
-    archive = tar(tmp_path / "many.tar", *((member(f"d{i % 7}/{i}"), b"ab") for i in range(10_000)))
+    names, archive = [f"d{i % 7}/{i}" for i in range(10_000)], tmp_path / f"many.{suffix}"
+    if suffix == "tar":
+        tar(archive, *((member(name), b"ab") for name in names))
+    else:
+        with zipfile.ZipFile(archive, "w") as packed:
+            for name in names:
+                packed.writestr(name, b"ab")
     assert unpacked_size(archive) == 20_000
     unpack(archive, tmp_path / "in")
     assert sum(1 for path in (tmp_path / "in").rglob("*") if path.is_file()) == 10_000
 
 
-def test_a_bomb_says_its_size_first(tmp_path: Path) -> None:
-    """Fails when a small archive of a large file is taken for a small one."""
-    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as packed:
-        packed.writestr("zeros", bytes(50_000_000))
-    assert (tmp_path / "bomb.zip").stat().st_size < 100_000
-    assert unpacked_size(tmp_path / "bomb.zip") == 50_000_000
+@pytest.mark.parametrize("suffix", ["tgz", "zip"])
+def test_a_bomb_is_weighed_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    """Fails when a small archive of a large file is taken for a small one, or fills the disk."""
+    bomb = tmp_path / f"bomb.{suffix}"
+    if suffix == "zip":
+        with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("zeros", bytes(50_000_000))
+    else:
+        with tarfile.open(bomb, "w:gz") as packed_tar:
+            info = member("zeros")
+            info.size = 50_000_000
+            packed_tar.addfile(info, io.BytesIO(bytes(info.size)))
+    assert bomb.stat().st_size < 100_000
+    assert unpacked_size(bomb) == 50_000_000
+    monkeypatch.setattr(archives.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 49_999_999}))
+    with pytest.raises(UserError, match="has room for"):
+        unpack(bomb, tmp_path / "in")
+    assert list((tmp_path / "in").iterdir()) == []
 
 
 def test_an_encrypted_zip(tmp_path: Path) -> None:
@@ -132,7 +166,16 @@ def test_an_unknown_compression(tmp_path: Path) -> None:
         unpack(tmp_path / "a.zip", tmp_path / "in")
 
 
-def test_a_file_used_as_a_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a")])
+@pytest.mark.parametrize("suffix", ["tar", "zip"])
+def test_a_file_used_as_a_folder(tmp_path: Path, suffix: str, names: tuple[str, str]) -> None:
     """Fails when a name that is both ends in a trace."""
+    archive = tmp_path / f"a.{suffix}"
+    if suffix == "tar":
+        tar(archive, *((member(name), b"x") for name in names))
+    else:
+        with zipfile.ZipFile(archive, "w") as packed:
+            for name in names:
+                packed.writestr(name, b"x")
     with pytest.raises(UserError, match="file and a folder"):
-        unpack(tar(tmp_path / "a.tar", (member("a"), b"x"), (member("a/b"), b"y")), tmp_path / "in")
+        unpack(archive, tmp_path / "in")

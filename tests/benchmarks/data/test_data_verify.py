@@ -25,6 +25,7 @@ from benchmarks.data.verify import missing_words, overlap, verify_part
 from benchmarks.data.whole_sets import prepare_set, verify_set
 from splits.errors import DataError, UserError
 from splits.loader import load_split, read_list
+from tests.benchmarks.data.test_archives import HOSTILE, hostile
 
 SPLIT = load_split("pascal-5i")
 VAL = read_list("voc2012_seg_val_1449")
@@ -354,6 +355,16 @@ def test_download_of_something_else(tmp_path: Path, served: str) -> None:
     Server.content = b"<html>moved</html>"
     with pytest.raises(DataError, match="cannot be unpacked"):
         download.download(Archive(f"{served}/coco.zip", "none"), tmp_path)
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_download_of_a_hostile_archive(tmp_path: Path, served: str, kind: str) -> None:
+    """Fails when a server's archive with links, devices or ways out is unpacked, or counts as unpacked."""
+    Server.content = hostile(tmp_path / "served.tar", kind).read_bytes()
+    (tmp_path / "root").mkdir()
+    with pytest.raises(DataError, match="not unpacked"):
+        download.download(Archive(f"{served}/voc.tar", "none", into="in"), tmp_path / "root")
+    assert [path.name for path in (tmp_path / "root").rglob("*") if path.is_file()] == ["voc.tar"]
 
 
 def test_download_of_a_zip_and_no_network(tmp_path: Path, served: str) -> None:

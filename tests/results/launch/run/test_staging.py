@@ -14,6 +14,7 @@ from benchmarks.catalogue import Data
 from results.launch.run import staging as stage
 from results.launch.run.staging import staged
 from splits.errors import UserError
+from tests.benchmarks.data.test_archives import HOSTILE, hostile
 
 
 @pytest.fixture
@@ -138,14 +139,16 @@ def test_archives_write_nowhere_else(source: Path, tmp_path: Path, suffix: str, 
     assert not Path("/out.txt").exists()
 
 
-def test_a_link_out_of_an_archive(source: Path, tmp_path: Path) -> None:
-    """Fails when a link in a tar leads to files of the node."""
-    with tarfile.open(source / "evil.tar", "w") as archive:
-        link = tarfile.TarInfo("passwords")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        archive.addfile(link)
-    with pytest.raises(UserError, match="it is not unpacked"):
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_archive(source: Path, tmp_path: Path, kind: str) -> None:
+    """Fails when a link, a device or a way out in a data root's archive is unpacked on the node."""
+    hostile(source / "evil.tar", kind)
+    with pytest.raises(UserError, match="not unpacked") as error:
         staged(Data(str(source)), str(tmp_path / "scratch"))
+    assert "\n" not in str(error.value)
+    left = [path for path in (tmp_path / "scratch").rglob("*") if path.is_file() and "claims" not in path.parts]
+    assert [path.name for path in left] == ["evil.tar"]  # the copy that was looked into
+    assert not list(tmp_path.glob(f"scratch/*/{stage.WHOLE}"))
 
 
 @pytest.mark.parametrize("suffix", ["tar", "tgz", "zip"])
