@@ -125,6 +125,7 @@ def step(
     *,
     way: Callable[[ZegClip, Images, Tensor], Tensor] = ours_loss,
     bf16: bool = False,
+    device: str = "cpu",
 ) -> Step:
     """Forward and backward of so many images; returns the loss. Dropout draws from the same seed each time."""
     generator = torch.Generator().manual_seed(0)
@@ -132,11 +133,12 @@ def step(
     cells = torch.randint(0, SEEN, (batch, side // 32, side // 32), generator=generator, dtype=torch.uint8)
     labels = cells.repeat_interleave(32, 1).repeat_interleave(32, 2)
     labels[:, : side // 4] = UNLABELLED
+    images, labels = images.to(device), labels.to(device)
 
     def once_through() -> Tensor:
         torch.manual_seed(0)
         method.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             loss = way(method, images, labels)
         loss.backward()
         return loss.detach()
