@@ -6,13 +6,14 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 DEV = $(VENV)/.installed-dev
 .DEFAULT_GOAL := help
-.PHONY: help install lock run test bench torture lint readme docs clean
+.PHONY: help install lock run test bench gpu torture lint readme docs clean
 
 help:
 	@echo "make install   install into $(VENV), and nothing else; then: source $(VENV)/bin/activate"
 	@echo "make run    install into $(VENV), run all methods on shapes-5i, print the table"
 	@echo "make test   install into $(VENV), run linter, type checker and tests"
 	@echo "make bench  time this beside other implementations (minutes; nothing fails on a time)"
+	@echo "make gpu    check and measure a GPU in ten minutes; one JSON and one page in results/gpu-check"
 	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; an hour"
 	@echo "make readme write what is generated in README and docs anew: tables, verdicts, reference pages"
 	@echo "make docs   the documentation as web pages, in site/; broken links fail"
@@ -66,6 +67,9 @@ test: lint
 
 bench: $(DEV)
 	$(BIN)/python -m tests.speed
+
+gpu: $(DEV)
+	$(BIN)/python harness.py doctor --gpu
 
 torture: $(DEV)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture

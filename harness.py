@@ -8,6 +8,7 @@
     python harness.py predict --run KEY --images DIR --classes "a,b,c" --out DIR
     python harness.py sensitivity chimera-seg            how much do the constants that are ours move its numbers?
     python harness.py results verify                     recompute the numbers of every stored record
+    python harness.py doctor                             what is here, what is missing; --gpu: ten minutes on a GPU
     python harness.py eval | status | collect | cancel | prefetch | tables | compare | report | export | picture |
                       submit | card | check-determinism | list | data | completion --help
 
@@ -39,7 +40,7 @@ __all__ = ["compare", "evaluate", "load", "main", "metrics", "records", "run", "
 COMMANDS = (
     *("run", "sensitivity", "eval", "status", "collect", "cancel", "prefetch", "predict", "score", "check"),
     *("tables", "compare", "report", "export", "picture", "results", "submit", "card"),
-    *("check-determinism", "list", "data", "completion"),
+    *("check-determinism", "list", "data", "completion", "doctor"),
 )  # each a file of results.launch.commands
 
 

@@ -34,7 +34,8 @@ def commands() -> str:
     for name, parser, words in _parsers(harness._parser()):
         lines += [f"## {name}", _sentence(words), f"```\n{_usage(name, parser)}\n```"]
         for group in parser._action_groups:
-            actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
+            shown = (action for action in group._group_actions if action.help != argparse.SUPPRESS)
+            actions = [action for action in shown if not isinstance(action, argparse._HelpAction)]
             if not actions or isinstance(actions[0], argparse._SubParsersAction):
                 continue
             if group.title not in ("options", "positional arguments"):

@@ -43,10 +43,11 @@ def moved(images: Images, labels: Tensor, device: torch.device) -> tuple[Images,
     return Images(pixels, sizes), labels.to(device, non_blocking=ahead)
 
 
-def compile_losses(method: Method) -> None:
+def compile_losses(method: Method, backend: str = "") -> None:
     """Put `losses` through torch.compile, in place; the first steps take minutes.
 
     Its sums are rounded otherwise, and its dropout draws other numbers, which is why it is a field of the recipe.
+    backend: another than BACKEND.
     """
-    compiled = torch.compile(type(method).losses, backend=BACKEND)
+    compiled = torch.compile(type(method).losses, backend=backend or BACKEND)
     method.losses = MethodType(compiled, method)  # type: ignore[method-assign] # Fabric takes bound methods alone

@@ -1,10 +1,10 @@
-"""Ours beside its peers, in one process: equal outputs first, then medians over turns. Fails on no time.
+"""Ours beside its peers, in one process: equal outputs first, then turns. Fails on no time.
 
     python -m tests.speed [--parts scoring pipeline step student waits commands growth] [--repeats 9]
         [--data-root DIR]
 
-Ratios are of processor time: other work on the machine stretches wall time. Both are stored, with machine, versions
-and commit, as JSON in tests/speed/results.
+Ratios are of the least processor time: other work on the machine stretches wall time. Both are stored, with machine,
+versions and commit, as JSON in tests/speed/results.
 """
 
 from __future__ import annotations

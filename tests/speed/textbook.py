@@ -36,7 +36,7 @@ def loss(method: ZegClip, images: Images, labels: Tensor) -> Tensor:
 
 def normalised(pixels: Tensor) -> Tensor:
     """`(B, 3, H, W)` by ImageNet's statistics."""
-    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (torch.tensor(values, device=pixels.device)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     return (pixels.float() - mean) / std
 
 

@@ -194,7 +194,7 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
         help="with --background class: a best score below T says background",
     )
     sizes(group)
-    parser.add_argument(
+    group.add_argument(
         "--precision",
         default=Request.precision,
         choices=get_args(choices.Precision),

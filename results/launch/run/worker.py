@@ -18,6 +18,7 @@ from methods.custom import blamed
 from results.launch.plan.method_copies import keep_method
 from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
+from results.launch.run.out_of_memory import memory_words
 from results.launch.run.ranks import LocalRanks, LostRank, Others
 from results.launch.run.staging import staged
 from results.launch.run.status import status
@@ -113,8 +114,10 @@ def _failed(job: Job, folder: RunFolder, claim: Claim, error: BaseException) -> 
     text = str(error).strip() or "no message"
     disk = disk_words(error) if isinstance(error, OSError) else ""
     theirs = blamed(error)  # in the file of a method that was brought along
-    known = isinstance(error, UserError) or disk  # the person's to mend: no stack trace
-    reason = " ".join((disk or text).split()) if known else theirs or f"{type(error).__name__}: {text.splitlines()[0]}"
+    memory = memory_words(error, job.run, trained=folder.trained() or not job.train)
+    known = isinstance(error, UserError) or disk or memory  # the person's to mend: no stack trace
+    told = disk or memory or text
+    reason = " ".join(told.split()) if known else theirs or f"{type(error).__name__}: {text.splitlines()[0]}"
     try:
         if not known:
             write_atomically(folder.path / ERROR, traceback.format_exc().encode(), before_rename=claim.check)
