@@ -260,7 +260,8 @@ def run(
     """Make the runs that are missing, and return all of them as `records` does. Raises UserError where one failed.
 
     methods: names and groups, as `--methods`. folds: None: all. settings: as `--set`, "zegclip.prompt_tokens=20".
-    limit: a trial run. root: where runs are stored. jobs: how many at once. Command: `run`.
+    limit: a trial run. root: where runs are stored. jobs: how many at once, in processes of their own (then a script
+    needs `if __name__ == "__main__":` around its calls); None: one after another in this process. Command: `run`.
     """
     from results.launch.execute.execution import Execution
     from results.launch.execute.grid import make_runs
@@ -284,7 +285,8 @@ def run(
     )
     files = Files(clip=clip_file)
     planned = runs_of(request, files, None, place)
-    make_runs(request, files, Execution(place, jobs=jobs, device=device), planned, report=lambda rows: 0)
+    execution = Execution(place, jobs=jobs, device=device, cluster="debug" if jobs is None else "local")
+    make_runs(request, files, execution, planned, report=lambda rows: 0)
     found = [(run_, run_.folder(place).read_record(run_.evaluation)) for run_ in planned]
     if missing := [run_.name for run_, record in found if record is None]:
         raise UserError(f"{len(missing)} of {len(found)} runs are not done: {', '.join(missing[:3])}; see `status`")

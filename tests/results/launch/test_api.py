@@ -24,7 +24,7 @@ REFERENCE = PROJECT / "results" / "reference"
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
     """Short runs of two methods, made from Python."""
     root = tmp_path_factory.mktemp("runs")
-    return root, harness.run(["zegclip", "clip"], folds=[0], limit=6, root=root, jobs=1, device="cpu")
+    return root, harness.run(["zegclip", "clip"], folds=[0], limit=6, root=root, device="cpu")
 
 
 def test_importing_loads_no_torch() -> None:

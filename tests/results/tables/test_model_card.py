@@ -15,7 +15,7 @@ from splits.errors import UserError
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("runs")
-    frame = harness.run(["zegclip"], folds=[0], limit=4, root=root, jobs=1, device="cpu")
+    frame = harness.run(["zegclip"], folds=[0], limit=4, root=root, device="cpu")
     return root / frame["run"][0]
 
 
