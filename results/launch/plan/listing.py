@@ -40,8 +40,9 @@ def list_benchmarks(data_root: str | None) -> str:
 
 def _images(bench: Benchmark) -> str:
     if not bench.photos:
-        return " / ".join(str(len(Data().open(bench, part))) for part in ("train", "val"))
-    return " / ".join(str(expected_images(bench.split, part)) for part in ("train", "val"))
+        return " / ".join(str(len(Data().open(bench, part))) for part in bench.split.parts)
+    sizes = {part: str(expected_images(bench.split, part)) for part in bench.split.parts}
+    return f"{sizes.get('train', 'none')} / {sizes['val']}"
 
 
 def _protocol(bench: Benchmark, data_root: str | None) -> str:
@@ -62,7 +63,7 @@ def _found(bench: Benchmark, data_root: str | None) -> str:
     if not data_roots(data_root):
         return "no data root given"
     try:
-        readers = {part: Data(data_root, subset=True).open(bench, part) for part in ("train", "val")}
+        readers = {part: Data(data_root, subset=True).open(bench, part) for part in bench.split.parts}
     except UserError:
         return f"not found; `data verify {bench.name}` says what was looked for"
     return "found: " + ", ".join(
