@@ -256,6 +256,6 @@ def _queries(bench: Benchmark, fold: int, template_set: str | None, names: Names
             return Queries(texts=tuple(of[0] for of in words), templates=templates(template_set))
     if names == "renamed" and not set(bench.split.classes) & set(RENAMED):
         raise UserError(f"{bench.name} has no renamed classes; leave --class-names out")
-    words = RENAMED if names == "renamed" else {name: of[0] for name, of in bench.words.items()}
-    texts = tuple(words.get(name, name) for name in bench.split.fold(fold).classes)
+    first = RENAMED if names == "renamed" else {name: of[0] for name, of in bench.words.items()}
+    texts = tuple(first.get(name, name) for name in bench.split.fold(fold).classes)
     return Queries(texts=texts, templates=templates(template_set or bench.templates))

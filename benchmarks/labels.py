@@ -7,7 +7,7 @@ Unseen classes are removed here, before anything else (cropping, mining, losses)
 
 from __future__ import annotations
 
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -47,8 +47,8 @@ def table_of(split: Split, entries: dict[int, int], *, wide: bool = False) -> Ta
     """A table of these entries, everything else illegal; `split.legal_ids` must all have one. wide: of 16 bits."""
     if split.legal_ids != entries.keys():
         raise ValueError(f"{split.name}: entries for {sorted(entries)}, expected {sorted(split.legal_ids)}")
-    type_ = np.uint16 if wide else np.uint8
-    table = np.full(places(entries), code(ILLEGAL, type_), dtype=type_)
+    type_: type[np.unsignedinteger[Any]] = np.uint16 if wide else np.uint8
+    table: Table = np.full(places(entries), code(ILLEGAL, type_), dtype=type_)
     for id_, label in entries.items():
         table[id_] = label
     return table
@@ -124,8 +124,10 @@ def evaluation_table(split: Split, fold: Fold | None = None, *, background: Back
 def apply(table: Table, mask: Labels) -> Labels:
     """The mask's labels, `(H, W)`, of the table's type. Raises DataError naming ids that no mask may hold."""
     if len(table) == BYTES and mask.dtype != np.uint8:
-        mask = np.where(mask < len(table), mask, ILLEGAL).astype(np.uint8)  # ids that the table has no place for
-    labels, strange = table[mask], code(ILLEGAL, table.dtype)
+        labels = np.where(mask < BYTES, table[mask % BYTES], ILLEGAL).astype(table.dtype)
+    else:
+        labels = table[mask]
+    strange = code(ILLEGAL, table.dtype)
     if (wrong := labels == strange).any():
         illegal = ", ".join(map(str, np.unique(mask[wrong])[:8]))
         legal = [int(id_) for id_ in np.flatnonzero(table != strange)]

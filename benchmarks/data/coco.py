@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.data.folders import FolderReader, Part, below
 from benchmarks.data.instances import RULE, Picture, Prepared, check_drawn, prepared
@@ -66,7 +69,7 @@ class CocoReader(FolderReader):
     def mask(self, index: int) -> Mask:
         """The mask of `ids[index]` alone, as it was drawn. Raises DataError where it was changed since."""
         mask = super().mask(index)
-        check_drawn(self.mask_path(index), mask)
+        check_drawn(self.mask_path(index), cast(NDArray[np.uint8], mask))
         return mask
 
 

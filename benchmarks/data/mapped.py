@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ class MappedReader(FolderReader):
         self, part: Part, split: Split, meaning: Mapping[int, int], mask_rule: str, *, subset: bool, year: str = ""
     ) -> None:
         super().__init__(part, split.legal_ids, mask_rule, subset=subset, year=year)
-        type_ = np.uint8 if places(meaning.values()) == BYTES else np.uint16
-        self._table = np.zeros(places(meaning), type_)  # `read_mask` refuses other values before
+        type_: type[np.unsignedinteger[Any]] = np.uint8 if places(meaning.values()) == BYTES else np.uint16
+        self._table: Mask = np.zeros(places(meaning), type_)  # `read_mask` refuses other values before
         self._table[list(meaning)] = list(meaning.values())
         self._file_ids = frozenset(meaning)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,9 @@ from benchmarks.data.picture_file import picture
 from splits.errors import DataError
 
 Colour = tuple[int, int, int]
-Mask = NDArray[np.uint8] | NDArray[np.uint16]  # of 16 bits where the data set has an id that a byte does not hold
+Mask = NDArray[
+    np.unsignedinteger[Any]
+]  # of a byte, or of 16 bits where the data set has an id that a byte does not hold
 BYTES: Final = 256
 VALUES: Final = 65536
 MODES: Final = frozenset({"1", "L", "P", "I;16", "I;16B", "I;16L", "I;16N", "I"})
@@ -84,7 +86,8 @@ def read_mask(path: Path, legal: Collection[int]) -> Mask:
     values = read_raw(path).values
     if problem := illegal_words(path, np.unique(values).tolist(), legal):
         raise DataError(problem)
-    return values.astype(np.uint8 if places(legal) == BYTES else np.uint16, copy=False)
+    type_: type[np.unsignedinteger[Any]] = np.uint8 if places(legal) == BYTES else np.uint16
+    return values.astype(type_, copy=False)
 
 
 def illegal_words(path: Path, there: Collection[int], legal: Collection[int]) -> str:

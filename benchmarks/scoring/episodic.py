@@ -86,7 +86,7 @@ def evaluate_items(
     for done, (image, truth) in enumerate(in_order(read, len(items), device)):
         k = unseen.names.index(items[done][1])
         two = Vocabulary((OTHERS, unseen.names[k]), (False, False), (OTHERS, unseen.texts[k]), unseen.templates)
-        _, best = best_classes(method, image, two, inference, truth.size, device, nans, precision)
+        _, best = best_classes(method, image, two, inference, truth.size, device, nans, precision=precision)
         assert best is not None
         codes = sent(truth.planes[0], device)
         there = torch.where(codes < truth.first_code, codes.long() + 2 * k, 2 * len(unseen))

@@ -88,7 +88,7 @@ def evaluate(
 
     start, warm = time.perf_counter(), 0.0
     for index, (image, truth) in enumerate(in_order(read, len(reader), device)):
-        best = best_classes(method, image, vocabulary, inference, truth.size, device, nans, precision, decision)
+        best = best_classes(method, image, vocabulary, inference, truth.size, device, nans, decision, precision)
         tally.add(truth, *best, background_below)
         if index % MOST_IMAGES == 0:
             nans.check()
@@ -119,8 +119,8 @@ def best_classes(
     size: tuple[int, ...],
     device: torch.device | str = "cpu",
     nans: NanWatch | None = None,
-    precision: Precision = "float32",
     decision: Decision = PLAIN,
+    precision: Precision = "float32",
 ) -> tuple[Best | None, Best | None]:
     """The best seen and the best unseen class of every pixel of one image, `(H, W)` each, at the truth's size.
 

@@ -77,11 +77,6 @@ _PROXY: Final = {
     **_recipes(("voc", "context", "coco-stuff", "coco-20i", *_OPEN), body="dino-b8", body_weights="published"),
     **_recipes(("trial", "shapes"), pad_to=8),
 }
-# Released for each data set (VOC's are the defaults, and taken for the built-in world too).
-_RESCLIP: Final = {
-    **_recipes(("context",), weak_below=0.25, middle_share=0.4, feedback_scale=1.8, feedback_share=0.7),
-    **_recipes(("coco-stuff", "coco-20i"), weak_below=0.11, middle_share=0.4, feedback_scale=1.8, feedback_share=0.7),
-}
 # Of the open-vocabulary sets as released: weak pixels are given to the first name, too.
 _RESCLIP_OPEN: Final[dict[RecipeKind, tuple[float, float, float, float]]] = {
     "voc21": (0.5, 0.3, 2.2, 0.7),
@@ -94,8 +89,15 @@ _RESCLIP_OPEN: Final[dict[RecipeKind, tuple[float, float, float, float]]] = {
     "cityscapes": (0.1, 0.2, 2.1, 0.6),
 }
 _TUNED: Final = ("weak_below", "middle_share", "feedback_scale", "feedback_share")
-for _kind, _values in _RESCLIP_OPEN.items():
-    _RESCLIP |= _recipes((_kind,), weak_class="first", **dict(zip(_TUNED, _values, strict=True)))
+# Released for each data set (VOC's are the defaults, and taken for the built-in world too).
+_RESCLIP: Final = {
+    **_recipes(("context",), weak_below=0.25, middle_share=0.4, feedback_scale=1.8, feedback_share=0.7),
+    **_recipes(("coco-stuff", "coco-20i"), weak_below=0.11, middle_share=0.4, feedback_scale=1.8, feedback_share=0.7),
+    **{
+        kind: MethodRecipe(NOTHING, config={"weak_class": "first", **dict(zip(_TUNED, values, strict=True))})
+        for kind, values in _RESCLIP_OPEN.items()
+    },
+}
 FLOORS: Final[dict[str, MethodEntry]] = {
     "constant": MethodEntry(
         title="always the seen class with the most labelled pixels",
