@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import open_vocabulary
 from benchmarks.choices import Names, Scale
-from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, Softmax, TrainSide
+from benchmarks.protocol import UNTRAINED, DataSource, EvalSide, Inference, Queries, Softmax, TrainSide
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from methods.method_entry import RecipeKind
@@ -170,7 +170,7 @@ def source(bench: Benchmark, part: str, data: Data, *, read: bool = True) -> Dat
 
     split = bench.split
     if part == "train" and not split.has_train:
-        return DataSource(dataset=split.dataset, ids_sha256=ids_sha256(()), mask_rule="nothing is trained")
+        return DataSource(dataset=split.dataset, ids_sha256=ids_sha256(()), mask_rule=UNTRAINED)
     listed = {"train": split.train_sha256, "val": split.val_sha256}.get(part)
     by_list = DataSource(
         dataset=split.dataset,

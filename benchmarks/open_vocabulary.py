@@ -176,12 +176,9 @@ def names_of(benchmark: str, whose: Words) -> Names:
     return tuple(known.get(name, (plain[name],)) for name in classes)
 
 
-def name_of(benchmark: str, side: EvalSide) -> str:
-    """Under which named protocol a data set is asked and scored like this; empty: under none."""
-    for protocol in NAMED.values():
-        if benchmark in protocol.short_side and _is(protocol, benchmark, side):
-            return protocol.name
-    return ""
+def protocols_of(benchmark: str, side: EvalSide) -> tuple[str, ...]:
+    """The named protocols under which a data set is asked and scored like this: they share rules for some sets."""
+    return tuple(p.name for p in NAMED.values() if benchmark in p.short_side and _is(p, benchmark, side))
 
 
 def _is(protocol: NamedProtocol, benchmark: str, side: EvalSide) -> bool:

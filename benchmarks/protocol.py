@@ -15,6 +15,7 @@ from benchmarks.values import Value, digest
 from splits.settings import Setting
 
 BACKGROUND: Final = "background"
+UNTRAINED: Final = "nothing is trained"  # in the place of a mask rule, where a benchmark has no training images
 
 
 class DataSource(Value):
@@ -230,12 +231,15 @@ class Protocol(Value):
         inference = e.inference
         window = f"window {inference.window}, stride {inference.stride}" if inference.window else "whole image"
         long_side = f" (long side at most {inference.long_side})" if inference.long_side else ""
-        parts = [
-            f"{e.kind}{'' if e.items == 'all' else f' ({e.items} items)'}, {t.setting}",
-            _background_words(e),
+        trained = [
             f"images with unseen classes {'kept, unlabelled there' if t.training_images == 'keep' else 'dropped'}",
             f"crops decided on {'masked' if t.crop_decision == 'masked' else 'full'} labels",
             f"border {t.border}",
+        ]
+        parts = [
+            f"{e.kind}{'' if e.items == 'all' else f' ({e.items} items)'}, {t.setting if e.unseen else 'none unseen'}",
+            _background_words(e),
+            *(trained if e.unseen or t.data.mask_rule != UNTRAINED else ()),
             f"absent classes: {e.absent_class}",
             f"short side {inference.short_side}{long_side}, {window}{', flips' if inference.flips else ''}",
             f"{e.data.dataset}{' ' + e.data.year if e.data.year else ''} ({e.data.mask_rule})",

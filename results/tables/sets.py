@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from benchmarks.open_vocabulary import COMMON, NAMED, SETS, name_of
+from benchmarks.open_vocabulary import COMMON, NAMED, SETS, protocols_of
 from benchmarks.recipes import recipe_for
 from benchmarks.spec import clip_words
 from benchmarks.values import canonical_json
@@ -27,7 +27,7 @@ from results.store.record import Result, RunRecord
 from results.tables.content import method_rank
 from results.tables.register import OPEN, Number, numbers
 from results.tables.row_names import plain_setting
-from results.tables.table import PARTIAL, PARTIAL_NOTE, UNDEFINED, Column, Row, Table
+from results.tables.table import PARTIAL, PARTIAL_NOTE, STALE, UNDEFINED, Column, Row, Table
 from splits.errors import UserError
 
 # What sources call data sets, by letters and digits.
@@ -38,17 +38,33 @@ MADE_UNDER: Final = {"wangf3014/SCLIP": "sclip"}
 MEAN: Final = "mean"
 
 
-def sets_tables(records: Iterable[RunRecord]) -> list[Table]:
-    """A table for each named protocol under which two data sets or more were scored."""
-    groups: dict[str, list[Result]] = {}
+def sets_tables(records: Iterable[RunRecord], stale: frozenset[str] = frozenset()) -> list[Table]:
+    """A table for each named protocol under which two data sets or more were scored.
+
+    stale: folders of runs whose method sources or data have changed since.
+    """
+    groups: dict[str, dict[str, Result]] = {}  # by protocol, then by what was run
     for record in settle([r for r in records if _belongs(r.result)])[0]:
-        if name := name_of(record.result.evaluation.benchmark, record.result.evaluation.side):
-            groups.setdefault(name, []).append(record.result)
-    return [
-        _table(name, groups[name])
-        for name in NAMED
-        if len({result.evaluation.benchmark for result in groups.get(name, ())}) > 1
-    ]
+        scored, run = record.result.evaluation, f"{record.result.train.digest()} {record.result.evaluation.digest()}"
+        for name in protocols_of(scored.benchmark, scored.side):
+            groups.setdefault(name, {})[run] = record.result
+    return [_table(names, list(groups[names[0]].values()), stale) for names in _apart(groups)]
+
+
+def _apart(groups: Mapping[str, Mapping[str, Result]]) -> list[tuple[str, ...]]:
+    """The protocols of each table: those with the very same runs in one, those with nothing of their own in none."""
+    kept: list[list[str]] = []
+    for name in NAMED:
+        own = groups.get(name, {})
+        if len({result.evaluation.benchmark for result in own.values()}) < 2:
+            continue
+        within = [names for names in kept if own.keys() <= groups[names[0]].keys()]
+        if not within:
+            kept.append([name])
+        for names in within:
+            if own.keys() == groups[names[0]].keys():
+                names.append(name)
+    return [tuple(names) for names in kept]
 
 
 def published_sets() -> list[Table]:
@@ -81,20 +97,20 @@ def _belongs(result: Result) -> bool:
     return scored.benchmark in SETS and scored.part == "val" and not scored.drawn
 
 
-def _table(name: str, results: Sequence[Result]) -> Table:
+def _table(names: tuple[str, ...], results: Sequence[Result], stale: frozenset[str]) -> Table:
     rows: dict[tuple[Any, ...], dict[str, list[Result]]] = {}
     for result in results:
         rows.setdefault(_key(result), {}).setdefault(result.evaluation.benchmark, []).append(result)
     shown = [benchmark for benchmark in SETS if any(benchmark in of for of in rows.values())]
-    made = [_row(key, of, shown) for key, of in sorted(rows.items(), key=lambda item: _order(item[0]))]
-    beside = [row for row in _published(numbers()) if row["protocol"] == name]
+    made = [_row(key, of, shown, stale) for key, of in sorted(rows.items(), key=lambda item: _order(item[0]))]
+    beside = [row for row in _published(numbers()) if row["protocol"] in names]
     for row in beside:
         row["name"] = f"{row['method']} (published, {row['backbone']})"
         row[MEAN] = _mean([row[benchmark] for benchmark in shown])
-    columns = (Column.text("method", "name"), Column.text("CLIP", "clip"), *_set_columns(shown))
+    columns = (Column("method", _name, numeric=False), Column.text("CLIP", "clip"), *_set_columns(shown))
     frame = pd.DataFrame([*made, *({"clip": row["backbone"], **row} for row in beside)])
-    title = f"Open vocabulary, protocol {name}: mIoU of each data set, in percent"
-    return Table(title, frame, columns, tuple(_notes(name, rows, beside)), None, f"sets-{name}")
+    title = f"Open vocabulary, protocol {' and '.join(names)}: mIoU of each data set, in percent"
+    return Table(title, frame, columns, tuple(_notes(names, rows, beside, stale)), None, f"sets-{names[0]}")
 
 
 def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -121,7 +137,9 @@ def _chosen(result: Result) -> dict[str, Any]:
     return {name: value for name, value in mine.items() if value != theirs[name]}
 
 
-def _row(key: tuple[Any, ...], of: Mapping[str, Sequence[Result]], shown: Sequence[str]) -> dict[str, Any]:
+def _row(
+    key: tuple[Any, ...], of: Mapping[str, Sequence[Result]], shown: Sequence[str], stale: frozenset[str]
+) -> dict[str, Any]:
     method, label, clip, _, settings = key
     words = ", ".join(f"{name}={plain_setting(value)}" for name, value in json.loads(settings).items())
     results = [result for rs in of.values() for result in rs]
@@ -135,6 +153,7 @@ def _row(key: tuple[Any, ...], of: Mapping[str, Sequence[Result]], shown: Sequen
         **partial,
         MEAN: _mean([values[name] for name in shown]),
         "partial": any(result.partial for result in results),
+        "stale": any(result.train.folder in stale for result in results),
         "seeds": len({result.train.seed for result in results}),
     }
 
@@ -165,9 +184,18 @@ def _cell(name: str) -> Any:
     return cell
 
 
-def _notes(name: str, rows: Mapping[Any, Mapping[str, Sequence[Result]]], beside: Sequence[Any]) -> Iterator[str]:
-    yield f"Protocol {name}: {NAMED[name].title}."
-    if name != COMMON:
+def _name(row: Row) -> str:
+    return f"{row['name']} {STALE}" if row.get("stale") is True else row["name"]
+
+
+def _notes(
+    names: tuple[str, ...],
+    rows: Mapping[Any, Mapping[str, Sequence[Result]]],
+    beside: Sequence[Any],
+    stale: frozenset[str],
+) -> Iterator[str]:
+    yield from (f"Protocol {name}: {NAMED[name].title}." for name in names)
+    if COMMON not in names:
         yield "Tuned per data set: its sizes, words and thresholds were chosen by its authors on these very images."
     yield (
         "mIoU over all classes, background among them where it is one (voc21, pc60, coco-object); mean: over the data "
@@ -176,6 +204,8 @@ def _notes(name: str, rows: Mapping[Any, Mapping[str, Sequence[Result]]], beside
     results = [result for of in rows.values() for rs in of.values() for result in rs]
     if any(result.partial for result in results):
         yield PARTIAL_NOTE
+    if any(result.train.folder in stale for result in results):
+        yield f"{STALE} stale: the method's sources or the data have changed since some of its runs."
     if any(result.train.clip and result.train.clip.pretrained == "builtin" for result in results):
         yield "Made with the built-in CLIP, which was trained on drawn shapes: on photos these numbers mean nothing."
     yield from _tuned(results)

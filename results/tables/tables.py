@@ -63,7 +63,7 @@ def build_tables(
     records = list(records)
     contents = gather(records, states or {}, locate)
     tables = [table for content in contents for table in tables_of(content, view, stale, judge, tuned or {})]
-    return [*tables, *(sets_tables(records) if "sets" in view.kinds else ())]
+    return [*tables, *(sets_tables(records, stale) if "sets" in view.kinds else ())]
 
 
 def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge, tuned: Tuned) -> list[Table]:
