@@ -174,6 +174,8 @@ def test_published_rows_alone_as_latex(register) -> None:
     """Fails when the table of published rows needs a run, loses a data set, or makes up a mean of seven."""
     (table,) = published_sets()
     assert [column.header for column in table.columns][2:-1] == [*EIGHT, "mean"]
+    (fewer,) = published_sets(["voc21", "pc60"])
+    assert fewer.cells()[0][2:] == ["10.0", "20.0", "15.0", "[1]"]
     assert table.cells()[0][2:] == [*(f"{10 * (i + 1)}.0" for i in range(8)), "45.0", "[1]"]
     assert table.cells()[1][-3:] == ["–", "–", "[2]"]
     text = latex(table)
