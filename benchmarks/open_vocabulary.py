@@ -2,8 +2,7 @@
 
 `training-free` is one rule for all methods and data sets, ours: what most of the public code has in common. The others
 are those of a method's released code, thresholds and scales chosen by its authors on the very images they report. What
-none of them has here: NACLIP's refinement of masks afterwards, half precision, positions of CLIP resampled as in their
-code (`methods.positions`; the methods that were held against it have it).
+none of them has here: NACLIP's refinement of masks afterwards, and half precision.
 """
 
 from __future__ import annotations
