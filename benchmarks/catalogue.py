@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import open_vocabulary
 from benchmarks.choices import Names, Scale
-from benchmarks.protocol import DataSource, EvalSide, Inference, Queries, TrainSide
+from benchmarks.protocol import UNTRAINED, DataSource, EvalSide, Inference, Queries, Softmax, TrainSide
 from benchmarks.spec import ClipId
 from benchmarks.templates import templates
 from methods.method_entry import RecipeKind
 from splits.errors import DataError, UserError
-from splits.loader import Split, load_split
+from splits.loader import Split, ids_sha256, load_split
 from splits.near import suggestion
 from splits.settings import Setting
 
@@ -42,6 +43,9 @@ class Benchmark:
     photos: bool = True
     recipes: RecipeKind = "voc"  # which of a method's recipes it is trained by, at the scale of the papers
     custom: bool = False  # described by a TOML: no paper trained on it
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)  # of classes asked by other words
+    softmax: Softmax | None = None  # what says background, where that is a class asked for by words
+    protocol: str = ""  # the named protocol (`benchmarks.open_vocabulary`) that it is asked and scored by unless told
 
     @property
     def split(self) -> Split:
@@ -58,6 +62,18 @@ class Benchmark:
 
 
 PHOTO = Inference(short_side=512, window=512, stride=426)
+OPEN: dict[str, RecipeKind] = {
+    "voc21": "voc21",
+    "pc60": "context60",
+    "coco-object": "coco-object",
+    "voc20": "voc20",
+    "pc59": "context59",
+    "coco-stuff": "coco-stuff-171",
+    "ade150": "ade20k",
+    "cityscapes": "cityscapes",
+    "ade847": "ade20k",
+    "pc459": "context59",
+}
 # the built-in CLIP saw 96-pixel pictures; larger grids ruin its interpolated positions
 PHOTO_TRIAL = Inference(short_side=96, window=96, stride=80)
 # class names in words that people use, where a data set writes them otherwise; ours
@@ -68,6 +84,18 @@ RENAMED = {
     "pottedplant": "potted plant",
     "tvmonitor": "tv monitor",
 }
+
+
+def _open(name: str, recipes: RecipeKind) -> Benchmark:
+    usual = open_vocabulary.named(open_vocabulary.COMMON)
+    return Benchmark(
+        name=name,
+        templates=open_vocabulary.TEMPLATES,
+        inference=usual.inference(name),
+        trial=PHOTO_TRIAL,
+        recipes=recipes,
+        protocol=usual.name,
+    )
 
 
 def _photos(name: str, templates: str, recipes: RecipeKind) -> Benchmark:
@@ -89,6 +117,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         *(_photos(name, "multi", "coco-20i") for name in ("coco-20i", "coco-20i-contiguous", "coco-20i-tune")),
         _photos("coco-stuff-156-15", "multi", "coco-stuff"),
         *(_photos(name, "multi", "context") for name in ("context-49-10", "context-50-10")),
+        *(_open(name, recipes) for name, recipes in OPEN.items()),
     )
 }
 
@@ -140,6 +169,8 @@ def source(bench: Benchmark, part: str, data: Data, *, read: bool = True) -> Dat
     from benchmarks.data.datasets import MASK_RULES
 
     split = bench.split
+    if part == "train" and not split.has_train:
+        return DataSource(dataset=split.dataset, ids_sha256=ids_sha256(()), mask_rule=UNTRAINED)
     listed = {"train": split.train_sha256, "val": split.val_sha256}.get(part)
     by_list = DataSource(
         dataset=split.dataset,
@@ -173,12 +204,13 @@ def train_side(
     *,
     names: Names = "dataset",
     choices: Mapping[str, Any] = MappingProxyType({}),
+    protocol: str = "",
 ) -> TrainSide:
     """The training side of a benchmark's protocol.
 
     template_set: other templates than the benchmark's, by name. choices: further fields, not to be at their default.
     """
-    chosen, queries = bench.split.fold(fold), _queries(bench, fold, template_set, names)
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, template_set, names, protocol)
     side = TrainSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, setting=setting)
     return TrainSide.parse(side.model_dump(mode="json") | dict(choices), source="the training side")
 
@@ -191,15 +223,39 @@ def eval_side(
     template_set: str | None = None,
     *,
     names: Names = "dataset",
+    protocol: str = "",
 ) -> EvalSide:
-    """The evaluation side of a benchmark's protocol; `template_set` as in `train_side`."""
-    chosen, queries = bench.split.fold(fold), _queries(bench, fold, template_set, names)
-    return EvalSide(classes=chosen.classes, seen=chosen.seen, queries=queries, data=data, inference=inference)
+    """The evaluation side of a benchmark's protocol; `template_set` as in `train_side`.
+
+    protocol: a named one, whose words and thresholds are taken; sizes are `inference`. Empty: the benchmark's own.
+    """
+    chosen, queries = bench.split.fold(fold), _queries(bench, fold, template_set, names, protocol)
+    usual = protocol or bench.protocol
+    words = open_vocabulary.named(usual).names(bench.name) if usual else None
+    further = tuple(of[1:] for of in words or (bench.words.get(name, (name,)) for name in chosen.classes))
+    if any(further):
+        queries = queries.model_copy(update={"synonyms": further})
+    softmax = open_vocabulary.named(usual).softmax(bench.name) if usual else None
+    return EvalSide(
+        classes=chosen.classes,
+        seen=chosen.seen,
+        queries=queries,
+        data=data,
+        inference=inference,
+        softmax=softmax or bench.softmax,
+    )
 
 
-def _queries(bench: Benchmark, fold: int, template_set: str | None, names: Names) -> Queries:
+def _queries(bench: Benchmark, fold: int, template_set: str | None, names: Names, protocol: str = "") -> Queries:
+    """The first word of each class, and the sentences."""
+    if usual := protocol or bench.protocol:
+        template_set = template_set or open_vocabulary.TEMPLATES
+        if words := open_vocabulary.named(usual).names(bench.name):
+            if names != "dataset":
+                raise UserError(f"{bench.name} is asked with the words of --protocol {usual}; leave --class-names out")
+            return Queries(texts=tuple(of[0] for of in words), templates=templates(template_set))
     if names == "renamed" and not set(bench.split.classes) & set(RENAMED):
         raise UserError(f"{bench.name} has no renamed classes; leave --class-names out")
-    words = RENAMED if names == "renamed" else {}
-    texts = tuple(words.get(name, name) for name in bench.split.fold(fold).classes)
+    first = RENAMED if names == "renamed" else {name: of[0] for name, of in bench.words.items()}
+    texts = tuple(first.get(name, name) for name in bench.split.fold(fold).classes)
     return Queries(texts=texts, templates=templates(template_set or bench.templates))

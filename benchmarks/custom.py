@@ -6,13 +6,20 @@
     train = "train.txt"                # an id a line: a photo's path below `images` without its ending
     val = "val.txt"
     classes = ["cow", "sheep", "dog"]  # in the order of tables
-    unseen = ["dog"]                   # or a list for each fold: [["dog"], ["cow"]]
+    unseen = ["dog"]                   # or a list for each fold: [["dog"], ["cow"]]; leave out where no class is unseen
     background = 0                     # mask values of no class; leave out where there are none
     ignore = 255                       # mask values that count nowhere
     ids = { cow = 1, sheep = [2, 3], dog = 4 }
 
 Paths are relative to the TOML. `ids` may be left out: classes then count from 0 on, passing over background and
-ignored values. Further keys: `templates` (a name of `benchmarks.templates`), `short_side`, `window`, `stride`.
+ignored values. Masks with values above 255 are of 16 bits. Further keys: `templates` (a name of
+`benchmarks.templates`), `short_side`, `window`, `stride`; `words`, what CLIP is asked with for a class, and `softmax`,
+where probabilities say the first class, background:
+
+    words = { background = ["sky", "grass"], cow = ["cow", "calf"] }
+    softmax = { scale = 40.0, threshold = 0.1 }
+
+`train` may be left out with `unseen`: methods that train nothing are scored on val alone.
 """
 
 from __future__ import annotations
@@ -32,20 +39,19 @@ from benchmarks.catalogue import BENCHMARKS, PHOTO, PHOTO_TRIAL, Benchmark
 from benchmarks.data import datasets
 from benchmarks.data.folders import FolderReader, Part
 from benchmarks.data.listing import ID, MASKS, PICTURES, Place, no_id, read_ids
-from benchmarks.data.mask_file import read_mask
+from benchmarks.data.mapped import MappedReader
 from benchmarks.labels import MOST_CLASSES
 from benchmarks.prompts import check_names
-from benchmarks.protocol import Inference
+from benchmarks.protocol import BACKGROUND, Inference, Softmax
 from benchmarks.templates import templates
 from benchmarks.values import Value, digest
 from splits import loader
 from splits.errors import DataError, UserError
-from splits.loader import Fold, Split, ids_sha256
+from splits.loader import LARGEST, Fold, Split, ids_sha256
 from splits.near import suggestion
 
 DEFAULT_TEMPLATES: Final = "single"
 FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-ILLEGAL: Final = 0  # in the table of values that no mask may hold; `read_mask` refuses those before
 
 
 class CustomDataSet(Value):
@@ -54,10 +60,10 @@ class CustomDataSet(Value):
     name: str
     images: str  # a folder, or a pattern with {id}
     masks: str
-    train: tuple[str, ...]
+    train: tuple[str, ...] = ()
     val: tuple[str, ...]
     classes: tuple[str, ...] = Field(min_length=2)
-    unseen: tuple[tuple[str, ...], ...] = Field(min_length=1)  # by fold
+    unseen: tuple[tuple[str, ...], ...] = Field(default=((),), min_length=1)  # by fold
     background: tuple[int, ...] = ()
     ignore: tuple[int, ...] = (255,)
     ignore_named: bool = True  # False: nobody wrote `ignore`, and the value is its default
@@ -66,6 +72,8 @@ class CustomDataSet(Value):
     short_side: int = Field(default=PHOTO.short_side, ge=1)
     window: int | None = Field(default=PHOTO.window, ge=1)
     stride: int | None = Field(default=PHOTO.stride, ge=1)
+    words: dict[str, tuple[str, ...]] = {}  # of classes that are not asked by their name
+    softmax: Softmax | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -73,17 +81,25 @@ class CustomDataSet(Value):
             raise ValueError(f"name {self.name!r}: expected letters, digits and . _ - (it names a folder)")
         if len(set(self.classes)) != len(self.classes) or set(self.ids) != set(self.classes):
             raise ValueError("`classes` must differ from one another, and `ids` name each of them and nothing else")
-        for fold in self.unseen:
+        for fold in self.unseen if self.unseen != ((),) else ():
             if not fold or not set(fold) < set(self.classes):
                 raise ValueError(f"unseen {list(fold)}: expected some of the classes, not none and not all")
+        if self.unseen != ((),) and not self.train:
+            raise ValueError("`unseen` says what a training does not see: give `train`, or leave both out")
+        if unknown := sorted(self.words.keys() - {*self.classes}):
+            raise ValueError(f"`words` for {unknown[0]!r}, which is no class")
+        if not all(words and len(set(words)) == len(words) for words in self.words.values()):
+            raise ValueError("`words` must give each class that it names different words, at least one")
+        if self.softmax and (self.classes[0] != BACKGROUND or self.unseen != ((),)):
+            raise ValueError(f"`softmax` needs {BACKGROUND!r} as the first class, and no `unseen`")
         values = [*self.background, *self.ignore, *(v for group in self.ids.values() for v in group)]
-        if len(set(values)) != len(values) or not all(0 <= v <= 255 for v in values):
-            raise ValueError(f"mask values must be within 0..255 and mean one thing each, got {sorted(values)}")
+        if len(set(values)) != len(values) or not all(0 <= v <= LARGEST for v in values):
+            raise ValueError(f"mask values must be within 0..{LARGEST} and mean one thing each, got {sorted(values)}")
         if not all(self.ids.values()):
             raise ValueError("`ids` must give each class a mask value")
         templates(self.templates)
         for part, listed in (("train", self.train), ("val", self.val)):
-            if not listed:
+            if not listed and part == "val":
                 raise ValueError(f"{part}: expected a list of image ids, at least one")
             if twice := [id_ for id_, count in Counter(listed).items() if count > 1]:
                 raise ValueError(f"{part}: {twice[0]!r} is listed twice; expected different image ids, an id a line")
@@ -97,12 +113,10 @@ class CustomDataSet(Value):
         return f"own/{self.name}"
 
     @property
-    def table(self) -> NDArray[np.uint8]:
-        """`(256,)`: value in a file to the first value of what it means."""
-        table = np.full(256, ILLEGAL, np.uint8)
-        for group in (self.background, self.ignore, *self.ids.values()):
-            table[list(group)] = group[:1]
-        return table
+    def meaning(self) -> dict[int, int]:
+        """Value in a file to the first value of what it means."""
+        groups = (self.background, self.ignore, *self.ids.values())
+        return {value: group[0] for group in groups for value in group}
 
     @property
     def split(self) -> Split:
@@ -126,17 +140,18 @@ class CustomDataSet(Value):
             folds=tuple(folds),
             train_list=None,
             val_list=None,
-            train_sha256=ids_sha256(self.train),
+            train_sha256=ids_sha256(self.train) if self.train else None,
             val_sha256=ids_sha256(self.val),
             note="A data set of the user's own: nothing is published on it.",
-            custom_lists={"train": self.train, "val": self.val},
+            custom_lists={"train": self.train, "val": self.val} if self.train else {"val": self.val},
+            has_train=bool(self.train),
         )
 
     def open(self, split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
         """The reader of a part; raises DataError where files are missing."""
         listed = split.listed(part)
         if listed is None:
-            raise DataError(f"{self.name} has no part {part!r}; it has: train, val")
+            raise DataError(f"{self.name} has no part {part!r}; it has: {', '.join(split.parts)}")
         photos, masks = Place(self.images, PICTURES), Place(self.masks, MASKS)
         files = Part(
             name=f"{self.name} {part}",
@@ -153,25 +168,18 @@ class CustomDataSet(Value):
         return CustomReader(files, self, split, subset=subset)
 
 
-class CustomReader(FolderReader):
+class CustomReader(MappedReader):
     """Reads masks whose values may stand for the same class in groups."""
 
     undecided = "refuse"  # nobody knows how the photos were seen when they were labelled
 
     def __init__(self, part: Part, data: CustomDataSet, split: Split, *, subset: bool) -> None:
-        super().__init__(part, split.legal_ids, mask_rule(data), subset=subset)
-        groups = (data.background, data.ignore, *data.ids.values())
+        super().__init__(part, split, data.meaning, mask_rule(data), subset=subset)
         self.data = data
-        self._table, self._file_ids = data.table, frozenset(v for group in groups for v in group)
-
-    @property
-    def file_ids(self) -> frozenset[int]:
-        """Every value that a mask's file may hold."""
-        return self._file_ids
 
     def remarks(self, pixels: NDArray[np.int64], *, whole: bool) -> tuple[list[str], list[str]]:
         """Values that are ignored only because nobody named them, and classes without a pixel."""
-        ignored = [value for value in self.data.ignore if pixels[value]]
+        ignored = [value for value in self.data.ignore if value < len(pixels) and pixels[value]]
         lacking = [name for name, values in self.data.ids.items() if whole and not pixels[list(values)].any()]
         none = f"no image of {', '.join(lacking[:8])}{f' and {len(lacking) - 8} more' if len(lacking) > 8 else ''}"
         if not ignored:
@@ -182,17 +190,6 @@ class CustomReader(FolderReader):
             words = f"mask value {shares} is ignored as nobody named it: {advice}"
             return [f"{none}, and {words}" if lacking else words], []
         return [f"{none}, while {shares} is ignored: is it one of them?"] if lacking else [], []
-
-    def counted(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Values of one class added up under its first."""
-        out = np.zeros_like(pixels)
-        for value in self._file_ids:
-            out[self._table[value]] += pixels[value]
-        return out
-
-    def mask(self, index: int) -> NDArray[np.uint8]:
-        """The mask of `ids[index]` alone, each value as the first of its group."""
-        return self._table[read_mask(self.mask_path(index), self._file_ids)]
 
 
 def mask_rule(data: CustomDataSet) -> str:
@@ -208,23 +205,32 @@ def register(data: CustomDataSet) -> None:
     loader.register(data.split)
     datasets.register(data.dataset, data.open, mask_rule(data))
     BENCHMARKS[data.name] = Benchmark(
-        name=data.name, templates=data.templates, inference=inference, trial=PHOTO_TRIAL, custom=True
+        name=data.name,
+        templates=data.templates,
+        inference=inference,
+        trial=PHOTO_TRIAL,
+        custom=True,
+        words=data.words,
+        softmax=data.softmax,
     )
 
 
 def read_toml(path: Path) -> CustomDataSet:
     """The data set that a TOML describes; raises UserError, one line, for what cannot be."""
     content = toml.read_toml(path)
-    needed = ("name", "images", "masks", "train", "val", "classes", "unseen")
+    needed = ("name", "images", "masks", "val", "classes")
     if missing := [key for key in needed if key not in content]:
         fields = [*CustomDataSet.model_fields]
         strange = [f"{key}: there is no such field; {suggestion(key, fields)}" for key in content if key not in fields]
         raise UserError("; ".join([f"{path}: lacks {', '.join(missing)}", *strange, f"expected {', '.join(needed)}"]))
-    if wrong := [key for key in ("name", "images", "masks", "train", "val") if not isinstance(content[key], str)]:
+    texts = ("name", "images", "masks", *(("train",) if "train" in content else ()), "val")
+    if wrong := [key for key in texts if not isinstance(content[key], str)]:
         raise UserError(f"{path}: {', '.join(wrong)}: expected text in quotes")
     folder = path.resolve().parent
     content["images"], content["masks"] = (str(folder / content[key]) for key in ("images", "masks"))
-    content["train"], content["val"] = (read_ids(folder / content[key]) for key in ("train", "val"))
+    content |= {key: read_ids(folder / content[key]) for key in ("train", "val") if key in content}
+    if content.get("train") == ():
+        raise UserError(f"{path}: train: expected a list of image ids, at least one; or leave it out with `unseen`")
     return CustomDataSet.parse(_in_full(content, path), source=str(path))
 
 
@@ -232,24 +238,39 @@ def _in_full(content: dict[str, Any], path: Path) -> dict[str, Any]:
     """Short forms written out: one value for a list of one, one fold for a list of folds, ids that were left out."""
     if not isinstance(content["classes"], list) or not all(isinstance(name, str) for name in content["classes"]):
         raise UserError(f"{path}: classes: expected a list of names")
-    if len(content["classes"]) > MOST_CLASSES:
+    if len(content["classes"]) > MOST_CLASSES and "train" in content:
         count = len(content["classes"])
-        raise UserError(f"{path}: {count} classes; at most {MOST_CLASSES} fit into labels of one byte")
+        raise UserError(
+            f"{path}: {count} classes; at most {MOST_CLASSES} fit into labels of one byte, which trainings have; "
+            "leave train and unseen out to score what is not trained on it"
+        )
+    if isinstance(words := content.get("words", {}), dict):
+        content["words"] = {name: _listed(of) for name, of in words.items()}
     if isinstance(name := content.get("templates", DEFAULT_TEMPLATES), str):
-        check_names(content["classes"], templates(name), str(path))
+        check_names(_asked(content), templates(name), str(path))
     content["ignore_named"] = "ignore" in content
     for key in ("background", "ignore"):
         if key in content:
             content[key] = _listed(content[key])
-    if isinstance(content["unseen"], list) and all(isinstance(name, str) for name in content["unseen"]):
+    if (
+        "unseen" in content
+        and isinstance(content["unseen"], list)
+        and all(isinstance(name, str) for name in content["unseen"])
+    ):
         content["unseen"] = [content["unseen"]]
     if "ids" not in content:
         taken = [*content.get("background", ()), *content.get("ignore", (255,))]
-        free = [value for value in range(256) if value not in taken]
+        free = [value for value in range(LARGEST + 1) if value not in taken]
         content["ids"] = dict(zip(content["classes"], ([value] for value in free), strict=False))
     elif isinstance(content["ids"], dict):
         content["ids"] = {name: _listed(values) for name, values in content["ids"].items()}
     return content
+
+
+def _asked(content: dict[str, Any]) -> list[str]:
+    """The first word of each class, where words are words at all."""
+    first = {name: of[0] for name, of in content["words"].items() if of and isinstance(of[0], str)}
+    return [first.get(name, name) for name in content["classes"]]
 
 
 def _check_lines(files: Part, images: str) -> None:

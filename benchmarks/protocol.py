@@ -15,6 +15,7 @@ from benchmarks.values import Value, digest
 from splits.settings import Setting
 
 BACKGROUND: Final = "background"
+UNTRAINED: Final = "nothing is trained"  # in the place of a mask rule, where a benchmark has no training images
 
 
 class DataSource(Value):
@@ -39,6 +40,16 @@ class Queries(Value):
     """The words for each class, in the order of the classes."""
     templates: tuple[str, ...]
     """The sentences that the words are put into."""
+    synonyms: tuple[tuple[str, ...], ...] = ()
+    """Further words for each class, in the order of the classes: the score of a class is the maximum over all its
+    words. Empty: there are none.
+    """
+
+    @property
+    def names(self) -> tuple[tuple[str, ...], ...]:
+        """All words for each class, in the order of the classes."""
+        further = self.synonyms or ((),) * len(self.texts)
+        return tuple((first, *more) for first, more in zip(self.texts, further, strict=True))
 
 
 class Inference(Value):
@@ -52,6 +63,8 @@ class Inference(Value):
     """Pixels from window to window."""
     flips: bool = False
     """Scores of the mirrored image averaged in."""
+    long_side: int | None = Field(default=None, ge=1)
+    """The long side is at most this, whatever the short one becomes; None: unbounded."""
 
     @model_validator(mode="after")
     def _without_gaps(self) -> Self:
@@ -60,6 +73,17 @@ class Inference(Value):
         if self.window is not None and self.stride is not None and self.stride > self.window:
             raise ValueError(f"stride {self.stride} leaves gaps between windows of {self.window}")
         return self
+
+
+class Softmax(Value):
+    """Background by probabilities: the softmax over all words of all classes decides, at the truth's size."""
+
+    scale: float = Field(gt=0)
+    """What cosines are multiplied by before the softmax."""
+    threshold: float = Field(default=0.0, ge=0, le=1)
+    """Where the highest probability of any class is below it, the first class, background, is said."""
+    smallest_share: float = Field(default=0.0, ge=0, lt=1)
+    """A class that is said of no more than this share of an image's pixels beside background is taken out of it."""
 
 
 class _Side(Value):
@@ -82,6 +106,8 @@ class _Side(Value):
             raise ValueError(f"seen classes must stand in the order of the classes, each once: {list(self.seen)}")
         if len(self.queries.texts) != len(self.classes):
             raise ValueError(f"{len(self.classes)} classes but {len(self.queries.texts)} query texts")
+        if self.queries.synonyms and len(self.queries.synonyms) != len(self.classes):
+            raise ValueError(f"{len(self.classes)} classes but further words for {len(self.queries.synonyms)}")
         return self
 
     @property
@@ -118,6 +144,18 @@ class EvalSide(_Side):
     """A class that is absent from truth and prediction is not averaged; or one that is absent from the truth."""
     inference: Inference
     """Sizes at test time."""
+    softmax: Softmax | None = None
+    """Probabilities decide, and say background, the first class; None: the highest score decides."""
+
+    @model_validator(mode="after")
+    def _softmax(self) -> Self:
+        if self.softmax is None:
+            return self
+        if self.classes[0] != BACKGROUND:
+            raise ValueError(f"a threshold on probabilities says {BACKGROUND!r}, expected as the first class")
+        if self.unseen or self.kind != "generalised":
+            raise ValueError("a threshold on probabilities belongs to benchmarks without unseen classes")
+        return self
 
     @model_validator(mode="after")
     def _background(self) -> Self:
@@ -192,17 +230,23 @@ class Protocol(Value):
         t, e = self.train, self.evaluation
         inference = e.inference
         window = f"window {inference.window}, stride {inference.stride}" if inference.window else "whole image"
-        parts = [
-            f"{e.kind}{'' if e.items == 'all' else f' ({e.items} items)'}, {t.setting}",
-            _background_words(e),
+        long_side = f" (long side at most {inference.long_side})" if inference.long_side else ""
+        trained = [
             f"images with unseen classes {'kept, unlabelled there' if t.training_images == 'keep' else 'dropped'}",
             f"crops decided on {'masked' if t.crop_decision == 'masked' else 'full'} labels",
             f"border {t.border}",
+        ]
+        parts = [
+            f"{e.kind}{'' if e.items == 'all' else f' ({e.items} items)'}, {t.setting if e.unseen else 'none unseen'}",
+            _background_words(e),
+            *(trained if e.unseen or t.data.mask_rule != UNTRAINED else ()),
             f"absent classes: {e.absent_class}",
-            f"short side {inference.short_side}, {window}{', flips' if inference.flips else ''}",
+            f"short side {inference.short_side}{long_side}, {window}{', flips' if inference.flips else ''}",
             f"{e.data.dataset}{' ' + e.data.year if e.data.year else ''} ({e.data.mask_rule})",
             f"{len(e.queries.templates)} text template{'s' * (len(e.queries.templates) > 1)}",
         ]
+        if names := sum(map(len, e.queries.synonyms)):
+            parts.append(f"{len(e.classes) + names} names, of a class the best")
         if t.data.partial or e.data.partial:
             parts.append("PARTIAL data: only the listed images that were present")
         return "; ".join(parts)
@@ -211,6 +255,12 @@ class Protocol(Value):
 def _background_words(side: EvalSide) -> str:
     if side.kind == "episodic-binary":
         return "others against the given class"
+    if side.softmax is not None:
+        share = f", classes of at most {side.softmax.smallest_share:g} of the foreground left out"
+        return (
+            f"background is a class (best probability below {side.softmax.threshold:g}, cosines times "
+            f"{side.softmax.scale:g}{share if side.softmax.smallest_share else ''})"
+        )
     if side.background == "ignored":
         return "background ignored"
     return f"background is a seen class (best score below {side.background_below:g})"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from benchmarks.imagenet_templates import IMAGENET
 from benchmarks.shapes.captions import TEMPLATES as SHAPES
 from splits.errors import UserError
 from splits.near import suggestion
@@ -29,6 +30,7 @@ TEMPLATES: Final[dict[str, tuple[str, ...]]] = {
         "This is the {} in the scene.",
         "This is one {} in the scene.",
     ),
+    "imagenet-80": IMAGENET,
 }
 
 

@@ -12,7 +12,10 @@ from methods.ranges import Declared
 # What a benchmark is to a recipe; `benchmarks.catalogue` says which of these each benchmark is. "trial": photos at a
 # size that the built-in CLIP can see. "shapes": the built-in world, within minutes; "long": the same for as long as it
 # helps, by `--recipe long`. The others are photos at the papers' size.
-RecipeKind = Literal["voc", "context", "coco-stuff", "coco-20i", "trial", "shapes", "long"]
+TrainedKind = Literal["voc", "context", "coco-stuff", "coco-20i", "trial", "shapes", "long"]
+# Photos that methods are scored on which train nothing, data set by data set.
+OpenKind = Literal["voc21", "voc20", "context60", "context59", "coco-object", "coco-stuff-171", "ade20k", "cityscapes"]
+RecipeKind = Literal[TrainedKind, OpenKind]
 Recipes = Mapping[RecipeKind, "MethodRecipe"]
 
 COMPARISON: Final = "comparison"  # the group that `--methods all` runs
@@ -53,6 +56,7 @@ class MethodEntry:
     # are never drawn.
     ranges: Mapping[str, Declared] = field(default_factory=dict)
     not_drawn: Mapping[str, str] = field(default_factory=dict)
+    cosines: float = 0.0  # its scores are cosines of tokens and texts times this; 0: they are something else
     trained_as: str = ""  # the method whose training it shares: weights of either are scored by both
     # Config fields that its authors chose for each data set on the very images they report: tables show their values.
     tuned: tuple[str, ...] = ()

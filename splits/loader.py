@@ -19,13 +19,15 @@ from splits.errors import DataError, UserError
 from splits.near import suggestion
 
 ROOT: Traversable = files("splits")
+LARGEST: Final = 65535  # value of a mask: 16 bits
 
 
 @dataclass(frozen=True)
 class Fold:
     """Which classes are labelled in training (`seen`) and which are not (`unseen`), in the order of `classes`.
 
-    A tune fold has fewer classes than its benchmark: the others are labelled nowhere and scored nowhere.
+    A benchmark without unseen classes has one fold, in which every class is seen. A tune fold has fewer classes than
+    its benchmark: the others are labelled nowhere and scored nowhere.
     """
 
     index: int
@@ -41,8 +43,8 @@ class Fold:
             raise DataError(f"fold {self.index}: classes both seen and unseen: {sorted(both)}")
         if neither := set(self.classes) - set(self.seen) - set(self.unseen):
             raise DataError(f"fold {self.index}: classes neither seen nor unseen: {sorted(neither)}")
-        if not self.seen or not self.unseen:
-            raise DataError(f"fold {self.index}: needs at least one seen and one unseen class")
+        if not self.seen:
+            raise DataError(f"fold {self.index}: needs at least one seen class")
 
     @property
     def seen_mask(self) -> tuple[bool, ...]:
@@ -70,13 +72,16 @@ class Split:
     val_from: Literal["val", "train"] = "val"  # the official part that the val images lie in
     years: tuple[str, ...] = ()  # editions of the data set, the default first
     custom_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)  # ids by part, if not shipped
+    has_train: bool = True  # False: nothing can be trained on it, there are val images alone
 
     def __post_init__(self) -> None:
         values = [*self.ids, *(v for v in (self.background_id, self.ignore_id) if v is not None)]
         if len(set(self.classes)) != len(self.classes) or len(self.classes) != len(self.ids):
             raise DataError(f"{self.name}: needs distinct class names and one mask value for each")
-        if len(set(values)) != len(values) or not all(0 <= value <= 255 for value in values):
-            raise DataError(f"{self.name}: mask values must be distinct and within 0..255: {values}")
+        if len(set(values)) != len(values) or not all(0 <= value <= LARGEST for value in values):
+            raise DataError(f"{self.name}: mask values must be distinct and within 0..{LARGEST}: {values}")
+        if not all(fold.unseen for fold in self.folds) and len(self.folds) > 1:
+            raise DataError(f"{self.name}: each of several folds needs an unseen class")
         if not self.folds or any(f.index != i or not self._ordered(f.classes) for i, f in enumerate(self.folds)):
             raise DataError(f"{self.name}: folds must be numbered from 0 and hold the benchmark's classes in order")
 
@@ -87,6 +92,16 @@ class Split:
     def legal_ids(self) -> frozenset[int]:
         """Every value a mask of the data set may hold."""
         return frozenset(self.ids) | {v for v in (self.background_id, self.ignore_id) if v is not None}
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """ "train" and "val", or what there is of them."""
+        return ("train", "val") if self.has_train else ("val",)
+
+    @property
+    def open_vocabulary(self) -> bool:
+        """Is there no unseen class?"""
+        return not any(fold.unseen for fold in self.folds)
 
     @property
     def tuning(self) -> bool:
@@ -205,7 +220,7 @@ def load_split(benchmark: str) -> Split:
     if definition is None:
         raise UserError(f"no benchmark is called {benchmark!r}; {suggestion(benchmark, [*_definitions(), *CUSTOM])}")
     classes, ids = _classes(definition)
-    hidden = _at(definition["unseen"])
+    hidden = _at(definition["unseen"]) if "unseen" in definition else [[]]
     if unknown := {name for names in hidden for name in names} - set(classes):
         raise DataError(f"{benchmark}: unseen classes that are no classes: {sorted(unknown)}")
     make = _tune_fold if definition.get("tune") else _fold
@@ -227,6 +242,7 @@ def load_split(benchmark: str) -> Split:
         train_without=excluded,
         val_from="train" if definition.get("tune") else "val",
         years=tuple(definition.get("years", ())),
+        has_train=definition.get("train", True),
     )
 
 

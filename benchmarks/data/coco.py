@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from benchmarks.data.folders import FolderReader, Part, below
 from benchmarks.data.instances import RULE, Picture, Prepared, check_drawn, prepared
 from benchmarks.data.listing import files
+from benchmarks.data.mapped import MappedReader
+from benchmarks.data.mask_file import Mask
 from benchmarks.data.reader import Watch
 from splits.errors import DataError
 from splits.loader import Split, read_facts, read_list, without
@@ -25,6 +27,9 @@ INSIDE: Final = ("", "images/")  # of images, below that
 ANNOTATIONS: Final = "annotations/instances_{part}{year}.json"
 MAPS: Final = ("stuffthingmaps", "stuffthingmaps_trainval2017", "annotations")  # of COCO-Stuff's masks
 STUFF_RULE: Final = "stuffthingmaps"
+OBJECT_RULE: Final = "stuffthingmaps, things by rank, all else background"  # GroupViT's, and of all that followed it
+MADE_STUFF, MADE_OBJECT = "_labelTrainIds", "_instanceTrainIds"  # files that mmsegmentation's scripts make of the maps
+THINGS: Final = 91  # ids of the pixel maps below it are things
 SOURCE: Final = (
     "the images of {part} {year} and annotations_trainval{year}.zip from https://cocodataset.org/#download, unpacked "
     "side by side"
@@ -61,10 +66,10 @@ class CocoReader(FolderReader):
         self._made.draw()
         return super().mask_path(index)
 
-    def mask(self, index: int) -> NDArray[np.uint8]:
+    def mask(self, index: int) -> Mask:
         """The mask of `ids[index]` alone, as it was drawn. Raises DataError where it was changed since."""
         mask = super().mask(index)
-        check_drawn(self.mask_path(index), mask)
+        check_drawn(self.mask_path(index), cast(NDArray[np.uint8], mask))
         return mask
 
 
@@ -100,12 +105,48 @@ def _check_edition(split: Split, listed: Sequence[str], pictures: Collection[str
 
 
 def open_stuff(split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
-    """COCO-Stuff: the 182 ids of the pixel maps from 0 (11 of them never used), 255 unlabelled."""
+    """COCO-Stuff: the 182 ids of the pixel maps from 0 (11 of them never used), 255 unlabelled.
+
+    Where there are no maps, the files that mmsegmentation makes of them: the 171 classes in order, the same truth.
+    """
+    here, made = _of_maps(split, part, roots, year, MADE_STUFF)
+    if not made:
+        return FolderReader(here, split.legal_ids, STUFF_RULE, subset=subset, year=year)
+    assert split.background_id is not None, "COCO-Stuff has unlabelled pixels"
+    meaning = dict(enumerate(split.ids)) | {split.background_id: split.background_id}
+    return MappedReader(here, split, meaning, STUFF_RULE, subset=subset, year=year)
+
+
+def open_object(split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
+    """COCO-Object: 0 is background, 1..80 the things, all of COCO-Stuff's maps; stuff and unlabelled are background.
+
+    Where there are no maps, the files that GroupViT's script makes of them, the same truth.
+    """
+    here, made = _of_maps(split, part, roots, year, MADE_OBJECT)
+    if made:
+        return FolderReader(here, split.legal_ids, OBJECT_RULE, subset=subset, year=year)
+    return MappedReader(here, split, object_meaning(), OBJECT_RULE, subset=subset, year=year)
+
+
+def object_meaning() -> dict[int, int]:
+    """Id of the pixel maps, from 0, to that of COCO-Object: the rank of a thing among those that occur, from 1."""
+    facts = read_facts("cocostuff_156_15")
+    never = {int(id_) for id_ in facts["never_annotated_raw182"]}
+    occurring = [id_ for id_ in range(182) if id_ not in never]
+    things = [id_ for id_ in occurring if id_ < THINGS]
+    return dict.fromkeys([*occurring, 255], 0) | {id_: rank for rank, id_ in enumerate(things, 1)}
+
+
+def _of_maps(split: Split, part: str, roots: Sequence[Path], year: str, ending: str) -> tuple[Part, bool]:
+    """The files of a part with the pixel maps, or with the masks of that ending where those alone are there."""
     official = _official(split, part)
     name = f"{official}{year}"
     folder = _found(split, roots, official, year, STUFF_SOURCE)
     images, maps = _images(folder, name), _maps(folder, name)
-    found, masks = files(images, ".jpg"), files(maps, ".png")
+    found = files(images, ".jpg")
+    masks, after = {id_: path for id_, path in files(maps, ".png").items() if "_" not in id_}, ".png"
+    if not masks and (made := files(maps, f"{ending}.png")):
+        masks, after = made, f"{ending}.png"
     listed, count = _listed(split, part, tuple(sorted(found.keys() | masks.keys())), _count(official, year))
     here = Part(
         name=f"{split.name} {part}",
@@ -113,11 +154,11 @@ def open_stuff(split: Split, part: str, roots: Sequence[Path], *, subset: bool, 
         count=count,
         images=found,
         masks=masks,
-        where=lambda id_: (images / f"{id_}.jpg", maps / f"{id_}.png"),
+        where=lambda id_: (images / f"{id_}.jpg", maps / f"{id_}{after}"),
         root=folder,
         source=STUFF_SOURCE,
     )
-    return FolderReader(here, split.legal_ids, STUFF_RULE, subset=subset, year=year)
+    return here, after != ".png"
 
 
 def _official(split: Split, part: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
-from benchmarks.data import coco, context, voc
+from benchmarks.data import coco, context, scenes, voc
 from benchmarks.data.folders import FolderReader
 from benchmarks.data.instances import RULE
 from benchmarks.data.reader import Reader
@@ -44,12 +44,22 @@ _OPENERS: Final[dict[str, Opener]] = {
     "coco": coco.open_coco,
     "cocostuff": coco.open_stuff,
     "context": context.open_context,
+    "cocoobject": coco.open_object,
+    "ade20k": scenes.open_ade,
+    "cityscapes": scenes.open_cityscapes,
+    "ade20k-full": scenes.open_ade_full,
+    "context-full": scenes.open_context_full,
 }
 SOURCES: Final = {  # what has to be put below a data root
     "voc2012": voc.SOURCE,
     "coco": coco.SOURCE.format(part="train and val", year="YEAR"),
     "cocostuff": coco.STUFF_SOURCE,
     "context": context.SOURCE,
+    "cocoobject": coco.STUFF_SOURCE,
+    "ade20k": scenes.ADE_SOURCE,
+    "cityscapes": scenes.CITYSCAPES_SOURCE,
+    "ade20k-full": scenes.ADE_FULL_SOURCE,
+    "context-full": scenes.CONTEXT_FULL_SOURCE,
 }
 _ROOTLESS: Final[set[str]] = set()  # data sets that say themselves where they lie
 MASK_RULES: Final = {
@@ -58,6 +68,11 @@ MASK_RULES: Final = {
     "coco": RULE,
     "cocostuff": coco.STUFF_RULE,
     "context": context.MASK_RULE,
+    "cocoobject": coco.OBJECT_RULE,
+    "ade20k": scenes.ADE_RULE,
+    "cityscapes": scenes.CITYSCAPES_RULE,
+    "ade20k-full": scenes.ADE_FULL_RULE,
+    "context-full": scenes.CONTEXT_FULL_RULE,
 }
 
 
@@ -74,6 +89,8 @@ def expected_images(split: Split, part: str, year: str = "") -> int:
         return len(listed)
     if split.dataset == "context":
         return read_facts("pascal_context_sizes")[part]
+    if (known := read_facts(scenes.FACTS)["images"].get(split.dataset)) is not None:
+        return known
     held_out = len(read_list(split.train_without)) if split.train_without and part == "train" else 0
     return read_facts("coco_editions")[split.year(year)][part]["images"] - held_out
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data.listing import Place
-from benchmarks.data.mask_file import read_mask
+from benchmarks.data.mask_file import Mask, read_mask
 from benchmarks.data.photo_file import Turn
 from benchmarks.data.reader import Reader, Sample, paired
 from splits.errors import AbsentData, DataError
@@ -74,14 +74,14 @@ class FolderReader(Reader):
         return ""
 
     def remarks(self, pixels: NDArray[np.int64], *, whole: bool) -> tuple[list[str], list[str]]:
-        """Warnings and notes on masks whose files hold so many pixels `(256,)` of each value.
+        """Warnings and notes on masks whose files hold so many pixels of each value, by value.
 
         whole: they are all masks of the data set.
         """
         return [], []
 
     def counted(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Pixels `(256,)` of each value in files as pixels of each of the split's ids."""
+        """Pixels of each value in files as pixels of each of the split's ids."""
         return pixels
 
     def image_path(self, index: int) -> Path:
@@ -92,7 +92,7 @@ class FolderReader(Reader):
         """Where its mask lies."""
         return self.part.masks[self.ids[index]]
 
-    def mask(self, index: int) -> NDArray[np.uint8]:
+    def mask(self, index: int) -> Mask:
         """The mask of `ids[index]` alone."""
         return read_mask(self.mask_path(index), self.legal_ids)
 

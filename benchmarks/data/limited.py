@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
+from benchmarks.data.mask_file import VALUES, Mask
 from benchmarks.data.reader import Reader, Sample
 from splits.errors import DataError
 
@@ -28,7 +28,7 @@ class Chosen(Reader):
         """The sample `ids[index]` of the reader behind."""
         return self._reader.read(self._places[index])
 
-    def mask(self, index: int) -> NDArray[np.uint8]:
+    def mask(self, index: int) -> Mask:
         """Its mask alone."""
         return self._reader.mask(self._places[index])
 
@@ -47,7 +47,7 @@ class Without(Chosen):
     """
 
     def __init__(self, reader: Reader, ids: Collection[int], *, limit: int | None = None):
-        unwanted = np.zeros(256, dtype=bool)
+        unwanted = np.zeros(VALUES, dtype=bool)
         unwanted[list(ids)] = True
         kept = list(islice((i for i in range(len(reader)) if not unwanted[reader.mask(i)].any()), limit))
         if not kept:

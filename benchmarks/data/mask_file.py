@@ -6,10 +6,10 @@ are refused by name: lossy formats, colours, values counted from white or stretc
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,11 @@ from benchmarks.data.picture_file import picture
 from splits.errors import DataError
 
 Colour = tuple[int, int, int]
+Mask = NDArray[
+    np.unsignedinteger[Any]
+]  # of a byte, or of 16 bits where the data set has an id that a byte does not hold
+BYTES: Final = 256
+VALUES: Final = 65536
 MODES: Final = frozenset({"1", "L", "P", "I;16", "I;16B", "I;16L", "I;16N", "I"})
 STRETCHED: Final = {2: 255 // 3, 4: 255 // 15}  # Pillow's factor for grey of so few bits
 
@@ -68,12 +73,21 @@ def read_raw(path: Path, what: str = "mask", content: bytes | None = None) -> Ra
     return RawMask(values, colours)
 
 
-def read_mask(path: Path, legal: Collection[int]) -> NDArray[np.uint8]:
-    """A mask as `(H, W)` uint8 ids. Raises DataError as `read_raw`, and where it holds an id not in `legal`."""
+def places(values: Iterable[int]) -> int:
+    """Length of a table of mask values: of a byte, or of 16 bits where one of these is larger."""
+    return BYTES if max(values, default=0) < BYTES else VALUES
+
+
+def read_mask(path: Path, legal: Collection[int]) -> Mask:
+    """A mask as `(H, W)` ids, uint8, or uint16 where a legal id is larger.
+
+    Raises DataError as `read_raw`, and where it holds an id not in `legal`.
+    """
     values = read_raw(path).values
     if problem := illegal_words(path, np.unique(values).tolist(), legal):
         raise DataError(problem)
-    return values.astype(np.uint8, copy=False)
+    type_: type[np.unsignedinteger[Any]] = np.uint8 if places(legal) == BYTES else np.uint16
+    return values.astype(type_, copy=False)
 
 
 def illegal_words(path: Path, there: Collection[int], legal: Collection[int]) -> str:

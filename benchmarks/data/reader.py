@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.data.mask_file import Mask
 from benchmarks.data.photo_file import Turn, read_image
 from splits.errors import DataError
 from splits.loader import ids_sha256
@@ -26,7 +27,7 @@ class Sample:
 
     id: str
     image: NDArray[np.uint8]  # (H, W, 3) RGB
-    mask: NDArray[np.uint8]  # (H, W), the data set's own ids
+    mask: Mask  # (H, W), the data set's own ids
 
 
 class Reader(ABC):
@@ -44,7 +45,7 @@ class Reader(ABC):
     def read(self, index: int) -> Sample:
         """The sample `ids[index]`. Raises DataError (one line) where a file is missing, broken or of the wrong kind."""
 
-    def mask(self, index: int) -> NDArray[np.uint8]:
+    def mask(self, index: int) -> Mask:
         """The mask of `ids[index]` alone, `(H, W)`: readers of files need not decode the picture for it."""
         return self.read(index).mask
 
@@ -60,7 +61,7 @@ class Reader(ABC):
         return ids_sha256(self.ids)
 
 
-def paired(id_: str, photo: Path, mask: NDArray[np.uint8], undecided: Turn = "refuse") -> Sample:
+def paired(id_: str, photo: Path, mask: Mask, undecided: Turn = "refuse") -> Sample:
     """A mask with its photo, which is turned as the mask is; raises DataError where they differ in size."""
     image = read_image(photo, (mask.shape[1], mask.shape[0]), undecided)
     if image.shape[:2] != mask.shape:

@@ -10,7 +10,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ def build(
     for done, id_ in enumerate(ids, 1):
         if id_ not in there:
             if id_ in official:
-                _write(target / f"{id_}.png", read_mask(official[id_], legal))
+                _write(target / f"{id_}.png", cast(NDArray[np.uint8], read_mask(official[id_], legal)))
             elif id_ in drawn:
                 _write(target / f"{id_}.png", read_sbd(drawn[id_]))
             else:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from benchmarks.data.file_facts import MaskFacts, PhotoFacts
 from benchmarks.data.folders import FolderReader
 from benchmarks.data.known_files import facts_of, unknown
-from benchmarks.data.mask_file import illegal_words
+from benchmarks.data.mask_file import illegal_words, places
 from benchmarks.data.photo_file import turn_problems
 from benchmarks.data.reader import Reader, Watch
 
@@ -46,17 +46,22 @@ class Survey:
         return hashlib.sha256("".join(f"{id_}\0{p}\0{t}\n" for id_, p, t in sorted(rows)).encode()).hexdigest()
 
     def pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """`(256,)` twice: pixels of each of the split's ids, and masks that hold it."""
-        pixels, images = np.zeros(256, np.int64), np.zeros(256, np.int64)
+        """Of each of the split's ids, by id: pixels, and masks that hold it."""
+        pixels, images = (np.zeros(self._places, np.int64) for _ in range(2))
         for mask in self.masks:
-            counted = self.reader.counted(_histogram(mask))
+            counted = self.reader.counted(_histogram(mask, self._places))
             pixels += counted
             images += counted > 0
         return pixels, images
 
     def stored(self) -> NDArray[np.int64]:
-        """`(256,)`: pixels of each value in the files."""
-        return sum((_histogram(mask) for mask in self.masks), np.zeros(256, np.int64))
+        """Pixels of each value in the files, by value."""
+        return sum((_histogram(mask, self._places) for mask in self.masks), np.zeros(self._places, np.int64))
+
+    @property
+    def _places(self) -> int:
+        """How many values there may be."""
+        return places({*self.reader.file_ids, *self.reader.legal_ids})
 
     def file_problems(self) -> Iterator[str]:
         """Files that cannot be read as they are, pairs that do not fit, values that no mask may hold."""
@@ -145,9 +150,9 @@ def _paths(reader: Reader) -> tuple[FolderReader | None, tuple[list[Path], list[
     return behind, ([behind.image_path(i) for i in indices], [behind.mask_path(i) for i in indices])
 
 
-def _histogram(mask: MaskFacts) -> NDArray[np.int64]:
-    pixels = np.zeros(256, np.int64)
+def _histogram(mask: MaskFacts, length: int) -> NDArray[np.int64]:
+    pixels = np.zeros(length, np.int64)
     for value, count in mask.values.items():
-        if 0 <= value < 256:
+        if 0 <= value < length:
             pixels[value] = count
     return pixels

@@ -119,13 +119,13 @@ def across(split: Split, surveys: Sequence[Survey]) -> Across:
     """
     if not split.custom_lists or not surveys:
         return Across()
-    shared = sorted(set(split.custom_lists["train"]) & set(split.custom_lists["val"]))
+    shared = sorted(set(split.custom_lists.get("train", ())) & set(split.custom_lists["val"]))
     problems = [f"train and val share {len(shared)} images, first {shared[0]}; expected none"] if shared else []
     problems += palette_problems(surveys)
     if any(mask.problem for survey in surveys for mask in survey.masks):
         return Across(tuple(problems))  # masks that cannot be read say nothing of classes
     whole = all(len(survey.ids) == survey.reader.part.count for survey in surveys)
-    pixels = sum((survey.stored() for survey in surveys), np.zeros(256, np.int64))
+    pixels = sum((survey.stored() for survey in surveys[1:]), surveys[0].stored())
     warnings, notes = surveys[-1].reader.remarks(pixels, whole=whole)
     warnings += [] if shared or len(surveys) == 1 else _twice(*surveys)
     return Across(tuple(problems), tuple(warnings), tuple(notes))

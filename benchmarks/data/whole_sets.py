@@ -21,7 +21,6 @@ from benchmarks.templates import templates
 from splits.errors import AbsentData, DataError, UserError
 from splits.loader import Split, load_split
 
-PARTS = ("train", "val")
 GENERATED = "shapes"
 
 
@@ -54,7 +53,7 @@ def verify_set(
     surveys = [report.survey for report in reports if report.survey is not None]
     common = across(split, surveys)
     problems = [*([] if content else missing), *problems, *common.problems, *common.warnings]
-    if len(reports) == len(PARTS) and not split.custom_lists:
+    if len(reports) == 2 and not split.custom_lists:
         problems += _shared(overlap(split, data_root=data_root, year=year))
     print("\n".join(problems), end="\n" if problems else "")
     for line in [*(missing if content else []), *common.notes, *_names(split), *([] if unopened else strays(surveys))]:
@@ -71,7 +70,7 @@ def verify_set(
 def _looked_at(split: Split, data_root: str | None, year: str, jobs: int) -> tuple[list[Report], dict[str, DataError]]:
     """What was found of each part, and why a part could not be opened."""
     reports, unopened = [], {}
-    for part in PARTS:
+    for part in split.parts:
         with progress_bar(f"{split.name} {part}") as watch:
             try:
                 reports.append(verify_part(split, part, data_root=data_root, year=year, jobs=jobs, watch=watch))
@@ -114,7 +113,7 @@ def prepare_set(
         _download(split, year, data_root)
     if split.dataset == "voc2012":
         _build_voc(split, data_root)
-    for part in PARTS:
+    for part in split.parts:
         reader = open_reader(split, part, data_root=data_root, subset=subset, year=year)
         with progress_bar(f"{split.name} {part}: masks") as watch:
             reader.prepare(watch, jobs=jobs or cores())
@@ -126,7 +125,7 @@ def _build_voc(split: Split, data_root: str | None) -> None:
     roots = data_roots(data_root)
     if not roots:
         return  # opening the reader says what to do
-    folder, ids = voc.found(split, roots), [id_ for part in PARTS for id_ in split.listed(part) or ()]
+    folder, ids = voc.found(split, roots), [id_ for part in split.parts for id_ in split.listed(part) or ()]
     target = voc.aug_to_write(folder)
     there = {path.stem for place in (folder / voc.AUG, target) for path in place.glob("*.png")}
     if set(ids) <= there:

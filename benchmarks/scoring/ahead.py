@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.labels import Labels, class_indices, code
+from benchmarks.protocol import Inference
 from benchmarks.scoring.boundary import near_boundary
 from benchmarks.scoring.windows import resized
 from methods.label_codes import FIRST_CODE
@@ -27,8 +29,9 @@ T = TypeVar("T")
 class Truth:
     """The labels of one image, and which pixels lie near a boundary of them."""
 
-    planes: Tensor  # (2, H, W) uint8: labels, and 1 near a boundary
+    planes: Tensor  # (2, H, W) uint8, int32 of labels of 16 bits: labels, and 1 near a boundary
     ignored: int  # pixels without a class
+    first_code: int = FIRST_CODE  # labels below it are class indices
 
     @property
     def size(self) -> tuple[int, int]:
@@ -36,14 +39,15 @@ class Truth:
         return self.planes.shape[1], self.planes.shape[2]
 
     @staticmethod
-    def of(labels: NDArray[np.uint8], classes: int) -> Truth:
+    def of(labels: Labels, classes: int) -> Truth:
         """Raises ValueError for a label that is neither a class nor a code."""
-        labelled = labels < FIRST_CODE
+        labelled, first = class_indices(labels), code(FIRST_CODE, labels.dtype)
         highest = int(labels.max(where=labelled, initial=0))
         if highest >= classes:
-            raise ValueError(f"truth {highest}: expected classes in 0..{classes - 1}, or codes from {FIRST_CODE} on")
-        planes = torch.from_numpy(np.stack([labels, near_boundary(labels)]))
-        return Truth(planes, labels.size - int(np.count_nonzero(labelled)))
+            raise ValueError(f"truth {highest}: expected classes in 0..{classes - 1}, or codes from {first} on")
+        planes = np.stack([labels, near_boundary(labels)])
+        known = planes if planes.dtype == np.uint8 else planes.astype(np.int32)  # torch counts 16 bits without a sign
+        return Truth(torch.from_numpy(known), labels.size - int(np.count_nonzero(labelled)), first)
 
 
 def in_order(read: Callable[[int], T], count: int, device: torch.device) -> Iterator[T]:
@@ -60,9 +64,9 @@ def in_order(read: Callable[[int], T], count: int, device: torch.device) -> Iter
             pool.shutdown(cancel_futures=True)
 
 
-def at_short_side(image: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
-    """A picture `(H, W, 3)` resized to the short side, bilinear; one that has it already is left as it is."""
-    height, width = resized(image.shape[0], image.shape[1], short_side)
+def at_short_side(image: NDArray[np.uint8], inference: Inference) -> NDArray[np.uint8]:
+    """A picture `(H, W, 3)` at the size that is scored, bilinear; one that has it already is left as it is."""
+    height, width = resized(image.shape[0], image.shape[1], inference.short_side, inference.long_side)
     if (height, width) == image.shape[:2]:
         return image
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[return-value]

@@ -15,16 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from benchmarks.labels import Labels, class_indices
 from benchmarks.scoring.confusion import count
 from benchmarks.scoring.metrics import REACH
-from methods.method import FIRST_CODE
 
 _STEPS = np.arange(-REACH, REACH + 1)
 _DISC = (_STEPS[:, None] ** 2 + _STEPS**2 <= REACH**2).astype(np.uint8)
 
 
-def near_boundary(truth: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """`(H, W)`: which pixels of a truth `(H, W)` uint8 lie near a boundary, ignored ones included.
+def near_boundary(truth: Labels) -> NDArray[np.bool_]:
+    """`(H, W)`: which pixels of a truth `(H, W)` lie near a boundary, ignored ones included.
 
     >>> near_boundary(np.array([[0, 0, 0, 0, 0, 0, 1]], dtype=np.uint8)).astype(int)
     array([[0, 1, 1, 1, 1, 1, 1]])
@@ -39,8 +39,8 @@ class BoundaryCount:
     def __init__(self, classes: int):
         self.matrix = np.zeros((classes, classes), dtype=np.int64)  # [truth, prediction]
 
-    def add(self, labels: NDArray[np.uint8], truth: Tensor, prediction: Tensor) -> None:
+    def add(self, labels: Labels, truth: Tensor, prediction: Tensor) -> None:
         """Count one image. labels: its truth `(H, W)`. truth, prediction: its labelled pixels, row by row, `(P,)`."""
-        near = torch.from_numpy(near_boundary(labels)[labels < FIRST_CODE]).to(truth.device)
+        near = torch.from_numpy(near_boundary(labels)[class_indices(labels)]).to(truth.device)
         counts = count(truth[near], prediction[near], len(self.matrix), ignore=-1)  # what is ignored is gone already
         self.matrix += counts.cpu().numpy()

@@ -23,7 +23,7 @@ from benchmarks.scoring.ahead import Truth, at_short_side, in_order, sent
 from benchmarks.scoring.evaluate import Evaluation, best_classes
 from benchmarks.scoring.nan_watch import NanWatch
 from benchmarks.scoring.tally import MOST_IMAGES, PairCounts
-from methods.label_codes import FIRST_CODE, IGNORED
+from methods.label_codes import IGNORED
 from methods.method import Method, Vocabulary
 from splits.errors import UserError
 from splits.loader import Split
@@ -48,7 +48,7 @@ def chosen(pairs: Sequence[Pair], reader: Reader, *, hsnet: bool, limit: int | N
 
 
 def item_table(split: Split, class_: str) -> np.ndarray:
-    """`(256,)` uint8: mask id to 1 for the class, 0 for everything else, 255 for what counts nowhere."""
+    """uint8, by mask id: 1 for the class, 0 for everything else, 255 for what counts nowhere."""
     entries = dict.fromkeys(split.legal_ids, 0) | {split.ids[split.classes.index(class_)]: 1}
     return table_of(split, entries if split.ignore_id is None else entries | {split.ignore_id: IGNORED})
 
@@ -80,16 +80,16 @@ def evaluate_items(
         id_, class_ = items[number]
         sample = reader.read(index_of[id_])
         truth = Truth.of(apply(item_table(split, class_), sample.mask), 2)
-        return at_short_side(sample.image, inference.short_side), truth
+        return at_short_side(sample.image, inference), truth
 
     start, warm = time.perf_counter(), 0.0
     for done, (image, truth) in enumerate(in_order(read, len(items), device)):
         k = unseen.names.index(items[done][1])
         two = Vocabulary((OTHERS, unseen.names[k]), (False, False), (OTHERS, unseen.texts[k]), unseen.templates)
-        _, best = best_classes(method, image, two, inference, truth.size, device, nans, precision)
+        _, best = best_classes(method, image, two, inference, truth.size, device, nans, precision=precision)
         assert best is not None
         codes = sent(truth.planes[0], device)
-        there = torch.where(codes < FIRST_CODE, codes.long() + 2 * k, 2 * len(unseen))
+        there = torch.where(codes < truth.first_code, codes.long() + 2 * k, 2 * len(unseen))
         pairs.begin()
         pairs.add(there.flatten(), best[1].flatten() + 2 * k, torch.zeros_like(codes).flatten())
         ignored += truth.ignored

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -26,11 +27,14 @@ from benchmarks.scoring import bands
 from benchmarks.scoring.ahead import Truth, at_short_side, in_order
 from benchmarks.scoring.bands import Best
 from benchmarks.scoring.confusion import count
+from benchmarks.scoring.decision import Decision, by_probability
 from benchmarks.scoring.nan_watch import NanWatch
 from benchmarks.scoring.planes import Views, score_chunks, seen_first, views
 from benchmarks.scoring.seen_shift import shift_grid
 from benchmarks.scoring.tally import MOST_IMAGES, Tally
 from methods.method import Method, Vocabulary
+
+PLAIN: Final = Decision()  # every name is a class, the highest score decides
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def evaluate(
     inference: Inference,
     table: np.ndarray,
     *,
+    decision: Decision = PLAIN,
+    swept: bool = True,
     background_below: float | None = None,
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
@@ -63,22 +69,26 @@ def evaluate(
 ) -> Evaluation:
     """Score a method on every image of a reader. `table` maps mask values to classes, as in `benchmarks.labels`.
 
+    decision: what classes the vocabulary stands for, and how they are chosen. swept: count at every shift of the seen
+    scores; False, where no class is unseen and so none matters: at the method's own and at none.
     background_below: where the best activated score is below it, background is predicted, as one class more; `table`
     then has that class too. A shift of the seen scores comes before this comparison. precision: of the forward pass.
     """
     method.eval()
     device = torch.device(device)
-    classes = len(vocabulary) + (background_below is not None)
-    tally = Tally(classes, shift_grid(method.seen_shift, method.shift_span), method.seen_shift, device)
+    classes = decision.classes(len(vocabulary)) + (background_below is not None)
+    own = method.seen_shift
+    shifts = shift_grid(own, method.shift_span) if swept else np.unique([0.0, own])
+    tally = Tally(classes, shifts, own, device)
     nans = NanWatch(method)
 
     def read(index: int) -> tuple[NDArray[np.uint8], Truth]:
         sample = reader.read(index)
-        return at_short_side(sample.image, inference.short_side), Truth.of(apply(table, sample.mask), classes)
+        return at_short_side(sample.image, inference), Truth.of(apply(table, sample.mask), classes)
 
     start, warm = time.perf_counter(), 0.0
     for index, (image, truth) in enumerate(in_order(read, len(reader), device)):
-        best = best_classes(method, image, vocabulary, inference, truth.size, device, nans, precision)
+        best = best_classes(method, image, vocabulary, inference, truth.size, device, nans, decision, precision)
         tally.add(truth, *best, background_below)
         if index % MOST_IMAGES == 0:
             nans.check()
@@ -109,15 +119,23 @@ def best_classes(
     size: tuple[int, ...],
     device: torch.device | str = "cpu",
     nans: NanWatch | None = None,
+    decision: Decision = PLAIN,
     precision: Precision = "float32",
 ) -> tuple[Best | None, Best | None]:
     """The best seen and the best unseen class of every pixel of one image, `(H, W)` each, at the truth's size.
 
-    image: `(H, W, 3)` uint8. None where the vocabulary has no such class. Raises UserError for scores of NaN, among
-    which nothing is best; given `nans`, where a device would have to be waited for, that one does when it is asked.
+    image: `(H, W, 3)` uint8. decision: of the names of the vocabulary; by probabilities, all count as seen. None where
+    the vocabulary has no such class. Raises UserError for scores of NaN, among which nothing is best; given `nans`,
+    where a device would have to be waited for, that one does when it is asked.
     """
     noted = NanWatch(method) if nans is None else nans
     scored = views(method, image, vocabulary, inference, device, precision)
+    if decision.softmax is not None:
+        said = by_probability(scored, (size[0], size[1]), decision)
+        noted.note(vocabulary, list(range(len(vocabulary))), said[0])
+        if nans is None:
+            noted.check()
+        return said, None
     best: dict[bool, Best] = {}
     for classes, (values, where) in _chunks(scored, (size[0], size[1])):
         noted.note(vocabulary, classes, values)
@@ -129,7 +147,8 @@ def best_classes(
         best[kind] = chunk
     if nans is None:
         noted.check()
-    return best.get(True), best.get(False)
+    seen, unseen = (decision.owned(best[kind]) if kind in best else None for kind in (True, False))
+    return seen, unseen
 
 
 def _chunks(scored: Views, size: tuple[int, int]) -> Iterator[tuple[list[int], Best]]:

@@ -26,12 +26,11 @@ from benchmarks.data.listing import files_below
 from benchmarks.data.mask_file import read_raw
 from benchmarks.data.reader import Reader
 from benchmarks.data.survey import palette_words, seam_words
-from benchmarks.labels import apply
+from benchmarks.labels import Table, apply, class_indices
 from benchmarks.npz import SPOILT, refuse_bomb
 from benchmarks.scoring.boundary import BoundaryCount
 from benchmarks.scoring.evaluate import Best, Evaluation, image_pairs
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
-from methods.label_codes import IGNORED
 from splits.errors import DataError, UserError, file_words, json_words
 from splits.hashing import file_sha256
 from splits.text import one_form
@@ -125,7 +124,7 @@ def score_predictions(
     reader: Reader,
     classes: Sequence[str],
     seen: Sequence[bool],
-    table: NDArray[np.uint8],
+    table: Table,
 ) -> Evaluation:
     """Count stored predictions as `benchmarks.scoring.evaluate` counts those of a method.
 
@@ -148,7 +147,7 @@ def score_predictions(
         if read[0].shape[-2:] != truth.shape:
             wrong.append(f"{id_} ({_size(read[0])} instead of {_size(truth)})")
             continue
-        labelled = truth != IGNORED
+        labelled = class_indices(truth)
         there = torch.from_numpy(truth[labelled].astype(np.int64))
         said, scores = read[0][..., labelled], read[1][..., labelled]  # (k, P)
         best = _best(_renamed(said, places, id_), scores, flags)

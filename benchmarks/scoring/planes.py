@@ -50,12 +50,12 @@ def views(
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
 ) -> Views:
-    """Resize the picture `(H, W, 3)` uint8 to the short side and score its windows, all as one batch.
+    """Resize the picture `(H, W, 3)` uint8 to the size that is scored and score its windows, all as one batch.
 
     precision: of the method's forward pass; its scores are float32 or wider.
     """
     device = torch.device(device)
-    image = at_short_side(image, inference.short_side)
+    image = at_short_side(image, inference)
     height, width = image.shape[:2]
     pixels = sent(torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), device)
     boxes = windows(height, width, inference.window, inference.stride)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from benchmarks.choices import Precision
 from benchmarks.protocol import Inference
-from benchmarks.scoring.evaluate import Best, best_classes
+from benchmarks.scoring.decision import Decision
+from benchmarks.scoring.evaluate import PLAIN, Best, best_classes
 from methods.method import FIRST_CODE, Method, Vocabulary
 from splits.errors import UserError
 
@@ -21,22 +22,25 @@ def predicted(
     inference: Inference,
     size: tuple[int, ...],
     *,
+    decision: Decision = PLAIN,
     background_below: float | None = None,
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
 ) -> NDArray[np.uint8]:
     """Class indices `(H, W)` uint8 of an image `(H, W, 3)` at a size; ties go to the lower class.
 
-    background_below: a best activated score below it says background, index `len(vocabulary)`. Raises UserError for
+    decision: what classes the vocabulary's names stand for. background_below: a best activated score below it says
+    background, one index past the classes. Raises UserError for
     more classes than a byte has room for beside the codes of labels.
     """
-    most = FIRST_CODE - (background_below is not None)
-    if len(vocabulary) > most:
-        raise UserError(f"{len(vocabulary)} classes do not fit into an index PNG; ask about at most {most} at once")
-    best = winner(*best_classes(method, image, vocabulary, inference, size, device, precision=precision))
+    count, most = decision.classes(len(vocabulary)), FIRST_CODE - (background_below is not None)
+    if count > most:
+        raise UserError(f"{count} classes do not fit into an index PNG; ask about at most {most} at once")
+    said = best_classes(method, image, vocabulary, inference, size, device, precision=precision, decision=decision)
+    best = winner(*said)
     scores, classes = best
     if background_below is not None:
-        classes = torch.where(scores.double() >= background_below, classes, len(vocabulary))
+        classes = torch.where(scores.double() >= background_below, classes, count)
     return classes.to(torch.uint8).cpu().numpy()
 
 

@@ -16,7 +16,6 @@ from benchmarks.scoring.ahead import Truth, sent
 from benchmarks.scoring.bands import Best
 from benchmarks.scoring.counts import Counts
 from benchmarks.scoring.seen_shift import ShiftSweep
-from methods.label_codes import FIRST_CODE
 
 PIECE: Final = 1 << 19  # pixels counted at once
 MOST_IMAGES: Final = 64  # whose pairs are kept before they are read
@@ -84,15 +83,24 @@ class Tally:
         codes, near = sent(truth.planes, self._device).flatten(1)
         for first in range(0, len(codes), PIECE):
             piece = slice(first, first + PIECE)
-            self._count(codes[piece], near[piece], _part(seen, piece), _part(unseen, piece), background_below)
+            labelled = codes[piece] < truth.first_code
+            self._count(codes[piece], labelled, near[piece], _part(seen, piece), _part(unseen, piece), background_below)
 
     def _count(
-        self, codes: Tensor, near: Tensor, seen: Best | None, unseen: Best | None, background_below: float | None
+        self,
+        codes: Tensor,
+        labelled: Tensor,
+        near: Tensor,
+        seen: Best | None,
+        unseen: Best | None,
+        background_below: float | None,
     ) -> None:
+        """labelled: `(P,)` bool, which of the codes `(P,)` are classes."""
         if codes.device.type == "cpu":  # counting less is faster; how many are left, a GPU would have to be asked
-            labelled = (codes < FIRST_CODE).nonzero()[:, 0]
-            codes, near, seen, unseen = codes[labelled], near[labelled], _part(seen, labelled), _part(unseen, labelled)
-        truth = torch.where(codes < FIRST_CODE, codes.long(), self._classes)
+            which = labelled.nonzero()[:, 0]
+            codes, near, seen, unseen = codes[which], near[which], _part(seen, which), _part(unseen, which)
+            labelled = labelled[which]
+        truth = torch.where(labelled, codes.long(), self._classes)
         if background_below is not None:
             like = seen if seen is not None else unseen
             assert like is not None

@@ -14,13 +14,17 @@ class Window(NamedTuple):
     right: int
 
 
-def resized(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """`(height, width)` with the short side at `short_side` and the long side unbounded, rounded half up.
+def resized(height: int, width: int, short_side: int, long_side: int | None = None) -> tuple[int, int]:
+    """`(height, width)` with the short side at `short_side`, less where the long one would pass `long_side`.
 
+    Rounded half up; long_side None: unbounded.
     As mmsegmentation 0.24's `Resize(keep_ratio=True, min_size=short_side)`, in floating point like there.
     """
     _positive(height=height, width=width, short_side=short_side)
     scale = short_side / min(height, width)
+    if long_side is not None:
+        _positive(long_side=long_side)
+        scale = min(scale, long_side / max(height, width))
     return int(height * scale + 0.5), int(width * scale + 0.5)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.choices import CropDecision
+from benchmarks.data.mask_file import Mask
 from benchmarks.data.reader import Reader
-from benchmarks.labels import apply
+from benchmarks.labels import Table, apply
 from benchmarks.training.augmentation import Augmentation, sample_seed
 from benchmarks.training.transforms import TrainPipeline
 from benchmarks.values import derive_seed
@@ -66,11 +68,17 @@ class TrainSet(Dataset):
         epoch, index = draw
         try:
             sample = self._reader.read(index)
-            labels = apply(self._table, sample.mask)
-            full = None if self._full_table is None else apply(self._full_table, sample.mask)
+            labels = _bytes(self._table, sample.mask)
+            full = None if self._full_table is None else _bytes(self._full_table, sample.mask)
         except UserError as error:
             return error
         return self._pipeline(sample.image, labels, full, sample_seed(self._seed, epoch, index))
+
+
+def _bytes(table: Table, mask: Mask) -> NDArray[np.uint8]:
+    """Labels to train on, which are bytes: `training_table` refuses more classes than they hold."""
+    assert table.dtype == np.uint8
+    return cast(NDArray[np.uint8], apply(table, mask))
 
 
 def batches(

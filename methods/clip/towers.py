@@ -9,6 +9,7 @@ from open_clip.timm_model import TimmModel  # type: ignore[import-untyped]
 from torch import Tensor
 
 from methods.clip.resnet import ResNetTower
+from methods.clip.token_tower import TokenTower, token_refusal
 from methods.clip.trunk import TrunkTower, trunk_refusal
 from methods.clip.vit import Readout, Tokens, VitTower, vit_refusal
 from methods.interpolations import Interpolation
@@ -24,10 +25,12 @@ class Tower(Protocol):
         ...
 
 
-def tower_of(visual: Any, *, embed_dim: int) -> VitTower | ResNetTower | TrunkTower | str:
+def tower_of(visual: Any, *, embed_dim: int) -> VitTower | ResNetTower | TrunkTower | TokenTower | str:
     """The tower of an image model, or the reason why it has no dense tokens."""
     if isinstance(visual, ModifiedResNet):
         return ResNetTower(visual)
     if isinstance(visual, TimmModel):
+        if hasattr(visual.trunk, "blocks") and hasattr(visual.trunk, "num_prefix_tokens"):  # a transformer
+            return token_refusal(visual) or TokenTower(visual, embed_dim=embed_dim)
         return trunk_refusal(visual) or TrunkTower(visual, embed_dim=embed_dim)
     return vit_refusal(visual) or VitTower(visual)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final, get_args
 
-from methods.method_entry import COMPARISON, NOTHING, MethodEntry, MethodRecipe, RecipeKind
+from methods.method_entry import COMPARISON, NOTHING, MethodEntry, MethodRecipe, OpenKind, RecipeKind, TrainedKind
 
 TRAINING_FREE: Final = "training-free"  # the group of published read-outs: run by this name, or one by one
 
 _FLOOR = "ours"
+_COSINES = 100.0  # SCALE of `dense_clip` and `per_picture`
 _UNREFINED = "without its refinements after the scores; text and windows are the harness's"
 # It counts labels over this many batches.
 _COUNTS: Final[dict[RecipeKind, MethodRecipe]] = dict.fromkeys(
-    get_args(RecipeKind), MethodRecipe(NOTHING, {"iterations": 100})
+    get_args(TrainedKind), MethodRecipe(NOTHING, {"iterations": 100})
 )
 # Plain tokens are the built-in CLIP's better read-out, the value path is that of OpenAI's.
 _PLAIN: Final[dict[RecipeKind, MethodRecipe]] = dict.fromkeys(
@@ -28,6 +29,7 @@ def _dense_clip(title: str, fidelity: str, **fields: Any) -> MethodEntry:
         fidelity=fidelity,
         needs="tokens",
         trained=False,
+        cosines=_COSINES,
         not_drawn={"readout": "what the CLIP at hand can see", "positions": "a form of the table, no constant"},
         **fields,
     )
@@ -44,6 +46,7 @@ def _readout(title: str, fidelity: str, **fixed: Any) -> MethodEntry:
         recipes=_recipes(get_args(RecipeKind), positions="bicubic-offset"),
         trained=False,
         group=TRAINING_FREE,
+        cosines=_COSINES,
         not_drawn=dict.fromkeys(("attention", "residual", "spread", "positions"), "an author's"),
     )
 
@@ -58,6 +61,7 @@ def _per_picture(title: str, module: str, config: str, licence: str, *, ours: st
         needs="blocks",
         trained=False,
         group=TRAINING_FREE,
+        cosines=_COSINES,
         **fields,
     )
 
@@ -66,17 +70,34 @@ def _recipes(kinds: tuple[RecipeKind, ...], **config: Any) -> dict[RecipeKind, M
     return dict.fromkeys(kinds, MethodRecipe(NOTHING, config=config))
 
 
+# Photos that nothing is trained on, at the sizes of open-vocabulary protocols.
+_OPEN: Final[tuple[OpenKind, ...]] = get_args(OpenKind)
 # The released body, on photos at the papers' size. No DINO knows the pictures of the built-in CLIP.
 _PROXY: Final = {
-    **_recipes(("voc", "context", "coco-stuff", "coco-20i"), body="dino-b8", body_weights="published"),
+    **_recipes(("voc", "context", "coco-stuff", "coco-20i", *_OPEN), body="dino-b8", body_weights="published"),
     **_recipes(("trial", "shapes"), pad_to=8),
 }
+# Of the open-vocabulary sets as released: weak pixels are given to the first name, too.
+_RESCLIP_OPEN: Final[dict[RecipeKind, tuple[float, float, float, float]]] = {
+    "voc21": (0.5, 0.3, 2.2, 0.7),
+    "voc20": (0.1, 0.6, 2.1, 0.6),
+    "context60": (0.3, 0.3, 1.8, 0.7),
+    "context59": (0.25, 0.4, 1.8, 0.7),
+    "coco-object": (0.11, 0.4, 1.8, 0.7),
+    "coco-stuff-171": (0.11, 0.4, 1.8, 0.7),
+    "ade20k": (0.25, 0.3, 2.1, 0.7),
+    "cityscapes": (0.1, 0.2, 2.1, 0.6),
+}
+_TUNED: Final = ("weak_below", "middle_share", "feedback_scale", "feedback_share")
 # Released for each data set (VOC's are the defaults, and taken for the built-in world too).
 _RESCLIP: Final = {
     **_recipes(("context",), weak_below=0.25, middle_share=0.4, feedback_scale=1.8, feedback_share=0.7),
     **_recipes(("coco-stuff", "coco-20i"), weak_below=0.11, middle_share=0.4, feedback_scale=1.8, feedback_share=0.7),
+    **{
+        kind: MethodRecipe(NOTHING, config={"weak_class": "first", **dict(zip(_TUNED, values, strict=True))})
+        for kind, values in _RESCLIP_OPEN.items()
+    },
 }
-_TUNED: Final = ("weak_below", "middle_share", "feedback_scale", "feedback_share")
 FLOORS: Final[dict[str, MethodEntry]] = {
     "constant": MethodEntry(
         title="always the seen class with the most labelled pixels",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.protocol import EvalSide
+from benchmarks.protocol import BACKGROUND, EvalSide
 from benchmarks.scoring.metrics import fb_iou, iou_per_class, mean, pixel_accuracy, summary
 from results.store.record import ClassCounts, Scores
 
@@ -40,6 +40,7 @@ def measured(
 
 def swept(side: EvalSide, shifts: NDArray[np.float64], matrices: NDArray[np.int64]) -> dict[int, Scores]:
     """The scores of a generalised evaluation at each finite shift, by its place among the shifts."""
+    foreground = [index for index, name in enumerate(side.scored) if name != BACKGROUND]
     metrics = [summary(matrix, side.scored_as_seen, side.absent_class) for matrix in matrices]
     return {
         place: Scores(
@@ -48,6 +49,8 @@ def swept(side: EvalSide, shifts: NDArray[np.float64], matrices: NDArray[np.int6
             miou_seen=_known(m.miou_seen),
             miou_unseen=_known(m.miou_unseen),
             hiou=_known(m.hiou),
+            miou=_known(mean(m.iou)),
+            miou_foreground=_known(mean(m.iou, foreground)) if len(foreground) < len(m.iou) else None,
         )
         for place, (shift, m) in enumerate(zip(shifts, metrics, strict=True))
         if math.isfinite(shift)  # all-seen and all-unseen are ends of a curve, no choice of anybody's

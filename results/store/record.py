@@ -20,6 +20,9 @@ UNSURE = "whether scored images were trained on is not known"
 MARKS = {"": "", "none": "", "unknown": "training unknown", UNSURE: "images not checked"}
 
 
+LATER = ("miou", "miou_foreground")  # fields of Scores that older records lack; their matrices tell
+
+
 class Scores(Value):
     """What one confusion matrix says. None where a mean has no class to go over."""
 
@@ -33,8 +36,16 @@ class Scores(Value):
     """Mean IoU of the unseen classes, mIoU(U)."""
     hiou: float | None
     """Harmonic mean of mIoU(S) and mIoU(U)."""
+    miou: float | None = None
+    """Mean IoU of every scored class, seen or not, background among them where it is scored; None in older records."""
+    miou_foreground: float | None = None
+    """The same without background; None where it is not scored, and in older records."""
     fb_iou: float | None = None
     """Mean IoU of foreground and background over all items; of episodic items alone."""
+
+    def as_before(self) -> Scores:
+        """Without what older records do not say."""
+        return self.model_copy(update=dict.fromkeys(LATER))
 
 
 class ClassCounts(Value):
@@ -113,6 +124,14 @@ class Result(Value):
     """Unseen classes or scored images that imported or transferred weights were trained on; "none", or "unknown"."""
     warnings: tuple[str, ...] = ()
     """What a reader of the numbers must know of the data and inputs; tables print it below."""
+
+    @property
+    def miou(self) -> float | None:
+        """Mean IoU of every scored class at the method's own shift; of an older record by its counts."""
+        if self.own.miou is not None or self.evaluation.side.kind != "generalised":
+            return self.own.miou
+        ious = [counts.iou for counts in self.classes if counts.iou is not None]
+        return math.fsum(ious) / len(ious) if ious else None
 
     @property
     def label(self) -> str:
@@ -288,8 +307,17 @@ class RunRecord(Value):
             if not (getattr(self.result, name) and getattr(other.result, name)):
                 left_out[name] = ""
         left_out["losses"] = ()
+        scores = ("own", "unshifted", "best")
+        older = any(getattr(r.result, name).miou is None for r in (self, other) for name in scores)
         mine, theirs = (
-            r.result.model_copy(update={**left_out, "classes": tuple(r.result.classes)}) for r in (self, other)
+            r.result.model_copy(
+                update={
+                    **left_out,
+                    "classes": tuple(r.result.classes),
+                    **({name: getattr(r.result, name).as_before() for name in scores} if older else {}),
+                }
+            )
+            for r in (self, other)
         )
         return mine.digest() == theirs.digest() and curve_digest(self.result.losses) == curve_digest(
             other.result.losses

@@ -23,7 +23,7 @@ from results.store.record import RunRecord
 from results.tables.views import By
 from splits.errors import UserError
 
-MEASURED = ("pacc", "miou_seen", "miou_unseen", "hiou", "hiou_unshifted", "hiou_best")
+MEASURED = ("pacc", "miou_seen", "miou_unseen", "hiou", "hiou_unshifted", "hiou_best", "miou")
 METRICS = (*MEASURED, "hiou_of_means")
 
 
@@ -68,6 +68,7 @@ RUN_FIELDS = {  # of one run: column -> where it stands in a record
     "miou_seen": "result.own.miou_seen",
     "miou_unseen": "result.own.miou_unseen",
     "hiou": "result.own.hiou",
+    "miou": "result.miou",
     "hiou_unshifted": "result.unshifted.hiou",
     "hiou_best": "result.best.hiou",
     "own_shift": "result.own.shift",

@@ -12,6 +12,7 @@ from results.tables.table import HEADERS, UNDEFINED, Column, Row, marked, mean_a
 from results.tables.views import ColumnName
 
 _METRICS: dict[ColumnName, str] = {
+    "miou": "miou",
     "pacc": "pacc",
     "seen": "miou_seen",
     "unseen": "miou_unseen",
@@ -31,9 +32,17 @@ def name_columns(frame: pd.DataFrame) -> list[Column]:
     return [name] if papers else [name, Column.text("recipe", "recipe_name")]
 
 
-def value_columns(names: Sequence[ColumnName]) -> list[Column]:
-    """What stands under these names."""
-    return [_column(name) for name in names]
+def value_columns(names: Sequence[ColumnName], *, open_vocabulary: bool = False) -> list[Column]:
+    """What stands under these names. open_vocabulary: every class is seen, and mIoU has the half-width of mIoU(S)."""
+    return [_miou() if open_vocabulary and name == "miou" else _column(name) for name in names]
+
+
+def _miou() -> Column:
+    return Column.percent(HEADERS["miou"], "miou", _miou_cell, metric="miou_seen")
+
+
+def _miou_cell(row: Row) -> str:
+    return mean_and_spread(row["miou"], row.get("miou_seen_half", math.nan))
 
 
 def _column(name: ColumnName) -> Column:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kind = Literal["main", "ablations", "appendix", "classes", "costs", "published", "calibrated"]
+Kind = Literal["main", "sets", "ablations", "appendix", "classes", "costs", "published", "calibrated"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-RESULTS: tuple[Kind, ...] = ("main", "calibrated", "ablations", "published")
+RESULTS: tuple[Kind, ...] = ("main", "sets", "calibrated", "ablations", "published")
 DEFAULT: tuple[Kind, ...] = (*RESULTS, "appendix")  # of the command

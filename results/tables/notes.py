@@ -158,6 +158,9 @@ def _columns_explained(content: Content, by: By, view: View) -> Iterator[tuple[s
         )
         yield "FB-IoU", "foreground and background summed over all items of a fold, averaged, then averaged over folds"
         return
+    if content.split.open_vocabulary:
+        yield "mIoU", "mean IoU of all classes that are in truth or predictions, background among them where it is one"
+        return
     yield "hIoU", "harmonic mean of mIoU(S) and mIoU(U), fold by fold, at the method's own shift of the seen scores"
     explained = {
         "h-of-means": ("H of means", "the harmonic mean of the mean S and the mean U"),
@@ -265,6 +268,7 @@ def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterato
             if which:
                 yield f"{STALE} stale: {what} have changed since (runs of {which})."
     scored = ["miou_unseen"] if content.episodic else ["pacc", "miou_seen", "miou_unseen", "hiou"]
+    scored = ["pacc", "miou_seen"] if content.split.open_vocabulary else scored
     if len(frame) and frame[frame["seeds"] > 0][scored].isna().any(axis=None):
         yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
 

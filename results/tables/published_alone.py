@@ -7,7 +7,9 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from benchmarks.open_vocabulary import SETS
 from results.tables.register import METRICS, OPEN, Published, numbers, open_vocabulary, published
+from results.tables.sets import published_sets
 from results.tables.table import HEADERS, UNDEFINED, Column, Table
 
 _NOTES = (
@@ -24,7 +26,10 @@ def published_alone(benchmarks: Collection[str] = ()) -> list[Table]:
     items = dict.fromkeys(n.benchmark for n in numbers() if n.kind == "episodic-binary")
     tables += [_items(name) for name in items if not benchmarks or name in benchmarks]
     asked = dict.fromkeys(n.benchmark for n in numbers() if n.kind == OPEN)
-    return tables + [_open(name) for name in asked if not benchmarks or name in benchmarks]
+    together = [name for name in SETS if not benchmarks or name in benchmarks]
+    in_one = together if len(together) > 1 else ()
+    singly = [name for name in asked if not benchmarks or (name in benchmarks and name not in in_one)]
+    return [*tables, *map(_open, singly), *(published_sets(together) if in_one else ())]
 
 
 def _generalised(name: str, rows: list[Published]) -> Table:

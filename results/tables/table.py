@@ -25,6 +25,7 @@ UNDEFINED = "–"
 PARTIAL, STALE = "†", "‡"  # behind the name of a row
 PARTIAL_NOTE = f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
 HEADERS = {  # of metrics, in the order of columns
+    "miou": "mIoU",
     "pacc": "pAcc",
     "miou_seen": "mIoU(S)",
     "miou_unseen": "mIoU(U)",

@@ -27,9 +27,10 @@ from results.tables.kinds import Kind
 from results.tables.notes import notes
 from results.tables.published_numbers import published_table
 from results.tables.row_names import in_order, names_of, recipe_words, row_names
+from results.tables.sets import sets_tables
 from results.tables.table import Column, Table
 from results.tables.transfers import group_columns, with_groups
-from results.tables.views import By, View
+from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, By, View
 
 _SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants], list[Table]]] = {
     "classes": class_table,
@@ -59,8 +60,10 @@ def build_tables(
     Raises UserError for a benchmark that `splits` does not know or a folder that is none.
     """
     judge = judge or Judge(None)
+    records = list(records)
     contents = gather(records, states or {}, locate)
-    return [table for content in contents for table in tables_of(content, view, stale, judge, tuned or {})]
+    tables = [table for content in contents for table in tables_of(content, view, stale, judge, tuned or {})]
+    return [*tables, *(sets_tables(records, stale) if "sets" in view.kinds else ())]
 
 
 def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge, tuned: Tuned) -> list[Table]:
@@ -105,7 +108,9 @@ def group_table(content: Content, group: str, view: View, stale: frozenset[str],
         frame = at_common_seeds(frame, runs, folds, by, whole) if whole else frame
         frame = with_verdicts(judge.with_half_widths(frame, content, folds, family), family, whole)
         frame = with_groups(frame, content.records) if content.source else frame
-        shown = _columns(view, by, whole, transferred=bool(content.source))
+        shown = _columns(
+            view, by, whole, transferred=bool(content.source), open_vocabulary=content.split.open_vocabulary
+        )
     mean = f"mean over folds {fold_range(folds)}" if len(folds) > 1 else f"fold {folds[0]}"
     return Table(
         title=f"{title_of(content, group)}: {'each fold' if by == 'fold' else mean}, in percent",
@@ -125,10 +130,11 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(recipe_name=[recipe_words(row) for row in frame.to_dict("records")])
 
 
-def _columns(view: View, by: By, whole: str, *, transferred: bool) -> list[Column]:
+def _columns(view: View, by: By, whole: str, *, transferred: bool, open_vocabulary: bool) -> list[Column]:
     """What follows the name of a row."""
     single = {"rank", "first"} if by == "fold" or whole else set()  # of a family's means over all folds
-    shown = value_columns([name for name in view.columns if name not in single])
+    names = OPEN_COLUMNS if open_vocabulary and view.columns == DEFAULT_COLUMNS else view.columns
+    shown = value_columns([name for name in names if name not in single], open_vocabulary=open_vocabulary)
     if by == "fold":
         shown.insert(0, Column.figure("fold", "fold", ".0f"))
     if whole:

@@ -9,10 +9,23 @@ from results.tables.kinds import RESULTS, Kind
 
 By = Literal["method", "fold"]
 ColumnName = Literal[
-    "pacc", "seen", "unseen", "hiou", "h-of-means", "no-shift", "oracle-shift", "sd", "rank", "first", "shift", "seeds"
+    "miou",
+    "pacc",
+    "seen",
+    "unseen",
+    "hiou",
+    "h-of-means",
+    "no-shift",
+    "oracle-shift",
+    "sd",
+    "rank",
+    "first",
+    "shift",
+    "seeds",
 ]
 COLUMNS: tuple[ColumnName, ...] = get_args(ColumnName)
 DEFAULT_COLUMNS: tuple[ColumnName, ...] = ("seen", "unseen", "hiou", "seeds")
+OPEN_COLUMNS: tuple[ColumnName, ...] = ("miou", "pacc", "seeds")  # of benchmarks without unseen classes
 Notes = Literal["none", "short", "full"]
 NOTES: tuple[Notes, ...] = get_args(Notes)
 

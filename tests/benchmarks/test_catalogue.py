@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import open_vocabulary
 from benchmarks.catalogue import (
     BENCHMARKS,
     SHAPES_CLIP,
@@ -73,7 +74,10 @@ def test_sides(name: str) -> None:
         train = train_side(bench, fold.index, data, "transductive")
         asked = eval_side(bench, fold.index, data, bench.inference)
         for side in (train, asked):
-            assert side.classes == side.queries.texts == fold.classes
+            assert side.classes == fold.classes
+            words = open_vocabulary.names_of(name, "sclip") if bench.protocol else tuple((c,) for c in side.classes)
+            assert side.queries.texts == tuple(of[0] for of in words)
+            assert side.queries.names == (tuple(words) if side is asked else tuple(of[:1] for of in words))
             assert (side.seen, side.unseen) == (fold.seen, fold.unseen)
             assert side.queries.templates == templates(bench.templates)
         assert train.setting == "transductive"

@@ -165,7 +165,7 @@ def test_verify_looks_at_every_file(farm):
         ('["dog"]', '["cat"]', "expected some of the classes"),
         ('["dog"]', '["cow", "sheep", "dog"]', "expected some of the classes"),
         ("sheep = [2, 4]", "sheep = [2, 3]", "mean one thing each"),
-        ("dog = 3", "dog = 300", "within 0..255"),
+        ("dog = 3", "dog = 70000", "within 0..65535"),
         ("dog = 3", "cat = 3", "name each of them"),
         ("dog = 3", 'dog = "x"', "ids"),
         ("background = 0", "background = 1", "mean one thing each"),

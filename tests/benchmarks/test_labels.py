@@ -6,9 +6,21 @@ import numpy as np
 import pytest
 
 from benchmarks import labels
-from benchmarks.labels import ILLEGAL, UNLABELLED, UNSEEN_EXTENT, VOID, apply, evaluation_table, training_table
-from splits.errors import DataError
-from splits.loader import BENCHMARKS, Fold, load_split
+from benchmarks.labels import (
+    ILLEGAL,
+    MOST_CLASSES,
+    UNLABELLED,
+    UNSEEN_EXTENT,
+    VOID,
+    apply,
+    class_indices,
+    code,
+    evaluation_table,
+    training_table,
+)
+from methods.label_codes import IGNORED
+from splits.errors import DataError, UserError
+from splits.loader import BENCHMARKS, Fold, Split, load_split
 
 PASCAL = load_split("pascal-5i")
 SETTINGS = ("inductive", "transductive", "transductive-known-extent", "fully-supervised")
@@ -48,6 +60,10 @@ def test_codes_are_those_of_the_methods() -> None:
 def test_every_benchmark_and_fold(name: str, setting: str) -> None:
     """Fails when the vocabulary's order and the labels disagree in any fold of any benchmark."""
     split = load_split(name)
+    if len(split.classes) > MOST_CLASSES:  # nothing is trained on these
+        with pytest.raises(UserError, match="labels of a training are bytes"):
+            training_table(split, split.fold(0), setting=setting)
+        return
     for fold in split.folds:
         table = training_table(split, fold, setting=setting)
         vocabulary = fold.seen if setting == "inductive" else fold.classes
@@ -71,6 +87,33 @@ def test_background_as_class() -> None:
     assert training_table(PASCAL, PASCAL.fold(0), setting="inductive", background="class")[0] == 15
     assert training_table(PASCAL, PASCAL.fold(0), setting="fully-supervised", background="class")[0] == 20
     assert evaluation_table(PASCAL, background="class")[0] == 20
+
+
+@pytest.mark.parametrize(("name", "classes"), [("ade847", 847), ("pc459", 459)])
+def test_labels_of_16_bits(name: str, classes: int) -> None:
+    """Fails when class 255 is taken for ignored, 65535 for a class, or labels are cut to bytes."""
+    table = evaluation_table(load_split(name))
+    assert (table.dtype, table.shape) == (np.uint16, (65536,))
+    assert table[:classes].tolist() == list(range(classes))
+    assert table[65535] == code(IGNORED, np.uint16) == 65535
+    mask = np.array([[0, 255, 256, classes - 1, 65535]], np.uint16)
+    labels = apply(table, mask)
+    assert labels.tolist() == [[0, 255, 256, classes - 1, 65535]]
+    assert class_indices(labels).tolist() == [[True] * 4 + [False]]
+    with pytest.raises(DataError, match=rf"ids {classes}, 65534, expected 0..{classes - 1}, 65535"):
+        apply(table, np.array([[classes, 65534]], np.uint16))
+
+
+def test_ids_of_16_bits_and_few_classes() -> None:
+    """Fails when a mask of 16 bits is looked up in a table of bytes by what is left of its ids."""
+    fold = Fold(0, ("a", "b"), ("a", "b"), ())
+    fields = dict.fromkeys(("background_id", "train_list", "val_list", "train_sha256", "val_sha256"))
+    split = Split("x", "d", ("a", "b"), (7, 700), ignore_id=65535, folds=(fold,), note="", **fields)
+    table = evaluation_table(split)
+    assert table.dtype == np.uint8
+    assert apply(table, np.array([[7, 700, 65535]], np.uint16)).tolist() == [[0, 1, 255]]
+    with pytest.raises(DataError, match="ids 263"):  # 7 + 256
+        apply(evaluation_table(PASCAL), np.array([[263]], np.uint16))
 
 
 def test_evaluation_table() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks.catalogue import Data, benchmark, eval_side, source, train_side
-from benchmarks.protocol import EvalSide, Protocol, TrainSide
+from benchmarks.protocol import DataSource, EvalSide, Protocol, TrainSide
 from benchmarks.spec import EvalSpec, protocol_of
 from benchmarks.values import Value
 from splits.errors import UserError
@@ -24,6 +24,7 @@ OTHERS: dict[str, list[Any]] = {
     "data.ids_sha256": ["33" * 32],
     "data.partial": [True],
     "data.mask_rule": ["SegmentationClass"],
+    "queries.synonyms": [[["kitty"], [], [], []], [[], ["hound"], [], []]],
 }
 TRAIN = OTHERS | {
     "setting": ["transductive", "transductive-known-extent", "fully-supervised"],
@@ -41,6 +42,7 @@ EVALUATION = OTHERS | {
     "inference.window": [640],
     "inference.stride": [341],
     "inference.flips": [True],
+    "inference.long_side": [2048],
 }
 CASES = [
     (side, path, other)
@@ -81,7 +83,55 @@ def changed(protocol: Protocol, side: str, path: str, other: Any) -> Protocol:
 def test_every_field_is_named() -> None:
     """Fails when a field is added that no test below changes."""
     assert leaves(TrainSide) == set(TRAIN)
-    assert leaves(EvalSide) == set(EVALUATION)
+    assert leaves(EvalSide) == {*EVALUATION, "softmax"}  # below
+
+
+def test_every_choice_of_probabilities_changes_the_hash(example) -> None:
+    """Fails when two rules for background share a hash, or a threshold goes where no background can be said."""
+    data = copy.deepcopy(example["protocol"].model_dump(mode="json"))
+    names = ["background", "dog", "cow", "bus"]
+    data["evaluation"] |= {"classes": names, "seen": names}
+    plain = Protocol.parse(data, source="test")
+    base = {"scale": 40.0, "threshold": 0.1, "smallest_share": 0.0}
+    rules = [base, base | {"scale": 50.0}, base | {"threshold": 0.2}, base | {"smallest_share": 0.1}]
+    found = set()
+    for rule in rules:
+        data["evaluation"]["softmax"] = rule
+        found.add(Protocol.parse(data, source="test").hash)
+    assert len(found | {plain.hash}) == len(rules) + 1
+    data["evaluation"]["classes"] = data["evaluation"]["seen"] = ["cat", *names[1:]]
+    with pytest.raises(UserError, match="expected as the first class"):
+        Protocol.parse(data, source="test")
+    data["evaluation"] |= {"classes": names, "seen": names[:2]}
+    with pytest.raises(UserError, match="without unseen classes"):
+        Protocol.parse(data, source="test")
+
+
+# of the benchmarks as they were before any had no unseen class: protocol, family, key of the scoring, last fold
+BEFORE = {
+    "shapes-5i": ("8559fffbae105dc4", "8de13408902d7661", "6ab98e3b"),
+    "pascal-5i": ("fe648aec46ed8e30", "72f4947f61a477d6", "6ed02acb"),
+    "voc-15-5": ("fe648aec46ed8e30", "72f4947f61a477d6", "589c1453"),
+    "pascal-5i-tune": ("91d29cb94ac59d3a", "6ddca8189eb313ee", "56ea2468"),
+    "coco-20i": ("d29a2b1507fdc6f3", "321fb455b7aa5ae8", "8cfd2fe2"),
+    "coco-20i-contiguous": ("7a18055a5c01fcbf", "321fb455b7aa5ae8", "0f767017"),
+    "coco-20i-tune": ("f05811cd88babf13", "eed9aba0af511be5", "476f68e8"),
+    "coco-stuff-156-15": ("59b1ed7f932313b1", "a8118ad805f0e0ec", "2d377dd8"),
+    "context-49-10": ("2b9ee922a337be3c", "1e969a54b1c98825", "f143712f"),
+    "context-50-10": ("f5feecba3f4d3192", "9679e3a42dc9c289", "88b4ec16"),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+def test_hashes_of_benchmarks_stay(name: str) -> None:
+    """Fails when a new field renames protocols, and so makes records of before unfindable."""
+    bench = benchmark(name)
+    fold = len(bench.split.folds) - 1
+    sources = [DataSource(dataset="d", ids_sha256=part, mask_rule="r") for part in ("train", "val")]
+    sides = train_side(bench, fold, sources[0]), eval_side(bench, fold, sources[1], bench.inference)
+    protocol = Protocol(train=sides[0], evaluation=sides[1])
+    key = EvalSpec(benchmark=name, fold=fold, side=sides[1]).key
+    assert (protocol.hash[:16], protocol.family[:16], key) == BEFORE[name]
 
 
 @pytest.mark.parametrize(("side", "path", "other"), CASES)

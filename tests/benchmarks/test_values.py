@@ -40,6 +40,7 @@ KEYS = {"protocol": "2c77d34a", "train": "2c5c2aee", "evaluation": "de9e415e"}
 DEFAULTS = {
     "train": {
         "config": {},
+        "side.queries.synonyms": [],
         "clip.sha256": "",
         "limit": None,
         "recipe.augmentation.cat_max_ratio": 0.75,
@@ -81,6 +82,9 @@ DEFAULTS = {
         "side.data.partial": False,
         "side.data.year": "",
         "side.inference.flips": False,
+        "side.inference.long_side": None,
+        "side.queries.synonyms": [],
+        "side.softmax": None,
         "side.kind": "generalised",
     },
 }

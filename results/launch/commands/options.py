@@ -176,6 +176,13 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
     """Choices of the evaluation side."""
     which_protocol(parser)
     group = parser.add_argument_group("how to score (each choice is another protocol)")
+    group.add_argument(
+        "--protocol",
+        default=Request.protocol,
+        metavar="NAME",
+        help="sizes, windows, sentences, words and thresholds by one name: training-free (one rule for all), or those "
+        "of a method's released code: sclip, clearclip, naclip, proxyclip, resclip, sc-clip; further options change it",
+    )
     group.add_argument("--part", default=Request.part, choices=PARTS, help="tune: to choose constants on; no result")
     group.add_argument(
         "--kind", choices=get_args(choices.Kind), help="episodic-binary: HSNet's items, the class is given"
@@ -191,7 +198,8 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
         "--background-below",
         type=float,
         metavar="T",
-        help="with --background class: a best score below T says background",
+        help="with --background class: a best score below T says background; where background is asked for by words "
+        "(voc21, pc60, coco-object): a highest probability below T",
     )
     sizes(group)
     group.add_argument(

@@ -51,6 +51,7 @@ def request_of(options: argparse.Namespace, names: Sequence[str] | None = None) 
         setting=options.setting,
         scale=options.scale,
         part=options.part,
+        protocol=options.protocol,
         templates=options.templates,
         recipe=options.recipe,
         readings=read_readings(options.reading, methods),

@@ -17,7 +17,12 @@ from splits.errors import UserError
 UNKNOWN, NONE = "unknown", "none"
 MOST_NAMED = 8
 # Data sets by the collection that their photos are of; a photo has one name there. PASCAL-Context annotates VOC's.
-COLLECTIONS: Final = {"voc2012": "pascal", "context": "pascal", "coco": "coco", "cocostuff": "coco"}
+COLLECTIONS: Final = {"voc2012": "pascal", "context": "pascal", "coco": "coco", "cocostuff": "coco"} | {
+    "cocoobject": "coco",
+    "context-full": "pascal",
+    "ade20k": "ade20k",
+    "ade20k-full": "ade20k",
+}
 # What the photos of a collection are called, also in a custom data set. COCO's have a prefix in 2014 only.
 NAMED: Final = {
     "pascal": re.compile(r"(?:^|/)(\d{4}_\d{6})$"),

@@ -17,6 +17,21 @@ def list_methods() -> str:
     return tabulate(rows, headers=["method", "what it is", "needs of CLIP", "group", "fidelity"], tablefmt="github")
 
 
+def list_clips() -> str:
+    """Every model of open_clip with its image tower, what methods may need of it, and why others are refused."""
+    from methods.clip.known_models import known_models  # brings torch, which the other lists need not load
+
+    rows = [(m.name, m.tower, m.gives or "refused", m.reason) for m in known_models()]
+    table = tabulate(rows, headers=["CLIP", "image tower", "gives", "why it is refused"], tablefmt="github")
+    by_need = {need: ", ".join(n for n, e in METHODS.items() if e.needs == need) for need in ("tokens", "blocks")}
+    lines = (
+        f"tokens: for {by_need['tokens']}",
+        f"blocks: for these and {by_need['blocks']}",
+        "texts alone need no tower; weights of other tags (DFN, MetaCLIP, LAION) are of these models: --clip MODEL/TAG",
+    )
+    return "\n".join([table, "", *lines])
+
+
 def list_benchmarks(data_root: str | None) -> str:
     """Every benchmark with its size and whether its data is there."""
     rows = []
@@ -40,8 +55,9 @@ def list_benchmarks(data_root: str | None) -> str:
 
 def _images(bench: Benchmark) -> str:
     if not bench.photos:
-        return " / ".join(str(len(Data().open(bench, part))) for part in ("train", "val"))
-    return " / ".join(str(expected_images(bench.split, part)) for part in ("train", "val"))
+        return " / ".join(str(len(Data().open(bench, part))) for part in bench.split.parts)
+    sizes = {part: str(expected_images(bench.split, part)) for part in bench.split.parts}
+    return f"{sizes.get('train', 'none')} / {sizes['val']}"
 
 
 def _protocol(bench: Benchmark, data_root: str | None) -> str:
@@ -62,7 +78,7 @@ def _found(bench: Benchmark, data_root: str | None) -> str:
     if not data_roots(data_root):
         return "no data root given"
     try:
-        readers = {part: Data(data_root, subset=True).open(bench, part) for part in ("train", "val")}
+        readers = {part: Data(data_root, subset=True).open(bench, part) for part in bench.split.parts}
     except UserError:
         return f"not found; `data verify {bench.name}` says what was looked for"
     return "found: " + ", ".join(

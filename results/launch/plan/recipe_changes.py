@@ -44,7 +44,7 @@ def recipe_changes(request: Request, runs: Sequence[Run]) -> Iterator[str]:
         groups.setdefault((spec.method, spec.benchmark), {})[alike] = spec
     plain = replace(request, overrides=(), sweep=(), readings=(), limit=None, ranks=1, accumulate=1)
     for (method, name), specs in groups.items():
-        scale = request.scale or default_scale(benchmark(name), request.clip)
+        scale = "native" if request.protocol else request.scale or default_scale(benchmark(name), request.clip)
         try:
             config, recipe = settings_for(method, name, scale, plain)
         except UserError:

@@ -41,6 +41,7 @@ class Request:
     setting: Setting = "inductive"
     scale: Scale | None = None  # None: trial for photos under the built-in CLIP, else native
     part: str = "val"
+    protocol: str = ""  # a name of benchmarks.open_vocabulary; empty: each benchmark's own
     templates: str | None = None  # a name of benchmarks.templates; None: the benchmark's own
     recipe: str = ""  # a choice of the benchmark's recipes; empty: its first
     readings: tuple[Reading, ...] = ()  # constants of methods that go before their recipes'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 from benchmarks.catalogue import (
     BENCHMARKS,
@@ -16,7 +17,8 @@ from benchmarks.catalogue import (
     source,
     train_side,
 )
-from benchmarks.protocol import EvalSide, Inference, TrainSide
+from benchmarks.open_vocabulary import named
+from benchmarks.protocol import DataSource, EvalSide, Inference, TrainSide
 from benchmarks.recipes import NOTHING
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from methods.registry import LISTED_BY, METHODS, entry
@@ -59,10 +61,10 @@ def plan(request: Request) -> list[Run]:
 
 def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
     """The runs of one benchmark. What all seeds share is worked out once: grids have thousands of runs."""
-    scale = request.scale or default_scale(bench, request.clip)
+    scale = _scale(bench, request)
     folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
     evaluations = {e.fold: e for e in evaluations_of(bench, folds, scale, request)}
-    settings = {method: settings_for(method, bench.name, scale, request) for method in request.methods}
+    settings = {method: _settings(bench, method, scale, request) for method in request.methods}
     trains = not request.weights and any(recipe.iterations for _, recipe in settings.values())
     sides = _train_sides(bench, folds, request, read=trains)
     runs = []
@@ -87,6 +89,16 @@ def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
     return runs
 
 
+def _settings(bench: Benchmark, method: str, scale: Scale, request: Request) -> tuple[dict[str, Any], Recipe]:
+    """Config and recipe; raises UserError where the method would be trained on a benchmark without training images."""
+    if not bench.split.has_train and entry(method).trained and not request.weights:
+        _refuse_training(bench, method)
+    config, recipe = settings_for(method, bench.name, scale, request)
+    if not bench.split.has_train and recipe.iterations:  # a floor that counts labels
+        _refuse_training(bench, method)
+    return config, recipe
+
+
 def _reading(method: str, recipe: Recipe, request: Request) -> str:
     found = reading_of(method, request.readings)
     return found.name if found and recipe.name != NOTHING else ""
@@ -96,9 +108,32 @@ def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request, *, re
     """What is trained on in each fold. read: False where weights are there already, or nothing is trained."""
     data, choices = source(bench, "train", request.data, read=read), dict(request.training)
     return {
-        fold: train_side(bench, fold, data, request.setting, request.templates, names=request.names, choices=choices)
+        fold: train_side(
+            bench,
+            fold,
+            data,
+            request.setting,
+            request.templates,
+            names=request.names,
+            choices=choices,
+            protocol=request.protocol,
+        )
         for fold in folds
     }
+
+
+def _scale(bench: Benchmark, request: Request) -> Scale:
+    """At which scale a benchmark is scored; a named protocol has its own sizes."""
+    if request.protocol and request.scale == "trial":
+        raise UserError(f"--protocol {request.protocol} has sizes of its own; leave --scale trial out")
+    return "native" if request.protocol else request.scale or default_scale(bench, request.clip)
+
+
+def _refuse_training(bench: Benchmark, method: str) -> None:
+    raise UserError(
+        f"{method} learns from training images, and {bench.name} has none: take methods that train nothing (clip, "
+        f"training-free), or score finished weights there: `eval --run KEY --on {bench.name}`"
+    )
 
 
 def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request: Request) -> list[EvalSpec]:
@@ -107,19 +142,24 @@ def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request
         tune = f"; to tune on, give --benchmarks {bench.name}-tune" if f"{bench.name}-tune" in BENCHMARKS else ""
         raise UserError(f"{bench.name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
     check_scoring(bench, dict(request.inference))
-    data, sizes = source(bench, request.part, request.data), _inference(bench.inference_at(scale), request)
+    usual = named(request.protocol).inference(bench.name) if request.protocol else bench.inference_at(scale)
+    data, sizes = source(bench, request.part, request.data), _inference(usual, request)
     return [
         EvalSpec(
             benchmark=bench.name,
             fold=fold,
             part=request.part,
-            side=_evaluation(eval_side(bench, fold, data, sizes, request.templates, names=request.names), request),
+            side=_evaluation(_asked(bench, fold, data, sizes, request), request),
             limit=request.limit,
             precision=request.precision,
             tuned_on_test=request.tune_on_test and is_test(bench, request.part),
         )
         for fold in folds
     ]
+
+
+def _asked(bench: Benchmark, fold: int, data: DataSource, sizes: Inference, request: Request) -> EvalSide:
+    return eval_side(bench, fold, data, sizes, request.templates, names=request.names, protocol=request.protocol)
 
 
 def _clip(method: str, clip: ClipId | None) -> ClipId | None:
@@ -139,4 +179,6 @@ def _inference(inference: Inference, request: Request) -> Inference:
 
 def _evaluation(side: EvalSide, request: Request) -> EvalSide:
     changes = {name: value for name, value in request.inference if name in EvalSide.model_fields}
+    if side.softmax is not None and "background_below" in changes and "background" not in changes:
+        changes["softmax"] = side.softmax.model_dump() | {"threshold": changes.pop("background_below")}
     return EvalSide.parse(side.model_dump() | changes, source="the evaluation asked for")

@@ -136,7 +136,7 @@ def _onto(train: TrainSpec, transfer: Transfer, request: Request) -> list[Run]:
     for name in dict.fromkeys(targets):
         bench = benchmark(name)
         every = [f.index for f in bench.split.folds] if transfer.benchmarks else [train.fold]
-        scale = request.scale or default_scale(bench, train.clip)
+        scale = "native" if request.protocol else request.scale or default_scale(bench, train.clip)
         there = replace(request, data=_data(request, [name]), tune_on_test=False)
         for evaluation in evaluations_of(bench, tuple(dict.fromkeys(transfer.folds or every)), scale, there):
             runs.append(Run(train, transferred(train, evaluation)))

@@ -10,13 +10,14 @@ from benchmarks.catalogue import BUILTIN, SHAPES_CLIP, benchmark
 from benchmarks.data.reader import Reader
 from benchmarks.labels import evaluation_table, training_table
 from benchmarks.protocol import EvalSide, TrainSide
+from benchmarks.scoring.decision import Decision
 from benchmarks.spec import ClipId, EvalSpec, TrainSpec
 from benchmarks.training.batches import TrainSet
 from benchmarks.values import derive_seed
 from methods.clip import Clip, load_clip
 from methods.clip_file import CONFIG, config_beside, config_sha256
 from methods.method import Method, Vocabulary
-from methods.registry import build_method
+from methods.registry import build_method, entry
 from results.launch.plan.body_weights import with_files, without_weights
 from results.launch.plan.settings import config_of
 from splits.errors import UserError
@@ -43,6 +44,35 @@ def scored_vocabulary(scored: EvalSpec) -> Vocabulary:
         return vocabulary
     known = tuple(name in set(scored.labelled) for name in vocabulary.names)
     return Vocabulary(vocabulary.names, known, vocabulary.texts, vocabulary.templates)
+
+
+def names_vocabulary(scored: EvalSpec) -> Vocabulary:
+    """Every word for every class of a scoring, in the order of the classes, as a vocabulary of its own."""
+    classes, words = scored_vocabulary(scored), scored.side.queries.names
+    of = [(name, seen, word) for name, seen, ws in zip(classes.names, classes.seen, words, strict=True) for word in ws]
+    return Vocabulary(
+        names=tuple(f"{name}: {word}" for name, _, word in of),
+        seen=tuple(seen for _, seen, _ in of),
+        texts=tuple(word for _, _, word in of),
+        templates=classes.templates,
+    )
+
+
+def asked_of(scored: EvalSpec, method: str) -> tuple[Vocabulary, Decision]:
+    """What a method is asked in a scoring, and how its answers become classes.
+
+    Raises UserError where probabilities are to be made of scores that are no cosines.
+    """
+    side, cosines = scored.side, entry(method).cosines
+    if side.softmax is not None and not cosines:
+        raise UserError(
+            f"{method}: {scored.benchmark} says background by probabilities of cosines, and its scores are none; score "
+            "it on a benchmark without background (voc20, pc59)"
+        )
+    if not side.queries.synonyms:
+        return scored_vocabulary(scored), Decision(softmax=side.softmax, per_cosine=cosines or 1.0)
+    owners = tuple(index for index, words in enumerate(side.queries.names) for _ in words)
+    return names_vocabulary(scored), Decision(owners, side.softmax, cosines or 1.0)
 
 
 def check_texts(clip: Clip | None, vocabulary: Vocabulary) -> None:

@@ -20,7 +20,7 @@ from benchmarks.values import canonical_json
 from methods.clip import Clip
 from methods.method import Method
 from results.launch.plan.contamination import contamination
-from results.launch.run.build import check_texts, scored_vocabulary, vocabulary_of
+from results.launch.run.build import asked_of, check_texts, scored_vocabulary, vocabulary_of
 from results.launch.run.data_state import DataStates
 from results.launch.run.devices import check_precision
 from results.launch.run.job import Job, StateWriter
@@ -83,6 +83,7 @@ class _Maker:
         self.data.refuse(self.job.run.evaluation.benchmark)
         self.state.write(0, None, "loading", now=True)
         clip, method = built(self.job, finished=self.folder.trained() or self.job.weights_file is not None)
+        asked_of(self.job.run.evaluation, self.spec.method)  # refuses now rather than after a training
         check_texts(clip, scored_vocabulary(self.job.run.evaluation))
         placed(method, self.device, self.recipe)
         try:
@@ -141,12 +142,15 @@ class _Maker:
 
         if scored.side.kind == "episodic-binary":
             return self._evaluate_items(method, watch)
+        vocabulary, decision = asked_of(scored, self.spec.method)
         return evaluate(
             method.to(self.device),
             self._opened(scored.limit),
-            scored_vocabulary(scored),
+            vocabulary,
             scored.side.inference,
             evaluation_table(bench.split, bench.split.fold(scored.fold), background=scored.side.background),
+            decision=decision,
+            swept=bool(scored.side.unseen),
             background_below=scored.side.background_below,
             device=self.device,
             precision=scored.precision,

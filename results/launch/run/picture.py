@@ -16,7 +16,7 @@ from benchmarks.scoring.predict import predicted
 from methods.method import Method
 from results.launch.plan.request import Files, Pictures, Request, Run
 from results.launch.plan.runs import plan
-from results.launch.run.build import vocabulary_of
+from results.launch.run.build import asked_of, vocabulary_of
 from results.launch.run.finished_weights import of_plan
 from results.report.pictures import contact_sheet
 from results.store.confusion import counted
@@ -113,6 +113,7 @@ def save_sheet(
     """A sheet of these images: image, truth, and what each run's method says."""
     side = runs[0].evaluation.side
     vocabulary, scored = vocabulary_of(side, side.classes), runs[0].evaluation
+    asked = [asked_of(scored, run.train.method) for run in runs]
     split = benchmark(scored.benchmark).split
     table = evaluation_table(split, split.fold(scored.fold))  # what is not scored stays blank
     rows = []
@@ -120,8 +121,16 @@ def save_sheet(
         sample = reader.read(index)
         truth = apply(table, sample.mask)
         predictions = [
-            predicted(m, sample.image, vocabulary, side.inference, truth.shape, precision=scored.precision)
-            for m in methods
+            predicted(
+                m,
+                sample.image,
+                words,
+                side.inference,
+                truth.shape,
+                decision=decision,
+                precision=scored.precision,
+            )
+            for m, (words, decision) in zip(methods, asked, strict=True)
         ]
         rows.append((sample.id, sample.image, truth, predictions))
     contact_sheet(rows, [run.train.method for run in runs], vocabulary.names, vocabulary.seen, path)

@@ -13,6 +13,8 @@ from benchmarks.data.photos import Photo, photos
 from benchmarks.overlap import labelled
 from benchmarks.prompts import check_names
 from benchmarks.protocol import BACKGROUND, Inference
+from benchmarks.scoring.decision import Decision
+from benchmarks.scoring.evaluate import PLAIN
 from benchmarks.scoring.predict import predicted
 from benchmarks.templates import templates
 from benchmarks.values import canonical_json
@@ -22,7 +24,7 @@ from results.launch.plan.runs import default_scale, plan
 from results.launch.plan.transfer import transferred
 from results.launch.plan.weight_cards import run_folder
 from results.launch.run import finished_weights
-from results.launch.run.build import check_texts, scored_vocabulary
+from results.launch.run.build import asked_of, check_texts, scored_vocabulary
 from results.launch.run.data_state import DataStates
 from results.launch.run.devices import chosen_device
 from results.launch.run.finished_weights import Finished
@@ -43,6 +45,8 @@ class Query:
     pictures: Iterator[Photo]
     about: str  # the pictures, for people
     remarks: tuple[str, ...] = ()  # what to know of how CLIP reads the classes
+    asked: Vocabulary | None = None  # the names that stand for the classes, where they are others
+    decision: Decision = PLAIN  # how scores of what is asked become classes
 
 
 def predict(wanted: Prediction) -> list[str]:
@@ -124,8 +128,12 @@ def _of_benchmark(wanted: Prediction, source: Finished) -> Query:
     reader = wanted.request.data.open(bench, wanted.request.part)
     reader.prepare()
     count = min(len(reader), wanted.limit or len(reader))
+    scored = transferred(spec, run.evaluation)
+    asked, decision = asked_of(scored, spec.method)
     return Query(
-        vocabulary=scored_vocabulary(transferred(spec, run.evaluation)),
+        vocabulary=scored_vocabulary(scored),
+        asked=asked,
+        decision=decision,
         inference=side.inference,
         pictures=((sample.id, sample.image) for sample in map(reader.read, range(count))),
         about=f"{wanted.request.part} images of {bench.name}, fold {run.evaluation.fold}",
@@ -171,9 +179,10 @@ def _write(wanted: Prediction, source: Finished, query: Query) -> int:
         labels = predicted(
             method,
             image,
-            vocabulary,
+            query.asked or vocabulary,
             query.inference,
             image.shape[:2],
+            decision=query.decision,
             background_below=threshold,
             device=device,
         )

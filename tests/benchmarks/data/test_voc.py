@@ -299,4 +299,4 @@ def test_no_reader_for_a_data_set() -> None:
     import dataclasses
 
     with pytest.raises(DataError, match="no reader"):
-        open_reader(dataclasses.replace(SPLIT, dataset="ade20k"), "val")
+        open_reader(dataclasses.replace(SPLIT, dataset="mapillary"), "val")

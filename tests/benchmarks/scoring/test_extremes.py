@@ -110,8 +110,8 @@ def test_a_thousand_classes_are_told_apart(colour: int) -> None:
 
 
 def test_more_classes_than_a_mask_can_hold_is_one_line() -> None:
-    """Fails when a benchmark of a thousand classes, which no 8-bit mask can hold, is scored with wrapped ids."""
-    names = tuple(f"c{index}" for index in range(1000))
-    with pytest.raises(DataError, match=r"mask values must be distinct and within 0\.\.255") as error:
-        dataclasses.replace(SHAPES, classes=names, ids=tuple(range(1000)))
+    """Fails when a benchmark of more classes than a 16-bit mask can hold is scored with wrapped ids."""
+    names = tuple(f"c{index}" for index in range(70_000))
+    with pytest.raises(DataError, match=r"mask values must be distinct and within 0\.\.65535") as error:
+        dataclasses.replace(SHAPES, classes=names, ids=tuple(range(70_000)))
     assert "\n" not in str(error.value)
