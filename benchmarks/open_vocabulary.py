@@ -15,6 +15,7 @@ from benchmarks.protocol import BACKGROUND, EvalSide, Inference, Softmax
 from benchmarks.templates import templates
 from splits.errors import UserError
 from splits.loader import load_split, read_facts
+from splits.near import suggestion
 
 Words = Literal["sclip", "clearclip", "proxyclip"]  # whose files of words
 Names = tuple[tuple[str, ...], ...]  # all words for each class, in the order of the classes
@@ -154,7 +155,7 @@ NAMED: Final = {
 def named(name: str) -> NamedProtocol:
     """A protocol by name; raises UserError naming those that exist."""
     if name not in NAMED:
-        raise UserError(f"no protocol is called {name!r}; there are: {', '.join(NAMED)}")
+        raise UserError(f"no protocol is called {name!r}; {suggestion(name, NAMED)}")
     return NAMED[name]
 
 

@@ -137,7 +137,8 @@ def score_predictions(
     if len(scored) > 1:
         raise UserError("some predictions are PNG and some npz; expected one kind")
     swept = scored == {".npz"}
-    shifts = shift_grid(0.0, predictions.order.shift_span) if swept else np.zeros(1)
+    alone = all(seen)  # no class is unseen: no shift matters, and with many classes the sweep would be large
+    shifts = shift_grid(0.0, predictions.order.shift_span) if swept and not alone else np.zeros(1)
     sweep, flags = ShiftSweep(len(classes), shifts, 0.0), np.asarray(seen)
     near, per_image, wrong, ignored, start = BoundaryCount(len(classes)), [], [], 0, time.perf_counter()
     both = swept  # does every pixel have a seen and an unseen class among its k?
@@ -160,7 +161,8 @@ def score_predictions(
         raise UserError(f"predictions of another size than their masks (width x height): {_some(wrong)}")
     took = time.perf_counter() - start
     counts = np.concatenate(per_image) if per_image else np.zeros((0, 4), np.int64)
-    ends = slice(1, -1) if swept and not both else slice(None)  # what all-seen or all-unseen says is not known
+    cut = swept and not (both or alone)  # what all-seen or all-unseen says is not known
+    ends = slice(1, -1) if cut else slice(None)
     own = sweep.own_index - (ends.start or 0)
     matrices = (sweep.shifts[ends], own, sweep.matrices()[ends], counts)
     return Evaluation(*matrices, len(reader), ignored, took, None, near.matrix)

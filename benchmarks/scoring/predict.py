@@ -7,11 +7,11 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.choices import Precision
+from benchmarks.labels import Labels
 from benchmarks.protocol import Inference
 from benchmarks.scoring.decision import Decision
 from benchmarks.scoring.evaluate import PLAIN, Best, best_classes
 from methods.method import FIRST_CODE, Method, Vocabulary
-from splits.errors import UserError
 
 
 @torch.inference_mode()
@@ -26,22 +26,22 @@ def predicted(
     background_below: float | None = None,
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
-) -> NDArray[np.uint8]:
-    """Class indices `(H, W)` uint8 of an image `(H, W, 3)` at a size; ties go to the lower class.
+) -> Labels:
+    """Class indices `(H, W)` of an image `(H, W, 3)` at a size; ties go to the lower class.
 
-    decision: what classes the vocabulary's names stand for. background_below: a best activated score below it says
-    background, one index past the classes. Raises UserError for
-    more classes than a byte has room for beside the codes of labels.
+    Of bytes, or of 16 bits where bytes have no room for them beside the codes of labels. decision: what classes the
+    vocabulary's names stand for. background_below: a best activated score below it says background, one index past the
+    classes.
     """
     count, most = decision.classes(len(vocabulary)), FIRST_CODE - (background_below is not None)
-    if count > most:
-        raise UserError(f"{count} classes do not fit into an index PNG; ask about at most {most} at once")
     said = best_classes(method, image, vocabulary, inference, size, device, precision=precision, decision=decision)
     best = winner(*said)
     scores, classes = best
     if background_below is not None:
         classes = torch.where(scores.double() >= background_below, classes, count)
-    return classes.to(torch.uint8).cpu().numpy()
+    if count <= most:
+        return classes.to(torch.uint8).cpu().numpy()
+    return classes.to(torch.int32).cpu().numpy().astype(np.uint16)
 
 
 def winner(seen: Best | None, unseen: Best | None) -> Best:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from benchmarks.labels import Labels
 from results.report.pictures import palette
 
 OPACITY = 0.55  # of the colours on the picture
@@ -20,20 +21,25 @@ NARROWEST = 240  # a legend needs room even under a small picture
 SMALLEST = 0.001  # classes on less than this share of the pixels are not in a legend
 
 
-def index_png(prediction: NDArray[np.uint8], classes: int) -> bytes:
-    """Class indices `(H, W)` as the bytes of a palette PNG, so that a viewer shows the colours of the overlays."""
+def index_png(prediction: Labels, classes: int) -> bytes:
+    """Class indices `(H, W)` as the bytes of a palette PNG, so that a viewer shows the colours of the overlays.
+
+    Indices of 16 bits have no palette: a grey PNG of 16 bits.
+    """
+    if prediction.dtype == np.uint16:
+        return _png(Image.fromarray(prediction))
     picture = Image.fromarray(prediction, mode="P")
     picture.putpalette(palette(classes).tobytes())
     return _png(picture)
 
 
-def coloured(image: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: int) -> Image.Image:
+def coloured(image: NDArray[np.uint8], prediction: Labels, classes: int) -> Image.Image:
     """The picture `(H, W, 3)` with the classes' colours over it."""
     mixed = (1 - OPACITY) * image.astype(np.float32) + OPACITY * palette(classes)[prediction].astype(np.float32)
     return Image.fromarray(np.round(mixed).astype(np.uint8))
 
 
-def overlay(image: NDArray[np.uint8], prediction: NDArray[np.uint8], classes: Sequence[str]) -> bytes:
+def overlay(image: NDArray[np.uint8], prediction: Labels, classes: Sequence[str]) -> bytes:
     """The bytes of a PNG: the picture under the classes' colours, and below it which colour is which class."""
     picture = coloured(image, prediction, len(classes))
     shares = np.bincount(prediction.ravel(), minlength=len(classes)) / prediction.size
@@ -55,7 +61,7 @@ class ContactSheet:
         self._cells: list[tuple[str, Image.Image]] = []
         self._present: set[int] = set()
 
-    def add(self, name: str, image: NDArray[np.uint8], prediction: NDArray[np.uint8]) -> None:
+    def add(self, name: str, image: NDArray[np.uint8], prediction: Labels) -> None:
         """One more picture; beyond the most that the sheet takes nothing happens."""
         if len(self._cells) == self._most:
             return

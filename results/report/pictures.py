@@ -13,22 +13,24 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from methods.label_codes import IGNORED
+from benchmarks.data.mask_file import BYTES, VALUES
+from benchmarks.labels import Labels, code
+from methods.label_codes import FIRST_CODE, IGNORED
 
 SHADES = (0.95, 0.65)  # brightness of one colour and the next
 
 
 def palette(classes: int) -> NDArray[np.uint8]:
-    """`(256, 3)` RGB: distinct colours for the classes, white for ignored."""
+    """`(256, 3)` RGB, or `(65536, 3)` where a byte has no room: distinct for the classes, white for ignored."""
     hues = np.arange(classes) * 0.618033988749895 % 1.0  # steps of the golden ratio keep neighbours apart
     value = np.array(SHADES)[np.arange(classes) % len(SHADES)]
     colours = hsv_to_rgb(np.stack([hues, np.full(classes, 0.75), value], axis=1))
-    table = np.full((256, 3), 255, dtype=np.uint8)
+    table = np.full((BYTES if classes < FIRST_CODE else VALUES, 3), 255, dtype=np.uint8)
     table[:classes] = np.round(255 * colours)
     return table
 
 
-def _outline(axis: Axes, truth: NDArray[np.uint8], seen: Sequence[bool]) -> None:
+def _outline(axis: Axes, truth: Labels, seen: Sequence[bool]) -> None:
     """The borders of seen and of unseen objects."""
     for kind, colour in ((True, "black"), (False, "red")):
         inside = np.isin(truth, [index for index, flag in enumerate(seen) if flag is kind])
@@ -40,7 +42,7 @@ def _outline(axis: Axes, truth: NDArray[np.uint8], seen: Sequence[bool]) -> None
 
 
 def contact_sheet(
-    rows: Sequence[tuple[str, NDArray[np.uint8], NDArray[np.uint8], Sequence[NDArray[np.uint8]]]],
+    rows: Sequence[tuple[str, NDArray[np.uint8], Labels, Sequence[Labels]]],
     columns: Sequence[str],
     classes: Sequence[str],
     seen: Sequence[bool],
@@ -56,8 +58,9 @@ def contact_sheet(
     figure, grid = _sheet(len(rows), titles, below=1.2)
     present: set[int] = set()
     for axes, (name, image, truth, predictions) in zip(grid, rows, strict=True):
-        shown = [np.where(truth == IGNORED, IGNORED, p).astype(np.uint8) for p in predictions]
-        present |= {int(v) for m in (truth, *shown) for v in np.unique(m) if v != IGNORED}
+        ignored = code(IGNORED, truth.dtype)
+        shown = [np.where(truth == ignored, ignored, p).astype(truth.dtype) for p in predictions]
+        present |= {int(v) for m in (truth, *shown) for v in np.unique(m) if v != ignored}
         _fill(axes, [image, colours[truth], *(colours[m] for m in shown)])
         for axis in axes[:2]:
             _outline(axis, truth, seen)

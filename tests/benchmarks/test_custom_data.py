@@ -264,3 +264,60 @@ def test_values_that_nobody_named(farm):
     farm.write_text(re.sub(r"(?m)^ignore = .*$", "", farm.read_text()))
     (warning,), _ = Data().open(known(farm), "val").remarks(pixels, whole=True)
     assert "is ignored as nobody named it: give `ignore = 255`" in warning
+
+
+def test_without_unseen_and_without_train(farm) -> None:
+    """Fails when a data set without unseen classes needs a fold of them, or a training that nobody asked for."""
+    text = farm.read_text()
+    farm.write_text("\n".join(line for line in text.splitlines() if not line.startswith(("unseen", "train"))))
+    bench = known(farm)
+    split = bench.split
+    assert (split.parts, split.open_vocabulary, len(split.folds)) == (("val",), True, 1)
+    assert split.fold(0).seen == split.classes
+    data = source(bench, "train", Data())
+    assert data.mask_rule == "nothing is trained"
+    side = eval_side(bench, 0, source(bench, "val", Data()), bench.inference)
+    assert side.unseen == ()
+    assert Protocol(train=train_side(bench, 0, data), evaluation=side).words().startswith("generalised, none unseen")
+    assert not verify_part(split, "val", data_root=None).problems
+    farm.write_text("\n".join(line for line in text.splitlines() if not line.startswith("train")))
+    with pytest.raises(UserError, match="give `train`, or leave both out"):
+        custom.read_toml(farm)
+
+
+def test_words_and_probabilities(farm) -> None:
+    """Fails when further words of a class are dropped, or a threshold is taken without a background to say."""
+    lines = [line for line in farm.read_text().splitlines() if not line.startswith(("unseen", "classes", "ids"))]
+    lines = [line for line in lines if not line.startswith("background")]
+    lines += ['classes = ["background", "cow", "dog"]', "ids = { background = 0, cow = [1, 2], dog = [3, 4] }"]
+    lines += ['words = { background = ["sky", "grass"], cow = "calf" }', "softmax = { scale = 40.0, threshold = 0.25 }"]
+    farm.write_text("\n".join(lines))
+    bench = known(farm)
+    side = eval_side(bench, 0, source(bench, "val", Data()), bench.inference)
+    assert side.queries.names == (("sky", "grass"), ("calf",), ("dog",))
+    assert side.queries.texts == ("sky", "calf", "dog")
+    assert side.softmax is not None
+    assert (side.softmax.scale, side.softmax.threshold) == (40, 0.25)
+    farm.write_text("\n".join([*lines[:-2], 'words = { horse = "pony" }']))
+    with pytest.raises(UserError, match="`words` for 'horse', which is no class"):
+        custom.read_toml(farm)
+    farm.write_text("\n".join(lines).replace('"background", "cow", "dog"', '"cow", "background", "dog"'))
+    with pytest.raises(UserError, match="as the first class"):
+        custom.read_toml(farm)
+
+
+def test_masks_of_16_bits(farm) -> None:
+    """Fails when a value above 255 of an own data set is cut, or counted under another."""
+    farm.write_text(farm.read_text().replace("dog = 3", "dog = 700"))
+    for id_ in VALUES:
+        values = [700 if value == 3 else value for value in VALUES[id_]]
+        Image.fromarray(np.array(values, np.uint16).reshape(2, 2)).save(farm.parent / "masks" / f"{id_}.png")
+    bench = known(farm)
+    report = verify_part(bench.split, "val", data_root=None)
+    assert not report.problems
+    reader = Data().open(bench, "val")
+    mask = reader.mask(0)
+    assert mask.dtype == np.uint16
+    assert 700 in mask
+    truth = evaluation_table(bench.split, bench.split.fold(0))[mask]
+    assert bench.split.classes[truth[mask == 700][0]] == "dog"

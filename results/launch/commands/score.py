@@ -34,6 +34,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--limit", type=add.positive, metavar="N", help="the first N images; marked in tables")
     parser.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help="default: results/runs")
     group = parser.add_argument_group("how it was asked (part of the protocol; default: as this harness asks)")
+    group.add_argument("--protocol", default=Request.protocol, metavar="NAME", help="as for `run`")
     group.add_argument("--templates", metavar="NAME", help="single, multi, shapes")
     group.add_argument("--scale", default="native", choices=get_args(choices.Scale), help="default: %(default)s")
     add.sizes(group)
@@ -59,6 +60,7 @@ def main(options: argparse.Namespace) -> int:
         setting=options.setting,
         scale=options.scale,
         part=options.part,
+        protocol=options.protocol,
         templates=options.templates,
         inference=given(options, ("absent_class", "background", "background_below", *SIZES)),
         limit=options.limit,

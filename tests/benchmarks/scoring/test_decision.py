@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -16,9 +18,11 @@ from benchmarks.protocol import Inference, Softmax
 from benchmarks.scoring import bands
 from benchmarks.scoring.decision import Decision
 from benchmarks.scoring.evaluate import best_classes, evaluate
+from benchmarks.scoring.external import ClassOrder, find_predictions, score_predictions
 from benchmarks.scoring.predict import predicted
 from methods.label_codes import IGNORED
 from methods.method import Images, Method, Vocabulary
+from results.report.overlays import index_png
 
 WHOLE = Inference(short_side=24)
 
@@ -158,6 +162,24 @@ def test_counts_of_847_classes_are_numpys(monkeypatch: pytest.MonkeyPatch) -> No
         assert found.ignored_pixels == sum(int((reader.read(i).mask == 65535).sum()) for i in range(3))
         rows = found.per_image
         np.testing.assert_array_equal(np.bincount(rows[:, 1], rows[:, 3], minlength=847), expected.sum(1))
+
+
+def test_847_classes_are_predicted_stored_and_scored_again(tmp_path: Path) -> None:
+    """Fails when an index above 255 is cut on its way into a file or out of it, or class 255 is taken for ignored."""
+    reader, method, vocabulary = Drawn(2), Maps(847, 5), words(847)
+    for index, id_ in enumerate(reader.ids):
+        said = predicted(method, reader.read(index).image, vocabulary, WHOLE, (24, 30))
+        assert said.dtype == np.uint16
+        (tmp_path / f"{id_}.png").write_bytes(index_png(said, 847))
+    order = ClassOrder(vocabulary.names)
+    table = np.full(65536, code(252, np.uint16), np.uint16)
+    table[:847], table[65535] = np.arange(847), code(IGNORED, np.uint16)
+    found = find_predictions(tmp_path, order, reader.ids)
+    again = score_predictions(found, reader, vocabulary.names, vocabulary.seen, table)
+    direct = evaluate(method, reader, vocabulary, WHOLE, table, swept=False)
+    np.testing.assert_array_equal(again.matrices, direct.matrices)
+    np.testing.assert_array_equal(again.boundary, direct.boundary)
+    assert (again.ignored_pixels, again.own_index) == (direct.ignored_pixels, 0)
 
 
 def test_no_sweep_where_no_class_is_unseen() -> None:
