@@ -236,7 +236,7 @@ def _published(every: Iterable[Number], wanted: Collection[str] = SETS) -> list[
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for number in every:
         benchmark = CALLED.get(re.sub(r"[^a-z0-9]", "", number.benchmark.lower()))
-        if number.kind != OPEN or benchmark not in wanted:
+        if number.kind != OPEN or benchmark is None or benchmark not in wanted:
             continue
         repository = next((place for place in MADE_UNDER if place in f"{number.paper} {number.table} {number.url}"), "")
         row = rows.setdefault(
