@@ -85,7 +85,7 @@ def _established(others: Sequence[Beside], best: str, family: Family | None) -> 
         return
     near = others[0]
     verdict = family.verdict(best, near.name, "hiou")
-    p = "" if math.isnan(verdict.p) else f", p = {verdict.p:.3f}"
+    p = "" if math.isnan(verdict.p) else f", p = {verdict.p:.3f} after Holm's correction over this table's pairs"
     word = {HIGHER: "established", APART: "not established"}.get(verdict.words, verdict.words)
     yield f"Above the next, {near.name}, by {-100 * near.difference:.1f} ± {100 * near.half:.1f} points: {word}{p}."
     sure = [of.name for of in others if of.established]

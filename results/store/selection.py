@@ -67,10 +67,11 @@ class Selected:
         return {s.record.result.confusion_sha256: s.confusion for s in self.stored}
 
 
-def select(selection: Selection, *, may_be_empty: bool = False, every_loss: bool = False) -> Selected:
+def select(selection: Selection, *, may_be_empty: bool = False, every_loss: bool = True) -> Selected:
     """Everything of a selection; what cannot be trusted is named on stderr. Raises UserError where there is nothing.
 
-    may_be_empty: then nothing is an answer, too. every_loss: keep the single losses of trainings, not just their sums.
+    may_be_empty: then nothing is an answer, too. every_loss: else only the sums of the losses of trainings are
+    kept, and no record can be written or compared field by field.
     """
     stored: list[Stored] = []
     states: dict[str, str] = {}

@@ -53,7 +53,7 @@ def main(options: argparse.Namespace) -> int:
     if len(options.compared) < 2:
         raise UserError(f"compare {options.compared[0]}: names one method; expected two or more")
     with uncollected():
-        found = select(selection_of(options))
+        found = select(selection_of(options), every_loss=False)
         wanted = Wanted(
             tuple(options.compared), options.over, options.delta / 100, options.fail_under, tuple(options.folds)
         )

@@ -35,7 +35,7 @@ def main(options: argparse.Namespace) -> int:
     from results.store.selection import select, settled, uncollected
 
     with uncollected():
-        found = select(selection_of(options))
+        found = select(selection_of(options), every_loss=False)
     with settled():
         text = render(
             found.records,

@@ -54,8 +54,10 @@ def main(options: argparse.Namespace) -> int:
     view = View(kinds, options.by, tuple(options.columns), options.notes)
     selection, alone = selection_of(options), kinds == ("published",)
     with uncollected():
-        found = select(selection, may_be_empty=alone)
-        every = select(replace(selection, methods=()), may_be_empty=True) if selection.methods else found
+        found = select(selection, may_be_empty=alone, every_loss=False)
+        every = found
+        if selection.methods:
+            every = select(replace(selection, methods=()), may_be_empty=True, every_loss=False)
         judge = Judge(reader(every.confusion), every.records)
         tuned = tuned_scores(found.stored) if "calibrated" in kinds else {}
         tables = build_tables(

@@ -12,7 +12,7 @@ import pytest
 from results.store.folders import load_record
 from results.store.lean import Lean, whole
 from results.store.record import LossPoint, RunRecord
-from results.store.selection import settled, uncollected
+from results.store.selection import Selection, select, settled, uncollected
 from tests.results import factory
 
 REFERENCE = Path(__file__).resolve().parents[3] / "results" / "reference"
@@ -129,3 +129,13 @@ class Cycle:
 
     def __init__(self) -> None:
         self.itself = self
+
+
+def test_records_are_whole_unless_sums_are_enough() -> None:
+    """Fails if somebody who asks for stored records gets sums of losses without having said so."""
+    roots = (REFERENCE,)
+    for every, names in ((None, {"dice", "focal"}), (False, {"total"})):
+        options = {} if every is None else {"every_loss": every}
+        found = select(Selection(roots, methods=("zegclip",)), **options)
+        (losses,) = {frozenset(point.losses) for point in found.records[0].result.losses}
+        assert names <= losses
