@@ -21,6 +21,8 @@ WITHIN = {
     "float32": {"losses": 1e-4, "gradients": 2e-3, "scores": 1e-4},
     "bf16": {"losses": 0.1, "gradients": 0.4, "scores": 0.1},
 }
+# What mines regions by rounded features chooses others: its losses are over other regions then.
+MINING = {"losses": 0.4, "gradients": 0.9}
 Outcome = dict[str, dict[str, Tensor]]  # losses, gradients, scores
 
 
@@ -56,8 +58,9 @@ def agreement(bench: Bench, methods: tuple[str, ...] = ()) -> tuple[str, list[Ro
     rows = []
     for name in methods or tuple(METHODS):
         expected = outcome(name, torch.device("cpu"), bf16=False)
-        for precision, within in WITHIN.items():
+        for precision in WITHIN:
             row: Row = {"method": name, "precision": precision}
+            within = WITHIN[precision] | (MINING if precision == "bf16" and mines(name) else {})
             try:
                 found = outcome(name, bench.device, bf16=precision == "bf16")
                 row |= {part: _distance(found[part], expected[part]) for part in within}
@@ -69,7 +72,16 @@ def agreement(bench: Bench, methods: tuple[str, ...] = ()) -> tuple[str, list[Ro
         f"{precision}: {', '.join(f'{part} {most:g}' for part, most in within.items())}"
         for precision, within in WITHIN.items()
     )
-    return f"relative distance to the CPU's float32, at most: {tolerances}", rows
+    mining = ", ".join(f"{part} {most:g}" for part, most in MINING.items())
+    return (
+        f"relative distance to the CPU's float32, at most: {tolerances}; of what mines regions in bf16: {mining}",
+        rows,
+    )
+
+
+def mines(name: str) -> bool:
+    """Does a method choose regions by its features?"""
+    return entry(name).config.startswith("methods.distillation.")
 
 
 def subject(name: str) -> Subject:

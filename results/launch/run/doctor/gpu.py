@@ -105,7 +105,7 @@ def compiled(bench: Bench) -> tuple[str, list[Row]]:
         if backend:
             acceleration.compile_losses(method, backend)
         found = method.losses(of.pictures().to(bench.device), labels_of(of.masks()).to(bench.device), progress=0.5)
-        losses.append({name: float(value) for name, value in found.items()})
+        losses.append({name: float(value.detach()) for name, value in found.items()})
     rows: list[Row] = [
         {"loss": name, "plain": value, "compiled": losses[1][name], "wrong": ""} for name, value in losses[0].items()
     ]
