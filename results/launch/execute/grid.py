@@ -15,6 +15,7 @@ from results.launch.execute.submission import statuses
 from results.launch.plan.custom import everything, keep
 from results.launch.plan.recipe_changes import recipe_changes
 from results.launch.plan.request import Device, Files, Request, Run
+from results.launch.plan.twins import done_as_twins
 from results.launch.run.data_state import DataStates
 from results.launch.run.devices import device_and_count
 from results.launch.run.job import Job
@@ -43,6 +44,8 @@ def make_runs(
 
         check_logs(execution.logs)
     _warn(request, runs, trained=execution.train)
+    for line in done_as_twins(runs, root):
+        print(f"note: {line}", file=sys.stderr)
     on_slurm = execution.cluster == "slurm"
     data = DataStates(request.data, train=execution.train, look_only=execution.dry_run, custom_only=on_slurm)
     if on_slurm:
