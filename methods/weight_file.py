@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -111,7 +112,8 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 def _unpickled(path: Path) -> Any:
     """What `torch.save` wrote; of other classes than tensors only numpy's plain ones are made."""
     try:
-        with torch.serialization.safe_globals(list(_of_numpy())):
+        with warnings.catch_warnings(), torch.serialization.safe_globals(list(_of_numpy())):
+            warnings.simplefilter("ignore")  # torch's doubts about files that it then reads
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's reader raises whatever the bytes of a broken file lead it to
         if classes := _other_classes(path, error):
