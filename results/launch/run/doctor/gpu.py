@@ -33,7 +33,8 @@ def checked(out: Path, *, device: str | None, say: Callable[[str], None]) -> int
     if device != "cpu" and not torch.cuda.is_available():
         raise UserError("doctor --gpu: torch sees no GPU here; `python harness.py doctor` says what there is")
     bench = Bench(torch.device("cpu" if device == "cpu" else "cuda"))
-    began, made = time.perf_counter(), []
+    began = time.perf_counter()
+    made: list[Section] = []
     for name, work in parts(bench, made).items():
         made.append(done := section(name, work))
         say(f"{done.state:8} {done.seconds:6.1f} s  {name}: {done.said}")

@@ -19,6 +19,8 @@ from results.launch.run.doctor.page import markdown  # noqa: E402
 from results.launch.run.doctor.sections import Bench, LeftOut, section  # noqa: E402
 from tests.pretended_device import DEVICE, pretended  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+
 CPU = Bench(torch.device("cpu"))
 NAMES = ("random", "zegclip", "clip-to-seg", "chimera-seg", "otseg", "clip")
 
