@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, get_args
 
-from methods.method_entry import COMPARISON, NOTHING, MethodEntry, MethodRecipe, OpenKind, RecipeKind, TrainedKind
+from methods.method_entry import COMPARISON, NOTHING, MethodEntry, MethodRecipe, OpenKind, RecipeKind
 
 TRAINING_FREE: Final = "training-free"  # the group of published read-outs: run by this name, or one by one
 
@@ -13,7 +13,7 @@ _COSINES = 100.0  # SCALE of `dense_clip` and `per_picture`
 _UNREFINED = "without its refinements after the scores; text and windows are the harness's"
 # It counts labels over this many batches.
 _COUNTS: Final[dict[RecipeKind, MethodRecipe]] = dict.fromkeys(
-    get_args(TrainedKind), MethodRecipe(NOTHING, {"iterations": 100})
+    get_args(RecipeKind), MethodRecipe(NOTHING, {"iterations": 100})
 )
 # Plain tokens are the built-in CLIP's better read-out, the value path is that of OpenAI's.
 _PLAIN: Final[dict[RecipeKind, MethodRecipe]] = dict.fromkeys(

@@ -68,8 +68,9 @@ def shown(table) -> list[list[str]]:
     return [[column.header for column in table.columns], *table.cells()]
 
 
-def test_a_column_each_and_the_mean_of_whole_rows() -> None:
+def test_a_column_each_and_the_mean_of_whole_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a number stands under another data set, or a row that lacks one has a mean."""
+    monkeypatch.setattr(sets, "numbers", tuple)  # SCLIP's code asks these two sets alike: its row would stand here
     records = [scored("clip", "voc20", 0.5), scored("clip", "cityscapes", 0.25), scored("sclip", "voc20", 0.75)]
     (table,) = sets_tables(records)
     assert shown(table) == [
