@@ -84,7 +84,7 @@ SLIPS = [  # a command line, and words of the one line that answers it
     ("--limit", "--limit: expected one argument"),
     ("--limit 0", "at least 1"),
     ("--limit two", "expected a whole number"),
-    ("export", "needs --out"),
+    ("export", "give also --out"),
     ("predict --images photos", "give also --out"),
     # numbers
     ("--folds 7", "shapes-5i has no fold 7; it has 0, 1, 2, 3"),
@@ -147,7 +147,7 @@ SLIPS = [  # a command line, and words of the one line that answers it
     # data sets
     ("--benchmarks nowhere.toml", "nowhere.toml: there is no such file"),
     ("--benchmarks broken.toml", "broken.toml: cannot be read as TOML"),
-    ("--benchmarks key.toml", "lacks unseen; unsen: there is no such field; did you mean unseen?"),
+    ("--benchmarks key.toml", "unsen: there is no such field; did you mean unseen?"),
     ("--benchmarks moved.toml --methods constant", "fotos"),
     ("--benchmarks pascal-5i --subset", "no data root was given"),
     ("--benchmarks pascal-5i --data-root nowhere", "nowhere (from --data-root) is no folder"),
