@@ -98,7 +98,7 @@ def test_two_versions_are_no_choice_of_ours(root: Path, capsys: pytest.CaptureFi
 def test_a_method_that_fails_to_predict_is_told_by_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fails when a fault of the user's file ends a command that makes no run in a stack trace."""
     file, whole = tmp_path / "mine.py", EXAMPLE.read_text()
-    wrong = whole.replace("dense = self.clip.tokens(images).dense", "dense = [][3]")
+    wrong = whole.replace("adapted = dense +", "adapted = [][3] +")
     wrong = wrong.replace("needs=", "trained=False, needs=").replace("        recipe={", "        # recipe={")
     file.write_text(wrong)
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
