@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,10 +50,10 @@ def identity(record: RunRecord) -> dict[str, Any]:
         "method": train.method,
         "label": result.label,
         "trained": result.trained_on,
-        "config": canonical_json(train.config),
+        "config": sys.intern(canonical_json(train.config)),  # few texts, many records
         "clip": clip_words(train.clip),
         "clip_sha256": result.clip_sha256,
-        "recipe": canonical_json(train.recipe.essence()),
+        "recipe": sys.intern(canonical_json(train.recipe.essence())),
         "train_limit": train.limit or 0,
         "eval_limit": evaluation.limit or 0,
         "precision": evaluation.precision,

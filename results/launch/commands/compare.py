@@ -46,7 +46,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def main(options: argparse.Namespace) -> int:
     """Print the differences of the first method to each of the others; 1 where the gate is not passed."""
     from results.launch.commands.parse import selection_of
-    from results.store.selection import select, uncollected
+    from results.store.selection import select, settled, uncollected
     from results.tables.comparison import Wanted, compare_records
     from results.tables.forms import printed
 
@@ -54,6 +54,7 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"compare {options.compared[0]}: names one method; expected two or more")
     with uncollected():
         found = select(selection_of(options), every_loss=False)
+    with settled():
         wanted = Wanted(
             tuple(options.compared), options.over, options.delta / 100, options.fail_under, tuple(options.folds)
         )

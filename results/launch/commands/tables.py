@@ -42,7 +42,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def main(options: argparse.Namespace) -> int:
     """Print the tables, or write them; returns the exit code."""
     from results.launch.commands.parse import selection_of
-    from results.store.selection import select, uncollected
+    from results.store.selection import select, settled, uncollected
     from results.tables.calibration import tuned_scores
     from results.tables.families import reader
     from results.tables.forms import printed, write_each
@@ -58,6 +58,7 @@ def main(options: argparse.Namespace) -> int:
         every = found
         if selection.methods:
             every = select(replace(selection, methods=()), may_be_empty=True, every_loss=False)
+    with settled():
         judge = Judge(reader(every.confusion), every.records)
         tuned = tuned_scores(found.stored) if "calibrated" in kinds else {}
         tables = build_tables(
