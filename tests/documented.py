@@ -21,6 +21,8 @@ NEEDS = {  # a word of a command -> what is not at hand where tests run
     "voc.pth": "a released checkpoint",
     "FILE.pth": "a released checkpoint",
     "context-49-10": "PASCAL-Context",
+    "--protocol training-free --benchmarks": "PASCAL-Context",
+    "--show sets": "records of the training-free protocol",
 }
 
 

@@ -67,10 +67,10 @@ def test_a_command_that_a_page_shows_runs(place, command: str, capsys: pytest.Ca
     folder, names = place
     if reason := lacking(command):
         pytest.skip(f"needs {reason}")
-    if "DIR" in command and "--figures" not in command and not DATA.is_dir():
+    if "--data-root" in command and not DATA.is_dir():
         pytest.skip("the small photo sets are not here")
-    if "--figures DIR" in command:
-        names = names | {"DIR": str(folder / "figures")}
+    if "--data-root DIR" not in command:
+        names = names | {"DIR": str(folder / "written")}
     known, loaded = set(METHODS), set(custom.LOADED)
     words = small(command, names)
     try:
