@@ -76,6 +76,7 @@ OPEN: dict[str, RecipeKind] = {
 }
 # the built-in CLIP saw 96-pixel pictures; larger grids ruin its interpolated positions
 PHOTO_TRIAL = Inference(short_side=96, window=96, stride=80)
+LISTED_BY = "`list benchmarks` names all"
 # class names in words that people use, where a data set writes them otherwise; ours
 RENAMED = {
     "aeroplane": "airplane",
@@ -130,7 +131,7 @@ def benchmark(name: str) -> Benchmark:
             if "/" in name or Path(f"{name}.toml").is_file()
             else ""
         )
-        raise UserError(f"no benchmark is called {name!r}; {suggestion(name, BENCHMARKS)}{own}")
+        raise UserError(f"no benchmark is called {name!r}; {suggestion(name, BENCHMARKS, listed_by=LISTED_BY)}{own}")
     return BENCHMARKS[name]
 
 

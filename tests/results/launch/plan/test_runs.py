@@ -120,7 +120,9 @@ def test_unknown_method(name: str, meant: str) -> None:
 
 def test_unknown_benchmark_fold_part_and_scale() -> None:
     """Fails when something that does not exist is planned."""
-    assert line(ask(benchmarks=("voc",))).startswith("no benchmark is called 'voc'; did you mean voc")
+    assert line(ask(benchmarks=("voc",))).startswith(
+        "no benchmark is called 'voc'; did you mean voc21 or voc20 or voc-15-5? `list"
+    )
     assert line(ask(folds=(0, 4))) == "pascal-5i has no fold 4; it has 0, 1, 2, 3"
     assert line(ask(part="tune")) == (
         "pascal-5i has no part 'tune'; it has: val; to tune on, give --benchmarks pascal-5i-tune"
