@@ -33,6 +33,7 @@ def checked(out: Path, *, device: str | None, say: Callable[[str], None]) -> int
     if device != "cpu" and not torch.cuda.is_available():
         raise UserError("doctor --gpu: torch sees no GPU here; `python harness.py doctor` says what there is")
     bench = Bench(torch.device("cpu" if device == "cpu" else "cuda"))
+    torch.set_num_threads(1)  # small tensors: many threads would wait for one another
     began = time.perf_counter()
     made: list[Section] = []
     for name, work in parts(bench, made).items():
