@@ -20,7 +20,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 DOCS = PROJECT / "docs"
 NOTEBOOK = DOCS / "shapes_tour.ipynb"
 VAGUE = (  # turns of phrase that readers could not use
-    r"whoever ",
+    r"whoever (has|holds)",
     r"is told off",
     r"are no rows of",
     r"be compared on test images unsaid",
