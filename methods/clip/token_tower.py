@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.clip.vit import Readout, Tokens, fitted, resized
+from methods.interpolations import Interpolation
 
 
 class TokenTower(nn.Module):
@@ -38,12 +39,13 @@ class TokenTower(nn.Module):
         self.patch_size: int = int(trunk.patch_embed.feat_ratio())
         self.only_size = None if _takes_any_size(trunk) else tuple(self.visual.image_size)
 
-    def forward(self, x: Tensor, *, readout: Readout = "plain") -> Tokens:
+    def forward(self, x: Tensor, *, readout: Readout = "plain", positions: Interpolation = "bilinear") -> Tokens:
         """CLS and dense tokens of normalised pixels `(B, 3, H, W)` in one pass; CLS is the model's own in both.
 
         readout "plain": each token of the last block, pooled and projected alone. "value": with an attention pool its
         values and output projection alone, without norm and MLP (TextRegion, Xiao et al. 2025); else the last block
-        with each token attending to itself alone (MaskCLIP, Zhou et al. 2022, Section 3.2).
+        with each token attending to itself alone (MaskCLIP, Zhou et al. 2022, Section 3.2). positions: these trunks
+        resample their tables by timm's own rule, whatever is asked.
         """
         x = fitted(x, self.patch_size) if self.only_size is None else resized(x, self.only_size)
         h, w = (side // self.patch_size for side in x.shape[-2:])

@@ -45,6 +45,7 @@ def test_zegclip_on_voc_is_the_released_one() -> None:
         "compiled": False,
         "ranks": 1,
         "accumulate": 1,
+        "tf32": False,
     }
 
 

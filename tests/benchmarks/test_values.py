@@ -58,6 +58,8 @@ DEFAULTS = {
         "recipe.accumulate": 1,
         "recipe.ranks": 1,
         "recipe.restart_at": None,
+        "recipe.tf32": False,
+        "clip.config_sha256": "",
         "recipe.warmup_iterations": 0,
         "recipe.warmup_ratio": 1e-6,
         "recipe.weight_decay": 0.01,

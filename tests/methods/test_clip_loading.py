@@ -202,7 +202,7 @@ def test_towers_without_what_is_asked_say_why(tmp_path, vision, reason):
         clip.vit()
     picture = Images(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
     if reason is None:
-        assert clip.tokens(picture).dense.shape == (1, 32, 1, 1)
+        assert clip.tokens(picture).dense.shape[:2] == (1, 32)
         return
     for ask in (clip.tower, lambda: clip.tokens(picture)):
         with pytest.raises(ValueError, match=rf"mine: .*{reason}"):

@@ -149,6 +149,7 @@ def _of_a_file(model: str, path: Path) -> ClipId:
 def _weights(options: argparse.Namespace, methods: tuple[str, ...], files: Files) -> str:
     if files.weights is None:
         return ""
+    _sweep(options)  # options that contradict one another are told before any file is looked at
     if not files.weights.is_file():
         raise UserError(f"--weights {files.weights}: there is no such file")
     refused_by_kind(files.weights, "--weights")

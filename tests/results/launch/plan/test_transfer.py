@@ -268,13 +268,19 @@ def test_wrong_arguments_end_in_one_line(made, capsys, words, reason):
     assert err.count("\n") == 1
 
 
+def kept(now, then):
+    """What is stored now, of the fields stored then: later ones are left out of the key at their defaults."""
+    return {name: kept(now[name], item) if isinstance(item, dict) else now[name] for name, item in then.items()}
+
+
 def test_what_is_stored_of_old_is_stored_so_today():
     """Fails when a reference record's scoring gets another key or another text by the field for transfers."""
     reference = Path(__file__).parents[4] / "results/reference/shapes-5i"
     for path in sorted(reference.glob("zegclip/fold*/evals/*/record.json"))[:4]:
         stored_spec = json.loads(path.read_text())["result"]["evaluation"]
         spec = EvalSpec.parse(stored_spec, source=str(path))
-        assert (spec.key, spec.model_dump(mode="json")) == (path.parent.name, stored_spec)
+        assert spec.key == path.parent.name
+        assert kept(spec.model_dump(mode="json"), stored_spec) == stored_spec
 
 
 @pytest.mark.skipif(not PHOTOS.is_dir(), reason="the shared photos are not beside this checkout")

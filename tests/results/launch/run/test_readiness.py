@@ -52,5 +52,5 @@ def test_bodies_from_noise_are_named() -> None:
 def test_a_tag_that_is_none_is_refused() -> None:
     """Fails when a misspelt tag is called absent, as if it could be fetched."""
     clip = ClipId(model="ViT-B-16", pretrained="openay")
-    with pytest.raises(UserError, match=r"ViT-B-16/openay.*tags: openai"):
+    with pytest.raises(UserError, match=r"ViT-B-16/openay.*did you mean openai"):
         list(unready(plan(Request(methods=("zegclip",), benchmarks=("voc-15-5",), clip=clip))))
