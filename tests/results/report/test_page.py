@@ -319,10 +319,17 @@ def _sorts(page: Any) -> None:
     names = lambda: table.locator("tbody tr th:first-child").all_inner_texts()  # noqa: E731
     before = names()
     header = table.get_by_role("button", name="mIoU(U)")
+    place = [cell.strip() for cell in table.locator("thead th").all_inner_texts()].index("mIoU(U)") + 1
+    values = lambda: [  # noqa: E731
+        float(re.match(r"[\d.]+", text.strip())[0])
+        for text in table.locator(f"tbody tr > :nth-child({place})").all_inner_texts()
+    ]
     header.click()
-    assert names() == ["alpha", "zeta"]  # .28 before .20
+    assert values() == sorted(values(), reverse=True)
+    first = names()
     header.click()
-    assert names() == ["zeta", "alpha"]
+    assert values() == sorted(values())
+    assert names() == first[::-1]
     table.get_by_role("button", name="method").click()
     assert sorted(before) == sorted(names())
 
