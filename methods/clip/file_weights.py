@@ -26,14 +26,17 @@ IMAGE, TEXT, CUSTOM_TEXT = "visual.positional_embedding", "positional_embedding"
 SCALARS = ("logit_scale", "logit_bias")  # of shape () or (1,)
 
 
-def load_weights(network: Any, path: Path, model: str, sha256: str) -> tuple[str, ...]:
+def load_weights(network: Any, path: Path, model: str, sha256: str, *, original: bool = False) -> tuple[str, ...]:
     """Load a file into an open_clip model; half precision is cast by the copy. Returns what to know of it.
+
+    original: the file is the model, no copy of weights that were published in more digits.
 
     Raises ValueError, one line, where tensors are missing, unknown, misshapen or not finite.
     """
     published = known(sha256)
     state = _archived(path) if sha256 in openai_archives() else unprefixed(read_tensors(path))
-    remarks = [] if published else [f"CLIP {model} is {words}" for words in [precision_words(state)] if words]
+    words = "" if published or original else precision_words(state)
+    remarks = [f"CLIP {model} is {words}"] if words else []
     state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     refuse_not_finite(state, path)
     try:

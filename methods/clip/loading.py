@@ -60,7 +60,7 @@ def load_clip(
         settings, preprocess, remarks = of_a_file(model, settings, path, digest or "", beside)
     network = _built(model, settings, seed)
     if path is not None:
-        remarks += load_weights(network, path, model, digest or "")
+        remarks += load_weights(network, path, model, digest or "", original=config_file is not None)
     return Clip(
         model=network,
         tokenizer=_tokenizer(model, settings, config_file),

@@ -132,7 +132,11 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
         if content.episodic and (frame["seeds"] > 1).any():
             yield "±: sample sd of the seeds with all folds"
         elif len(frame):
-            yield "no ±: counts of single images are not at hand" if not content.episodic else "one seed, no ±"
+            yield (
+                "no ±: counts of single images are not at hand here, `tables` reads them where they lie"
+                if not content.episodic
+                else "one seed, no ±"
+            )
         return
     yield (
         f"±: half the {100 * (1 - ALPHA):g} % interval over images ({family.draws:,} draws) and seeds (t), the root of "

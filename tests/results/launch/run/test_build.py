@@ -7,10 +7,11 @@ from dataclasses import fields
 import pytest
 
 pytest.importorskip("torch")
-from benchmarks.catalogue import BENCHMARKS, benchmark, train_side
+from benchmarks.catalogue import BENCHMARKS, BUILTIN, benchmark, train_side
 from benchmarks.labels import MOST_CLASSES, UNSEEN_EXTENT, training_table
 from benchmarks.protocol import DataSource
-from results.launch.run.build import training_vocabulary, vocabulary_of
+from benchmarks.spec import ClipId
+from results.launch.run.build import clip_of, training_vocabulary, vocabulary_of
 from splits.errors import UserError
 from splits.settings import SETTINGS, Setting
 
@@ -66,3 +67,10 @@ def test_texts_follow_their_names() -> None:
     assert training_vocabulary(renamed).texts == tuple(f"the {name}" for name in renamed.seen)
     two = vocabulary_of(renamed, ("sofa", "bus"))
     assert (two.texts, two.seen) == (("the sofa", "the bus"), (True, False))
+
+
+def test_the_built_in_clip_is_no_copy_of_another() -> None:
+    """Fails when every table of the built-in world warns that its own CLIP is stored as it was made."""
+    clip = clip_of(ClipId(model="tiny-shapes", pretrained=BUILTIN))
+    assert clip is not None
+    assert clip.remarks == ()
