@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from statistics import fmean
@@ -30,8 +29,6 @@ from results.tables.row_names import plain_setting
 from results.tables.table import PARTIAL, PARTIAL_NOTE, STALE, UNDEFINED, Column, Row, Table
 from splits.errors import UserError
 
-# What sources call data sets, by letters and digits.
-CALLED: Final = {re.sub(r"[^a-z0-9]", "", name): name for name in SETS} | {"ade20k": "ade150"}
 # Repositories whose own figures were made as this harness has their protocol. NACLIP's refine masks afterwards, what
 # others print of a method does not say how it was asked.
 MADE_UNDER: Final = {"wangf3014/SCLIP": "sclip"}
@@ -103,6 +100,7 @@ def _table(names: tuple[str, ...], results: Sequence[Result], stale: frozenset[s
     for result in results:
         rows.setdefault(_key(result), {}).setdefault(result.evaluation.benchmark, []).append(result)
     shown = [benchmark for benchmark in SETS if any(benchmark in of for of in rows.values())]
+    rows = {key: {benchmark: _no_trials(found) for benchmark, found in of.items()} for key, of in rows.items()}
     made = [_row(key, of, shown, stale) for key, of in sorted(rows.items(), key=lambda item: _order(item[0]))]
     beside = [row for row in _published(numbers()) if row["protocol"] in names]
     for row in beside:
@@ -157,6 +155,11 @@ def _row(
         "stale": any(result.train.folder in stale for result in results),
         "seeds": len({result.train.seed for result in results}),
     }
+
+
+def _no_trials(results: list[Result]) -> list[Result]:
+    """Trial runs of a data set give way to whole ones: a mean over both would be of neither."""
+    return [result for result in results if not result.partial] or results
 
 
 def _score(results: Sequence[Result]) -> float:
@@ -235,8 +238,7 @@ def _published(every: Iterable[Number], wanted: Collection[str] = SETS) -> list[
     """Published rows of these data sets as fractions, a row for each method, backbone and source."""
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for number in every:
-        benchmark = CALLED.get(re.sub(r"[^a-z0-9]", "", number.benchmark.lower()))
-        if number.kind != OPEN or benchmark is None or benchmark not in wanted:
+        if number.kind != OPEN or number.benchmark not in wanted:
             continue
         repository = next((place for place in MADE_UNDER if place in f"{number.paper} {number.table} {number.url}"), "")
         row = rows.setdefault(
@@ -250,7 +252,7 @@ def _published(every: Iterable[Number], wanted: Collection[str] = SETS) -> list[
                 "note": number.note,
             },
         )
-        row[benchmark] = round(number.value / 100, 6)
+        row[number.benchmark] = round(number.value / 100, 6)
     averaged = [name for name in EIGHT if name in wanted]  # the two full sets are beside them, in no mean
     for row in rows.values():
         row[MEAN] = _mean([row[name] for name in averaged])
