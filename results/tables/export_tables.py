@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from results.store.files import write_atomically
+from results.store.files import drafted, write_atomically
 from results.store.folders import Stored
 from results.tables.data_dictionary import DICTIONARY, TABLES, Described
 from results.tables.export import parquet_or_refuse
@@ -104,9 +104,6 @@ _SINKS = {"csv": _csv, "parquet": _parquet}
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """A draft that takes the path's place when all is well, and is gone otherwise."""
-    draft = path.with_name(f".{path.name}.tmp")
-    try:
+    with drafted(path) as draft:
         yield draft
         draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
