@@ -25,7 +25,7 @@ from results.store.identity import settle
 from results.store.record import Result, RunRecord
 from results.tables.content import method_rank
 from results.tables.register import OPEN, Number, numbers
-from results.tables.row_names import plain_setting
+from results.tables.row_names import differing, plain_setting, training_settings, with_settings
 from results.tables.table import PARTIAL, PARTIAL_NOTE, STALE, UNDEFINED, Column, Row, Table
 from splits.errors import UserError
 
@@ -101,7 +101,9 @@ def _table(names: tuple[str, ...], results: Sequence[Result], stale: frozenset[s
         rows.setdefault(_key(result), {}).setdefault(result.evaluation.benchmark, []).append(result)
     shown = [benchmark for benchmark in SETS if any(benchmark in of for of in rows.values())]
     rows = {key: {benchmark: _no_trials(found) for benchmark, found in of.items()} for key, of in rows.items()}
-    made = [_row(key, of, shown, stale) for key, of in sorted(rows.items(), key=lambda item: _order(item[0]))]
+    keys = sorted(rows, key=_order)
+    trained = differing([key[1] for key in keys], [json.loads(key[-1]) for key in keys])
+    made = [_row(key, of, rows[key], shown, stale) for key, of in zip(keys, trained, strict=True)]
     beside = [row for row in _published(numbers()) if row["protocol"] in names]
     for row in beside:
         row["name"] = f"{row['method']} (published, {row['backbone']})"
@@ -117,9 +119,11 @@ def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _key(result: Result) -> tuple[Any, ...]:
-    """Runs of one row: of one method, CLIP and choice of settings; those that its recipes set may differ."""
+    """Runs of one row: of one method, CLIP, choice of settings and training; what its recipes set may differ."""
     train = result.train
-    return train.method, result.label, clip_words(train.clip), result.clip_sha256, canonical_json(_chosen(result))
+    trained = training_settings(train.recipe.essence()) if train.recipe.iterations else {}
+    of_clip = clip_words(train.clip), result.clip_sha256
+    return train.method, result.label, *of_clip, canonical_json(_chosen(result)), canonical_json(trained)
 
 
 def _chosen(result: Result) -> dict[str, Any]:
@@ -137,15 +141,18 @@ def _chosen(result: Result) -> dict[str, Any]:
 
 
 def _row(
-    key: tuple[Any, ...], of: Mapping[str, Sequence[Result]], shown: Sequence[str], stale: frozenset[str]
+    key: tuple[Any, ...],
+    trained: Mapping[str, Any],
+    of: Mapping[str, Sequence[Result]],
+    shown: Sequence[str],
+    stale: frozenset[str],
 ) -> dict[str, Any]:
-    method, label, clip, _, settings = key
-    words = ", ".join(f"{name}={plain_setting(value)}" for name, value in json.loads(settings).items())
+    method, label, clip, _, settings, _ = key
     results = [result for rs in of.values() for result in rs]
     values = {name: _score(of.get(name, ())) for name in shown}
     partial = {f"{name}_partial": any(result.partial for result in of.get(name, ())) for name in shown}
     return {
-        "name": f"{label} [{words}]" if words else label,
+        "name": with_settings(label, {**json.loads(settings), **trained}),
         "method": method,
         "clip": clip,
         **values,

@@ -41,7 +41,7 @@ def scored(method: str, name: str, miou: float, protocol: str = "training-free",
         limit=limit,
         side=trained,
         clip=factory.TINY,
-        recipe=recipe,
+        recipe=changes.pop("recipe", recipe),
     )
     evaluation = EvalSpec(benchmark=name, fold=0, side=side, limit=limit)
     whole = Protocol(train=trained, evaluation=side)
@@ -121,6 +121,20 @@ def test_a_trial_run_gives_way_to_the_whole_one() -> None:
     (table,) = sets_tables([trial, *whole])
     assert table.cells() == [["clip", "tiny/file@c1c1c1c1", "50.0", "50.0", "50.0"]]
     assert not any(note.startswith("†") for note in table.notes)
+
+
+def test_other_trainings_are_other_rows() -> None:
+    """Fails when runs trained otherwise are averaged as if they were seeds, or their rows cannot be told apart."""
+    slower = factory.PAPER.model_copy(update={"lr": 1e-4})
+    sets_ = ("voc21", "pc60")
+    records = [scored("clip", name, 0.5, recipe=factory.PAPER, seed=seed) for name in sets_ for seed in (0, 1)]
+    (table,) = sets_tables(records)
+    assert table.cells() == [["clip", "tiny/file@c1c1c1c1", "50.0", "50.0", "50.0"]]
+    (table,) = sets_tables([*records, *(scored("clip", name, 0.25, recipe=slower) for name in sets_)])
+    assert [[cells[0], *cells[2:]] for cells in table.cells()] == [
+        ["clip [recipe.lr=0.0001]", "25.0", "25.0", "25.0"],
+        ["clip [recipe.lr=0.001]", "50.0", "50.0", "50.0"],
+    ]
 
 
 def number(value: float, benchmark_: str, method: str = "SCLIP", paper: str = "wangf3014/SCLIP@b56bd30:README.md"):
