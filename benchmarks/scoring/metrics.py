@@ -71,6 +71,24 @@ def pixel_accuracy(matrix: ArrayLike) -> float:
     return int(np.trace(counts)) / total if total else float("nan")
 
 
+def stack_iou(matrices: NDArray[np.int64], rule: AbsentRule = "skip") -> NDArray[np.float64]:
+    """`(S, C)` IoU from `(S, C, C)` matrices [shift, truth, prediction], unchecked; `rule` as in `iou`."""
+    return iou(np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(axis=2), matrices.sum(axis=1), rule)
+
+
+def stack_accuracy(matrices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """`(S,)` correct over labelled pixels from `(S, C, C)` matrices, unchecked; nan where no pixel is labelled."""
+    hit, pixels = np.trace(matrices, axis1=1, axis2=2), matrices.sum(axis=(1, 2))
+    return np.where(pixels > 0, hit / np.maximum(pixels, 1), np.nan)
+
+
+def mean_of_rows(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(S,)` means over `(S, C)` values, of what is not nan; nan where nothing is left."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
+
+
 def mean(values: ArrayLike, indices: Sequence[int] | NDArray[np.int64] | None = None) -> float:
     """The mean of the values (at `indices`) that are not nan; nan where none is left."""
     chosen = np.asarray(values, dtype=np.float64)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.scoring.metrics import iou
+from benchmarks.scoring.metrics import stack_iou
 from results.store.confusion import counted
 from results.store.record import RunRecord
 from results.tables.statistics import Floats, means
@@ -64,9 +64,7 @@ def read(record: RunRecord, path: Path) -> Reading:
     seen = np.array(side.scored_as_seen)
     found = counted(path, ("matrices", "shifts", "own_index", "boundary"))
     matrices, shifts, own = found["matrices"], found["shifts"], int(found["own_index"])
-    hit = np.diagonal(matrices, axis1=1, axis2=2)
-    truth, predicted = matrices.sum(axis=2), matrices.sum(axis=1)
-    scores = means(iou(hit, truth, predicted, side.absent_class), seen)
+    scores = means(stack_iou(matrices, side.absent_class), seen)
     sweep = Sweep(shifts, scores["miou_seen"], scores["miou_unseen"], scores["hiou"])
     labelled = max(int(matrices[own].sum()), 1)
     near = found.get("boundary")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DRAFT = ".*.tmp"
@@ -24,6 +24,25 @@ REMEDIES = {  # what a person can do about the disk; any other error may be a fa
 }
 
 
+@contextmanager
+def drafted(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to and rename from, which no other writer has; what is left there at the end goes.
+
+    An error of the disk names `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        yield draft
+    except OSError as error:
+        if error.filename is None:  # as `write` and `fsync` leave it
+            error.filename = str(path)
+        raise
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
 def write_atomically(
     path: Path, data: bytes, *, durable: bool = True, before_rename: Callable[[], None] = lambda: None
 ) -> None:
@@ -31,9 +50,7 @@ def write_atomically(
 
     It is called again where the draft is gone (`sweep`): a writer that paused between check and rename lost it there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    try:
+    with drafted(path) as draft:
         with open(draft, "wb") as file:
             file.write(data)
             file.flush()
@@ -47,13 +64,6 @@ def write_atomically(
             raise
         if durable:
             _sync_folder(path.parent)
-    except OSError as error:
-        if error.filename is None:  # as `write` and `fsync` leave it
-            error.filename = str(path)
-        raise
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def disk_words(error: OSError) -> str:

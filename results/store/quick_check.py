@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.npz import SPOILT
-from benchmarks.scoring.metrics import harmonic, iou
+from benchmarks.protocol import BACKGROUND
+from benchmarks.scoring.metrics import harmonic, mean_of_rows, stack_accuracy, stack_iou
 from results.store.folders import Stored
-from results.store.record import Result, Scores
-from results.store.verify import TOLERANCE, counts_beside, disagreements
+from results.store.record import LATER, Result, Scores
+from results.store.verify import TOLERANCE, counts_beside, disagreements, impossible_beside
 
-_SCORES = ("pacc", "miou_seen", "miou_unseen", "hiou")
+_SCORES = tuple(name for name in Scores.model_fields if name != "shift")
 
 
 def doubt(stored: Stored) -> str:
@@ -39,61 +40,61 @@ def _agrees(result: Result, found: dict[str, NDArray[Any]]) -> bool:
     seen, classes = np.array(side.scored_as_seen), tuple(result.classes)
     if matrices.shape[1:] != (len(seen), len(seen)) or len(classes) != len(seen) or (matrices < 0).any():
         return False
-    hit = np.diagonal(matrices, axis1=1, axis2=2)
-    truth, said = matrices.sum(axis=2), matrices.sum(axis=1)
-    per_class = iou(hit, truth, said, side.absent_class)
-    pixels = truth.sum(axis=1)
-    s, u = _mean(per_class[:, seen]), _mean(per_class[:, ~seen])
-    accuracy = np.where(pixels > 0, hit.sum(axis=1) / np.maximum(pixels, 1), np.nan)
-    scores = np.stack([accuracy, s, u, harmonic(s, u)], axis=1)  # (S, 4), as _SCORES
+    per_class = stack_iou(matrices, side.absent_class)
+    scores = _scores(result, matrices, per_class)
+    hit, truth, said = np.diag(matrices[own]), matrices[own].sum(axis=1), matrices[own].sum(axis=0)
     counted = np.array([[c.tp, c.fp, c.fn] for c in classes]).T
     named = [(c.name, c.seen) for c in classes] == list(zip(side.scored, side.scored_as_seen, strict=True))
     return bool(
         named
-        and result.labelled_pixels == pixels[own]
-        and (counted == [hit[own], said[own] - hit[own], truth[own] - hit[own]]).all()
+        and result.labelled_pixels == truth.sum()
+        and (counted == [hit, said - hit, truth - hit]).all()
         and _close([c.iou for c in classes], per_class[own])
-        and _close(_numbers(result.own), scores[own])
+        and _says(result.own, scores[own])
         and result.own.shift == found["shifts"][own]
         and _at_shift(result.unshifted, 0.0, found["shifts"], scores)
         and _best(result.best, found["shifts"], scores)
-        and _counted_by_image(found, matrices[own], result.images)
+        and not any(impossible_beside(found, matrices[own], result))
     )
+
+
+def _scores(result: Result, matrices: NDArray[np.int64], per_class: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`(S, len(_SCORES))` at every shift, from `(S, C, C)` counts and `(S, C)` IoUs; NaN where undefined."""
+    side = result.evaluation.side
+    seen, foreground = np.array(side.scored_as_seen), np.array([name != BACKGROUND for name in side.scored])
+    undefined = np.full(len(matrices), np.nan)
+    s, u = mean_of_rows(per_class[:, seen]), mean_of_rows(per_class[:, ~seen])
+    known = {
+        "pacc": stack_accuracy(matrices),
+        "miou_seen": s,
+        "miou_unseen": u,
+        "hiou": harmonic(s, u),
+        "miou": mean_of_rows(per_class),
+        "miou_foreground": undefined if foreground.all() else mean_of_rows(per_class[:, foreground]),
+        "fb_iou": undefined,  # of episodic items alone
+    }
+    return np.stack([known[name] for name in _SCORES], axis=1)
 
 
 def _at_shift(stored: Scores, shift: float, shifts: NDArray[np.float64], scores: NDArray[np.float64]) -> bool:
     places = np.flatnonzero(shifts == shift)
-    return stored.shift == shift and len(places) > 0 and _close(_numbers(stored), scores[places[0]])
+    return stored.shift == shift and len(places) > 0 and _says(stored, scores[places[0]])
 
 
 def _best(stored: Scores, shifts: NDArray[np.float64], scores: NDArray[np.float64]) -> bool:
     """The highest hIoU of a finite shift; which of equal ones is left to the slow way."""
     finite = np.isfinite(shifts)
-    highest = np.where(np.isnan(scores[:, 3]), -1.0, scores[:, 3])[finite].max(initial=-1.0)
+    hiou = scores[:, _SCORES.index("hiou")]
+    highest = np.where(np.isnan(hiou), -1.0, hiou)[finite].max(initial=-1.0)
     value = -1.0 if stored.hiou is None else stored.hiou
     return abs(value - highest) <= TOLERANCE and _at_shift(stored, stored.shift, shifts, scores)
 
 
-def _counted_by_image(found: dict[str, NDArray[Any]], matrix: NDArray[np.int64], images: int) -> bool:
-    """Do the counts of single images, which intervals are drawn from, add up to the matrix?"""
-    if "per_image" not in found:
-        return True
-    image, truth, said, pixels = found["per_image"].T
-    if (found["per_image"] < 0).any() or image.max(initial=-1) >= images:
-        return False
-    places = np.ravel_multi_index((truth, said), matrix.shape)  # raises ValueError for classes that are not there
-    return bool((np.bincount(places, pixels, matrix.size) == matrix.ravel()).all())
-
-
-def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`(S,)` over classes, of what is defined; NaN where nothing is."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=1)
-    return np.where(count > 0, np.where(known, values, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
-
-
-def _numbers(scores: Scores) -> list[float | None]:
-    return [getattr(scores, name) for name in _SCORES]
+def _says(stored: Scores, expected: NDArray[np.float64]) -> bool:
+    """Are these the scores `(len(_SCORES),)`? What is not said in older records is not asked of them."""
+    said = [getattr(stored, name) for name in _SCORES]
+    asked = [value is not None or name not in LATER for name, value in zip(_SCORES, said, strict=True)]
+    return _close(said, np.where(asked, expected, np.nan))
 
 
 def _close(stored: list[float | None], expected: NDArray[np.float64]) -> bool:

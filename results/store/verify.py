@@ -6,7 +6,7 @@ written with. Here its scores must also be those of its matrices: nobody edits a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +89,17 @@ def disagreements(stored: Stored) -> Iterator[str]:
         return
     for name, value in expected.items():
         yield from _unequal(name, getattr(result, name), value)
+    yield from impossible_beside(found, matrices[own], result)
+
+
+def impossible_beside(found: Mapping[str, NDArray[Any]], matrix: NDArray[np.int64], result: Result) -> Iterator[str]:
+    """What cannot be of the counts that lie beside the matrix at the own shift; all arrays as `counts_beside` has them.
+
+    matrix: `(C, C)` [truth, prediction].
+    """
     if "per_image" in found:
-        yield from _of_images(found["per_image"], matrices[own], result)
-    if "boundary" in found and ((found["boundary"] > matrices[own]) | (found["boundary"] < 0)).any():
+        yield from _of_images(found["per_image"], matrix, result)
+    if "boundary" in found and ((found["boundary"] > matrix) | (found["boundary"] < 0)).any():
         yield "more pixels are counted near boundaries than there are, or fewer than none"
 
 

@@ -1,11 +1,16 @@
 """What every column of the exported tables means: written beside them, and as a page of the docs.
 
+Of columns that are fields of the record, the record itself says it (`results.store.record`).
+
 python -m results.tables.data_dictionary > docs/export.md
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from benchmarks.values import Value
+from results.store.record import Costs, Result, Scores
 
 
 class Described(NamedTuple):
@@ -21,12 +26,15 @@ class Described(NamedTuple):
 JOINED = "`record` joins the tables: one stored record is one number in all of them."
 _RECORD = ("record", "integer", "", "Number of the stored record, in the order of run, evaluation and time")
 _FRACTION = "fraction"
-_METRICS = (
-    ("pacc", "number", _FRACTION, "Pixel accuracy over the scored pixels"),
-    ("miou_seen", "number", _FRACTION, "Mean IoU of the seen classes, mIoU(S)"),
-    ("miou_unseen", "number", _FRACTION, "Mean IoU of the unseen classes, mIoU(U)"),
-    ("hiou", "number", _FRACTION, "Harmonic mean of mIoU(S) and mIoU(U)"),
-)
+
+
+def _fields(of: type[Value], kind: str, unit: str, *names: str) -> tuple[tuple[str, str, str, str], ...]:
+    """Columns that are fields of the record, which says what they mean."""
+    said = [" ".join((of.model_fields[name].description or "").split()).removesuffix(".") for name in names]
+    return tuple((name, kind, unit, meaning) for name, meaning in zip(names, said, strict=True))
+
+
+_METRICS = _fields(Scores, "number", _FRACTION, "pacc", "miou_seen", "miou_unseen", "hiou")
 _TABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "runs": (
         _RECORD,
@@ -50,25 +58,21 @@ _TABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("drawn", "truth", "", "A setting drawn to see how much constants matter: no row of a table"),
         ("tuned_on_test", "truth", "", "Settings were compared on the scored images: no result"),
         ("stale", "truth", "", "Sources of the method or files of the data have changed since"),
-        ("protocol_hash", "text", "", "sha256 of the protocol, fold included"),
-        ("family_hash", "text", "", "sha256 of the protocol without the fold: rows of one table share it"),
+        *_fields(Result, "text", "", "protocol_hash", "family_hash"),
         *((name, kind, unit, f"{meaning}, at the method's own shift") for name, kind, unit, meaning in _METRICS),
-        ("fb_iou", "number", _FRACTION, "Mean IoU of foreground and background, of episodic items alone"),
+        *_fields(Scores, "number", _FRACTION, "fb_iou"),
         ("hiou_unshifted", "number", _FRACTION, "hIoU without a shift of the seen scores"),
         ("hiou_best", "number", _FRACTION, "hIoU at the best shift, chosen on the scored images: an oracle, no result"),
         ("own_shift", "number", "score", "The method's own shift, taken off the seen scores"),
         ("best_shift", "number", "score", "The shift of hiou_best"),
-        ("images", "integer", "images", "Images or episodic items that were scored"),
-        ("labelled_pixels", "integer", "pixels", "Pixels that count"),
-        ("ignored_pixels", "integer", "pixels", "Pixels of the truth that the protocol ignores"),
-        ("parameters_trainable", "integer", "parameters", "Parameters that get a gradient"),
-        ("parameters_total", "integer", "parameters", "All parameters while it is trained"),
-        ("train_seconds", "number", "s", "Wall seconds of the training's steps"),
-        ("eval_seconds", "number", "s", "Wall seconds of the scoring"),
-        ("peak_memory_mib", "number", "MiB", "Resident set on a CPU, allocator on CUDA; of rank 0"),
+        *_fields(Result, "integer", "images", "images"),
+        *_fields(Result, "integer", "pixels", "labelled_pixels", "ignored_pixels"),
+        *_fields(Costs, "integer", "parameters", "parameters_trainable", "parameters_total"),
+        *_fields(Costs, "number", "s", "train_seconds", "eval_seconds"),
+        *_fields(Costs, "number", "MiB", "peak_memory_mib"),
         ("device", "text", "", "Device of the scoring"),
         ("commit", "text", "", "Commit of the harness that scored"),
-        ("weights_sha256", "text", "", "sha256 of the trained tensors"),
+        *_fields(Result, "text", "", "weights_sha256"),
     ),
     "classes": (
         _RECORD,

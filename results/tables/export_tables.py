@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from results.store.files import write_atomically
+from results.store.files import drafted, write_atomically
 from results.store.folders import Stored
 from results.tables.data_dictionary import DICTIONARY, TABLES, Described
 from results.tables.export import parquet_or_refuse
-from results.tables.long_data import PARTS, in_order, runs, typed
+from results.tables.long_data import in_order, parts, runs, typed
 from results.tables.table import csv_text
 
 FORMATS = ("csv", "parquet")
@@ -51,8 +51,8 @@ def export_tables(
 
         put("runs", runs(ordered, stale))
         for number, one in enumerate(ordered):
-            for table, rows_of in PARTS.items():
-                put(table, rows_of(number, one))
+            for table, rows in parts(number, one):
+                put(table, rows)
     dictionary = pd.DataFrame(DICTIONARY, columns=list(Described._fields))
     write_atomically(folder / "dictionary.csv", csv_text(dictionary).encode())
     return counts
@@ -104,9 +104,6 @@ _SINKS = {"csv": _csv, "parquet": _parquet}
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """A draft that takes the path's place when all is well, and is gone otherwise."""
-    draft = path.with_name(f".{path.name}.tmp")
-    try:
+    with drafted(path) as draft:
         yield draft
         draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -36,6 +36,9 @@ class Stored(Mapping[Place, Counts]):
             raise UserError(f"{run.result.train.folder}: holds no counts of single images; score the run again")
         return counts
 
+    def __contains__(self, place: object) -> bool:
+        return place in self._runs  # a Mapping's own would read the counts to tell
+
     def __iter__(self) -> Iterator[Place]:
         return iter(self._runs)
 

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from benchmarks.scoring.metrics import iou
+from benchmarks.scoring.metrics import stack_accuracy, stack_iou
 from results.store.confusion import counted
 from results.store.folders import Stored
 from results.store.identity import identity
@@ -19,6 +20,7 @@ from results.tables.aggregate import RUN_FIELDS, run_values
 from results.tables.data_dictionary import columns_of
 from results.tables.statistics import means
 
+Arrays = Mapping[str, NDArray[Any]]  # of `results.store.confusion`
 _KINDS = {"text": "object", "integer": "Int64", "number": "float64", "truth": "bool"}
 
 
@@ -43,7 +45,7 @@ def runs(stored: Sequence[Stored], stale: frozenset[str]) -> pd.DataFrame:
     return typed(rows, "runs")
 
 
-def classes(number: int, stored: Stored) -> pd.DataFrame:
+def classes(number: int, stored: Stored, found: Arrays) -> pd.DataFrame:
     """A row for each scored class of one record."""
     rows = [
         {"record": number, "class": c.name, "seen": c.seen, "tp": c.tp, "fp": c.fp, "fn": c.fn, "iou": c.iou}
@@ -52,12 +54,11 @@ def classes(number: int, stored: Stored) -> pd.DataFrame:
     return typed(rows, "classes")
 
 
-def images(number: int, stored: Stored) -> pd.DataFrame:
+def images(number: int, stored: Stored, found: Arrays) -> pd.DataFrame:
     """A row for each pair of truth and prediction in each image of one record; none where images were not counted.
 
     Episodic items have no such pairs of classes: their counts are of blocks [others, class].
     """
-    found = counted(stored.confusion, ("per_image",))
     side = stored.record.result.evaluation.side
     if "per_image" not in found or side.kind != "generalised":
         return typed([], "images")
@@ -67,22 +68,28 @@ def images(number: int, stored: Stored) -> pd.DataFrame:
     return typed(pd.DataFrame(columns), "images")
 
 
-def sweeps(number: int, stored: Stored) -> pd.DataFrame:
+def sweeps(number: int, stored: Stored, found: Arrays) -> pd.DataFrame:
     """A row for each shift of the seen scores of one record; one row where nothing was swept."""
     side = stored.record.result.evaluation.side
-    found = counted(stored.confusion, ("shifts", "own_index", "matrices"))
     if side.kind != "generalised":
         return typed([], "sweeps")
     matrices, shifts, own = found["matrices"], found["shifts"], int(found["own_index"])
-    hit, truth, said = np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(axis=2), matrices.sum(axis=1)
-    scores = means(iou(hit, truth, said, side.absent_class), np.array(side.scored_as_seen))
-    pixels = truth.sum(axis=1)
-    pacc = np.where(pixels > 0, hit.sum(axis=1) / np.maximum(pixels, 1), np.nan)
-    of_shift = {"record": number, "shift": shifts, "own": np.arange(len(shifts)) == own, "pacc": pacc}
-    return typed(pd.DataFrame(of_shift | scores), "sweeps")
+    scores = means(stack_iou(matrices, side.absent_class), np.array(side.scored_as_seen))
+    of_shift = {"record": number, "shift": shifts, "own": np.arange(len(shifts)) == own}
+    return typed(pd.DataFrame(of_shift | {"pacc": stack_accuracy(matrices)} | scores), "sweeps")
 
 
-PARTS: dict[str, Callable[[int, Stored], pd.DataFrame]] = {"classes": classes, "images": images, "sweeps": sweeps}
+_PARTS: dict[str, Callable[[int, Stored, Arrays], pd.DataFrame]] = {
+    "classes": classes,
+    "images": images,
+    "sweeps": sweeps,
+}
+
+
+def parts(number: int, stored: Stored) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of one record in every table but `runs`, by the table; what was counted is read once."""
+    found = counted(stored.confusion, ("shifts", "own_index", "matrices", "per_image"))
+    return ((table, rows(number, stored, found)) for table, rows in _PARTS.items())
 
 
 def typed(rows: Sequence[Mapping[str, Any]] | pd.DataFrame, table: str) -> pd.DataFrame:

@@ -9,7 +9,8 @@ from typing import Any
 from benchmarks.spec import TrainSpec, clip_words
 from methods.registry import METHODS
 from results.store.folders import EVALS, RECORD, load_record, read_json
-from results.store.record import RunRecord
+from results.store.record import Result, RunRecord
+from results.store.shareable import CLEAN
 from results.tables.html import source
 from splits.errors import UserError
 from splits.packages import NAME
@@ -66,18 +67,32 @@ def _records(run: Path) -> list[RunRecord]:
 
 def _row(record: RunRecord) -> dict[str, Any]:
     result = record.result
-    own, remarks = result.own, [*result.warnings]
-    if result.partial:
-        remarks.insert(0, "partial")
-    if result.contamination not in ("", "none"):
-        remarks.insert(0, f"contamination: {result.contamination}")
+    own = result.own
     return {
         "benchmark": result.evaluation.benchmark,
         "fold": result.evaluation.fold,
         **{name: _percent(getattr(own, field)) for name, field in _SCORES.items()},
         "protocol": result.protocol_hash[:12],
-        "remarks": "; ".join(remarks).replace("|", "\\|"),
+        "remarks": "; ".join(_remarks(result)).replace("|", "\\|"),
     }
+
+
+def _remarks(result: Result) -> Iterator[str]:
+    """What stands against a row as a result, then what its reader must know."""
+    asked = result.evaluation
+    if result.contamination not in CLEAN:
+        yield f"contamination: {result.contamination}"
+    if result.partial:
+        yield "partial"
+    if asked.part != "val":
+        yield f"scored on the {asked.part} part, where constants are chosen: no result"
+    if asked.tuned_on_test:
+        yield "settings were compared on the scored images: no result"
+    if asked.drawn:
+        yield "a drawn setting: no result"
+    if asked.precision != "float32":
+        yield f"scored in {asked.precision}"
+    yield from result.warnings
 
 
 _SCORES = {"pacc": "pacc", "seen": "miou_seen", "unseen": "miou_unseen", "hiou": "hiou"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -26,14 +26,21 @@ def row_names(frame: pd.DataFrame) -> list[str]:
     A setting at its default and a limit that is none stay unsaid.
     """
     rows = frame.to_dict("records")
-    settings, labels = [_settings(row) for row in rows], _labels(rows)
-    names = []
+    labels = _labels(rows)
+    return [with_settings(*of) for of in zip(labels, differing(labels, [_settings(row) for row in rows]), strict=True)]
+
+
+def differing(labels: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Of each row the settings that another row of its label does not have, or has otherwise, by name."""
     for label, own in zip(labels, settings, strict=True):
         rivals = [other for other_label, other in zip(labels, settings, strict=True) if other_label == label]
-        differing = [key for key in sorted(own) if any(other.get(key) != own[key] for other in rivals)]
-        words = ", ".join(f"{key}={plain_setting(own[key])}" for key in differing)
-        names.append(f"{label} [{words}]" if words else label)
-    return names
+        yield {key: own[key] for key in sorted(own) if any(other.get(key) != own[key] for other in rivals)}
+
+
+def with_settings(label: str, settings: Mapping[str, Any]) -> str:
+    """A label with settings in brackets."""
+    words = ", ".join(f"{key}={plain_setting(value)}" for key, value in settings.items())
+    return f"{label} [{words}]" if words else label
 
 
 def _labels(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
@@ -63,12 +70,17 @@ def recipe_words(row: Mapping[Any, Any]) -> str:
 
 
 def _settings(row: Mapping[Any, Any]) -> dict[str, Any]:
-    recipe = {f"recipe.{key}": value for key, value in json.loads(row["recipe"]).items() if key != "name"}
+    recipe = training_settings(json.loads(row["recipe"]))
     limits = {"limit": row["train_limit"], "eval limit": row["eval_limit"]}
     if limits["limit"] == limits["eval limit"]:
         del limits["eval limit"]
     clip = {"clip": clip_and_weights(row["clip"], row["clip_sha256"])}
     return {**json.loads(row["config"]), **clip, **recipe, **{key: value for key, value in limits.items() if value}}
+
+
+def training_settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe by the names that they have among a row's settings."""
+    return {f"recipe.{key}": value for key, value in recipe.items() if key != "name"}
 
 
 def plain_setting(value: Any) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from statistics import fmean
@@ -26,12 +25,10 @@ from results.store.identity import settle
 from results.store.record import Result, RunRecord
 from results.tables.content import method_rank
 from results.tables.register import OPEN, Number, numbers
-from results.tables.row_names import plain_setting
+from results.tables.row_names import differing, plain_setting, training_settings, with_settings
 from results.tables.table import PARTIAL, PARTIAL_NOTE, STALE, UNDEFINED, Column, Row, Table
 from splits.errors import UserError
 
-# What sources call data sets, by letters and digits.
-CALLED: Final = {re.sub(r"[^a-z0-9]", "", name): name for name in SETS} | {"ade20k": "ade150"}
 # Repositories whose own figures were made as this harness has their protocol. NACLIP's refine masks afterwards, what
 # others print of a method does not say how it was asked.
 MADE_UNDER: Final = {"wangf3014/SCLIP": "sclip"}
@@ -103,7 +100,10 @@ def _table(names: tuple[str, ...], results: Sequence[Result], stale: frozenset[s
     for result in results:
         rows.setdefault(_key(result), {}).setdefault(result.evaluation.benchmark, []).append(result)
     shown = [benchmark for benchmark in SETS if any(benchmark in of for of in rows.values())]
-    made = [_row(key, of, shown, stale) for key, of in sorted(rows.items(), key=lambda item: _order(item[0]))]
+    rows = {key: {benchmark: _no_trials(found) for benchmark, found in of.items()} for key, of in rows.items()}
+    keys = sorted(rows, key=_order)
+    trained = differing([key[1] for key in keys], [json.loads(key[-1]) for key in keys])
+    made = [_row(key, of, rows[key], shown, stale) for key, of in zip(keys, trained, strict=True)]
     beside = [row for row in _published(numbers()) if row["protocol"] in names]
     for row in beside:
         row["name"] = f"{row['method']} (published, {row['backbone']})"
@@ -119,9 +119,11 @@ def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _key(result: Result) -> tuple[Any, ...]:
-    """Runs of one row: of one method, CLIP and choice of settings; those that its recipes set may differ."""
+    """Runs of one row: of one method, CLIP, choice of settings and training; what its recipes set may differ."""
     train = result.train
-    return train.method, result.label, clip_words(train.clip), result.clip_sha256, canonical_json(_chosen(result))
+    trained = training_settings(train.recipe.essence()) if train.recipe.iterations else {}
+    of_clip = clip_words(train.clip), result.clip_sha256
+    return train.method, result.label, *of_clip, canonical_json(_chosen(result)), canonical_json(trained)
 
 
 def _chosen(result: Result) -> dict[str, Any]:
@@ -139,15 +141,18 @@ def _chosen(result: Result) -> dict[str, Any]:
 
 
 def _row(
-    key: tuple[Any, ...], of: Mapping[str, Sequence[Result]], shown: Sequence[str], stale: frozenset[str]
+    key: tuple[Any, ...],
+    trained: Mapping[str, Any],
+    of: Mapping[str, Sequence[Result]],
+    shown: Sequence[str],
+    stale: frozenset[str],
 ) -> dict[str, Any]:
-    method, label, clip, _, settings = key
-    words = ", ".join(f"{name}={plain_setting(value)}" for name, value in json.loads(settings).items())
+    method, label, clip, _, settings, _ = key
     results = [result for rs in of.values() for result in rs]
     values = {name: _score(of.get(name, ())) for name in shown}
     partial = {f"{name}_partial": any(result.partial for result in of.get(name, ())) for name in shown}
     return {
-        "name": f"{label} [{words}]" if words else label,
+        "name": with_settings(label, {**json.loads(settings), **trained}),
         "method": method,
         "clip": clip,
         **values,
@@ -157,6 +162,11 @@ def _row(
         "stale": any(result.train.folder in stale for result in results),
         "seeds": len({result.train.seed for result in results}),
     }
+
+
+def _no_trials(results: list[Result]) -> list[Result]:
+    """Trial runs of a data set give way to whole ones: a mean over both would be of neither."""
+    return [result for result in results if not result.partial] or results
 
 
 def _score(results: Sequence[Result]) -> float:
@@ -235,8 +245,7 @@ def _published(every: Iterable[Number], wanted: Collection[str] = SETS) -> list[
     """Published rows of these data sets as fractions, a row for each method, backbone and source."""
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
     for number in every:
-        benchmark = CALLED.get(re.sub(r"[^a-z0-9]", "", number.benchmark.lower()))
-        if number.kind != OPEN or benchmark is None or benchmark not in wanted:
+        if number.kind != OPEN or number.benchmark not in wanted:
             continue
         repository = next((place for place in MADE_UNDER if place in f"{number.paper} {number.table} {number.url}"), "")
         row = rows.setdefault(
@@ -250,7 +259,7 @@ def _published(every: Iterable[Number], wanted: Collection[str] = SETS) -> list[
                 "note": number.note,
             },
         )
-        row[benchmark] = round(number.value / 100, 6)
+        row[number.benchmark] = round(number.value / 100, 6)
     averaged = [name for name in EIGHT if name in wanted]  # the two full sets are beside them, in no mean
     for row in rows.values():
         row[MEAN] = _mean([row[name] for name in averaged])

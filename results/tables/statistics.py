@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.choices import AbsentRule
-from benchmarks.scoring.metrics import harmonic, iou
+from benchmarks.scoring.metrics import harmonic, iou, mean_of_rows
 
 Floats = NDArray[np.float64]
 METRICS = ("miou_seen", "miou_unseen", "hiou")
@@ -83,7 +83,7 @@ def ious(counts: Counts, weights: Floats) -> Floats:
 
 def means(per_class: Floats, seen: NDArray[np.bool_]) -> dict[str, Floats]:
     """`(B,)` mIoU(S), mIoU(U) and hIoU of `(B, C)` IoUs."""
-    s, u = _nanmean(per_class[:, seen]), _nanmean(per_class[:, ~seen])
+    s, u = mean_of_rows(per_class[:, seen]), mean_of_rows(per_class[:, ~seen])
     return {"miou_seen": s, "miou_unseen": u, "hiou": harmonic(s, u)}
 
 
@@ -93,11 +93,3 @@ def shared(a: Runs, b: Runs) -> tuple[tuple[int, ...], tuple[int, ...]]:
     folds = tuple(sorted({fold for fold, _ in both}))
     seeds = sorted({seed for _, seed in both})
     return folds, tuple(seed for seed in seeds if all((fold, seed) in both for fold in folds))
-
-
-def _nanmean(values: Floats, axis: int = 1) -> Floats:
-    """Mean of what is not NaN; NaN where nothing is."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=axis)
-    total = np.where(known, values, 0.0).sum(axis=axis)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from benchmarks.scoring.metrics import harmonic, iou_per_class, mean, pixel_accuracy, summary
+from benchmarks.scoring.metrics import (
+    harmonic,
+    iou_per_class,
+    mean,
+    mean_of_rows,
+    pixel_accuracy,
+    stack_accuracy,
+    stack_iou,
+    summary,
+)
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden/evaluation"
 RECORDED = json.loads((GOLDEN / "iou_metric.json").read_text())
@@ -114,6 +123,21 @@ def test_absent_class_rules() -> None:
     assert summary(matrix, [True, True, False, False]).miou_unseen == 0
     assert math.isnan(summary(matrix, [True, True, False, False], "skip-absent-in-truth").miou_unseen)
     assert summary(matrix, [True, True, False, False], "skip-absent-in-truth").fp == (0, 0, 2, 0)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    matrices=arrays.arrays(np.int64, st.tuples(st.integers(1, 3), st.just(4), st.just(4)), elements=st.integers(0, 3)),
+    rule=st.sampled_from(["skip", "skip-absent-in-truth"]),
+)
+def test_many_matrices_at_once(matrices: np.ndarray, rule: str) -> None:
+    """Fails when many matrices at once score otherwise than one by one, also where a score is undefined."""
+    one_by_one = [summary(matrix, [True, True, False, False], rule) for matrix in matrices]  # type: ignore[arg-type]
+    found = stack_iou(matrices, rule)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found, [m.iou for m in one_by_one])
+    np.testing.assert_array_equal(stack_accuracy(matrices), [m.pacc for m in one_by_one])
+    np.testing.assert_allclose(mean_of_rows(found), [mean(m.iou) for m in one_by_one], rtol=1e-15)
+    np.testing.assert_allclose(mean_of_rows(found[:, 2:]), [m.miou_unseen for m in one_by_one], rtol=1e-15)
 
 
 def test_undefined_is_nan_and_never_zero() -> None:

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import harness
-from results.store.folders import CorruptRecord, find_stored
+from results.store import quick_check
+from results.store.folders import CorruptRecord, Stored, find_stored
 from results.store.quick_check import doubt
-from results.store.verify import disagreements
+from results.store.record import LATER
+from results.store.verify import counts_beside, disagreements
 from tests.results import factory
-from tests.results.store.test_verify import EDITS, edit, lay
+from tests.results.store.test_verify import BOUNDARIES, EDITS, edit, lay
 
 ROOT = Path(__file__).resolve().parents[3] / "results"
 NUMBERS = [words for words in EDITS if "folder" not in words]  # where a record lies is `results verify`'s to see
@@ -67,6 +69,26 @@ def test_counts_of_images_that_are_not_there(column: int, tmp_path: Path) -> Non
     rows[1, 3] += 2 * rows[0, 3] * -(column == 3)
     _with(path, per_image=rows)
     assert all(doubts(tmp_path))
+
+
+@pytest.mark.parametrize("words", BOUNDARIES)
+def test_counts_near_boundaries_must_be_possible(words: str, tmp_path: Path) -> None:
+    """Fails when a report shows errors near boundaries that `results verify` would refuse."""
+    path = lay(tmp_path)
+    _with(path, boundary=BOUNDARIES[words](factory.counts(factory.specs()[0])["matrices"][1]))
+    (line,) = doubts(tmp_path)
+    assert words in line
+
+
+def test_what_older_records_do_not_say_is_no_doubt(tmp_path: Path) -> None:
+    """Fails when a record from before a mean was stored is looked at the slow way, or left out."""
+    path = lay(tmp_path)
+    for name in LATER:
+        edit(path, lambda result, name=name: [result[at].pop(name, None) for at in ("own", "unshifted", "best")])
+    (item,) = find_stored(tmp_path)
+    assert isinstance(item, Stored)
+    assert quick_check._agrees(item.record.result, counts_beside(item.confusion))
+    assert doubt(item) == ""
 
 
 def test_stored_records_are_sound() -> None:

@@ -47,6 +47,10 @@ def test_a_sound_folder_has_no_problem(tmp_path: Path, capsys: pytest.CaptureFix
 EDITS = {
     "own.hiou is": lambda result: result["own"].update(hiou=0.99),
     "own.miou_unseen is": lambda result: result["own"].update(miou_unseen=result["own"]["miou_unseen"] + 1e-9),
+    "own.miou is": lambda result: result["own"].update(miou=0.99),
+    "best.miou is": lambda result: result["best"].update(miou=result["best"]["miou"] - 1e-9),
+    "own.miou_foreground is": lambda result: result["own"].update(miou_foreground=0.5),
+    "own.fb_iou is": lambda result: result["own"].update(fb_iou=0.5),
     "unshifted.pacc is": lambda result: result["unshifted"].update(pacc=None),
     "best.shift is": lambda result: result["best"].update(shift=-0.1),
     "classes bee.tp is": lambda result: result["classes"][1].update(tp=result["classes"][1]["tp"] + 1),

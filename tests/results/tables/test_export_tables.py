@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 
 import harness
+from results.store.files import DRAFT
 from results.store.folders import Stored, find_stored
 from results.tables import data_dictionary
 from results.tables.data_dictionary import DICTIONARY, TABLES, columns_of
-from results.tables.export_tables import export_tables
+from results.tables.export_tables import FORMATS, export_tables
 from splits.errors import UserError
 from tests.results import factory
 from tests.results.factory import store
@@ -95,6 +96,28 @@ def test_every_column_is_explained(tmp_path: Path) -> None:
 def test_the_page_of_the_docs_is_the_dictionary() -> None:
     """Fails if the docs say otherwise: `python -m results.tables.data_dictionary > docs/export.md` writes them anew."""
     assert (PROJECT / "docs" / "export.md").read_text(encoding="utf-8") == data_dictionary.page()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_export_that_breaks_off_changes_nothing(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails if half a table takes the place of a whole one, or its draft stays; or if two exports share a draft."""
+    pytest.importorskip("pyarrow")
+    store(tmp_path / "runs")
+    exported(tmp_path / "runs", tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    seen: list[str] = []
+
+    def broken(number: int, one: Stored):
+        seen.extend(path.name for path in (tmp_path / "out").glob(DRAFT))
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("results.tables.export_tables.parts", broken)
+    found = [one for one in find_stored(tmp_path / "runs") if isinstance(one, Stored)]
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"No space left on device: '.*out.*'"):
+            export_tables(found, frozenset(), tmp_path / "out", [form])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert len(set(seen)) == 2 * len(TABLES)
 
 
 def test_names_that_would_be_formulas_or_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ import pytest
 import harness
 from results.tables.model_card import model_card
 from splits.errors import UserError
+from tests.results import factory
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,20 @@ def test_the_command_takes_a_key_and_writes(run: Path, tmp_path: Path, capsys: p
     printed = capsys.readouterr().out
     assert harness.main(["card", str(run), "--out", str(tmp_path / "README.md")]) == 0
     assert (tmp_path / "README.md").read_text() == printed
+
+
+def test_what_is_no_result_is_said(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when scores of the images that constants are chosen on, or of less than float32, pass for a result."""
+    made = {part: factory.record(part=part) for part in ("val", "tune")}
+    result = made["val"].result
+    asked = result.evaluation.model_copy(update={"precision": "bf16", "tuned_on_test": True, "drawn": True})
+    changed = made["val"].model_copy(update={"result": result.model_copy(update={"evaluation": asked})})
+    monkeypatch.setattr("results.tables.model_card._records", lambda folder: [*made.values(), changed])
+    rows = [line for line in model_card(run / "model.json").splitlines() if line.startswith("| toy-2i |")]
+    assert rows[0].endswith("|  |")
+    assert "scored on the tune part, where constants are chosen: no result" in rows[1]
+    for words in ("compared on the scored images", "a drawn setting", "scored in bf16"):
+        assert words in rows[2]
 
 
 def test_another_file_is_refused(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def scored(method: str, name: str, miou: float, protocol: str = "training-free",
     """A record of one data set; of the many fields only those that the table reads are real."""
     import numpy as np
 
-    bench = benchmark(name)
+    bench, limit = benchmark(name), changes.pop("limit", None)
     data = DataSource(dataset=bench.split.dataset, ids_sha256="d0" * 32, mask_rule="r")
     side = eval_side(bench, 0, data, named(protocol).inference(name), protocol=protocol)
     side = side.model_copy(update=changes.pop("side", {}))
@@ -38,11 +38,12 @@ def scored(method: str, name: str, miou: float, protocol: str = "training-free",
         benchmark=name,
         fold=0,
         seed=changes.pop("seed", 0),
+        limit=limit,
         side=trained,
         clip=factory.TINY,
-        recipe=recipe,
+        recipe=changes.pop("recipe", recipe),
     )
-    evaluation = EvalSpec(benchmark=name, fold=0, side=side)
+    evaluation = EvalSpec(benchmark=name, fold=0, side=side, limit=limit)
     whole = Protocol(train=trained, evaluation=side)
     classes = len(side.scored)
     found = measured(side, np.zeros(1), 0, np.eye(classes, dtype=np.int64)[None])
@@ -113,6 +114,29 @@ def test_partial_and_stale_rows_are_marked() -> None:
     assert sum(note.startswith(("†", "‡")) for note in table.notes) == 2
 
 
+def test_a_trial_run_gives_way_to_the_whole_one() -> None:
+    """Fails when a trial run of a row is averaged with the whole run of the same data set."""
+    whole = [scored("clip", name, 0.5) for name in ("voc21", "pc60")]
+    trial = scored("clip", "voc21", 0.25, partial=True, limit=4)
+    (table,) = sets_tables([trial, *whole])
+    assert table.cells() == [["clip", "tiny/file@c1c1c1c1", "50.0", "50.0", "50.0"]]
+    assert not any(note.startswith("†") for note in table.notes)
+
+
+def test_other_trainings_are_other_rows() -> None:
+    """Fails when runs trained otherwise are averaged as if they were seeds, or their rows cannot be told apart."""
+    slower = factory.PAPER.model_copy(update={"lr": 1e-4})
+    sets_ = ("voc21", "pc60")
+    records = [scored("clip", name, 0.5, recipe=factory.PAPER, seed=seed) for name in sets_ for seed in (0, 1)]
+    (table,) = sets_tables(records)
+    assert table.cells() == [["clip", "tiny/file@c1c1c1c1", "50.0", "50.0", "50.0"]]
+    (table,) = sets_tables([*records, *(scored("clip", name, 0.25, recipe=slower) for name in sets_)])
+    assert [[cells[0], *cells[2:]] for cells in table.cells()] == [
+        ["clip [recipe.lr=0.0001]", "25.0", "25.0", "25.0"],
+        ["clip [recipe.lr=0.001]", "50.0", "50.0", "50.0"],
+    ]
+
+
 def number(value: float, benchmark_: str, method: str = "SCLIP", paper: str = "wangf3014/SCLIP@b56bd30:README.md"):
     return Number(
         value=value,
@@ -135,9 +159,8 @@ def number(value: float, benchmark_: str, method: str = "SCLIP", paper: str = "w
 
 @pytest.fixture
 def register(monkeypatch: pytest.MonkeyPatch) -> None:
-    called = ("VOC21", "PC60", "COCO-Object", "VOC20", "PC59", "COCO-Stuff", "ADE20K", "Cityscapes")
-    rows = [number(10.0 * (i + 1), name) for i, name in enumerate(called)]
-    rows += [number(99.0, name, "NACLIP + PAMR", "sinahmr/NACLIP@0cac3a6:README.md") for name in called[:7]]
+    rows = [number(10.0 * (i + 1), name) for i, name in enumerate(EIGHT)]
+    rows += [number(99.0, name, "NACLIP + PAMR", "sinahmr/NACLIP@0cac3a6:README.md") for name in EIGHT[:7]]
     rows += [number(1.0, "mean of the eight sets")]
     monkeypatch.setattr(sets, "numbers", lambda: tuple(rows))
 
