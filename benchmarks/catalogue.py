@@ -255,6 +255,8 @@ def _queries(bench: Benchmark, fold: int, template_set: str | None, names: Names
             if names != "dataset":
                 raise UserError(f"{bench.name} is asked with the words of --protocol {usual}; leave --class-names out")
             return Queries(texts=tuple(of[0] for of in words), templates=templates(template_set))
+    if names != "dataset" and bench.words:
+        raise UserError(f"{bench.name} says itself by which words it is asked; leave --class-names out")
     if names == "renamed" and not set(bench.split.classes) & set(RENAMED):
         raise UserError(f"{bench.name} has no renamed classes; leave --class-names out")
     first = RENAMED if names == "renamed" else {name: of[0] for name, of in bench.words.items()}

@@ -41,7 +41,7 @@ from benchmarks.data.folders import FolderReader, Part
 from benchmarks.data.listing import ID, MASKS, PICTURES, Place, no_id, read_ids
 from benchmarks.data.mapped import MappedReader
 from benchmarks.labels import MOST_CLASSES
-from benchmarks.prompts import check_names
+from benchmarks.prompts import asked, check_names
 from benchmarks.protocol import BACKGROUND, Inference, Softmax
 from benchmarks.templates import templates
 from benchmarks.values import Value, digest
@@ -90,6 +90,9 @@ class CustomDataSet(Value):
             raise ValueError(f"`words` for {unknown[0]!r}, which is no class")
         if not all(words and len(set(words)) == len(words) for words in self.words.values()):
             raise ValueError("`words` must give each class that it names different words, at least one")
+        first = Counter(self.words.get(name, (name,))[0] for name in self.classes)
+        if shared := [word for word, count in first.items() if count > 1]:
+            raise ValueError(f"`words`: two classes are asked by {shared[0]!r} first, so one of them is never found")
         if self.softmax and (self.classes[0] != BACKGROUND or self.unseen != ((),)):
             raise ValueError(f"`softmax` needs {BACKGROUND!r} as the first class, and no `unseen`")
         values = [*self.background, *self.ignore, *(v for group in self.ids.values() for v in group)]
@@ -244,20 +247,18 @@ def _in_full(content: dict[str, Any], path: Path) -> dict[str, Any]:
             f"{path}: {count} classes; at most {MOST_CLASSES} fit into labels of one byte, which trainings have; "
             "leave train and unseen out to score what is not trained on it"
         )
-    if isinstance(words := content.get("words", {}), dict):
-        content["words"] = {name: _listed(of) for name, of in words.items()}
+    if isinstance(content.get("words"), dict):
+        content["words"] = {name: _listed(of) for name, of in content["words"].items()}
     if isinstance(name := content.get("templates", DEFAULT_TEMPLATES), str):
-        check_names(_asked(content), templates(name), str(path))
+        for words in asked(content["classes"], _own_words(content)):
+            check_names(words, templates(name), str(path))
     content["ignore_named"] = "ignore" in content
     for key in ("background", "ignore"):
         if key in content:
             content[key] = _listed(content[key])
-    if (
-        "unseen" in content
-        and isinstance(content["unseen"], list)
-        and all(isinstance(name, str) for name in content["unseen"])
-    ):
-        content["unseen"] = [content["unseen"]]
+    unseen = content.get("unseen")
+    if isinstance(unseen, list) and all(isinstance(name, str) for name in unseen):
+        content["unseen"] = [unseen]
     if "ids" not in content:
         taken = [*content.get("background", ()), *content.get("ignore", (255,))]
         free = [value for value in range(LARGEST + 1) if value not in taken]
@@ -267,10 +268,10 @@ def _in_full(content: dict[str, Any], path: Path) -> dict[str, Any]:
     return content
 
 
-def _asked(content: dict[str, Any]) -> list[str]:
-    """The first word of each class, where words are words at all."""
-    first = {name: of[0] for name, of in content["words"].items() if of and isinstance(of[0], str)}
-    return [first.get(name, name) for name in content["classes"]]
+def _own_words(content: dict[str, Any]) -> dict[str, list[str]]:
+    """Words of classes, where they are words at all: what else is there is left to the fields' own check."""
+    words = content["words"] if isinstance(content.get("words"), dict) else {}
+    return {name: of for name, of in words.items() if of and all(isinstance(word, str) for word in of)}
 
 
 def _check_lines(files: Part, images: str) -> None:

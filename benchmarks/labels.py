@@ -123,11 +123,11 @@ def evaluation_table(split: Split, fold: Fold | None = None, *, background: Back
 
 def apply(table: Table, mask: Labels) -> Labels:
     """The mask's labels, `(H, W)`, of the table's type. Raises DataError naming ids that no mask may hold."""
+    strange = code(ILLEGAL, table.dtype)
     if len(table) == BYTES and mask.dtype != np.uint8:
-        labels = np.where(mask < BYTES, table[mask % BYTES], ILLEGAL).astype(table.dtype)
+        labels = np.where(mask < BYTES, table[mask % BYTES], strange).astype(table.dtype)
     else:
         labels = table[mask]
-    strange = code(ILLEGAL, table.dtype)
     if (wrong := labels == strange).any():
         illegal = ", ".join(map(str, np.unique(mask[wrong])[:8]))
         legal = [int(id_) for id_ in np.flatnonzero(table != strange)]

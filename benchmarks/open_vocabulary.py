@@ -76,7 +76,7 @@ def _thresholds(*values: float) -> dict[str, float]:
 
 def _sides(side: int, sets: tuple[str, ...] = EIGHT, **others: int) -> dict[str, int]:
     """One short side for all sets but some."""
-    return {name: others.get(name.replace("-", "_"), side) for name in sets}
+    return dict.fromkeys(sets, side) | {name.replace("_", "-"): other for name, other in others.items()}
 
 
 NAMED: Final = {

@@ -7,7 +7,7 @@ to follow. Imports no torch, but for prompts that are too long to count otherwis
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from splits.errors import UserError
@@ -31,6 +31,15 @@ def pieces(text: str) -> tuple[str, ...]:
 
     mended = html.unescape(html.unescape(ftfy.fix_text(text)))
     return tuple(regex.findall(PIECES, " ".join(mended.split()).lower(), regex.IGNORECASE))
+
+
+def asked(classes: Sequence[str], words: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Words that CLIP must tell apart: the first of each class, then all of each class that has words of its own.
+
+    >>> asked(["cow", "dog"], {"dog": ["hound", "puppy"]})
+    [['cow', 'hound'], ['hound', 'puppy']]
+    """
+    return [[words.get(name, (name,))[0] for name in classes], *map(list, words.values())]
 
 
 def check_names(names: Sequence[str], templates: Sequence[str], source: str) -> tuple[str, ...]:

@@ -27,9 +27,10 @@ from benchmarks.training import acceleration  # noqa: E402
 from benchmarks.training.augmentation import Augmentation  # noqa: E402
 from benchmarks.training.checkpoint import Checkpoints  # noqa: E402
 from benchmarks.training.train import Stopped, train  # noqa: E402
-from methods.check_subject import SEEN, UNSEEN, Subject, labels_of, small_clip, words  # noqa: E402
+from methods.check_subject import SEEN, UNSEEN, labels_of, words  # noqa: E402
 from methods.method import Images, Method, Vocabulary  # noqa: E402
-from methods.registry import METHODS, build_method, config_class, entry  # noqa: E402
+from methods.registry import METHODS  # noqa: E402
+from results.launch.run.doctor.agreement import subject  # noqa: E402
 from splits.loader import load_split  # noqa: E402
 from tests.benchmarks.scoring.readers import Blocks  # noqa: E402
 from tests.pretended_device import DEVICE, Remote, pretended  # noqa: E402
@@ -41,15 +42,6 @@ pytestmark = [
 
 # Waits of a scored image, at most, whatever the windows; and once, for the texts, the tables and the matrices.
 WAITS_PER_IMAGE, WAITS_ONCE = 0, 30
-
-
-def subject(name: str) -> Subject:
-    """A method of the registry, small."""
-    known, config = entry(name), config_class(name)
-    clip = None if known.needs == "nothing" else small_clip()
-    small = "body" in config.model_fields and config.model_fields["body"].default != "clip"
-    fields = known.fixed | ({"body": "small"} if small else {})
-    return Subject(lambda: build_method(name, clip=clip, vocabulary=words(SEEN), config=config(**fields)))
 
 
 def two_steps(name: str, device: str) -> dict[str, torch.Tensor]:

@@ -19,7 +19,7 @@ from benchmarks.data.listing import files
 from benchmarks.data.mapped import MappedReader
 from benchmarks.data.mask_file import Mask
 from benchmarks.data.reader import Watch
-from splits.errors import DataError
+from splits.errors import AbsentData, DataError
 from splits.loader import Split, read_facts, read_list, without
 
 PLACES: Final = ("coco", "COCO", "coco{year}", "COCO{year}", ".")  # below a data root
@@ -190,7 +190,7 @@ def _found(split: Split, roots: Sequence[Path], official: str, year: str, source
     others = [y for y in ("2014", "2017") if y != year and any(_images(f, f"{official}{y}").is_dir() for f in folders)]
     hint = f"there is COCO {others[0]}: give --year {others[0]}, " if others and others[0] in split.years else ""
     looked = ", ".join(str(f / name) for f in folders)
-    raise DataError(
+    raise AbsentData(
         f"{split.name}: no COCO {year} found; {hint}looked for {looked}; "
         f"put there {source.format(part=official, year=year)}"
     )

@@ -7,7 +7,7 @@ detectron2's followers prepare. No image list ships, so the number of images is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ ADE_RULE: Final = "ADEChallengeData2016"
 ADE_FULL_RULE: Final = "annotations_detectron2, 847 classes of 16 bits"
 CONTEXT_FULL_RULE: Final = "annotations_detectron2, 459 classes of 16 bits"
 CITYSCAPES_RULE: Final = "gtFine, train ids"
+TRAIN_IDS, LABEL_IDS = "_gtFine_labelTrainIds.png", "_gtFine_labelIds.png"  # how names of Cityscapes' masks end
 ADE_SOURCE: Final = "ADEChallengeData2016.zip from http://data.csail.mit.edu/places/ADEchallenge/, unpacked"
 ADE_FULL_SOURCE: Final = (
     "ADE20K_2021_17_01 from https://groups.csail.mit.edu/vision/datasets/ADE20K/, with images_detectron2 and "
@@ -45,7 +46,7 @@ def open_ade(split: Split, part: str, roots: Sequence[Path], *, subset: bool, ye
     """ADE20K's 150 classes: 0 is unlabelled, 1..150 the classes."""
     folder = found(split.name, "ADE20K", below(roots, ADE), "annotations/validation", ADE_SOURCE)
     images, masks = folder / "images" / "validation", folder / "annotations" / "validation"
-    here = _of_folders(split, part, folder, images, masks, ".png", ADE_SOURCE)
+    here = _of_folders(split, part, folder, images, masks, (".jpg", ".png"), ADE_SOURCE)
     return FolderReader(here, split.legal_ids, ADE_RULE, subset=subset, year=year)
 
 
@@ -55,7 +56,7 @@ def open_ade_full(split: Split, part: str, roots: Sequence[Path], *, subset: boo
         split.name, "ADE20K (full)", below(roots, ADE_FULL), "annotations_detectron2/validation", ADE_FULL_SOURCE
     )
     images, masks = folder / "images_detectron2" / "validation", folder / "annotations_detectron2" / "validation"
-    here = _of_folders(split, part, folder, images, masks, ".tif", ADE_FULL_SOURCE)
+    here = _of_folders(split, part, folder, images, masks, (".jpg", ".tif"), ADE_FULL_SOURCE)
     return FolderReader(here, split.legal_ids, ADE_FULL_RULE, subset=subset, year=year)
 
 
@@ -65,32 +66,17 @@ def open_context_full(split: Split, part: str, roots: Sequence[Path], *, subset:
     folder = found(split.name, "PASCAL-Context (459)", below(roots, context.PLACES), str(where), CONTEXT_FULL_SOURCE)
     images, masks = folder / context.IMAGES, folder / where
     listed = read_ids(folder / context.LISTS / "val.txt")
-    here = _of_folders(split, part, folder, images, masks, ".tif", CONTEXT_FULL_SOURCE, listed=listed)
+    here = _of_folders(split, part, folder, images, masks, (".jpg", ".tif"), CONTEXT_FULL_SOURCE, listed=listed)
     return FolderReader(here, split.legal_ids, CONTEXT_FULL_RULE, subset=subset, year=year)
 
 
 def open_cityscapes(split: Split, part: str, roots: Sequence[Path], *, subset: bool, year: str) -> FolderReader:
     """Cityscapes' 19 classes, of the train ids where those were made, else of the label ids that come with it."""
-    _check_part(split, part)
     folder = found(split.name, "Cityscapes", below(roots, CITYSCAPES), "gtFine/val", CITYSCAPES_SOURCE)
-    images = _by_city(folder / "leftImg8bit" / "val", "_leftImg8bit.png")
-    train_ids = _by_city(folder / "gtFine" / "val", "_gtFine_labelTrainIds.png")
-    label_ids = _by_city(folder / "gtFine" / "val", "_gtFine_labelIds.png")
-    made = bool(train_ids)
-    masks = train_ids or label_ids
-    here = Part(
-        name=f"{split.name} {part}",
-        listed=tuple(sorted(images.keys() | masks.keys())),
-        count=_count(split),
-        images=images,
-        masks=masks,
-        where=lambda id_: (
-            folder / "leftImg8bit" / "val" / f"{id_}_leftImg8bit.png",
-            folder / "gtFine" / "val" / f"{id_}_gtFine_label{'TrainIds' if made else 'Ids'}.png",
-        ),
-        root=folder,
-        source=CITYSCAPES_SOURCE,
-    )
+    images, masks = folder / "leftImg8bit" / "val", folder / "gtFine" / "val"
+    made = bool(_by_city(masks, TRAIN_IDS))
+    endings = ("_leftImg8bit.png", TRAIN_IDS if made else LABEL_IDS)
+    here = _of_folders(split, part, folder, images, masks, endings, CITYSCAPES_SOURCE, look=_by_city)
     if made:
         return FolderReader(here, split.legal_ids, CITYSCAPES_RULE, subset=subset, year=year)
     return MappedReader(here, split, _of_label_ids(split), CITYSCAPES_RULE, subset=subset, year=year)
@@ -110,27 +96,35 @@ def _of_folders(
     root: Path,
     images: Path,
     masks: Path,
-    suffix: str,
+    endings: tuple[str, str],
     source: str,
     *,
     listed: tuple[str, ...] | None = None,
+    look: Callable[[Path, str], Mapping[str, Path]] = files,
 ) -> Part:
-    """A part with one folder of photos and one of masks; listed: None for everything that is there."""
-    _check_part(split, part)
-    photos, truths = files(images, ".jpg"), files(masks, suffix)
+    """A part with one folder of photos and one of masks.
+
+    endings: of a photo's and of a mask's name, after the id. listed: None for everything that is there. look: what
+    finds the files of a folder by id.
+    """
+    if part != "val":
+        raise DataError(f"{split.name} has no part {part!r}; it has: val")
+    photo, mask = endings
+    photos, truths = look(images, photo), look(masks, mask)
+    count = read_facts(FACTS)["images"][split.dataset]
     there = tuple(sorted(photos.keys() | truths.keys())) if listed is None else listed
-    if len(there) > _count(split) or len(set(there)) != len(there):
+    if len(there) > count or len(set(there)) != len(there):
         raise DataError(
-            f"{split.name}: {len(there)} images under {root}, expected {_count(split)}, each once; is it another "
+            f"{split.name}: {len(there)} images under {root}, expected {count}, each once; is it another "
             "edition, or are there files of other parts?"
         )
     return Part(
         name=f"{split.name} {part}",
         listed=there,
-        count=_count(split),
+        count=count,
         images=photos,
         masks=truths,
-        where=lambda id_: (images / f"{id_}.jpg", masks / f"{id_}{suffix}"),
+        where=lambda id_: (images / f"{id_}{photo}", masks / f"{id_}{mask}"),
         root=root,
         source=source,
     )
@@ -140,12 +134,3 @@ def _by_city(folder: Path, ending: str) -> Mapping[str, Path]:
     """Files of all cities by `<city>/<name>`."""
     cities = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     return {f"{city.name}/{id_}": path for city in cities for id_, path in files(city, ending).items()}
-
-
-def _count(split: Split) -> int:
-    return read_facts(FACTS)["images"][split.dataset]
-
-
-def _check_part(split: Split, part: str) -> None:
-    if part != "val":
-        raise DataError(f"{split.name} has no part {part!r}; it has: val")

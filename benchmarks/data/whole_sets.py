@@ -16,7 +16,7 @@ from benchmarks.data.download import archives_of, download
 from benchmarks.data.parallel import cores
 from benchmarks.data.reader import Watch
 from benchmarks.data.verify import Report, across, missing_words, overlap, strays, verify_part
-from benchmarks.prompts import check_names
+from benchmarks.prompts import asked, check_names
 from benchmarks.templates import templates
 from splits.errors import AbsentData, DataError, UserError
 from splits.loader import Split, load_split
@@ -87,7 +87,9 @@ def _names(split: Split) -> tuple[str, ...]:
     """What to know of how CLIP reads the class names of a custom data set."""
     if not split.custom_lists:
         return ()
-    return check_names(split.classes, templates(benchmark(split.name).templates), split.name)
+    bench = benchmark(split.name)
+    known = (check_names(of, templates(bench.templates), split.name) for of in asked(split.classes, bench.words))
+    return tuple(dict.fromkeys(remark for remarks in known for remark in remarks))
 
 
 def prepare_set(

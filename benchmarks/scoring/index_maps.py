@@ -15,14 +15,17 @@ def maps(value: Any, what: str) -> list[NDArray[Any]]:
 
     what: truth or prediction, for the message.
     """
-    maps = [np.asarray(one) for one in value] if isinstance(value, list | tuple) else [np.asarray(value)]
-    if maps and all(one.ndim == 1 for one in maps):  # one map as nested lists
-        maps = [np.stack(maps)]
-    maps = [plane for one in maps for plane in (one if one.ndim == 3 else [one])]
-    for one in maps:
-        if one.ndim != 2 or not np.issubdtype(one.dtype, np.integer):
-            raise UserError(f"metrics: a map of the {what} is (H, W) of integers, got {one.shape} {one.dtype}")
-    return maps
+    try:
+        given = [np.asarray(one) for one in value] if isinstance(value, list | tuple) else [np.asarray(value)]
+        if given and all(one.ndim == 1 for one in given):  # one map as nested lists
+            given = [np.stack(given)]
+    except ValueError:
+        raise UserError(f"metrics: a map of the {what} is (H, W) of integers, got rows of several lengths") from None
+    planes = [plane for one in given for plane in (one if one.ndim == 3 else [one])]
+    for plane in planes:
+        if plane.ndim != 2 or not np.issubdtype(plane.dtype, np.integer):
+            raise UserError(f"metrics: a map of the {what} is (H, W) of integers, got {plane.shape} {plane.dtype}")
+    return planes
 
 
 def counted(truth: NDArray[Any], prediction: NDArray[Any], classes: int, ignore: int, number: int) -> NDArray[np.int64]:
@@ -32,8 +35,8 @@ def counted(truth: NDArray[Any], prediction: NDArray[Any], classes: int, ignore:
     """
     if truth.shape != prediction.shape:
         raise UserError(f"metrics: map {number} is {truth.shape} in the truth and {prediction.shape} in the prediction")
-    counted = truth != ignore
-    rows, columns = truth[counted].astype(np.int64), prediction[counted].astype(np.int64)
+    kept = truth != ignore
+    rows, columns = truth[kept].astype(np.int64), prediction[kept].astype(np.int64)
     for what, values in (("truth", rows), ("prediction", columns)):
         if values.size and (values.min() < 0 or values.max() >= classes):
             wrong = sorted(set(values[(values < 0) | (values >= classes)].tolist()))[:5]

@@ -15,6 +15,7 @@ from benchmarks import custom
 from benchmarks.catalogue import BENCHMARKS, Data, benchmark, eval_side, source, train_side
 from benchmarks.data import datasets
 from benchmarks.data.verify import verify_part
+from benchmarks.data.whole_sets import verify_set
 from benchmarks.labels import evaluation_table, training_table
 from benchmarks.protocol import Protocol
 from splits import loader
@@ -175,6 +176,12 @@ def test_verify_looks_at_every_file(farm):
         ("background = 0", "background = 0\nstride = 9999", "leaves gaps"),
         ('"cow", "sheep"', '"cow", "Cow "', "alike"),
         ('"cow", "sheep"', '"cow", " "', "empty to CLIP"),
+        ("background = 0", 'background = 0\nwords = ["calf"]', "words: expected a table"),
+        ("background = 0", "background = 0\nwords = { cow = [] }", "at least one"),
+        ("background = 0", "background = 0\nwords = { cow = [1] }", "words.cow.0: expected text"),
+        ("background = 0", 'background = 0\nwords = { cow = "sheep" }', "two classes are asked by 'sheep' first"),
+        ("background = 0", 'background = 0\nwords = { cow = ["calf", " "] }', "empty to CLIP"),
+        ("background = 0", 'background = 0\nwords = { cow = ["calf", "Calf "] }', "alike"),
     ],
 )
 def test_a_wrong_toml_is_refused_in_one_line(farm, old, new, reason):
@@ -304,6 +311,28 @@ def test_words_and_probabilities(farm) -> None:
     farm.write_text("\n".join(lines).replace('"background", "cow", "dog"', '"cow", "background", "dog"'))
     with pytest.raises(UserError, match="as the first class"):
         custom.read_toml(farm)
+
+
+def test_verify_looks_at_the_words_that_are_asked(farm, capsys) -> None:
+    """Fails when verify refuses class names that CLIP is never asked with, or passes over a word that it is."""
+    text = farm.read_text().replace("sheep", "Cow")
+    farm.write_text(text + 'words = { Cow = ["sheep", "young_sheep"] }\n')
+    known(farm)
+    verify_set("farm", jobs=1)
+    assert "underscore as a sign of its own in 'young_sheep'" in capsys.readouterr().out
+
+
+def test_words_and_other_names_at_once(farm) -> None:
+    """Fails when --class-names drops the first word of a class and goes on asking the further ones."""
+    farm.write_text(farm.read_text().replace("cow", "sofa").replace("sheep", "aeroplane"))
+    bench = known(farm)
+    data = source(bench, "val", Data())
+    assert eval_side(bench, 0, data, bench.inference, names="renamed").queries.texts == ("sofa", "airplane", "dog")
+    farm.write_text(farm.read_text() + 'words = { sofa = ["couch", "settee"] }\n')
+    bench = known(farm)
+    assert eval_side(bench, 0, data, bench.inference).queries.names[0] == ("couch", "settee")
+    with pytest.raises(UserError, match="farm says itself by which words it is asked; leave --class-names out"):
+        eval_side(bench, 0, data, bench.inference, names="renamed")
 
 
 def test_masks_of_16_bits(farm) -> None:

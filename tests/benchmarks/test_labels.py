@@ -116,6 +116,18 @@ def test_ids_of_16_bits_and_few_classes() -> None:
         apply(evaluation_table(PASCAL), np.array([[263]], np.uint16))
 
 
+def test_ids_of_a_byte_and_many_classes() -> None:
+    """Fails when an id above 255 is taken for class 252, where that is a class, instead of refused."""
+    names = tuple(f"c{index}" for index in range(253))
+    fields = dict.fromkeys(("background_id", "ignore_id", "train_list", "val_list", "train_sha256", "val_sha256"))
+    split = Split("x", "d", names, tuple(range(253)), folds=(Fold(0, names, names, ()),), note="", **fields)
+    table = evaluation_table(split)
+    assert (table.dtype, table.shape) == (np.uint16, (256,))
+    assert apply(table, np.array([[0, 252]], np.uint16)).tolist() == [[0, 252]]
+    with pytest.raises(DataError, match=r"ids 700, expected 0\.\.252"):
+        apply(table, np.array([[700]], np.uint16))
+
+
 def test_evaluation_table() -> None:
     """Fails when truth is shifted by one, or background or border are counted."""
     table = evaluation_table(PASCAL)

@@ -31,6 +31,16 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "", mode: int =
     return info
 
 
+def archive_of(path: Path, names: list[str], content: bytes) -> Path:
+    """A tar or a zip, by its name, of files of one content."""
+    if path.suffix == ".tar":
+        return tar(path, *((member(name), content) for name in names))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, content)
+    return path
+
+
 def chain() -> list[tuple[tarfile.TarInfo, bytes]]:
     """A long chain of links, then a hard link over it: what filters of tarfile once let through (CVE-2025-4517)."""
     deep = "d" * 240
@@ -109,13 +119,7 @@ def test_permissions_are_this_processs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["tar", "zip"])
 def test_many_files_and_their_size(tmp_path: Path, suffix: str) -> None:
     """Fails when ten thousand files are too many, or the room that they need is not known beforehand."""
-    names, archive = [f"d{i % 7}/{i}" for i in range(10_000)], tmp_path / f"many.{suffix}"
-    if suffix == "tar":
-        tar(archive, *((member(name), b"ab") for name in names))
-    else:
-        with zipfile.ZipFile(archive, "w") as packed:
-            for name in names:
-                packed.writestr(name, b"ab")
+    archive = archive_of(tmp_path / f"many.{suffix}", [f"d{i % 7}/{i}" for i in range(10_000)], b"ab")
     assert unpacked_size(archive) == 20_000
     unpack(archive, tmp_path / "in")
     assert sum(1 for path in (tmp_path / "in").rglob("*") if path.is_file()) == 10_000
@@ -170,12 +174,6 @@ def test_an_unknown_compression(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["tar", "zip"])
 def test_a_file_used_as_a_folder(tmp_path: Path, suffix: str, names: tuple[str, str]) -> None:
     """Fails when a name that is both ends in a trace."""
-    archive = tmp_path / f"a.{suffix}"
-    if suffix == "tar":
-        tar(archive, *((member(name), b"x") for name in names))
-    else:
-        with zipfile.ZipFile(archive, "w") as packed:
-            for name in names:
-                packed.writestr(name, b"x")
+    archive = archive_of(tmp_path / f"a.{suffix}", [*names], b"x")
     with pytest.raises(UserError, match="file and a folder"):
         unpack(archive, tmp_path / "in")

@@ -18,6 +18,7 @@ from benchmarks.data.coco import CocoReader
 from benchmarks.data.datasets import expected_images, open_reader
 from benchmarks.data.instances import RULE, draw, prepared
 from benchmarks.data.reader import Reader
+from benchmarks.data.whole_sets import verify_set
 from splits.errors import DataError, UserError
 from splits.loader import load_split, read_facts
 
@@ -240,6 +241,15 @@ def test_wrong_edition(tmp_path: Path) -> None:
     assert "has no year '2015'" in line(tmp_path, year="2015")
     with pytest.raises(UserError, match="leave --year out"):
         open_reader(load_split("pascal-5i"), "val", data_root=tmp_path, year="2017")
+
+
+def test_a_part_that_was_not_wanted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails when a root of val photos alone cannot be verified as what is wanted."""
+    made(tmp_path, "2017")
+    wanted = {"data_root": str(tmp_path), "year": "2017", "jobs": 1}
+    assert not verify_set(SPLIT.name, **wanted)
+    assert verify_set(SPLIT.name, **wanted, subset=True)
+    assert f"note: {SPLIT.name}: no COCO 2017 found" in capsys.readouterr().out
 
 
 def test_tune_list_on_another_parts_file(tmp_path: Path) -> None:

@@ -33,6 +33,28 @@ def test_the_least_of_what_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert memory.memory_left() == left
 
 
+@pytest.mark.parametrize(("version", "own"), [(0, "0::/job/step\n"), (1, "4:memory,hugetlb:/job/step\n0::/\n")])
+def test_the_group_of_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, own: str) -> None:
+    """Fails when the limit of a job is not looked at below the groups' root, or files that are only kept in memory,
+    which a long training fills its whole limit with, leave no room for a picture.
+    """
+    for name in ("CGROUPS", "MEMINFO", "OWN_GROUPS"):
+        monkeypatch.setattr(memory, name, tmp_path / name)
+    (tmp_path / "OWN_GROUPS").write_text(own)
+    limit, used = (tmp_path / "CGROUPS" / name for name in memory.CGROUP[version])
+    job = limit.parent / "job"
+    (job / "step").mkdir(parents=True)
+    (job / limit.name).write_text("3000000")
+    (job / used.name).write_text("2900000")
+    assert memory.memory_left() == 100_000
+    old = "inactive_file 7\ntotal_" if version else ""
+    (job / "memory.stat").write_text(f"anon 2000000\n{old}inactive_file 500000\n{old and 'total_'}active_file 300000\n")
+    assert memory.memory_left() == 900_000
+    (job / "step" / limit.name).write_text("600000")
+    (job / "step" / used.name).write_text("400000")
+    assert memory.memory_left() == 200_000
+
+
 def test_a_large_picture_is_weighed_before_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a picture that cannot fit is begun, or one that fits is refused; 30 MB, 110 MB and 30 million pixels'
     worth of header only: the file has no pixels to decode.

@@ -10,6 +10,7 @@ from PIL import Image
 
 from benchmarks.data.coco import object_meaning
 from benchmarks.data.datasets import expected_images, open_reader
+from benchmarks.data.instances import RULE
 from benchmarks.data.reader import Reader
 from benchmarks.data.verify import verify_part
 from benchmarks.data.whole_sets import prepare_set, verify_set
@@ -65,6 +66,17 @@ def test_cityscapes(tmp_path: Path, made: bool) -> None:
     assert reader.mask_rule == "gtFine, train ids"
 
 
+def test_more_pictures_than_the_part_has(tmp_path: Path) -> None:
+    """Fails when pictures of another part or edition are scored with those of val, and the whole counts as official."""
+    images, masks = tmp_path / "cityscapes/leftImg8bit/val/ulm", tmp_path / "cityscapes/gtFine/val/ulm"
+    put(images / "0_leftImg8bit.png", masks / "0_gtFine_labelTrainIds.png", np.zeros((1, 2), np.uint8))
+    for number in range(1, 501):
+        (images / f"{number}_leftImg8bit.png").hardlink_to(images / "0_leftImg8bit.png")
+        (masks / f"{number}_gtFine_labelTrainIds.png").hardlink_to(masks / "0_gtFine_labelTrainIds.png")
+    with pytest.raises(DataError, match=r"cityscapes: 501 images under .*, expected 500, each once"):
+        open_reader(load_split("cityscapes"), "val", data_root=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "folder", "image", "mask"),
     [
@@ -113,13 +125,7 @@ def test_coco_object_by_both_ways(tmp_path: Path) -> None:
     readers = [opened("coco-object", tmp_path / which) for which in ("raw", "made")]
     assert [named("coco-object", reader) for reader in readers] == [expected, expected]
     assert readers[0].mask_rule == readers[1].mask_rule
-    assert readers[0].mask_rule != open_reader_rule_of_things()
-
-
-def open_reader_rule_of_things() -> str:
-    from benchmarks.data.instances import RULE
-
-    return RULE
+    assert readers[0].mask_rule != RULE
 
 
 def test_ranks_of_things() -> None:

@@ -112,16 +112,17 @@ def test_the_best_name_decides_without_probabilities() -> None:
     np.testing.assert_array_equal(said, torch.tensor(owners)[names].numpy())
 
 
-def test_equal_names_of_two_classes_go_to_the_first() -> None:
+@pytest.mark.parametrize("names", [4, 150])  # of one chunk of names, and of several
+def test_equal_names_of_two_classes_go_to_the_first(names: int) -> None:
     """Fails when "bed" as a word for background and as a class of its own is given to the class."""
 
     class Twice(Method):
         def scores(self, images: Images, vocabulary: Vocabulary) -> Tensor:
-            return torch.ones(len(images), 4, 2, 2)
+            return torch.ones(len(images), names, 2, 2)
 
-    decision = Decision((0, 0, 1, 2), Softmax(scale=40.0), 100.0)
-    assert (predicted(Twice(), picture(), words(4), WHOLE, (24, 30), decision=decision) == 0).all()
-    assert (predicted(Twice(), picture(), words(4), WHOLE, (24, 30), decision=Decision((0, 0, 1, 2))) == 0).all()
+    owners = (0, 0, *range(1, names - 1))
+    for decision in (Decision(owners, Softmax(scale=40.0), 100.0), Decision(owners)):
+        assert (predicted(Twice(), picture(), words(names), WHOLE, (24, 30), decision=decision) == 0).all()
 
 
 class Drawn(Reader):

@@ -10,8 +10,9 @@ from benchmarks.protocol import Inference  # noqa: E402
 from benchmarks.scoring import evaluate as module  # noqa: E402
 from benchmarks.scoring.evaluate import best_classes, evaluate  # noqa: E402
 from benchmarks.scoring.planes import views  # noqa: E402
-from methods.check_subject import SEEN, UNSEEN, Subject, small_clip, words  # noqa: E402
-from methods.registry import METHODS, build_method, config_class, entry  # noqa: E402
+from methods.check_subject import SEEN, UNSEEN, words  # noqa: E402
+from methods.registry import METHODS  # noqa: E402
+from results.launch.run.doctor.agreement import subject  # noqa: E402
 from tests.benchmarks.scoring.readers import Blocks  # noqa: E402
 
 WORDS = words(SEEN + UNSEEN)
@@ -21,18 +22,10 @@ WINDOWS = Inference(short_side=32, window=32, stride=20)
 SHARE = 0.2
 
 
-def method_of(name: str):
-    known, config = entry(name), config_class(name)
-    clip = None if known.needs == "nothing" else small_clip()
-    small = "body" in config.model_fields and config.model_fields["body"].default != "clip"
-    fields = known.fixed | ({"body": "small"} if small else {})
-    return Subject(lambda: build_method(name, clip=clip, vocabulary=words(SEEN), config=config(**fields))).build()
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_scores_in_bf16(name: str) -> None:
     """Fails when a method raises under autocast, gives scores of half precision, or loses more than rounding."""
-    method, image = method_of(name).eval(), Blocks(1).read(0).image
+    method, image = subject(name).build().eval(), Blocks(1).read(0).image
     with torch.inference_mode():
         full = views(method, image, WORDS, WINDOWS).grids[0]
         half = views(method, image, WORDS, WINDOWS, precision="bf16").grids[0]
@@ -43,7 +36,7 @@ def test_every_method_scores_in_bf16(name: str) -> None:
 
 def test_the_precision_reaches_the_forward_pass() -> None:
     """Fails when the option is accepted and ignored: by an evaluation, or by a single picture."""
-    method, image = method_of("zegclip").eval(), Blocks(1).read(0).image
+    method, image = subject("zegclip").build().eval(), Blocks(1).read(0).image
     with torch.inference_mode():
         full, half = (
             best_classes(method, image, WORDS, WINDOWS, (40, 56), precision=p)[0][0] for p in ("float32", "bf16")

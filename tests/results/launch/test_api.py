@@ -140,6 +140,8 @@ def test_metrics_are_those_of_counting_by_hand(data) -> None:
         ([[0, 9]], [[0, 1]], r"the truth holds \[9\]"),
         ([[0, 1]], [[0, 255]], r"the prediction holds \[255\]"),
         ([[0.5, 1.0]], [[0, 1]], "of integers"),
+        ([[0, 1], [0]], [[0, 1], [0]], "the truth is .* got rows of several lengths"),
+        ([[[0, 1]]], [[[0, 1], [0]]], "the prediction is .* got rows of several lengths"),
     ],
 )
 def test_maps_that_are_none_are_refused(truth, prediction, words) -> None:
