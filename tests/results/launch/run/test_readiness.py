@@ -19,7 +19,7 @@ OPENAI = ClipId(model="ViT-B-16", pretrained="openai")
 
 @pytest.fixture(autouse=True)
 def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tags, "_in_hub_cache", lambda hub: None)
+    monkeypatch.setattr(tags, "in_hub_cache", lambda hub: None)
     monkeypatch.setattr(tags.open_clip, "download_pretrained", lambda *_, **__: pytest.fail("fetches"))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -34,7 +34,7 @@ def test_absent_weights_are_named_with_what_fetches_them() -> None:
 
 def test_what_is_here_is_not_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Fails when weights in the cache are called absent."""
-    monkeypatch.setattr(tags, "_in_hub_cache", lambda hub: tmp_path)
+    monkeypatch.setattr(tags, "in_hub_cache", lambda hub: tmp_path)
     assert list(unready(plan(Request(methods=("zegclip",), benchmarks=("voc-15-5",), clip=OPENAI)))) == []
 
 
