@@ -29,8 +29,8 @@ def is_here(model: str, tag: str) -> bool:
     Raises ValueError for a model or a tag that open_clip has not.
     """
     entry = _entry(model, tag)
-    if in_hub_cache(entry.get("hf_hub", "")) is not None:
-        return True
+    if entry.get("hf_hub"):  # then nothing is loaded from elsewhere
+        return in_hub_cache(entry["hf_hub"]) is not None
     kept = Path("~/.cache/clip").expanduser()  # where open_clip puts the files of plain addresses
     return bool(entry.get("url")) and (kept / Path(entry["url"]).name).is_file()
 
