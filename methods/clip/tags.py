@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import open_clip  # type: ignore[import-untyped]
@@ -67,11 +67,14 @@ def fetched(model: str, tag: str, entry: dict[str, Any]) -> Path:
 
 
 def in_hub_cache(hub: str) -> Path | None:
-    """The file of a hub entry (`owner/repository/` or `owner/repository/file`) if an earlier run fetched it."""
+    """The file of a hub entry (`owner/repository/` or `owner/repository/file`) if an earlier run fetched it.
+
+    In place of a file that is named open_clip fetches safetensors of the same name where the repository has it.
+    """
     if not hub:
         return None
     repository, _, name = hub.rpartition("/")
-    for candidate in [name] if name else WEIGHTS:
+    for candidate in [str(PurePath(name).with_suffix(".safetensors")), name] if name else WEIGHTS:
         found = try_to_load_from_cache(repository, candidate)
         if isinstance(found, str):
             return Path(found)

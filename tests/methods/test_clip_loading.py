@@ -168,6 +168,9 @@ def test_weights_in_the_hub_cache_need_no_network(monkeypatch, tmp_path):
     monkeypatch.setattr(tags, "try_to_load_from_cache", lambda repo, name: find(repo, name, cache_dir=tmp_path))
     assert tags.in_hub_cache("timm/some/").read_bytes() == b"weights"
     assert tags.in_hub_cache("timm/other/") is None
+    assert tags.in_hub_cache("timm/some/pytorch_model.bin") is None
+    (folder / "pytorch_model.safetensors").write_bytes(b"twin")  # what open_clip fetches when it is there
+    assert tags.in_hub_cache("timm/some/pytorch_model.bin").read_bytes() == b"twin"
 
 
 @pytest.mark.parametrize(
