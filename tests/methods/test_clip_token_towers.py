@@ -121,8 +121,10 @@ def test_other_sizes(visual) -> None:
     """Fails when a picture of another size is refused, or the grid does not cover it as it lies."""
     found = tower(visual)
     patch, side = found.patch_size, visual.image_size[0]
+    before = visual(pictures(side))
     if found.only_size is None:
         assert found(pictures(side, side + 2 * patch)).dense.shape[-2:] == (side // patch + 2, side // patch)
+        assert torch.equal(visual(pictures(side)), before)  # as open_clip encodes it, straight after another size
         assert found(pictures(side - 3, side)).dense.shape[-2:] == (side // patch, side // patch)
     whole = found(pictures(side)).dense
     again = found(pictures(side)).dense
