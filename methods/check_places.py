@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from pathlib import Path
+from types import CodeType
+from typing import Any
 
-OWN = Path(__file__).resolve().parent  # the checks themselves, and the interface, are never the place
+from methods.method import Method
 
 
 def place_of_error(error: BaseException, files: Iterable[str]) -> str:
@@ -22,27 +23,23 @@ def place_of_error(error: BaseException, files: Iterable[str]) -> str:
 def place_of_method(cls: type, name: str) -> str:
     """`file:line` of the first line of a class's function, else of the class; empty where its text is not at hand.
 
-    A function that is inherited from the interface is no place: then the class is.
+    A function that is inherited from the interface, or from torch below it, is no place: then the class is.
     """
-    function = inspect.unwrap(getattr(cls, name, cls))
-    for value in (function, cls):
-        code = getattr(value, "__code__", None)
-        if code is not None and Path(code.co_filename) != OWN / "method.py":
-            return f"{code.co_filename}:{code.co_firstlineno}"
-    own = (value.__code__ for value in vars(cls).values() if hasattr(value, "__code__"))
-    first = min(own, key=lambda code: code.co_firstlineno, default=None)
-    return f"{first.co_filename}:{first.co_firstlineno}" if first else ""
+    owner = next((base for base in cls.__mro__ if name in vars(base)), Method)
+    code = _code(getattr(cls, name, None))
+    if code is None or owner in Method.__mro__:
+        own = filter(None, map(_code, vars(cls).values()))
+        code = min(own, key=lambda one: one.co_firstlineno, default=None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
 
 
 def files_of(cls: type) -> set[str]:
     """The files that a class and its bases are written in, the interface and libraries left out."""
-    from methods.method import Method
-
-    found = {
-        value.__code__.co_filename
-        for base in cls.__mro__
-        if issubclass(base, Method) and base is not Method
-        for value in vars(base).values()
-        if hasattr(value, "__code__")
-    }
+    bases = (base for base in cls.__mro__ if issubclass(base, Method) and base is not Method)
+    found = {code.co_filename for base in bases for code in map(_code, vars(base).values()) if code}
     return {name for name in found if not name.startswith("<")}
+
+
+def _code(value: Any) -> CodeType | None:
+    """Of a function as it is written: decorators, such as `torch.no_grad`, are other files'."""
+    return getattr(inspect.unwrap(value), "__code__", None)

@@ -46,6 +46,8 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if lacking or not isinstance(settings, dict):
         raise ValueError(f"{path} is no open_clip model config: it lacks {', '.join(lacking)}")
     preprocess = content.get("preprocess_cfg", {})
+    if not isinstance(preprocess, dict):
+        raise ValueError(f"{path}: preprocess_cfg is {preprocess!r}; expected an object")
     for name in ("mean", "std"):
         if name in preprocess and not _is_colour(preprocess[name]):
             raise ValueError(f"{path}: preprocess_cfg.{name} is {preprocess[name]!r}; expected three numbers")

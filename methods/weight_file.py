@@ -57,9 +57,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _wrapped(content: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
-    """What a trainer's wrapper is around; None where tensors lie open."""
-    if any(isinstance(value, Tensor) for value in content.values()):
-        return None
+    """What a trainer's wrapper is around, whatever lies beside it, such as a loss; None where there is none."""
     return next((content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
 
 

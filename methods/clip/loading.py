@@ -9,17 +9,15 @@ from typing import Any
 
 import open_clip  # type: ignore[import-untyped]
 import torch
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.constants import ENDPOINT as HF_ENDPOINT
-from huggingface_hub.constants import HF_HUB_CACHE
 from torch import nn
 
 from methods.clip.file_settings import of_a_file
 from methods.clip.file_weights import load_weights
 from methods.clip.model import OPENAI_MEAN, OPENAI_STD, Clip
+from methods.clip.tags import fetched
 from methods.clip.vit import Readout
-from methods.clip_file import WEIGHTS, read_config, weights_at
-from methods.downloads import first_line, reach
+from methods.clip_file import read_config, weights_at
+from methods.downloads import first_line
 from methods.weight_endings import ENDINGS, has_weight_ending
 from splits.hashing import file_sha256
 
@@ -93,7 +91,7 @@ def _config_of(model: str, config_file: Path | None) -> tuple[dict[str, Any], di
 def _weights_path(model: str, pretrained: str, tag: dict[str, Any]) -> Path:
     """The weights on this disk, downloaded where a tag is given and they are not here yet."""
     if tag:
-        return _downloaded(model, pretrained, tag)
+        return fetched(model, pretrained, tag)
     path = weights_at(Path(pretrained))
     if path.is_file():
         if not has_weight_ending(path):
@@ -105,34 +103,6 @@ def _weights_path(model: str, pretrained: str, tag: dict[str, Any]) -> Path:
     raise ValueError(
         f"{model} has no weights tagged {pretrained!r}, nor is that a file; tags: {', '.join(tags) or 'none'}"
     )
-
-
-def _downloaded(model: str, pretrained: str, tag: dict[str, Any]) -> Path:
-    """The weights of a tag: from the hub's cache as they lie there, or fetched."""
-    cached = _in_hub_cache(tag.get("hf_hub", ""))
-    if cached is not None:
-        return cached
-    try:
-        reach(HF_ENDPOINT if tag.get("hf_hub") else tag["url"])
-        return Path(open_clip.download_pretrained(tag))
-    except (OSError, RuntimeError, ValueError) as error:  # every client error of the hub is one of these
-        source = f"{HF_ENDPOINT}/{tag['hf_hub'].rstrip('/')}" if tag.get("hf_hub") else tag.get("url")
-        raise ConnectionError(
-            f"cannot fetch the weights {pretrained!r} of {model} from {source} ({first_line(error)}); give them as a "
-            f"file instead, or put them into the cache, {HF_HUB_CACHE} (HF_HOME or HF_HUB_CACHE moves it)"
-        ) from error
-
-
-def _in_hub_cache(hub: str) -> Path | None:
-    """The file of a hub entry (`owner/repository/` or `owner/repository/file`) if an earlier run fetched it."""
-    if not hub:
-        return None
-    repository, _, name = hub.rpartition("/")
-    for candidate in [name] if name else WEIGHTS:
-        found = try_to_load_from_cache(repository, candidate)
-        if isinstance(found, str):
-            return Path(found)
-    return None
 
 
 def _built(model: str, settings: dict[str, Any], seed: int) -> nn.Module:

@@ -51,7 +51,7 @@ class Clip(nn.Module):
 
         architecture: the model's config as text; with the weights it keys the text cache (the same weights give other
         embeddings under another activation).
-        remarks: what a reader of the numbers must know of it, such as what was assumed.
+        remarks: what a reader of the numbers must know of it, such as what was assumed; that of its tower is added.
         best_readout: of the dense tokens, the one in which this CLIP knows most: MaskCLIP's value path for those that
         were trained on photos (Zhou et al. 2022, Section 3.1).
         """
@@ -63,10 +63,11 @@ class Clip(nn.Module):
         self.weights_sha256 = weights_sha256 or state_sha256(model)
         self.mean, self.std = tuple(mean), tuple(std)
         self.text_cache = text_cache
-        self.remarks = remarks
         self.best_readout: Readout = best_readout
         self.embed_dim = embed_dim
         self._tower = tower_of(self.model.visual, embed_dim=embed_dim)  # or why there is none
+        of_tower = "" if isinstance(self._tower, str) else self._tower.remark
+        self.remarks = (*remarks, f"CLIP {name}: {of_tower}") if of_tower else remarks
         self._prototypes: dict[tuple[str, tuple[str, ...]], Tensor] = {}  # (text, templates): (d,) fp32 on the CPU
         self._placed: dict[tuple[tuple[str, ...], tuple[str, ...], torch.device], Tensor] = {}  # (C, d) of one call
         self.eval()

@@ -22,6 +22,7 @@ class ResNetTower(nn.Module):
 
     known_by_hash = True  # a checkpoint leaves it out: the record names its sha256
     stride = 32
+    remark = ""
     visual: Any  # open_clip.modified_resnet.ModifiedResNet
 
     def __init__(self, visual: nn.Module) -> None:

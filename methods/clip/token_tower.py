@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.clip.vit import Readout, Tokens, fitted, resized
+from methods.clip.vit import Readout, Tokens, fitted, one_size, resized
 from methods.interpolations import Interpolation
 
 
@@ -38,6 +38,7 @@ class TokenTower(nn.Module):
         trunk = self.visual.trunk
         self.patch_size: int = int(trunk.patch_embed.feat_ratio())
         self.only_size = None if _takes_any_size(trunk) else tuple(self.visual.image_size)
+        self.remark = _of_positions(trunk) if self.only_size is None else one_size(self.only_size)
 
     def forward(self, x: Tensor, *, readout: Readout = "plain", positions: Interpolation = "bilinear") -> Tokens:
         """CLS and dense tokens of normalised pixels `(B, 3, H, W)` in one pass; CLS is the model's own in both.
@@ -124,6 +125,13 @@ def _leaves_prefix_out(trunk: Any) -> bool:
     if getattr(trunk, "attn_pool", None) is not None and not hasattr(trunk, "pool_include_prefix"):
         return False  # Eva pools over all of them
     return not getattr(trunk, "pool_include_prefix", False)
+
+
+def _of_positions(trunk: Any) -> str:
+    """What is done to a table of positions whatever a method asks; empty where there is none (rotary ones)."""
+    if getattr(trunk, "pos_embed", None) is None:
+        return ""
+    return "its image positions go to other grids by timm's rule (bicubic, antialiased), whatever `positions` says"
 
 
 def _takes_any_size(trunk: Any) -> bool:

@@ -19,6 +19,7 @@ class Tower(Protocol):
     """What every tower does."""
 
     embed_dim: int  # d, the width of the text space
+    remark: str  # what a reader of its numbers must know; empty where there is nothing
 
     def __call__(self, x: Tensor, *, readout: Readout = "plain", positions: Interpolation = "bilinear") -> Tokens:
         """CLS `(B, d)` and dense tokens `(B, d, h, w)` of normalised pixels `(B, 3, H, W)`, not normalised."""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from methods.clip.vit import Readout, Tokens, fitted, resized
+from methods.clip.vit import Readout, Tokens, fitted, one_size, resized
 from methods.interpolations import Interpolation
 
 AVERAGES = ("avg", "fast", "fastavg")  # timm's names of average pooling
@@ -42,6 +42,7 @@ class TrunkTower(nn.Module):
         self.linear = has_linear_head(visual)
         embedding = getattr(self.visual.trunk, "patch_embed", None)
         self.only_size = tuple(self.visual.image_size) if getattr(embedding, "strict_img_size", False) else None
+        self.remark = "" if self.only_size is None else one_size(self.only_size)
 
     def features(self, x: Tensor) -> Tensor:
         """The last feature map `(B, D, h, w)` of normalised pixels `(B, 3, H, W)`."""

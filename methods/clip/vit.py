@@ -39,6 +39,7 @@ class VitTower(nn.Module):
     """
 
     known_by_hash = True  # a checkpoint leaves it out: the record names its sha256
+    remark = ""
     visual: Any  # open_clip.transformer.VisionTransformer
 
     def __init__(self, visual: nn.Module) -> None:
@@ -180,6 +181,11 @@ def fitted(x: Tensor, stride: int) -> Tensor:
 def resized(x: Tensor, size: list[int] | tuple[int, int]) -> Tensor:
     """Pixels `(B, 3, H, W)` at another size: bilinear, align_corners false."""
     return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)
+
+
+def one_size(size: tuple[int, ...]) -> str:
+    """What a reader must know of a tower that takes pictures of one size."""
+    return f"its image tower takes {size[0]} x {size[1]} alone: pictures and windows of other sizes are resized to that"
 
 
 def vit_refusal(visual: Any) -> str | None:

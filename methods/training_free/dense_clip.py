@@ -13,8 +13,7 @@ from methods.interpolations import Interpolation
 from methods.method import Images, Method, Vocabulary
 from methods.precision import wide_product
 from methods.training_free.dense_clip_config import ClipConfig
-
-SCALE = 100.0  # per unit of cosine: what the temperature of OpenAI's models is clipped at, fixed here for every CLIP
+from methods.training_free.scale import SCALE
 
 
 class TrainingFree(Method):

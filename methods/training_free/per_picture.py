@@ -15,8 +15,7 @@ from methods.clip.vit import VitTower, attention_of
 from methods.method import Images, Method, Vocabulary
 from methods.positions import with_positions
 from methods.precision import wide_product
-
-SCALE = 100.0  # per unit of cosine, as for `clip`
+from methods.training_free.scale import SCALE
 
 
 class PerPicture(Method):

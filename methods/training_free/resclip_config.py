@@ -1,6 +1,6 @@
 """Config of ResCLIP. [R] is its released code (yvhangyang/ResCLIP at 0e085f7).
 
-Three of its constants are tuned for each data set, on that very set: recipes set them.
+Four of its constants are tuned for each data set, on that very set: recipes set them.
 """
 
 from typing import Literal

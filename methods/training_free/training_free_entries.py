@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, get_args
 
 from methods.method_entry import COMPARISON, NOTHING, MethodEntry, MethodRecipe, OpenKind, RecipeKind
+from methods.training_free.scale import SCALE
 
 TRAINING_FREE: Final = "training-free"  # the group of published read-outs: run by this name, or one by one
 
 _FLOOR = "ours"
-_COSINES = 100.0  # SCALE of `dense_clip` and `per_picture`
 _UNREFINED = "without its refinements after the scores; text and windows are the harness's"
 # It counts labels over this many batches.
 _COUNTS: Final[dict[RecipeKind, MethodRecipe]] = dict.fromkeys(
@@ -29,7 +29,7 @@ def _dense_clip(title: str, fidelity: str, **fields: Any) -> MethodEntry:
         fidelity=fidelity,
         needs="tokens",
         trained=False,
-        cosines=_COSINES,
+        cosines=SCALE,
         not_drawn={"readout": "what the CLIP at hand can see", "positions": "a form of the table, no constant"},
         **fields,
     )
@@ -46,7 +46,7 @@ def _readout(title: str, fidelity: str, **fixed: Any) -> MethodEntry:
         recipes=_recipes(get_args(RecipeKind), positions="bicubic-offset"),
         trained=False,
         group=TRAINING_FREE,
-        cosines=_COSINES,
+        cosines=SCALE,
         not_drawn=dict.fromkeys(("attention", "residual", "spread", "positions"), "an author's"),
     )
 
@@ -61,7 +61,7 @@ def _per_picture(title: str, module: str, config: str, licence: str, *, ours: st
         needs="blocks",
         trained=False,
         group=TRAINING_FREE,
-        cosines=_COSINES,
+        cosines=SCALE,
         **fields,
     )
 
@@ -181,8 +181,8 @@ READOUTS: Final[dict[str, MethodEntry]] = {
         "resclip",
         "ResClipConfig",
         "no licence",
-        ours="weak pixels of its first pass are a class of their own, the first class there; with fewer than 11 "
-        "blocks, those at the same share of the depth (both ours)",
+        ours="weak pixels of its first pass are a class of their own, the first class there and here on "
+        "open-vocabulary benchmarks; with fewer than 11 blocks, those at the same share of the depth (both ours)",
         recipes=_RESCLIP,
         tuned=_TUNED,
         not_drawn=dict.fromkeys(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import pytest
 import torch
 
 from methods.check import CHECKS, Failed, check
-from methods.method import Vocabulary
+from methods.check_places import files_of, place_of_method
+from methods.method import Method, Vocabulary
 from splits.errors import UserError
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "adapter.py"
@@ -185,6 +187,20 @@ def test_a_problem_has_its_place(tower):
         check(ByPlace, clip=tower, config=CONFIG)
     (problem,) = [line for line in raised.value.problems if ": vocabulary: scores depend on the order" in line]
     assert problem.startswith(f"{__file__}:{ByPlace.scores.__code__.co_firstlineno}: vocabulary: ")
+
+
+@pytest.mark.parametrize("name", ["scores", "__init__", "losses"])
+def test_the_place_is_in_the_file_of_the_method(name):
+    """Fails when the place of a problem is in torch: of a decorated function, or of one that the method has not."""
+
+    class Bare(Method):
+        @torch.no_grad()
+        def scores(self, images, vocabulary):
+            return images.pixels
+
+    line = inspect.unwrap(Bare.scores).__code__.co_firstlineno
+    assert place_of_method(Bare, name) == f"{__file__}:{line}"
+    assert files_of(Bare) == {__file__}
 
 
 class Breaks(Adapter):

@@ -77,6 +77,10 @@ def test_the_config_of_another_network_is_refused(weights, small):
         path.write_text(content)
         with pytest.raises(ValueError, match=words):
             load_clip("ViT-B-32", str(weights), beside=path)
+    for wrong in (None, ["mean"]):
+        path.write_text(json.dumps({"model_cfg": small, "preprocess_cfg": wrong}))
+        with pytest.raises(ValueError, match=r"preprocess_cfg is .*; expected an object"):
+            load_clip("ViT-B-32", str(weights), beside=path)
     beside(weights, small, mean="grey")
     with pytest.raises(ValueError, match=r"preprocess_cfg\.mean is 'grey'; expected three numbers"):
         load_clip("ViT-B-32", str(weights), beside=path)

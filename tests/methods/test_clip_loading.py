@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from methods import downloads
-from methods.clip import file_weights, known_files, load_clip, loading
+from methods.clip import file_weights, known_files, load_clip, loading, tags
 from methods.method import Images
 from methods.weight_kind import refuse_what_is_none
 
@@ -75,7 +75,7 @@ def test_openai_tag_of_a_plain_name_has_quick_gelu(monkeypatch, tmp_path):
     weights = tmp_path / "w.safetensors"
     save_file({n: v.contiguous() for n, v in open_clip.CLIP(**small).state_dict().items()}, weights)
     monkeypatch.setattr(open_clip, "get_model_config", lambda name: json.loads(json.dumps(small)))
-    monkeypatch.setattr(loading, "_in_hub_cache", lambda hub: weights)
+    monkeypatch.setattr(tags, "in_hub_cache", lambda hub: weights)
     for tag, kind in (("openai", "QuickGELU"), ("laion2b_s34b_b79k", "GELU")):
         clip = loading.load_clip("ViT-B-32", tag)
         assert {type(b.mlp.gelu).__name__ for b in clip.vit().blocks} == {kind}
@@ -148,7 +148,7 @@ def test_hub_out_of_reach(monkeypatch):
     def unreachable(*args, **kwargs):
         raise OSError("no route to host\nat all")
 
-    monkeypatch.setattr(loading, "_in_hub_cache", lambda hub: None)
+    monkeypatch.setattr(tags, "in_hub_cache", lambda hub: None)
     monkeypatch.setattr(downloads.urllib.request, "getproxies", dict)
     monkeypatch.setattr(downloads.socket, "create_connection", unreachable)
     monkeypatch.setattr(open_clip, "download_pretrained", lambda tag: pytest.fail("the client tries for a minute"))
@@ -164,10 +164,13 @@ def test_weights_in_the_hub_cache_need_no_network(monkeypatch, tmp_path):
     (folder / "open_clip_model.safetensors").write_bytes(b"weights")
     (tmp_path / "models--timm--some" / "refs").mkdir()
     (tmp_path / "models--timm--some" / "refs" / "main").write_text("abc")
-    find = loading.try_to_load_from_cache
-    monkeypatch.setattr(loading, "try_to_load_from_cache", lambda repo, name: find(repo, name, cache_dir=tmp_path))
-    assert loading._in_hub_cache("timm/some/").read_bytes() == b"weights"
-    assert loading._in_hub_cache("timm/other/") is None
+    find = tags.try_to_load_from_cache
+    monkeypatch.setattr(tags, "try_to_load_from_cache", lambda repo, name: find(repo, name, cache_dir=tmp_path))
+    assert tags.in_hub_cache("timm/some/").read_bytes() == b"weights"
+    assert tags.in_hub_cache("timm/other/") is None
+    assert tags.in_hub_cache("timm/some/pytorch_model.bin") is None
+    (folder / "pytorch_model.safetensors").write_bytes(b"twin")  # what open_clip fetches when it is there
+    assert tags.in_hub_cache("timm/some/pytorch_model.bin").read_bytes() == b"twin"
 
 
 @pytest.mark.parametrize(

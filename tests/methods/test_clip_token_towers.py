@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import get_args
 
 import open_clip.timm_model  # type: ignore[import-untyped]
 import pytest
@@ -10,9 +11,11 @@ import timm
 import torch
 from open_clip.timm_model import TimmModel
 
+from methods.clip.model import Clip
 from methods.clip.token_tower import TokenTower
 from methods.clip.towers import tower_of
 from methods.clip.trunk import TrunkTower
+from methods.interpolations import Interpolation
 
 SMALL = {"depth": 3, "embed_dim": 96, "num_heads": 3}
 # The vision part of open_clip's configs, the real architecture with fewer and narrower blocks.
@@ -118,13 +121,44 @@ def test_other_sizes(visual) -> None:
     """Fails when a picture of another size is refused, or the grid does not cover it as it lies."""
     found = tower(visual)
     patch, side = found.patch_size, visual.image_size[0]
+    before = visual(pictures(side))
     if found.only_size is None:
         assert found(pictures(side, side + 2 * patch)).dense.shape[-2:] == (side // patch + 2, side // patch)
+        assert torch.equal(visual(pictures(side)), before)  # as open_clip encodes it, straight after another size
         assert found(pictures(side - 3, side)).dense.shape[-2:] == (side // patch, side // patch)
     whole = found(pictures(side)).dense
     again = found(pictures(side)).dense
     assert torch.equal(whole, again)  # nothing is left behind by pictures of other sizes
     assert torch.equal(found(pictures(side)).cls, visual(pictures(side)))
+
+
+def test_what_is_done_to_positions_is_said(visual) -> None:
+    """Fails when a method's `positions` is not used and no reader of the numbers is told, or is told it for nothing."""
+    clip = Clip(
+        model=CustomText(visual), tokenizer=lambda texts: None, embed_dim=8, name="SigLIP", remarks=("assumed",)
+    )
+    found = tower(visual)
+    side = visual.image_size[0]
+    resampled = found.only_size is None and visual.trunk.pos_embed is not None
+    words = "timm's rule (bicubic, antialiased), whatever `positions` says" if resampled else f"takes {side} x {side}"
+    assert clip.remarks[0] == "assumed"
+    assert [words in remark for remark in clip.remarks[1:]] == [True]
+    x = pictures(side, side + 2 * found.patch_size)
+    ways = [found(x, positions=how).dense for how in get_args(Interpolation)]
+    assert all(torch.equal(ways[0], other) for other in ways[1:])  # the remark tells the truth
+
+
+class CustomText(torch.nn.Module):
+    """An image tower in the place where a CLIP has it."""
+
+    def __init__(self, visual) -> None:
+        super().__init__()
+        self.visual = visual
+
+
+def test_a_tower_that_takes_what_is_asked_has_no_remark(small_clip) -> None:
+    """Fails when every table gets a line about positions that are brought to other grids as the method says."""
+    assert small_clip.remarks == ()
 
 
 def test_average_of_dense_tokens_is_the_read_out(monkeypatch) -> None:

@@ -50,3 +50,13 @@ def test_what_is_kept_of_texts_serves_every_precision() -> None:
     with forward_in("bf16", torch.device("cpu")):
         found = small_clip().text_prototypes(words(SEEN + UNSEEN).texts, ("a {}",))
     assert torch.equal(found, expected)
+
+
+def test_texts_are_computed_without_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when text prototypes take TF32 from the first caller: no CPU's product would tell."""
+    clip, seen = small_clip(), []
+    encode = clip.model.encode_text
+    monkeypatch.setattr(clip.model, "encode_text", lambda tokens: (seen.append(settings()), encode(tokens))[1])
+    with forward_in("tf32", torch.device("cpu")):
+        clip.text_prototypes(words(SEEN).texts, ("a {}",))
+    assert set(seen) == {("highest", False, False)}

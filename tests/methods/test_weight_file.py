@@ -44,7 +44,7 @@ def test_forms_of_one_checkpoint_give_the_same_tensors(tmp_path_factory, wrapper
         save_file(content, path)
     else:
         for name in wrappers:
-            content = {name: content, "meta": META, "optimizer": {"step": torch.ones(1)}}
+            content = {name: content, "meta": META, "loss": torch.ones(()), "optimizer": {"step": torch.ones(1)}}
         torch.save(content, path, _use_new_zipfile_serialization=zipped)
     assert has_weight_ending(path)
     assert equal(unprefixed(read_tensors(path)), STATE)

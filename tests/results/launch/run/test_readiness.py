@@ -19,7 +19,7 @@ OPENAI = ClipId(model="ViT-B-16", pretrained="openai")
 
 @pytest.fixture(autouse=True)
 def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tags, "_in_hub_cache", lambda hub: None)
+    monkeypatch.setattr(tags, "in_hub_cache", lambda hub: None)
     monkeypatch.setattr(tags.open_clip, "download_pretrained", lambda *_, **__: pytest.fail("fetches"))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -32,9 +32,18 @@ def test_absent_weights_are_named_with_what_fetches_them() -> None:
     assert line.startswith("absent weights: ViT-B-16/openai, the weights of segnext-t (published); fetch with")
 
 
+def test_a_file_that_is_never_read_is_not_here(tmp_path: Path) -> None:
+    """Fails when OpenAI's own download counts as weights of a tag: those are loaded from the hub's cache alone."""
+    url = tags.open_clip.pretrained.get_pretrained_cfg(OPENAI.model, OPENAI.pretrained)["url"]
+    (tmp_path / ".cache" / "clip").mkdir(parents=True)
+    (tmp_path / ".cache" / "clip" / Path(url).name).write_bytes(b"weights")
+    (line,) = unready(plan(Request(methods=("zegclip",), benchmarks=("voc-15-5",), clip=OPENAI)))
+    assert line.startswith("absent weights: ViT-B-16/openai; fetch with")
+
+
 def test_what_is_here_is_not_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Fails when weights in the cache are called absent."""
-    monkeypatch.setattr(tags, "_in_hub_cache", lambda hub: tmp_path)
+    monkeypatch.setattr(tags, "in_hub_cache", lambda hub: tmp_path)
     assert list(unready(plan(Request(methods=("zegclip",), benchmarks=("voc-15-5",), clip=OPENAI)))) == []
 
 
