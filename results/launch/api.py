@@ -201,15 +201,13 @@ def evaluate(
     """
     from benchmarks import catalogue
     from benchmarks.data.limited import Limited
-    from benchmarks.labels import evaluation_table
-    from benchmarks.scoring import evaluate as scoring
     from results.launch.plan.contamination import contamination
     from results.launch.plan.runs import default_scale, evaluations_of
     from results.launch.plan.transfer import transferred
-    from results.launch.run.build import scored_vocabulary
     from results.launch.run.data_state import DataStates
     from results.launch.run.devices import chosen_device
     from results.launch.run.result import result_of
+    from results.launch.run.scoring import scored_images
 
     spec, where = method.spec, chosen_device(device)
     bench, data = catalogue.benchmark(_known(benchmark)), _data(data_root, subset)
@@ -220,16 +218,9 @@ def evaluate(
     state.refuse(bench.name)
     reader = data.open(bench, request.part)
     reader.prepare()
-    side = run_.evaluation.side
-    found = scoring.evaluate(
-        method.method.to(where),
-        Limited(reader, limit) if limit is not None else reader,
-        scored_vocabulary(run_.evaluation),
-        side.inference,
-        evaluation_table(bench.split, bench.split.fold(fold), background=side.background),
-        background_below=side.background_below,
-        device=where,
-    )
+    if limit is not None:
+        reader = Limited(reader, limit)
+    found = scored_images(method.method, spec.method, run_.evaluation, reader, device=where)
     return result_of(
         run_,
         found,
