@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from results.launch.commands.parse import clip_of
 from results.launch.plan.request import Device, Files, Request, Run
 from results.store.places import runs_folder
-from results.store.selection import Selected, Selection, select
+from results.store.selection import Selection, select
 from splits.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def records(
     from results.tables.aggregate import tidy
     from results.tables.export import frame
 
-    found = _selected(root, methods, benchmarks)
+    found = select(_selection(root, methods, benchmarks))
     return frame(found.records) if every_field else tidy(found.records, stale=found.stale)
 
 
@@ -67,15 +67,11 @@ def tables(
 
     show: kinds of tables, as `tables --show`. by: "method", or "fold": each fold for itself. Command: `tables`.
     """
-    from results.tables.families import reader
-    from results.tables.judge import Judge
-    from results.tables.tables import build_tables
+    from results.tables.selected_tables import chosen, selected_tables
     from results.tables.views import View
 
-    found = _selected(root, methods, benchmarks)
-    every = _selected(root, (), benchmarks) if methods else found
-    judge = Judge(reader(every.confusion), every.records)
-    return build_tables(found.records, view=View(tuple(show), by), states=found.states, stale=found.stale, judge=judge)
+    found, every = chosen(_selection(root, methods, benchmarks))
+    return selected_tables(found, every, View(tuple(show), by))
 
 
 def compare(
@@ -91,7 +87,7 @@ def compare(
     """
     from results.tables.comparison import Wanted, compare_records
 
-    found = _selected(root, (), benchmarks)
+    found = select(_selection(root, (), benchmarks), every_loss=False)
     wanted = Wanted(names, delta=delta / 100, folds=tuple(folds))
     return compare_records(found.records, wanted, found.confusion)[0]
 
@@ -284,14 +280,14 @@ def run(
     return tidy(record for _, record in found if record is not None)
 
 
-def _selected(root: Place | Sequence[Place] | None, methods: Sequence[str], benchmarks: Sequence[str]) -> Selected:
+def _selection(root: Place | Sequence[Place] | None, methods: Sequence[str], benchmarks: Sequence[str]) -> Selection:
     from results.launch.plan.custom import load_stored
     from results.launch.plan.runs import methods_named
 
     given = [runs_folder()] if root is None else [root] if isinstance(root, str | Path) else root
     roots = tuple(map(Path, given))
     load_stored(roots)
-    return select(Selection(roots, methods_named(methods), tuple(map(_known, benchmarks))))
+    return Selection(roots, methods_named(methods), tuple(map(_known, benchmarks)))
 
 
 def _known(benchmark: str) -> str:

@@ -104,6 +104,17 @@ def test_tables_and_comparisons_are_the_commands(capsys: pytest.CaptureFixture[s
     assert compared.markdown() in capsys.readouterr().out
 
 
+def test_a_shift_that_was_tuned_has_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails when Python leaves a kind of table out that the command prints."""
+    asked = ["--methods", "clip", "--limit", "2", "--runs", str(tmp_path), "--cluster", "debug", "--device", "cpu"]
+    for part in ("val", "tune"):
+        assert harness.main(["run", *asked, "--part", part]) == 0
+    capsys.readouterr()
+    (table,) = harness.tables(tmp_path, show=("calibrated",))
+    assert harness.main(["tables", "--from", str(tmp_path), "--show", "calibrated"]) == 0
+    assert table.markdown() in capsys.readouterr().out
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_metrics_are_those_of_counting_by_hand(data) -> None:
