@@ -159,20 +159,19 @@ def segment(
     training. background_below: a best score below it says background, index `len(classes)`. Command: `predict`.
     """
     from benchmarks.catalogue import benchmark
-    from benchmarks.prompts import check_names
     from benchmarks.scoring.predict import predicted
     from results.launch.plan.runs import default_scale
     from results.launch.run.devices import chosen_device
-    from results.launch.run.predict import vocabulary_for
+    from results.launch.run.predict import asked_about
 
     spec, where = method.spec, chosen_device(device)
     names, sentences = tuple(classes) or spec.side.classes, spec.side.queries.templates
-    check_names(names, sentences, "classes")
+    vocabulary, _ = asked_about(method, names, sentences, "classes")
     bench, pixels = benchmark(spec.benchmark), _pixels(image)
     return predicted(
         method.method.to(where),
         pixels,
-        vocabulary_for(method, names, sentences),
+        vocabulary,
         bench.inference_at(default_scale(bench, spec.clip)),
         pixels.shape[:2],
         background_below=background_below,
