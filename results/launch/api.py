@@ -7,7 +7,6 @@ Each function is thin and has one command behind it. Importing this loads no tor
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -299,7 +298,7 @@ def _known(benchmark: str) -> str:
 def _data(root: Place | None, subset: bool) -> Data:
     from benchmarks.catalogue import Data
 
-    return replace(Data(), root=None if root is None else str(root), subset=subset)
+    return Data(root=None if root is None else str(root), subset=subset)
 
 
 def _pixels(image: Any) -> NDArray[np.uint8]:
