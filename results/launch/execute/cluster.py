@@ -28,7 +28,8 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
     """Submit the runs that are to be made; on a dry run print what would be submitted."""
     if not execution.dry_run:
         scheduler.require()
-    elif not scheduler.is_here():
+    preview = execution.dry_run and not scheduler.is_here()
+    if preview:
         print("note: no SLURM answers here; a preview, held against no cluster's limits", file=sys.stderr)
     root = execution.root
     methods = tuple(dict.fromkeys(run.train.method for run in runs))
@@ -40,7 +41,7 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
         rows = statuses(runs, root, data)
         print_states(rows)
         jobs = _placed(jobs_of(rows, device), resources)
-        plan = batches(_free(jobs, root) if scheduler.is_here() else jobs, resources, new_id())
+        plan = batches(jobs if preview else _free(jobs, root), resources, new_id(), preview=preview)
         _print_plan(plan, root.resolve(), request)
         return
     with one_at_a_time(root):
