@@ -10,12 +10,12 @@ from pathlib import Path
 
 from benchmarks.data.datasets import data_roots
 from results.launch.execute import scheduler
+from results.launch.execute.display import cost_lines
 from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, follow, print_states
 from results.launch.execute.resources import Resources, resources_for, takes_clip
 from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
 from results.launch.execute.submission import FOLDER, Queue, current_user, one_at_a_time, statuses
-from results.launch.plan.estimates import expected
 from results.launch.plan.request import Device, Request, Run
 from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
@@ -169,14 +169,8 @@ def _check_weights(jobs: Sequence[Job]) -> None:
 
 
 def _print_plan(plan: Sequence[Batch], root: Path, request: Request) -> None:
-    from results.launch.plan.estimates import work
-    from results.launch.run.readiness import unready
-    from results.store.places import shipped_records
-
     for batch in plan:
         print(f"\narray of {len(batch.jobs)}: " + ", ".join(job.run.name for job in batch.jobs))
         print(sbatch_text(batch, root / FOLDER / "SUBMISSION" / "ARRAY"), end="")
     runs = [job.run for batch in plan for job in batch.jobs]
-    print(
-        "", *work(runs, request.data), *unready(runs), expected(runs, root, request.data, shipped_records()), sep="\n"
-    )
+    print("", *cost_lines(runs, root, request.data), sep="\n")
