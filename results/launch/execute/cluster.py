@@ -13,7 +13,7 @@ from results.launch.execute import scheduler
 from results.launch.execute.display import cost_lines
 from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, follow, print_states
-from results.launch.execute.resources import Resources, resources_for, takes_clip
+from results.launch.execute.resources import Resources, is_floor, resources_for
 from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
 from results.launch.execute.submission import FOLDER, Queue, current_user, one_at_a_time, statuses
 from results.launch.plan.request import Device, Request, Run
@@ -34,7 +34,8 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
     root = execution.root
     methods = tuple(dict.fromkeys(run.train.method for run in runs))
     resources = resources_for(methods, execution.resources, execution.cluster_config, ranks=request.ranks)
-    device = _device(execution.device, {name: r for name, r in resources.items() if takes_clip(name)} or resources)
+    # floors beside other methods do not decide
+    device = _device(execution.device, {n: r for n, r in resources.items() if not is_floor(n)} or resources)
     if any(r.stage_data for r in resources.values()) and not data_roots(request.data.root):
         raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")
     if execution.dry_run:
