@@ -104,6 +104,14 @@ def selection_of(options: argparse.Namespace) -> Selection:
 
 
 def data_of(options: argparse.Namespace) -> Data:
+def folders_of(options: argparse.Namespace) -> tuple[Path, ...]:
+    """The folders of runs to look through. Raises UserError for one that is none."""
+    for root in options.roots:
+        if not root.is_dir():
+            raise UserError(f"--from {root}: is no folder of runs")
+    return tuple(options.roots)
+
+
     """Where the data lie, and how much of them may be missing."""
     return Data(root=options.data_root, subset=options.subset, year=options.year or "")
 
