@@ -21,7 +21,7 @@ REFERENCE = PROJECT / "results" / "reference"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+def made(tmp_path_factory: pytest.TempPathFactory, torch_as_before_the_module: None) -> tuple[Path, pd.DataFrame]:
     """Short runs of two methods, made from Python."""
     root = tmp_path_factory.mktemp("runs")
     return root, harness.run(["zegclip", "clip"], folds=[0], limit=6, root=root, device="cpu")
@@ -106,6 +106,7 @@ def test_tables_and_comparisons_are_the_commands(capsys: pytest.CaptureFixture[s
     assert compared.markdown() in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("torch_as_it_was")
 def test_a_shift_that_was_tuned_has_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fails when Python leaves a kind of table out that the command prints."""
     asked = ["--methods", "clip", "--limit", "2", "--runs", str(tmp_path), "--cluster", "debug", "--device", "cpu"]
