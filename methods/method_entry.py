@@ -72,6 +72,11 @@ class MethodEntry:
         if bool(self.published_as) != bool(self.published_clip):
             raise ValueError("`published_as` and `published_clip` belong together: give both or none")
 
+    @property
+    def is_floor(self) -> bool:
+        """Neither trained nor asked of CLIP, so that no GPU would help it. Of custom methods nobody knows."""
+        return not (self.custom or self.trained or self.needs != "nothing")
+
 
 def borrowed(recipes: Recipes, method: str) -> dict[RecipeKind, MethodRecipe]:
     """The recipes of another method, named after it where they are an author's: nobody trained this one so."""

@@ -7,7 +7,6 @@ Each function is thin and has one command behind it. Importing this loads no tor
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from results.launch.commands.parse import clip_of
 from results.launch.plan.request import Device, Files, Request, Run
 from results.store.places import runs_folder
-from results.store.selection import Selected, Selection, select
+from results.store.selection import Selection, select
 from splits.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def records(
     from results.tables.aggregate import tidy
     from results.tables.export import frame
 
-    found = _selected(root, methods, benchmarks)
+    found = select(_selection(root, methods, benchmarks))
     return frame(found.records) if every_field else tidy(found.records, stale=found.stale)
 
 
@@ -67,15 +66,11 @@ def tables(
 
     show: kinds of tables, as `tables --show`. by: "method", or "fold": each fold for itself. Command: `tables`.
     """
-    from results.tables.families import reader
-    from results.tables.judge import Judge
-    from results.tables.tables import build_tables
+    from results.tables.selected_tables import chosen, selected_tables
     from results.tables.views import View
 
-    found = _selected(root, methods, benchmarks)
-    every = _selected(root, (), benchmarks) if methods else found
-    judge = Judge(reader(every.confusion), every.records)
-    return build_tables(found.records, view=View(tuple(show), by), states=found.states, stale=found.stale, judge=judge)
+    found, every = chosen(_selection(root, methods, benchmarks))
+    return selected_tables(found, every, View(tuple(show), by))
 
 
 def compare(
@@ -91,7 +86,7 @@ def compare(
     """
     from results.tables.comparison import Wanted, compare_records
 
-    found = _selected(root, (), benchmarks)
+    found = select(_selection(root, (), benchmarks), every_loss=False)
     wanted = Wanted(names, delta=delta / 100, folds=tuple(folds))
     return compare_records(found.records, wanted, found.confusion)[0]
 
@@ -163,20 +158,19 @@ def segment(
     training. background_below: a best score below it says background, index `len(classes)`. Command: `predict`.
     """
     from benchmarks.catalogue import benchmark
-    from benchmarks.prompts import check_names
     from benchmarks.scoring.predict import predicted
     from results.launch.plan.runs import default_scale
     from results.launch.run.devices import chosen_device
-    from results.launch.run.predict import vocabulary_for
+    from results.launch.run.predict import asked_about
 
     spec, where = method.spec, chosen_device(device)
     names, sentences = tuple(classes) or spec.side.classes, spec.side.queries.templates
-    check_names(names, sentences, "classes")
+    vocabulary, _ = asked_about(method, names, sentences, "classes")
     bench, pixels = benchmark(spec.benchmark), _pixels(image)
     return predicted(
         method.method.to(where),
         pixels,
-        vocabulary_for(method, names, sentences),
+        vocabulary,
         bench.inference_at(default_scale(bench, spec.clip)),
         pixels.shape[:2],
         background_below=background_below,
@@ -201,15 +195,13 @@ def evaluate(
     """
     from benchmarks import catalogue
     from benchmarks.data.limited import Limited
-    from benchmarks.labels import evaluation_table
-    from benchmarks.scoring import evaluate as scoring
     from results.launch.plan.contamination import contamination
     from results.launch.plan.runs import default_scale, evaluations_of
     from results.launch.plan.transfer import transferred
-    from results.launch.run.build import scored_vocabulary
     from results.launch.run.data_state import DataStates
     from results.launch.run.devices import chosen_device
     from results.launch.run.result import result_of
+    from results.launch.run.scoring import scored_images
 
     spec, where = method.spec, chosen_device(device)
     bench, data = catalogue.benchmark(_known(benchmark)), _data(data_root, subset)
@@ -220,16 +212,9 @@ def evaluate(
     state.refuse(bench.name)
     reader = data.open(bench, request.part)
     reader.prepare()
-    side = run_.evaluation.side
-    found = scoring.evaluate(
-        method.method.to(where),
-        Limited(reader, limit) if limit is not None else reader,
-        scored_vocabulary(run_.evaluation),
-        side.inference,
-        evaluation_table(bench.split, bench.split.fold(fold), background=side.background),
-        background_below=side.background_below,
-        device=where,
-    )
+    if limit is not None:
+        reader = Limited(reader, limit)
+    found = scored_images(method.method, spec.method, run_.evaluation, reader, device=where)
     return result_of(
         run_,
         found,
@@ -293,14 +278,14 @@ def run(
     return tidy(record for _, record in found if record is not None)
 
 
-def _selected(root: Place | Sequence[Place] | None, methods: Sequence[str], benchmarks: Sequence[str]) -> Selected:
+def _selection(root: Place | Sequence[Place] | None, methods: Sequence[str], benchmarks: Sequence[str]) -> Selection:
     from results.launch.plan.custom import load_stored
     from results.launch.plan.runs import methods_named
 
     given = [runs_folder()] if root is None else [root] if isinstance(root, str | Path) else root
     roots = tuple(map(Path, given))
     load_stored(roots)
-    return select(Selection(roots, methods_named(methods), tuple(map(_known, benchmarks))))
+    return Selection(roots, methods_named(methods), tuple(map(_known, benchmarks)))
 
 
 def _known(benchmark: str) -> str:
@@ -313,7 +298,7 @@ def _known(benchmark: str) -> str:
 def _data(root: Place | None, subset: bool) -> Data:
     from benchmarks.catalogue import Data
 
-    return replace(Data(), root=None if root is None else str(root), subset=subset)
+    return Data(root=None if root is None else str(root), subset=subset)
 
 
 def _pixels(image: Any) -> NDArray[np.uint8]:

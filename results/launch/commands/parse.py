@@ -39,6 +39,7 @@ def request_of(options: argparse.Namespace, names: Sequence[str] | None = None) 
     names: of methods, where `--methods` does not give them.
     """
     methods = methods_named(options.methods if names is None else names)
+    sweep = _sweep(options)  # options that contradict one another are told before any file is looked at
     clip, clip_file = clip_of(options.clip)
     files = Files(clip=clip_file, weights=options.weights)
     known = bool(data_roots(options.data_root))
@@ -64,7 +65,7 @@ def request_of(options: argparse.Namespace, names: Sequence[str] | None = None) 
         ranks=options.ranks,
         accumulate=options.accumulate,
         weights=_weights(options, methods, files),
-        sweep=_sweep(options),
+        sweep=sweep,
         tune_on_test=options.tune_on_test,
         data=data_of(options),
     )
@@ -101,6 +102,14 @@ def selection_of(options: argparse.Namespace) -> Selection:
         benchmarks=tuple(benchmark(name).name for name in options.benchmarks or ()),
         settings=tuple(options.settings or ()),
     )
+
+
+def folders_of(options: argparse.Namespace) -> tuple[Path, ...]:
+    """The folders of runs to look through. Raises UserError for one that is none."""
+    for root in options.roots:
+        if not root.is_dir():
+            raise UserError(f"--from {root}: is no folder of runs")
+    return tuple(options.roots)
 
 
 def data_of(options: argparse.Namespace) -> Data:
@@ -149,7 +158,6 @@ def _of_a_file(model: str, path: Path) -> ClipId:
 def _weights(options: argparse.Namespace, methods: tuple[str, ...], files: Files) -> str:
     if files.weights is None:
         return ""
-    _sweep(options)  # options that contradict one another are told before any file is looked at
     if not files.weights.is_file():
         raise UserError(f"--weights {files.weights}: there is no such file")
     refused_by_kind(files.weights, "--weights")

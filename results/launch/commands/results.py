@@ -25,20 +25,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def main(options: argparse.Namespace) -> int:
     """A line for each problem, and how many records were looked at; exit code 1 if there is a problem."""
     from benchmarks.data.parallel import cores
+    from results.launch.commands.parse import folders_of
     from results.store.verify_many import problems_below
 
-    for root in options.roots:
-        if not root.is_dir():
-            raise UserError(f"--from {root}: is no folder of runs")
+    roots = folders_of(options)
     wrong, seen = 0, 0
-    for found in problems_below(options.roots, options.jobs or cores()):
+    for found in problems_below(roots, options.jobs or cores()):
         if isinstance(found, int):
             seen = found
         else:
             wrong += 1
             print(found, flush=True)
     if not (seen or wrong):
-        raise UserError(f"no record in {', '.join(map(str, options.roots))}; expected <benchmark>/<method>/<run> below")
+        raise UserError(f"no record in {', '.join(map(str, roots))}; expected <benchmark>/<method>/<run> below")
     summary = f"{seen} records, {wrong} problem{'s' * (wrong != 1)}"
     print(summary, file=sys.stderr if wrong else sys.stdout)
     return 1 if wrong else 0

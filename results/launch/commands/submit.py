@@ -23,15 +23,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def main(options: argparse.Namespace) -> int:
     """A line for each reason against it, then what there is; exit code 1 if there is one."""
+    from results.launch.commands.parse import folders_of
     from results.store.folders import Stored, find_stored
     from results.store.shareable import refusals
 
-    for root in options.roots:
-        if not root.is_dir():
-            raise UserError(f"--from {root}: is no folder of runs")
-    found = [item for root in options.roots for item in find_stored(root)]
+    roots = folders_of(options)
+    found = [item for root in roots for item in find_stored(root)]
     if not found:
-        raise UserError(f"no record lies in {', '.join(map(str, options.roots))}")
+        raise UserError(f"no record lies in {', '.join(map(str, roots))}")
     wrong = list(refusals(found))
     for line in wrong:
         print(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from results.launch.commands import options as add
@@ -42,34 +41,18 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def main(options: argparse.Namespace) -> int:
     """Print the tables, or write them; returns the exit code."""
     from results.launch.commands.parse import selection_of
-    from results.store.selection import select, settled, uncollected
-    from results.tables.calibration import tuned_scores
-    from results.tables.families import reader
+    from results.store.selection import settled, uncollected
     from results.tables.forms import printed, write_each
-    from results.tables.judge import Judge
     from results.tables.published_alone import published_alone
-    from results.tables.tables import build_tables
+    from results.tables.selected_tables import chosen, selected_tables
 
     kinds = KINDS if options.show and "all" in options.show else tuple(options.show or DEFAULT)
     view = View(kinds, options.by, tuple(options.columns), options.notes)
     selection, alone = selection_of(options), kinds == ("published",)
     with uncollected():
-        found = select(selection, may_be_empty=alone, every_loss=False)
-        every = found
-        if selection.methods:
-            every = select(replace(selection, methods=()), may_be_empty=True, every_loss=False)
+        found, every = chosen(selection, may_be_empty=alone)
     with settled():
-        judge = Judge(reader(every.confusion), every.records)
-        tuned = tuned_scores(found.stored) if "calibrated" in kinds else {}
-        tables = build_tables(
-            found.records,
-            view=view,
-            states=found.states,
-            stale=found.stale,
-            judge=judge,
-            tuned=tuned,
-            locate=found.confusion,
-        )
+        tables = selected_tables(found, every, view)
         tables = tables or (published_alone(selection.benchmarks) if alone else [])
         if not tables:
             raise UserError(f"there is no table of {', '.join(kinds)} of these records")

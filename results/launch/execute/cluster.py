@@ -10,12 +10,12 @@ from pathlib import Path
 
 from benchmarks.data.datasets import data_roots
 from results.launch.execute import scheduler
+from results.launch.execute.display import cost_lines
 from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, follow, print_states
-from results.launch.execute.resources import Resources, resources_for, takes_clip
+from results.launch.execute.resources import Resources, is_floor, resources_for
 from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
 from results.launch.execute.submission import FOLDER, Queue, current_user, one_at_a_time, statuses
-from results.launch.plan.estimates import expected
 from results.launch.plan.request import Device, Request, Run
 from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
@@ -28,19 +28,21 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
     """Submit the runs that are to be made; on a dry run print what would be submitted."""
     if not execution.dry_run:
         scheduler.require()
-    elif not scheduler.is_here():
+    preview = execution.dry_run and not scheduler.is_here()
+    if preview:
         print("note: no SLURM answers here; a preview, held against no cluster's limits", file=sys.stderr)
     root = execution.root
     methods = tuple(dict.fromkeys(run.train.method for run in runs))
     resources = resources_for(methods, execution.resources, execution.cluster_config, ranks=request.ranks)
-    device = _device(execution.device, {name: r for name, r in resources.items() if takes_clip(name)} or resources)
+    # floors beside other methods do not decide
+    device = _device(execution.device, {n: r for n, r in resources.items() if not is_floor(n)} or resources)
     if any(r.stage_data for r in resources.values()) and not data_roots(request.data.root):
         raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")
     if execution.dry_run:
         rows = statuses(runs, root, data)
         print_states(rows)
         jobs = _placed(jobs_of(rows, device), resources)
-        plan = batches(_free(jobs, root) if scheduler.is_here() else jobs, resources, new_id())
+        plan = batches(jobs if preview else _free(jobs, root), resources, new_id(), preview=preview)
         _print_plan(plan, root.resolve(), request)
         return
     with one_at_a_time(root):
@@ -168,14 +170,8 @@ def _check_weights(jobs: Sequence[Job]) -> None:
 
 
 def _print_plan(plan: Sequence[Batch], root: Path, request: Request) -> None:
-    from results.launch.plan.estimates import work
-    from results.launch.run.readiness import unready
-    from results.store.places import shipped_records
-
     for batch in plan:
         print(f"\narray of {len(batch.jobs)}: " + ", ".join(job.run.name for job in batch.jobs))
         print(sbatch_text(batch, root / FOLDER / "SUBMISSION" / "ARRAY"), end="")
     runs = [job.run for batch in plan for job in batch.jobs]
-    print(
-        "", *work(runs, request.data), *unready(runs), expected(runs, root, request.data, shipped_records()), sep="\n"
-    )
+    print("", *cost_lines(runs, root, request.data), sep="\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,6 +18,7 @@ from results.launch.run.status import Status
 from splits.plain_text import plain
 
 if TYPE_CHECKING:
+    from benchmarks.catalogue import Data
     from results.launch.execute.local import Outcome
 
 
@@ -83,3 +85,12 @@ def state_lines(rows: Sequence[tuple[Run, Status]]) -> list[str]:
             parts.append(f"({status.reason})")
         lines.append(plain("  ".join(parts)))
     return lines
+
+
+def cost_lines(runs: Sequence[Run], root: Path, data: Data) -> list[str]:
+    """What making these runs needs and takes, for `--dry-run`. root: of the runs whose hours are known."""
+    from results.launch.plan.estimates import expected, work
+    from results.launch.run.readiness import unready
+    from results.store.places import shipped_records
+
+    return [*work(runs, data), *unready(runs), expected(runs, root, data, shipped_records())]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.catalogue import BUILTIN, benchmark, builtin_clip
+from results.launch.execute.display import cost_lines
 from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, counted, print_states
 from results.launch.execute.submission import statuses
@@ -53,7 +54,8 @@ def make_runs(
     rows = statuses(runs, root, data)
     if execution.dry_run:
         print_states(rows)
-        _print_costs([run for run, _ in _to_make(rows, execution)], request, root)
+        if to_make := [run for run, _ in _to_make(rows, execution)]:
+            print("", *cost_lines(to_make, root, request.data), sep="\n")
         return 0
     if wanted := _sound(_to_make(rows, execution), data):  # else torch, which knows the devices, need not be imported
         device, count = device_and_count(execution.device, threads=execution.threads, ranks=request.ranks)
@@ -69,22 +71,6 @@ def make_runs(
     else:
         keep(root, _benchmarks(runs))
     return report(rows)
-
-
-def _print_costs(runs: Sequence[Run], request: Request, root: Path) -> None:
-    """What making these runs needs and takes."""
-    from results.launch.plan.estimates import expected, work
-    from results.launch.run.readiness import unready
-    from results.store.places import shipped_records
-
-    if runs:
-        print(
-            "",
-            *work(runs, request.data),
-            *unready(runs),
-            expected(runs, root, request.data, shipped_records()),
-            sep="\n",
-        )
 
 
 def _refuse_untrained(jobs: Sequence[Job]) -> None:

@@ -149,15 +149,15 @@ def resources_for(
 ) -> dict[str, Resources]:
     """The resources of each method's runs. Raises UserError for anything that must not reach an sbatch line.
 
-    given: fields for every method, which win over those of the file `config`. ranks: of each run. A method that uses no
-    CLIP trains nothing and asks for no GPU, unless its own table in the file does.
+    given: fields for every method, which win over those of the file `config`. ranks: of each run. A floor asks
+    for no GPU, unless its own table in the file does.
     """
     general, special = _file(config)
     source = "cluster options" + (f" and {config}" if config else "")
     found = {}
     for method in methods:
         values = general | special.get(method, {}) | dict(given)
-        if not takes_clip(method):
+        if is_floor(method):
             values["gpus"] = special.get(method, {}).get("gpus", "0")
         values["slurm"] = {k: v for table in (general, special.get(method, {}), given) for k, v in _slurm(table)}
         found[method] = Resources.parse(values, source=source)
@@ -170,10 +170,9 @@ def resources_for(
     return found
 
 
-def takes_clip(method: str) -> bool:
-    """Does a run of this method compute anything that a GPU would help with? Of the harness's own, floors do not."""
-    known = METHODS.get(method)
-    return known is None or known.custom or known.trained or known.needs != "nothing"
+def is_floor(method: str) -> bool:
+    """Is it a method that no GPU would help, as far as the harness knows?"""
+    return method in METHODS and METHODS[method].is_floor
 
 
 def _slurm(values: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

@@ -13,7 +13,6 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 
 from splits.errors import UserError
 
@@ -71,7 +70,6 @@ def require() -> None:
         )
 
 
-@cache
 def is_here() -> bool:
     """Is there a SLURM that answers?"""
     try:

@@ -58,8 +58,12 @@ def new_id() -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
 
 
-def batches(jobs: Sequence[Job], resources: dict[str, Resources], submission: str) -> list[Batch]:
+def batches(
+    jobs: Sequence[Job], resources: dict[str, Resources], submission: str, *, preview: bool = False
+) -> list[Batch]:
     """Jobs in arrays: grouped by the resources they need, in their order, none longer than the cluster allows.
+
+    preview: for looking alone; no cluster is asked what it allows.
 
     Raises UserError where ranks do not fit nodes and GPUs, or a time limit not the partition.
     """
@@ -67,10 +71,9 @@ def batches(jobs: Sequence[Job], resources: dict[str, Resources], submission: st
     for job in jobs:
         share = resources[job.run.train.method].of(job.ranks)
         shapes.setdefault((share, job.ranks), []).append(replace(job, nodes=share.nodes))
-    here = scheduler.is_here()
-    longest = scheduler.max_array() if here else PREVIEWED_ARRAY
+    longest = PREVIEWED_ARRAY if preview else scheduler.max_array()
     parts = [(r, group[i : i + longest]) for (r, _), group in shapes.items() for i in range(0, len(group), longest)]
-    for r, _ in shapes if here else ():
+    for r, _ in () if preview else shapes:
         scheduler.check_partition(r.partition, r.minutes)
     return [Batch(f"{scheduler.PREFIX}{submission}-{n}", r, tuple(part)) for n, (r, part) in enumerate(parts)]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import mean
 
@@ -17,6 +18,7 @@ from results.store.record import Result, RunRecord
 from splits.errors import UserError
 
 Kind = tuple[str, str, str, int | None]  # what makes two runs take about the same time
+Count = Callable[[EvalSpec], int | None]  # images of a scoring
 Step = tuple[str, str, str]  # what makes an image of two runs take about the same time
 TIMELESS = frozenset(  # fields of a recipe that say nothing about the time of a step
     "name iterations lr min_lr weight_decay betas poly_power warmup_iterations warmup_ratio decay restart_at".split()
@@ -40,13 +42,13 @@ class _Measured:
         if rate := record.costs.eval_images_per_second:
             self.scoring.setdefault(_step(record.result), []).append((ranks / rate, device))
 
-    def scaled(self, run: Run, data: Data) -> tuple[float, set[str]] | None:
+    def scaled(self, run: Run, images_of: Count) -> tuple[float, set[str]] | None:
         """Seconds of a run from the rates of others with the same step; None where none is known."""
         recipe, step = run.train.recipe.shortened(run.train.limit), _step(run)
         trains = _trains(run)
         if step not in self.scoring or (trains and step not in self.training):
             return None
-        if (count := images(run.evaluation, data)) is None:
+        if (count := images_of(run.evaluation)) is None:
             return None
         found = [(self.scoring[step], count)]
         found += [(self.training[step], recipe.iterations * recipe.batch)] if trains else []
@@ -84,11 +86,11 @@ def _told(runs: Sequence[Run], measured: _Measured, data: Data) -> tuple[list[st
     """Hours in words, and the runs that nothing is known of."""
     words, left = [], []
     known = [measured.runs[_kind(run)] for run in runs if _kind(run) in measured.runs]
-    scaled = []
+    scaled, images_of = [], _once(data)
     for run in runs:
         if _kind(run) in measured.runs:
             continue
-        if (found := measured.scaled(run, data)) is not None:
+        if (found := measured.scaled(run, images_of)) is not None:
             scaled.append(found)
         else:
             left.append(run)
@@ -115,7 +117,7 @@ def work(runs: Sequence[Run], data: Data) -> Iterator[str]:
         yield f"to train: {method}: {_runs(count)} x {iterations:,} iterations of {batch} images"
     if idle := list(dict.fromkeys(run.train.method for run in runs if not _trains(run))):
         yield f"nothing to train: {', '.join(idle)}"
-    counts = [images(run.evaluation, data) for run in runs]
+    counts = list(map(_once(data), (run.evaluation for run in runs)))
     if unknown := counts.count(None):
         yield f"to score: the images of {unknown} runs are not known; name the data with --data-root"
     if some := [count for count in counts if count is not None]:
@@ -136,6 +138,11 @@ def images(scored: EvalSpec, data: Data) -> int | None:
         except (UserError, OSError):
             return None
     return count if scored.limit is None or count is None else min(count, scored.limit)
+
+
+def _once(data: Data) -> Count:
+    """`images`, for each scoring once: seeds and methods share theirs, and folders may have to be looked through."""
+    return cache(lambda scored: images(scored, data))
 
 
 def _runs(count: int) -> str:

@@ -15,7 +15,7 @@ from methods.config import MethodConfig
 from methods.registry import config_class
 from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request, Run
-from results.launch.plan.runs import default_scale
+from results.launch.plan.runs import scale_of
 from results.launch.plan.settings import config_of, settings_for
 from splits.errors import UserError
 
@@ -44,7 +44,7 @@ def recipe_changes(request: Request, runs: Sequence[Run]) -> Iterator[str]:
         groups.setdefault((spec.method, spec.benchmark), {})[alike] = spec
     plain = replace(request, overrides=(), sweep=(), readings=(), limit=None, ranks=1, accumulate=1)
     for (method, name), specs in groups.items():
-        scale = "native" if request.protocol else request.scale or default_scale(benchmark(name), request.clip)
+        scale = scale_of(benchmark(name), request.clip, request)
         try:
             config, recipe = settings_for(method, name, scale, plain)
         except UserError:

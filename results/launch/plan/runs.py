@@ -61,7 +61,7 @@ def plan(request: Request) -> list[Run]:
 
 def _plan_of(bench: Benchmark, request: Request) -> list[Run]:
     """The runs of one benchmark. What all seeds share is worked out once: grids have thousands of runs."""
-    scale = _scale(bench, request)
+    scale = scale_of(bench, request.clip, request)
     folds = request.folds if request.folds is not None else tuple(f.index for f in bench.split.folds)
     evaluations = {e.fold: e for e in evaluations_of(bench, folds, scale, request)}
     settings = {method: _settings(bench, method, scale, request) for method in request.methods}
@@ -122,13 +122,6 @@ def _train_sides(bench: Benchmark, folds: Sequence[int], request: Request, *, re
     }
 
 
-def _scale(bench: Benchmark, request: Request) -> Scale:
-    """At which scale a benchmark is scored; a named protocol has its own sizes."""
-    if request.protocol and request.scale == "trial":
-        raise UserError(f"--protocol {request.protocol} has sizes of its own; leave --scale trial out")
-    return "native" if request.protocol else request.scale or default_scale(bench, request.clip)
-
-
 def _refuse_training(bench: Benchmark, method: str) -> None:
     raise UserError(
         f"{method} learns from training images, and {bench.name} has none: take methods that train nothing (clip, "
@@ -170,6 +163,13 @@ def default_scale(bench: Benchmark, clip: ClipId | None) -> Scale:
     """Photos under the built-in CLIP are run at a size that it can see."""
     builtin = clip is None or clip.pretrained == BUILTIN
     return "trial" if bench.photos and builtin and bench.trial is not None else "native"
+
+
+def scale_of(bench: Benchmark, clip: ClipId | None, request: Request) -> Scale:
+    """At which scale a benchmark is scored with a CLIP; raises UserError for one beside a protocol's own sizes."""
+    if request.protocol and request.scale == "trial":
+        raise UserError(f"--protocol {request.protocol} has sizes of its own; leave --scale trial out")
+    return "native" if request.protocol else request.scale or default_scale(bench, clip)
 
 
 def _inference(inference: Inference, request: Request) -> Inference:

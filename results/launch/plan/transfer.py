@@ -17,7 +17,7 @@ from benchmarks.spec import EvalSpec, TrainSpec, protocol_of
 from methods.registry import METHODS
 from results.launch.plan.checks import check_year
 from results.launch.plan.request import Files, Request, Run, Transfer
-from results.launch.plan.runs import default_scale, evaluations_of, plan
+from results.launch.plan.runs import evaluations_of, plan, scale_of
 from results.launch.plan.weight_cards import card_of, check_clip, run_folder, spec_on
 from results.store.folders import SPEC, RunFolder, read_json
 from splits.errors import UserError
@@ -136,7 +136,7 @@ def _onto(train: TrainSpec, transfer: Transfer, request: Request) -> list[Run]:
     for name in dict.fromkeys(targets):
         bench = benchmark(name)
         every = [f.index for f in bench.split.folds] if transfer.benchmarks else [train.fold]
-        scale = "native" if request.protocol else request.scale or default_scale(bench, train.clip)
+        scale = scale_of(bench, train.clip, request)
         there = replace(request, data=_data(request, [name]), tune_on_test=False)
         for evaluation in evaluations_of(bench, tuple(dict.fromkeys(transfer.folds or every)), scale, there):
             runs.append(Run(train, transferred(train, evaluation)))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from results.launch.plan.request import Run
+from results.store.folders import CorruptRecord
 
 TWINS: Final = {("voc-15-5", 0): ("pascal-5i", 3), ("pascal-5i", 3): ("voc-15-5", 0)}
 
@@ -24,10 +25,15 @@ def done_as_twins(runs: Sequence[Run], root: Path) -> Iterator[str]:
     """A line for each run that is not there and whose twin is."""
     for run in runs:
         other = twin(run)
-        if other is None or run.folder(root).read_record(run.evaluation) is not None:
-            continue
-        if other.folder(root).read_record(other.evaluation) is not None:
+        if other is not None and _is_done(other, root) and not _is_done(run, root):
             yield (
                 f"{run.name} is the same training and scoring as {other.name}, which is done: --benchmarks "
                 f"{other.train.benchmark} --folds {other.train.fold} shows it, and published rows stand beside both"
             )
+
+
+def _is_done(run: Run, root: Path) -> bool:
+    try:
+        return run.folder(root).read_record(run.evaluation) is not None
+    except CorruptRecord:
+        return False  # the state of a run says so; here nothing may end for it

@@ -8,9 +8,8 @@ from typing import Any
 
 from benchmarks.catalogue import benchmark
 from benchmarks.data.reader import Reader, Watch
-from benchmarks.labels import evaluation_table
 from benchmarks.scoring.episodic import chosen, evaluate_items
-from benchmarks.scoring.evaluate import Evaluation, evaluate
+from benchmarks.scoring.evaluate import Evaluation
 from benchmarks.training import costs
 from benchmarks.training.acceleration import placed
 from benchmarks.training.checkpoint import Checkpoints
@@ -29,6 +28,7 @@ from results.launch.run.nondeterminism import named
 from results.launch.run.phases import PhaseClock
 from results.launch.run.ranks import Others
 from results.launch.run.result import store
+from results.launch.run.scoring import scored_images
 from results.launch.run.training import built, fabric_of, opened, set_up, trained
 from results.launch.run.weights import Weights, export, import_weights, restore
 from results.store import provenance
@@ -133,7 +133,6 @@ class _Maker:
 
     def _evaluate(self, method: Method) -> Evaluation:
         scored = self.job.run.evaluation
-        bench = benchmark(scored.benchmark)
 
         def watch(done: int, total: int) -> None:
             self.state.write(self.recipe.iterations, None, f"scoring {done}/{total}")
@@ -142,19 +141,8 @@ class _Maker:
 
         if scored.side.kind == "episodic-binary":
             return self._evaluate_items(method, watch)
-        vocabulary, decision = asked_of(scored, self.spec.method)
-        return evaluate(
-            method.to(self.device),
-            self._opened(scored.limit),
-            vocabulary,
-            scored.side.inference,
-            evaluation_table(bench.split, bench.split.fold(scored.fold), background=scored.side.background),
-            decision=decision,
-            swept=bool(scored.side.unseen),
-            background_below=scored.side.background_below,
-            device=self.device,
-            precision=scored.precision,
-            watch=watch,
+        return scored_images(
+            method, self.spec.method, scored, self._opened(scored.limit), device=self.device, watch=watch
         )
 
     def _opened(self, limit: int | None) -> Reader:

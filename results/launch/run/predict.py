@@ -105,9 +105,7 @@ def _query(wanted: Prediction, source: Finished) -> Query:
     spec, request = source.spec, wanted.request
     names = wanted.classes or spec.side.classes
     sentences = templates(request.templates) if request.templates else spec.side.queries.templates
-    vocabulary = vocabulary_for(source, names, sentences)
-    remarks = check_names(vocabulary.texts, sentences, "--classes")
-    check_texts(source.clip, vocabulary)
+    vocabulary, remarks = asked_about(source, names, sentences, "--classes")
     bench = benchmark(spec.benchmark)
     usual = bench.inference_at(request.scale or default_scale(bench, spec.clip)).model_dump()
     return Query(
@@ -138,6 +136,21 @@ def _of_benchmark(wanted: Prediction, source: Finished) -> Query:
         pictures=((sample.id, sample.image) for sample in map(reader.read, range(count))),
         about=f"{wanted.request.part} images of {bench.name}, fold {run.evaluation.fold}",
     )
+
+
+def asked_about(
+    source: Finished, names: tuple[str, ...], sentences: tuple[str, ...], option: str
+) -> tuple[Vocabulary, tuple[str, ...]]:
+    """Any names as a vocabulary of these weights, and what to know of how CLIP reads them.
+
+    option: where the names come from, for messages. Raises UserError where two of them are one, here or to CLIP.
+    """
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{option}: {', '.join(twice)} stands there twice")
+    vocabulary = vocabulary_for(source, names, sentences)
+    remarks = check_names(vocabulary.texts, sentences, option)
+    check_texts(source.clip, vocabulary)
+    return vocabulary, remarks
 
 
 def vocabulary_for(source: Finished, names: tuple[str, ...], sentences: tuple[str, ...]) -> Vocabulary:

@@ -27,7 +27,12 @@ def fetched(runs: Sequence[Run]) -> Iterator[str]:
 
 def absent(runs: Sequence[Run]) -> list[str]:
     """Weights of the runs that cannot be loaded without the net: CLIPs by model and tag, those of bodies."""
-    return _absent_clips(tagged_clips(runs)) + [str(one) for one in body_weights(runs) if not is_cached(one)]
+    return _absent_clips(tagged_clips(runs)) + absent_bodies(runs)
+
+
+def absent_bodies(runs: Iterable[Run]) -> list[str]:
+    """The body weights of runs that are not on this disk."""
+    return [str(weights) for weights in body_weights(runs) if not is_cached(weights)]
 
 
 def body_weights(runs: Iterable[Run]) -> list[BodyWeights]:
@@ -38,7 +43,7 @@ def body_weights(runs: Iterable[Run]) -> list[BodyWeights]:
 
 def refuse_absent_bodies(runs: Iterable[Run]) -> None:
     """Raise UserError where one of these trainings would begin with body weights that are not on this disk."""
-    if missing := [str(weights) for weights in body_weights(runs) if not is_cached(weights)]:
+    if missing := absent_bodies(runs):
         raise UserError(
             f"not on this disk: {', '.join(missing)}; fetch with `python harness.py prefetch` (same arguments), or let "
             f"bodies begin from noise with --set METHOD.body_weights={NONE}, which tables show"

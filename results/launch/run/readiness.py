@@ -11,7 +11,7 @@ from benchmarks.spec import ClipId
 from results.launch.plan.body_weights import NONE
 from results.launch.plan.request import Run
 from results.launch.plan.settings import config_of
-from results.launch.run.prefetch import body_weights, is_cached, tagged_clips
+from results.launch.run.prefetch import absent_bodies, tagged_clips
 from splits.errors import UserError
 
 
@@ -19,7 +19,7 @@ def unready(runs: Sequence[Run]) -> Iterator[str]:
     """Lines: weights that are absent and what fetches them, and bodies that begin without ImageNet weights."""
     try:
         absent = [f"{clip.model}/{clip.pretrained}" for clip in tagged_clips(runs) if not _is_here(clip)]
-        absent += [str(weights) for weights in body_weights(runs) if not is_cached(weights)]
+        absent += absent_bodies(runs)
     except ModuleNotFoundError as error:
         yield f"weights: not looked for, {error.name} is not installed: pip install '.[train]'"
     else:

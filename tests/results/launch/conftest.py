@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -11,14 +12,27 @@ from methods.registry import METHODS
 from tests.results.launch.unregister import forget
 
 
-@pytest.fixture
-def torch_as_it_was() -> Iterator[None]:
-    """A run in this process makes torch deterministic; other tests choose for themselves."""
+@contextmanager
+def _torch_kept() -> Iterator[None]:
     torch = pytest.importorskip("torch")
     kept = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     yield
     torch.use_deterministic_algorithms(kept[0])
     torch.set_num_threads(kept[1])
+
+
+@pytest.fixture
+def torch_as_it_was() -> Iterator[None]:
+    """A run in this process makes torch deterministic; other tests choose for themselves."""
+    with _torch_kept():
+        yield
+
+
+@pytest.fixture(scope="module")
+def torch_as_before_the_module() -> Iterator[None]:
+    """The same for runs that the tests of a module share."""
+    with _torch_kept():
+        yield
 
 
 @pytest.fixture

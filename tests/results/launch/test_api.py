@@ -21,7 +21,7 @@ REFERENCE = PROJECT / "results" / "reference"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
+def made(tmp_path_factory: pytest.TempPathFactory, torch_as_before_the_module: None) -> tuple[Path, pd.DataFrame]:
     """Short runs of two methods, made from Python."""
     root = tmp_path_factory.mktemp("runs")
     return root, harness.run(["zegclip", "clip"], folds=[0], limit=6, root=root, device="cpu")
@@ -91,6 +91,8 @@ def test_segmenting_is_what_predict_writes(made, tmp_path: Path) -> None:
         np.testing.assert_array_equal(harness.segment(method, image, words, device="cpu"), written)
     with pytest.raises(UserError, match=r"\(H, W, 3\) uint8"):
         harness.segment(method, np.zeros((4, 4)))
+    with pytest.raises(UserError, match="classes: star stands there twice"):
+        harness.segment(method, picture, ["star", "key", "star"], device="cpu")
 
 
 def test_tables_and_comparisons_are_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,6 +104,18 @@ def test_tables_and_comparisons_are_the_commands(capsys: pytest.CaptureFixture[s
     command = ["compare", "zegclip", "clip", "--from", str(REFERENCE), "--folds", "0", "1"]
     assert harness.main(command) == 0
     assert compared.markdown() in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("torch_as_it_was")
+def test_a_shift_that_was_tuned_has_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails when Python leaves a kind of table out that the command prints."""
+    asked = ["--methods", "clip", "--limit", "2", "--runs", str(tmp_path), "--cluster", "debug", "--device", "cpu"]
+    for part in ("val", "tune"):
+        assert harness.main(["run", *asked, "--part", part]) == 0
+    capsys.readouterr()
+    (table,) = harness.tables(tmp_path, show=("calibrated",))
+    assert harness.main(["tables", "--from", str(tmp_path), "--show", "calibrated"]) == 0
+    assert table.markdown() in capsys.readouterr().out
 
 
 @settings(max_examples=60, deadline=None)

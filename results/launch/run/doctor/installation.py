@@ -128,14 +128,14 @@ def _data(data_root: str | None) -> Iterator[Finding]:
     yield Finding("data roots", ", ".join(map(str, roots)))
     for bench in (b for b in BENCHMARKS.values() if b.photos and not b.name.endswith("-tune")):
         try:
-            readers = [Data(data_root, subset=True).open(bench, part) for part in ("train", "val")]
+            readers = {part: Data(data_root, subset=True).open(bench, part) for part in bench.split.parts}
         except UserError:
             yield Finding(bench.name, "not found", f"`data verify {bench.name}` says what was looked for")
             continue
-        partial = any(reader.partial for reader in readers)
-        counts = " / ".join(str(len(reader)) for reader in readers)
+        partial = any(reader.partial for reader in readers.values())
+        counts = " / ".join(str(len(reader)) for reader in readers.values())
         yield Finding(
-            bench.name, f"{counts} train / val images", "whole results (partial: --subset)" if partial else ""
+            bench.name, f"{counts} {' / '.join(readers)} images", "whole results (partial: --subset)" if partial else ""
         )
 
 

@@ -173,11 +173,17 @@ def hours(rows: list[Row]) -> tuple[str, list[Row]]:
                 total += runs * (_training(row, name) + _scoring(row, name)) / 3600
             found.append({"benchmark": name, "precision": precision, "runs of a method": runs, "hours": total})
     sums = {p: sum(row["hours"] for row in found if row["precision"] == p) for p in PRECISIONS}
-    words = ", ".join(f"{p} {value:.1f} h" for p, value in sums.items())
+    words = ", ".join(f"{p} {value:.1f} h{_without(rows, p)}" for p, value in sums.items())
     return (
         f"one GPU, {SEEDS} seeds, all folds: {words}; steps as measured on {MEASURED_ON}, whatever the benchmark",
         found,
     )
+
+
+def _without(rows: list[Row], precision: str) -> str:
+    """Which methods the hours leave out."""
+    names = ", ".join(row["method"] for row in rows if row["precision"] == precision and row.get("wrong"))
+    return f" without {names}, of which no rate is known" if names else ""
 
 
 def _training(row: Row, bench: str) -> float:

@@ -241,6 +241,16 @@ def test_arrays_by_shape_and_size(tmp_path: Path, runs: list[Run], slurm) -> Non
     assert "--array" not in sbatch_text(made[3], tmp_path)
 
 
+def test_limits_are_those_of_the_cluster_also_where_it_is_slow(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when a controller that misses one call has jobs submitted past what the partition and arrays allow."""
+    slurm("scontrol", "MaxArraySize            = 3\n", 1)
+    with pytest.raises(UserError, match="scontrol"):
+        batches([Job(run=run, root=tmp_path) for run in runs], {"random": Resources(), "clip": Resources()}, "x")
+    slurm("scontrol", "MaxArraySize            = 3\n")
+    with pytest.raises(UserError, match="short allows 10:00"):
+        batches([Job(run=runs[0], root=tmp_path)], {"random": Resources(partition="short", time="20")}, "x")
+
+
 def test_what_a_script_asks_for(tmp_path: Path, runs: list[Run], slurm) -> None:
     """Fails when an option does not reach the script, or cores do not reach srun."""
     resources = Resources(

@@ -36,6 +36,17 @@ def test_official_sets_need_not_be_there(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "to score: 1,449 images in 1 run" in list(estimates.work(runs, Data()))
 
 
+def test_what_runs_share_is_counted_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Fails when each run of a grid has the folders of a data set looked through again."""
+    looked, count = [], estimates.images
+    monkeypatch.setattr(estimates, "images", lambda scored, data: looked.append(scored.fold) or count(scored, data))
+    runs = plan(Request(methods=("zegclip", "clip"), benchmarks=("shapes-5i",), seeds=(0, 1, 2)))
+    assert "to score: 12,000 images in 24 runs" in list(estimates.work(runs, Data()))
+    assert sorted(looked) == [0, 1, 2, 3]
+    estimates.expected(runs, tmp_path, Data(), shipped_records())
+    assert max(map(looked.count, range(4))) <= 2
+
+
 def test_hours_of_another_length_are_scaled_from_the_step(tmp_path: Path) -> None:
     """Fails when ten times the iterations do not take ten times as long, or a guess passes for a measurement."""
     request = Request(methods=("zegclip",), benchmarks=("shapes-5i",), folds=(0,))

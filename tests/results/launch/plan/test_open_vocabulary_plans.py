@@ -8,8 +8,9 @@ import pytest
 
 from benchmarks.open_vocabulary import NAMED, protocols_of
 from benchmarks.spec import ClipId
-from results.launch.plan.request import Request, Run
+from results.launch.plan.request import Request, Run, Transfer
 from results.launch.plan.runs import plan
+from results.launch.plan.transfer import _onto
 from splits.errors import UserError
 
 OPENAI = ClipId(model="ViT-B-16", pretrained="openai")
@@ -78,3 +79,13 @@ def test_what_cannot_be_is_one_line(fields: dict[str, Any], words: str) -> None:
         planned(**fields)
     assert words in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_scale_beside_a_protocol_is_refused() -> None:
+    """Fails when sizes are asked for twice and one of them is passed over without a word, here or elsewhere."""
+    both = Request(methods=("clip",), benchmarks=("voc21",), folds=(0,), scale="trial", protocol="sclip")
+    with pytest.raises(UserError, match="--protocol sclip has sizes of its own"):
+        plan(both)
+    (trained,) = plan(Request(methods=("zegclip",), benchmarks=("shapes-5i",), folds=(0,)))
+    with pytest.raises(UserError, match="--protocol sclip has sizes of its own"):
+        _onto(trained.train, Transfer(benchmarks=("voc21",)), both)

@@ -10,7 +10,7 @@ from benchmarks.spec import protocol_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
 from results.launch.plan.twins import done_as_twins, twin
-from results.store.folders import RunFolder
+from results.store.folders import RECORD, RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +42,13 @@ def test_what_is_done_under_the_other_name_is_told(tmp_path: Path, monkeypatch: 
     (line,) = done_as_twins([run("voc-15-5", 0), run("pascal-5i", 3), run("pascal-5i", 0)], tmp_path)
     assert "zegclip voc-15-5 fold 0 seed 0 is the same training" in line
     assert "--benchmarks pascal-5i --folds 3 shows it" in line
+
+
+def test_a_broken_record_is_left_to_the_state_of_its_run(tmp_path: Path) -> None:
+    """Fails when a record that cannot be read ends a command that would name it, or make it again."""
+    runs = [run("voc-15-5", 0), run("pascal-5i", 3)]
+    for one in runs:
+        folder = one.folder(tmp_path).evaluation(one.evaluation)
+        folder.mkdir(parents=True)
+        (folder / RECORD).write_text("{")
+    assert list(done_as_twins(runs, tmp_path)) == []

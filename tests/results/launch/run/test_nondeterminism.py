@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 torch = pytest.importorskip("torch")
-from results.launch.run import make  # noqa: E402
+from results.launch.run import scoring  # noqa: E402
 from results.launch.run.nondeterminism import CUBLAS, named  # noqa: E402
 from results.launch.run.worker import run_job  # noqa: E402
 from tests.torture.trials import job_of  # noqa: E402
@@ -48,13 +48,13 @@ def test_torch_itself_words_it_so() -> None:
 
 def test_the_record_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a warning of a run does not reach its record."""
-    evaluate = make.evaluate
+    evaluate = scoring.evaluate
 
     def warning(*arguments, **options):
         warnings.warn(OPERATION, stacklevel=1)
         return evaluate(*arguments, **options)
 
-    monkeypatch.setattr(make, "evaluate", warning)
+    monkeypatch.setattr(scoring, "evaluate", warning)
     job = job_of("constant", tmp_path, limit=2)
     assert run_job(job) == "done"
     record = job.run.folder(tmp_path).read_record(job.run.evaluation)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import harness
 from benchmarks.catalogue import Data
 from results.launch.plan.request import Request
 from results.launch.plan.runs import plan
@@ -61,3 +62,17 @@ def test_a_record_of_every_class(voc: Path) -> None:
     (table,) = [t for t in build_tables([record]) if t.name == "main"]
     assert [column.header for column in table.columns] == ["method", "mIoU", "pAcc", "seeds"]
     assert not any("undefined" in note for note in table.notes)
+
+
+@pytest.mark.usefixtures("torch_as_it_was")
+def test_scores_in_memory_are_those_of_the_record(voc: Path) -> None:
+    """Fails when Python scores background and synonyms otherwise than the command that stores a record."""
+    request = Request(methods=("clip",), benchmarks=("voc21",), data=Data(str(voc), subset=True))
+    (run,) = plan(request)
+    job = Job(run=run, root=voc / "runs", data=request.data)
+    assert made(job)[0] == "done"
+    method = harness.load("clip", root=voc / "runs")
+    found = harness.evaluate(method, "voc21", data_root=voc, subset=True, device="cpu")
+    stored = record_of(job).result
+    assert [c.iou for c in found.classes] == [c.iou for c in stored.classes]
+    assert found.own == stored.own

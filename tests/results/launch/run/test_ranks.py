@@ -140,6 +140,17 @@ def test_a_rank_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not folder.trained()
 
 
+def test_a_rank_that_is_killed_on_its_way(tmp_path: Path) -> None:
+    """Fails when rank 0 waits for ever for one that died before it came, or calls that a failure of the run."""
+    with ranks.LocalRanks(job_of(tmp_path, 2)) as others, others._started():
+        (process,) = others._processes
+        others._look()  # nothing is wrong yet
+        process.kill()
+        process.wait()
+        with pytest.raises(ranks.LostRank, match=r"^rank 1 of 2 ended without a word$"):
+            others._look()
+
+
 def test_a_first_rank_that_is_killed(tmp_path: Path) -> None:
     """Fails when the same event gives another state where it struck rank 0, who can write none."""
     job = job_of(tmp_path, 2)

@@ -119,6 +119,16 @@ def test_steps_memory_and_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert voc["hours"] == pytest.approx(3 * (20_000 / 2.0 + 1449 / 10.0) / 3600)
 
 
+def test_hours_say_whom_they_leave_out() -> None:
+    """Fails when a method that could not be measured makes the whole grid look shorter without a word."""
+    row = {"method": "zegclip", "precision": "float32", "steps_per_second": 2.0, "images_per_second": 10.0}
+    lacking = row | {"method": "otseg", "wrong": "one image at a time does not fit"}
+    said, found = throughput.hours([row, lacking])
+    assert found == throughput.hours([row])[1]
+    assert "h without otseg, of which no rate is known" in said
+    assert "without" not in throughput.hours([row])[0]
+
+
 def test_a_part_ends_no_other() -> None:
     """Fails when an error or a missing device in one part loses the rest, or a wrong row passes."""
 

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from results.launch.run.doctor import installation
 from results.launch.run.doctor.installation import findings
+from splits.loader import read_list
 
 
 def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, data_root: str | None = None) -> dict[str, tuple[str, str]]:
@@ -69,3 +72,17 @@ def test_data_roots_are_looked_into(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert found["pascal-5i"][0] == "not found"
     assert "data verify pascal-5i" in found["pascal-5i"][1]
     assert "is no folder" in told(monkeypatch, tmp_path, str(tmp_path / "absent"))["data roots"][0]
+
+
+def test_what_is_scored_without_training_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Fails when a benchmark without training images is called absent although its images are there."""
+    monkeypatch.setenv("ZSS_CACHE", str(tmp_path / "cache"))
+    (id_, *_) = read_list("voc2012_seg_val_1449")
+    for folder, ending, shape in (("JPEGImages", "jpg", (8, 8, 3)), ("SegmentationClass", "png", (8, 8))):
+        path = tmp_path / "VOCdevkit" / "VOC2012" / folder / f"{id_}.{ending}"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.zeros(shape, np.uint8)).save(path)
+    assert told(monkeypatch, tmp_path, str(tmp_path))["voc21"] == (
+        "1 val images",
+        "whole results (partial: --subset)",
+    )

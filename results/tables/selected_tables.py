@@ -1,0 +1,37 @@
+"""The tables of a selection of stored records, judged beside all rows of their benchmarks. No torch, no data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from results.store.selection import Selected, Selection, select
+from results.tables.calibration import tuned_scores
+from results.tables.families import reader
+from results.tables.judge import Judge
+from results.tables.table import Table
+from results.tables.tables import build_tables
+from results.tables.views import View
+
+
+def chosen(selection: Selection, *, may_be_empty: bool = False) -> tuple[Selected, Selected]:
+    """What a selection names, and the same of every method: verdicts are of whole families.
+
+    may_be_empty: as of `select`, which raises UserError without it.
+    """
+    found = select(selection, may_be_empty=may_be_empty, every_loss=False)
+    if not selection.methods:
+        return found, found
+    return found, select(replace(selection, methods=()), may_be_empty=True, every_loss=False)
+
+
+def selected_tables(found: Selected, every: Selected, view: View) -> list[Table]:
+    """The tables of what was `chosen`."""
+    return build_tables(
+        found.records,
+        view=view,
+        states=found.states,
+        stale=found.stale,
+        judge=Judge(reader(every.confusion), every.records),
+        tuned=tuned_scores(found.stored) if "calibrated" in view.kinds else {},
+        locate=found.confusion,
+    )
