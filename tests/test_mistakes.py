@@ -12,11 +12,8 @@ import pytest
 from PIL import Image
 
 import harness
-from benchmarks.catalogue import BENCHMARKS
 from methods.registry import METHODS
-from results.launch.plan import custom
-from splits import loader
-from tests.results.launch.unregister import forget
+from tests.results.launch.unregister import forget, forget_data_sets
 
 SET = """name = "farm"
 images = "photos"
@@ -56,8 +53,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     known = dict(METHODS)
     yield tmp_path
     forget(known, {})
-    for name in list(custom.KNOWN):
-        del custom.KNOWN[name], loader.CUSTOM[name], BENCHMARKS[name]
+    forget_data_sets()
 
 
 def told(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -13,13 +13,10 @@ from PIL import Image
 
 pytest.importorskip("torch")
 import harness
-from benchmarks.catalogue import BENCHMARKS
-from benchmarks.data import datasets
 from benchmarks.training.checkpoint import BadCheckpoint, Checkpoints
-from results.launch.plan.custom import KNOWN
 from results.store.folders import find_records
 from results.store.record import RunRecord
-from splits import loader
+from tests.results.launch.unregister import forget_data_sets
 
 CLASSES = ["cow", "sheep", "dog"]
 NAMES = [f"img{n}" for n in range(6)]
@@ -31,15 +28,7 @@ def farm(tmp_path, monkeypatch):
     """Six photos of three rectangles each and their masks; the data set is forgotten afterwards."""
     monkeypatch.setenv("ZSS_CACHE", str(tmp_path / "cache"))
     yield write(tmp_path / "farm")
-    for registry, name in (
-        (BENCHMARKS, "farm"),
-        (loader.CUSTOM, "farm"),
-        (KNOWN, "farm"),
-        (datasets._OPENERS, "own/farm"),
-        (datasets.MASK_RULES, "own/farm"),
-    ):
-        registry.pop(name, None)
-    datasets._ROOTLESS.discard("own/farm")
+    forget_data_sets()
 
 
 def mask(ids=(1, 2, 3)) -> np.ndarray:

@@ -12,10 +12,7 @@ from PIL import Image
 
 pytest.importorskip("torch")
 import harness
-from benchmarks.catalogue import BENCHMARKS
-from benchmarks.data import datasets
-from results.launch.plan.custom import KNOWN
-from splits import loader
+from tests.results.launch.unregister import forget_data_sets
 
 CLASSES = ["cow", "sheep", "dog"]
 
@@ -36,12 +33,7 @@ def farm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         f"classes = {json.dumps(CLASSES)}\nunseen = ['dog']\nbackground = 0\nignore = 255\n"
     )
     yield tmp_path
-    for registry, name in (
-        *((registry, "farm") for registry in (BENCHMARKS, loader.CUSTOM, KNOWN)),
-        *((registry, "own/farm") for registry in (datasets._OPENERS, datasets.MASK_RULES)),
-    ):
-        registry.pop(name, None)
-    datasets._ROOTLESS.discard("own/farm")
+    forget_data_sets()
 
 
 def truth() -> np.ndarray:

@@ -56,6 +56,7 @@ def test_a_cpu_agrees_with_itself() -> None:
     assert "float32: losses" in said
 
 
+@pytest.mark.usefixtures("fast_kernels")
 def test_another_device_draws_as_the_cpu_does() -> None:
     """Fails when dropout on a device differs from the CPU's, so that no two gradients could be compared."""
     with pretended():
