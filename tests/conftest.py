@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from methods import custom
+from methods.registry import METHODS
+from tests.unregister import forget, forget_data_sets
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -17,6 +21,19 @@ def cache_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     os.environ["ZSS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     yield
     del os.environ["ZSS_CACHE"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registries_as_they_were() -> Iterator[None]:
+    """A module's custom methods and data sets are gone when it ends: what `all` means depends on no order of tests.
+
+    Fixtures of a module end before this one, which began before them.
+    """
+    methods, loaded = set(METHODS), set(custom.LOADED)
+    yield
+    if set(METHODS) != methods or set(custom.LOADED) != loaded:
+        forget(methods, loaded)
+    forget_data_sets()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from methods import custom
 from methods.registry import METHODS
 from results.launch.execute import scheduler
 from tests.documented import PROJECT, commands, lacking, small
-from tests.results.launch.unregister import forget, forget_data_sets
+from tests.unregister import forget
 
 DATA = PROJECT.parent / "shared" / "data"
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
@@ -57,7 +57,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
         (folder / "chimera-seg.toml").write_text('method = "chimera-seg"\nname = "mine"\n[constants]\nblocks = 1\n')
         roots = ":".join(str(DATA / name) for name in ("voc-mini", "coco-mini"))
         yield folder, {"3066b3b5": run.name.rpartition("-")[2], "DIR": roots}
-        forget_data_sets()
         torch.use_deterministic_algorithms(kept[0])
         torch.set_num_threads(kept[1])
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import harness
 from methods.registry import METHODS
-from tests.results.launch.unregister import forget, forget_data_sets
+from tests.unregister import forget, forget_data_sets
 
 SET = """name = "farm"
 images = "photos"

@@ -9,7 +9,7 @@ import pytest
 
 from methods import custom
 from methods.registry import METHODS
-from tests.results.launch.unregister import forget
+from tests.unregister import forget
 
 
 @contextmanager

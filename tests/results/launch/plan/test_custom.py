@@ -25,7 +25,7 @@ from results.store import provenance
 from results.store.folders import find_records
 from results.store.record import RunRecord
 from splits.errors import UserError
-from tests.results.launch.unregister import forget
+from tests.unregister import forget
 
 pytestmark = pytest.mark.usefixtures("forgotten")
 

@@ -14,7 +14,7 @@ import harness
 from methods.registry import METHODS
 from results.launch.plan.method_copies import DIGEST, FOLDER, kept_method
 from results.store.folders import CorruptRecord, find_records
-from tests.results.launch.unregister import forget
+from tests.unregister import forget
 
 pytestmark = pytest.mark.usefixtures("forgotten", "torch_as_it_was")
 

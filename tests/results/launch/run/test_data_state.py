@@ -16,7 +16,7 @@ import harness
 from benchmarks.training.checkpoint import BadCheckpoint, Checkpoints
 from results.store.folders import find_records
 from results.store.record import RunRecord
-from tests.results.launch.unregister import forget_data_sets
+from tests.unregister import forget_data_sets
 
 CLASSES = ["cow", "sheep", "dog"]
 NAMES = [f"img{n}" for n in range(6)]

@@ -12,7 +12,7 @@ from PIL import Image
 
 pytest.importorskip("torch")
 import harness
-from tests.results.launch.unregister import forget_data_sets
+from tests.unregister import forget_data_sets
 
 CLASSES = ["cow", "sheep", "dog"]
 
