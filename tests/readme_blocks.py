@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 from results.store.selection import Selection, select
 from results.tables.classes_and_costs import by_variant
 from results.tables.content import COMPARISON, Content, gather, parts_of
-from results.tables.families import family_of, reader
+from results.tables.families import Counted, family_of, reader
 from results.tables.row_names import names_of
 from results.tables.sentences import explanation, sentence
 from results.tables.table import STALE
@@ -50,38 +51,38 @@ def printed(*options: str) -> str:
 def verdicts() -> str:
     """A sentence for each of PAIRS, by table, from the very families that `compare` and `tables` use."""
     found = select(Selection(roots=(REFERENCE,)))
-    (content,) = gather(found.records, {})
-    read, lines = reader(found.confusion), []
-    for group in dict.fromkeys(group for group, *_ in PAIRS):
-        part = parts_of(content)[group]
-        variants = by_variant(part.records, names_of(content))
-        family = family_of(part, variants, read)
-        tested = next(iter(family.verdicts.values())).family
-        title = "The comparison" if group == COMPARISON else f"Ablations of `{group.partition(':')[2]}`"
-        lines += ["", f"{title} ({tested} tested pair{'s' * (tested != 1)}):", ""]
-        lines += [f"* {sentence(family, _row(content, a), _row(content, b))}" for of, a, b in PAIRS if of == group]
+    lines = [line for content in gather(found.records, {}) for line in _verdicts_of(content, reader(found.confusion))]
     return "\n".join([explanation(), *lines]) + "\n"
 
 
-def _row(content: Content, method: str) -> str:
-    """The name of a method's only row."""
-    (name,) = {
-        name
-        for name, runs in by_variant(content.records, names_of(content)).items()
-        if runs[0].result.train.method == method
-    }
-    return name
+def _verdicts_of(content: Content, read: Counted) -> Iterator[str]:
+    """Of one recipe: the pairs that it has rows of."""
+    by_recipe = f", {content.recipe} recipe" if content.recipe else ""
+    for group, part in parts_of(content).items():
+        variants = by_variant(part.records, names_of(content))
+        rows = {runs[0].result.train.method: name for name, runs in variants.items()}
+        pairs = [(rows[a], rows[b]) for of, a, b in PAIRS if of == group and {a, b} <= rows.keys()]
+        if not pairs:
+            continue
+        family = family_of(part, variants, read)
+        tested = next(iter(family.verdicts.values())).family
+        title = "The comparison" if group == COMPARISON else f"Ablations of `{group.partition(':')[2]}`"
+        yield from ("", f"{title}{by_recipe} ({tested} tested pair{'s' * (tested != 1)}):", "")
+        yield from (f"* {sentence(family, a, b)}" for a, b in pairs)
 
 
 def five_columns() -> str:
-    """The main table without its recipes, and one line on its marks."""
+    """The first main table without its recipes, and one line on its marks."""
     lines = printed("--show", "main", "--notes", "none").splitlines()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    tables = [list(run) for is_row, run in groupby(lines, key=lambda line: line.startswith("|")) if is_row]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in tables[0]]
     kept = [at for at, header in enumerate(rows[0]) if header != "recipe"]
     table = "\n".join(f"| {' | '.join(row[at] for at in kept)} |" for row in [rows[0], *rows[2:]])
     rule = f"|{'|'.join('---' if at == 0 else '---:' for at in kept)}|"
     first, rest = table.split("\n", 1)
     marks = "Mean over folds, in percent; ±: half the 95 % interval; bold: not separated from the best row."
+    if len(tables) > 1:
+        marks += "\nThe long recipe; `make run` trains by the short one, whose table stands in docs/evidence.md."
     if any(STALE in row[0] for row in rows):
         marks += f"\n{STALE}: made by older code than this, and not yet made anew."
     return f"{first}\n{rule}\n{rest}\n\n{marks}\n"

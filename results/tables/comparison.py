@@ -14,7 +14,7 @@ from results.store.confusion import Locate
 from results.store.record import RunRecord
 from results.tables.class_differences import class_differences
 from results.tables.classes_and_costs import Variants, by_variant
-from results.tables.content import Content, elsewhere, fold_range, gather, parts_of
+from results.tables.content import Content, elsewhere, fold_range, gather, parts_of, trained_by
 from results.tables.families import Counted, family_of, reader
 from results.tables.inference import ALPHA, DELTA, POWER, holm
 from results.tables.notes import measured
@@ -65,8 +65,12 @@ def compare_records(records: Sequence[RunRecord], wanted: Wanted, locate: Locate
     methods, read = wanted.names, reader(locate)
     if len(methods) < 2:
         raise UserError(f"compare {methods[0]}: names one method; expected two or more")
-    contents = [content for content in gather(_of_folds(records, wanted.folds), {}) if has(content, methods)]
-    if not contents:
+    of_folds = _of_folds(records, wanted.folds)
+    for divided in (True, False):  # rows of two recipes stand in one content only where it is left undivided
+        contents = [content for content in gather(of_folds, {}, divided=divided) if has(content, methods)]
+        if contents:
+            break
+    else:
         known = sorted({record.result.train.method for record in records})
         if strange := [name for name in methods if not any(has(content, [name]) for content in gather(records, {}))]:
             raise UserError(f"compare: there is no run of {strange[0]!r}; {suggestion(strange[0], known)}")
@@ -148,7 +152,7 @@ def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> 
         *(Column.percent(f"fold {f}", f"fold_{f}", partial(_points, key=f"fold_{f}")) for f in folds if len(folds) > 1),
     ]
     lines = [*measured(content), *_explained(found), *_classes(content, found, read)]
-    title = f"{content.split.name}{elsewhere(content)}: paired differences, in points"
+    title = f"{content.split.name}{trained_by(content)}{elsewhere(content)}: paired differences, in points"
     return [Table(title, frame.drop(columns="by_fold"), tuple(columns), tuple(lines), content.protocol, "comparison")]
 
 

@@ -1,6 +1,8 @@
 """What each table is made from: the runs of one benchmark under one protocol, scored on one part.
 
 `gather` sorts records into contents, `parts_of` parts one by group: the comparison, and each method's ablations.
+Where methods were trained by several recipes of a benchmark, each recipe has contents of its own: methods beside one
+another had the same training, and a family of verdicts is of them alone. What no such recipe trained stands in all.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from benchmarks.protocol import Protocol
+from benchmarks.recipes import CHOICES
 from benchmarks.spec import protocol_of
 from methods.registry import METHODS
 from results.store.confusion import Locate
@@ -20,6 +23,7 @@ from splits.errors import UserError
 from splits.loader import Split, load_split
 
 COMPARISON, ABLATION = "comparison", "ablation:"  # groups of methods, as the registry has them
+_CHOSEN = frozenset(name for names in CHOICES.values() for name in names)  # what `--recipe` may name
 
 
 class RunName(NamedTuple):
@@ -46,6 +50,7 @@ class Content:
     copies: int = 0  # records beyond the first of a run, with the same result
     missing: dict[RunName, str] = field(default_factory=dict)  # -> state and reason
     locate: Locate | None = None  # where confusion matrices lie; None: they are not at hand
+    recipe: str = ""  # of the records, where the benchmark's records are divided by it
 
     @property
     def episodic(self) -> bool:
@@ -53,10 +58,17 @@ class Content:
         return self.protocol is not None and self.protocol.evaluation.kind == "episodic-binary"
 
 
-def gather(records: Iterable[RunRecord], states: Mapping[str, str], locate: Locate | None = None) -> list[Content]:
+def gather(
+    records: Iterable[RunRecord],
+    states: Mapping[str, str],
+    locate: Locate | None = None,
+    *,
+    divided: bool = True,
+) -> list[Content]:
     """What each table is made from: every run once, conflicts apart, runs that are not there by name.
 
     Drawn settings are left out: they are no choice of anybody's, and `results.tables.spread` has tables of them.
+    divided: False leaves rows of several recipes together.
     """
     every = [record for record in records if not record.result.evaluation.drawn]
     kept, conflicts = settle(every)
@@ -79,7 +91,30 @@ def gather(records: Iterable[RunRecord], states: Mapping[str, str], locate: Loca
         content(conflict.records[0]).conflicts.append(conflict)
         content(conflict.records[0]).copies -= len(conflict.records)
     _place_missing(contents, states, {r.result.train.folder for r in kept} | _folders(conflicts))
-    return [contents[key] for key in sorted(contents)]
+    ordered = [contents[key] for key in sorted(contents)]
+    return [one for content in ordered for one in _by_recipe(content)] if divided else ordered
+
+
+def _by_recipe(content: Content) -> list[Content]:
+    """The content by recipes of a choice, the longest first; the content itself where no two of them are there."""
+    recipes = {r.result.train.recipe.name: r.result.train.recipe.iterations for r in content.records}
+    names = [name for name in sorted(recipes, key=lambda name: -recipes[name]) if name in _CHOSEN]
+    if len(names) < 2:
+        return [content]
+
+    def belongs(record: RunRecord, recipe: str) -> bool:
+        return record.result.train.recipe.name not in _CHOSEN - {recipe}
+
+    return [
+        replace(
+            content,
+            recipe=recipe,
+            records=[record for record in content.records if belongs(record, recipe)],
+            conflicts=[conflict for conflict in content.conflicts if belongs(conflict.records[0], recipe)],
+            copies=content.copies if recipe == names[0] else 0,
+        )
+        for recipe in names
+    ]
 
 
 def parts_of(content: Content) -> dict[str, Content]:
@@ -142,8 +177,13 @@ def title_of(content: Content, group: str) -> str:
     """Benchmark, part and, where it is one, ablation."""
     part = f", {content.part} part" if content.part not in ("", "val") else ""
     part += ", episodic-binary" if content.episodic else ""
-    part += elsewhere(content)
+    part += trained_by(content) + elsewhere(content)
     return f"{content.split.name}{part}{'' if group == COMPARISON else f', ablations of {group[len(ABLATION) :]}'}"
+
+
+def trained_by(content: Content) -> str:
+    """What a title says of the recipe that its records are divided by."""
+    return f", {content.recipe} recipe" if content.recipe else ""
 
 
 def elsewhere(content: Content) -> str:

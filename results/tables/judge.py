@@ -36,21 +36,29 @@ class Judge:
         self._memo = Memo()
 
     @cached_property
-    def _contents(self) -> dict[tuple[str, ...], Content]:
-        return {_key(content): content for content in gather(self._records, {}) if content.records}
+    def _contents(self) -> list[Content]:
+        return [content for content in gather(self._records, {}) if content.records]
 
     def family(self, content: Content, group: str) -> Family | None:
         """The verdicts of one table's rows; None where nothing can be judged."""
         read = self._reads(content)
         if read is None:
             return None
-        key = (_key(content), group)
+        whole = self._whole(content)
+        key = (_key(whole), whole.recipe, group)
         if key not in self._families:
-            whole = self._contents.get(key[0], content)
             part = parts_of(whole).get(group, content)
             variants = by_variant(part.records, names_of(whole))
             self._families[key] = family_of(part, variants, read, memo=self._memo)
         return self._families[key]
+
+    def _whole(self, content: Content) -> Content:
+        """All that is stored of a content that may be a selection; of a selection that is of no recipe, the first."""
+        rows = _rows(content)
+        for whole in self._contents:
+            if _key(whole) == _key(content) and content.recipe in ("", whole.recipe) and rows <= _rows(whole):
+                return whole
+        return content
 
     def with_half_widths(
         self, frame: pd.DataFrame, content: Content, folds: tuple[int, ...], family: Family | None
@@ -104,6 +112,10 @@ NOTHING_KNOWN = dict.fromkeys(JUDGED, NOTHING)
 
 def _key(content: Content) -> tuple[str, ...]:
     return tuple(table_of(content.records[0]).values())
+
+
+def _rows(content: Content) -> set[tuple[str, str]]:
+    return {(r.result.train.method, r.result.train.recipe.name) for r in content.records}
 
 
 def with_verdicts(frame: pd.DataFrame, family: Family | None, whole: str) -> pd.DataFrame:
