@@ -14,6 +14,8 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 
+import pandas as pd
+
 from results.store.selection import Selection, select
 from results.tables.classes_and_costs import by_variant
 from results.tables.content import COMPARISON, Content, gather, parts_of
@@ -21,6 +23,7 @@ from results.tables.families import Counted, family_of, reader
 from results.tables.row_names import names_of
 from results.tables.sentences import explanation, sentence
 from results.tables.table import STALE
+from results.tuning.__main__ import TRIALS, as_markdown
 from tests.reference_pages import WRITTEN
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -91,6 +94,7 @@ def five_columns() -> str:
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"table": five_columns},
     "docs/evidence.md": {"table": lambda: printed("--show", "main"), "verdicts": verdicts},
+    "docs/tuning.md": {"trials": lambda: f"{as_markdown(pd.read_csv(TRIALS))}\n"},
     "results/reference/README.md": {"table": printed},
 }
 

@@ -61,11 +61,11 @@ def joined(known: pd.DataFrame, found: Iterable[RunRecord]) -> pd.DataFrame:
 def means(trials: pd.DataFrame) -> pd.DataFrame:
     """A row per setting: means over its runs, how many there are, hIoU of each fold, and the standard error of hIoU.
 
-    The error is that of the mean over seeds of the fold means; NaN with one seed.
+    The error is that of the mean over seeds of the fold means, of seeds with every fold; NaN with one of them.
     """
     rows = []
     for setting, runs in trials.groupby(SETTING, dropna=False, sort=True):
-        of_seed = runs.groupby("seed")["hiou"].mean()
+        of_seed = runs.groupby("seed")["hiou"].mean()[runs.groupby("seed").size() == runs["fold"].nunique()]
         folds = {f"fold {fold}": value for fold, value in runs.groupby("fold")["hiou"].mean().items()}
         scores = {name: runs[name].mean() for name in SCORES}
         error = {"se": of_seed.std(ddof=1) / len(of_seed) ** 0.5}
@@ -83,6 +83,11 @@ def briefly(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(settings=own)
 
 
+def as_markdown(trials: pd.DataFrame) -> str:
+    """The means as Markdown."""
+    return briefly(means(trials)).drop(columns="benchmark").to_markdown(index=False, floatfmt=".1f", tablefmt="github")
+
+
 def main(roots: Sequence[str]) -> None:
     """Take in the runs below these folders, then print the means."""
     trials = pd.read_csv(TRIALS) if TRIALS.is_file() else pd.DataFrame()
@@ -90,9 +95,13 @@ def main(roots: Sequence[str]) -> None:
         found = [record for root in roots for record in find_records(Path(root))]
         for broken in (record for record in found if isinstance(record, CorruptRecord)):
             print(f"left out: {broken}", file=sys.stderr)
-        trials = joined(trials, (record for record in found if isinstance(record, RunRecord)))
+        records = [record for record in found if isinstance(record, RunRecord)]
+        of_tune = [record for record in records if record.result.evaluation.part == TUNE]
+        if others := len(records) - len(of_tune):
+            print(f"left out: {others} records that are not of the {TUNE} part", file=sys.stderr)
+        trials = joined(trials, of_tune)
         write_atomically(TRIALS, trials.to_csv(index=False, lineterminator="\n").encode())
-    print(briefly(means(trials)).to_markdown(index=False, floatfmt=".1f", tablefmt="github"))
+    print(as_markdown(trials))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,16 @@ def test_nothing_but_the_tune_part_enters() -> None:
         tuning.row(tuned(0.5, partial=True))
 
 
+def test_a_folder_with_both_parts_gives_its_tune_part(tmp_path, monkeypatch, capsys) -> None:
+    """Fails when runs that were scored on val too cannot be trials, or their val scores enter."""
+    monkeypatch.setattr(tuning, "TRIALS", tmp_path / "trials.csv")
+    for part in ("val", "tune"):
+        factory.store(tmp_path / "runs", part=part)
+    tuning.main([str(tmp_path / "runs")])
+    assert len(pd.read_csv(tuning.TRIALS)) == 1
+    assert "left out: 1 records that are not of the tune part" in capsys.readouterr().err
+
+
 def test_what_is_stored_saw_no_test_image() -> None:
     """Fails when a row of the stored trials is of another part, or stands there twice."""
     trials = pd.read_csv(tuning.TRIALS)
