@@ -338,7 +338,8 @@ def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
         for seed, have in sorted(row["incomplete"].items())
     ]
     if parts:
-        yield f"Incomplete seeds{'' if by == 'fold' else ', not averaged'}: {'; '.join(parts)}."
+        shown = "" if by == "fold" else ", not averaged (`tables --by fold` shows them)"
+        yield f"Incomplete seeds{shown}: {'; '.join(parts)}."
 
 
 def _missing(content: Content) -> Iterator[str]:
