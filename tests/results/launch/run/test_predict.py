@@ -87,6 +87,7 @@ def test_own_pictures_and_words(made, tmp_path, capsys):
     code, printed, err = call(capsys, *words, "--out", out)
     assert code == 0, err
     assert "labelled in its training: star" in printed
+    assert "warning: the built-in CLIP knows the drawn shapes of shapes-5i and no photos" in printed
     assert {p.name for p in (out / "index").iterdir()} == {"wide.png", "tall.png"}
     assert Image.open(out / "index" / "tall.png").size == (33, 71)
     assert np.asarray(Image.open(out / "index" / "wide.png")).max() < 3
