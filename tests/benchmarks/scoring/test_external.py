@@ -190,6 +190,19 @@ def test_interpolated_predictions_are_remarked_on(tmp_path):
     assert check_files(Predictions({"a": tmp_path / "a.png"}, ClassOrder(NAMES))) == ()
 
 
+def test_a_class_that_is_thin_in_some_predictions_is_no_interpolation(tmp_path):
+    """Fails when README's own trial is warned of: CLIP says a class along an outline here and there."""
+    order, files = ClassOrder(NAMES), {}
+    for name, size in (("thin", 80), ("whole", 20), ("second", 20)):
+        files[name] = tmp_path / f"{name}.png"
+        small = np.zeros((20, 20), np.uint8)
+        small[4:14, 5:15] = 3 if name == "thin" else 1
+        small[:2] = 2 if name != "thin" else 0
+        Image.fromarray(small).resize((size, size), Image.Resampling.BILINEAR).save(files[name])
+    assert check_files(Predictions({"thin": files["thin"]}, order))
+    assert check_files(Predictions(files, order)) == ()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

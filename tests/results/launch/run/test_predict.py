@@ -158,7 +158,6 @@ def test_predict_refuses_in_one_line(made, tmp_path, capsys, words, reason):
         (("--predictions", "{said}", "--name", "../x"), "it names a folder"),
         (("--predictions", "{said}", "--name", "zegclip"), "is a method of this harness"),
         (("--predictions", "{said}", "--name", "x", "--limit", "4"), "no prediction for val-"),
-        (("--predictions", "{said}", "--name", "x", "--limit", "2"), "no image of the part is called val-"),
         (("--predictions", "{said}/index", "--name", "x"), "classes.json is missing"),
         (("--predictions", "{said}", "--name", "x", "--background", "class"), "expected 'class' with a threshold"),
     ],
