@@ -3,6 +3,8 @@
     python harness.py --methods all             run everything on the built-in benchmark and print the table
     python harness.py run --methods zegclip --benchmarks pascal-5i --folds 0 1 --seeds 0 1 2 --data-root DIR
     python harness.py run --methods zegclip --cluster slurm --gpus 1 --time 24:00:00    as a batch; then status, collect
+    python harness.py run --method-file mine.py --methods mine clip --folds 0       a method of your own beside clip
+    python harness.py score --predictions DIR --name X --benchmarks B --folds K     predictions of any other system
     python harness.py eval --run KEY --on coco-20i --data-root DIR      finished weights on another benchmark
     python harness.py data verify pascal-5i --data-root DIR
     python harness.py predict --run KEY --images DIR --classes "a,b,c" --out DIR
@@ -10,7 +12,7 @@
     python harness.py results verify                     recompute the numbers of every stored record
     python harness.py doctor                             what is here, what is missing; --gpu: ten minutes on a GPU
     python harness.py eval | status | collect | cancel | prefetch | tables | compare | report | export | picture |
-                      submit | card | check-determinism | list | data | completion --help
+                      submit | card | check | check-determinism | list | data | completion --help
 
 What plans, or looks at stored records, loads no torch. Exit codes: 0 all done, 1 some runs failed, a gate was not
 passed or a check found something, 2 bad arguments, 130 interrupted.

@@ -79,8 +79,12 @@ class CustomDataSet(Value):
     def _consistent(self) -> Self:
         if not FOLDER_NAME.fullmatch(self.name):
             raise ValueError(f"name {self.name!r}: expected letters, digits and . _ - (it names a folder)")
-        if len(set(self.classes)) != len(self.classes) or set(self.ids) != set(self.classes):
-            raise ValueError("`classes` must differ from one another, and `ids` name each of them and nothing else")
+        if twice := [name for name, count in Counter(self.classes).items() if count > 1]:
+            raise ValueError(f"`classes` must differ from one another; {twice[0]!r} stands there twice")
+        if wrong := [*(name for name in self.ids if name not in self.classes)]:
+            raise ValueError(f"`ids` for {wrong[0]!r}, which is no class; classes: {', '.join(self.classes)}")
+        if wrong := [name for name in self.classes if name not in self.ids]:
+            raise ValueError(f"`ids` without {wrong[0]!r}; name each class there, or leave `ids` out")
         for fold in self.unseen if self.unseen != ((),) else ():
             if not fold or not set(fold) < set(self.classes):
                 raise ValueError(f"unseen {list(fold)}: expected some of the classes, not none and not all")

@@ -82,7 +82,7 @@ def small(command: str, names: Mapping[str, str]) -> list[str]:
         words += ["--limit", "4"]
     if name in ("picture", "report") and "--out" not in words:
         words += ["--out", "figures" if name == "picture" else "report.html"]
-    if "--data-root" in words and name in (*MAKING, "prepare"):
+    if "--data-root" in words and name in (*MAKING, "prepare", "predict", "score"):
         words += ["--subset"]
     if "coco-20i" in words:
         words += ["--year", "2017"]

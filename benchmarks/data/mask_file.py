@@ -98,7 +98,8 @@ def illegal_words(path: Path, there: Collection[int], legal: Collection[int]) ->
     shown = ", ".join(map(str, illegal[:8])) + (", ..." if len(illegal) > 8 else "")
     return (
         f"mask {path} holds ids {shown}, expected {spans(legal)}; is it a mask of another data set, or one "
-        "drawn in colours and turned grey?"
+        "drawn in colours and turned grey? (the TOML of your own data set names each value: in `ids`, `background` or "
+        "`ignore`)"
     )
 
 

@@ -75,14 +75,17 @@ class Survey:
                 yield words
 
 
-def seam_words(masks: Iterable[MaskFacts]) -> list[str]:
-    """Values that lie along the seams of others alone, in a good part of the files that hold them."""
+def seam_words(masks: Iterable[MaskFacts], *, many: float = MANY) -> list[str]:
+    """Values that lie along the seams of others alone, in a good part of the files that hold them.
+
+    many: share of the files that hold a value from which on it is no accident.
+    """
     holders, thin, pixels = Counter[int](), Counter[int](), Counter[int]()
     for mask in masks:
         holders.update(mask.values.keys())
         thin.update(mask.seams)
         pixels.update({value: mask.values[value] for value in mask.seams})
-    found = [v for v, count in sorted(thin.items()) if count >= MANY * holders[v] and pixels[v] >= FEW_PIXELS]
+    found = [v for v, count in sorted(thin.items()) if count >= many * holders[v] and pixels[v] >= FEW_PIXELS]
     if not found:
         return []
     words = ", ".join(f"{v} (in {thin[v]} of {holders[v]} files)" for v in found[:5])

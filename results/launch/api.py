@@ -58,13 +58,14 @@ def tables(
     root: Place | Sequence[Place] | None = None,
     *,
     show: Sequence[Kind] = ("main",),
-    by: By = "method",
+    by: By | None = None,
     methods: Sequence[str] = (),
     benchmarks: Sequence[str] = (),
 ) -> list[Table]:
     """The tables of stored records; each has a `title`, an unrounded `frame`, `notes` and `markdown()`.
 
-    show: kinds of tables, as `tables --show`. by: "method", or "fold": each fold for itself. Command: `tables`.
+    show: kinds of tables, as `tables --show`. by: "method", or "fold": each fold for itself;
+    None: "method", but "fold" where no row has all folds. Command: `tables`.
     """
     from results.tables.selected_tables import chosen, selected_tables
     from results.tables.views import View

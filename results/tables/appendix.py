@@ -22,7 +22,7 @@ def appendix(content: Content, view: View, stale: frozenset[str]) -> list[Table]
     folds = tuple(fold.index for fold in content.split.folds)
     frame = in_order(aggregate(runs, lambda _: folds))
     frame.insert(0, "name", row_names(frame))
-    rows = [{"item": item, "text": text} for item, text in details(content, runs, frame, view.by, view)]
+    rows = [{"item": item, "text": text} for item, text in details(content, runs, frame, view.by or "method", view)]
     return [
         Table(
             title=f"{title_of(content, COMPARISON)}: what was measured, and with what",

@@ -221,14 +221,18 @@ def _explained(found: Comparison) -> Iterator[str]:
         yield "Partial: some of these runs were made from or scored on part of the data; no result."
     yield from _half_widths(found)
     tested = family.verdict(*found.pairs[0], "hiou")
-    yield (
-        f"p: Holm-corrected over all {tested.family} tested pairs of {_family_words(found.table)}, in each metric, "
-        f"whichever pairs are shown; half-widths are not corrected. Higher or lower: p under {ALPHA:g}; equivalent: "
-        f"two one-sided tests, corrected alike, put the difference under {_points_of(tested.delta)}."
-    )
-    yield (f"Detectable: the true difference that one such test, uncorrected, finds in {100 * POWER:g} % of studies.")
+    if tested.family:
+        yield (
+            f"p: Holm-corrected over all {tested.family} tested pairs of {_family_words(found.table)}, in each metric, "
+            f"whichever pairs are shown; half-widths are not corrected. Higher or lower: p under {ALPHA:g}; "
+            f"equivalent: two one-sided tests, corrected alike, put the difference under {_points_of(tested.delta)}."
+        )
+        yield f"Detectable: the true difference that one such test, uncorrected, finds in {100 * POWER:g} % of studies."
     if any(len(family.verdict(a, b, "hiou").found.seeds) == 1 for a, b in found.pairs):
-        yield "One seed: half-widths are over images only, and are about these weights, not about the methods."
+        yield (
+            "One seed: half-widths are over images only, and are about these weights, not about the methods. Runs of "
+            "both with more seeds (`--seeds 0 1 2`) are tested."
+        )
 
 
 def _family_words(table: str) -> str:

@@ -133,7 +133,7 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
             yield "±: sample sd of the seeds with all folds"
         elif len(frame):
             yield (
-                "no ±: counts of single images are not at hand here, `tables` reads them where they lie"
+                "no ± here: `tables` reads the counts of single images that it is made of"
                 if not content.episodic
                 else "one seed, no ±"
             )
@@ -338,7 +338,8 @@ def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
         for seed, have in sorted(row["incomplete"].items())
     ]
     if parts:
-        yield f"Incomplete seeds{'' if by == 'fold' else ', not averaged'}: {'; '.join(parts)}."
+        shown = "" if by == "fold" else ", not averaged (`tables --by fold` shows them)"
+        yield f"Incomplete seeds{shown}: {'; '.join(parts)}."
 
 
 def _missing(content: Content) -> Iterator[str]:

@@ -95,11 +95,11 @@ def published_of(content: Content, stale: frozenset[str]) -> list[Table]:
 def group_table(content: Content, group: str, view: View, stale: frozenset[str], judge: Judge) -> Table:
     """The table of one group, the content being its part already."""
     # items: each fold has a column; weights trained elsewhere: each fold only calls other classes unseen
-    by: By = "method" if content.episodic else "fold" if content.source else view.by
     runs = tidy(content.records, stale=stale)
     folds = tuple(fold.index for fold in content.split.folds)
+    by, frame = _aggregated(runs, folds, "method" if content.episodic else "fold" if content.source else view.by)
     whole = group.removeprefix(ABLATION) if group != COMPARISON else ""
-    frame = _named(in_order(aggregate(runs, lambda _: folds, by=by), first=whole))
+    frame = _named(in_order(frame, first=whole))
     family = judge.family(content, group)
     lines = notes(content, runs, frame, by, view, family, whole)
     if content.episodic:
@@ -122,6 +122,15 @@ def group_table(content: Content, group: str, view: View, stale: frozenset[str],
         long=by == "fold",
         bold=bold_of(frame, family, by, whole),
     )
+
+
+def _aggregated(runs: pd.DataFrame, folds: tuple[int, ...], by: By | None) -> tuple[By, pd.DataFrame]:
+    """Where `by` is left open: by method, but by fold where no row has a mean, as no seed of any has all folds."""
+    if by is None:
+        frame = aggregate(runs, lambda _: folds)
+        if not len(frame) or frame["seeds"].any():
+            return "method", frame
+    return by or "fold", aggregate(runs, lambda _: folds, by=by or "fold")
 
 
 def _named(frame: pd.DataFrame) -> pd.DataFrame:

@@ -35,6 +35,6 @@ class View:
     """Which tables, which columns of the main ones, and how much stands under them."""
 
     kinds: tuple[Kind, ...] = RESULTS
-    by: By = "method"
+    by: By | None = "method"  # None: method, but fold where no row of the table has all folds
     columns: tuple[ColumnName, ...] = DEFAULT_COLUMNS
     notes: Notes = "short"

@@ -142,7 +142,7 @@ def test_verify_looks_at_every_file(farm):
     Image.new("L", (3, 2), 1).save(root / "masks" / "v1.png")
     (root / "photos" / "t0.JPG").unlink()
     problems = verify_part(split, "val", data_root=None).problems
-    assert any("holds ids 77, expected 0..4, 255" in words for words in problems)
+    assert any("holds ids 77, expected 0..4, 255" in words and "`background`" in words for words in problems)
     assert any("v1.png is 3x2 pixels and its image 2x2" in words for words in problems)
     assert [p.name for p in verify_part(split, "train", data_root=None).missing] == ["t0.jpg"]
     with pytest.raises(DataError, match=r"1 of 2 images or their masks are missing .*first t0\.jpg"):
@@ -167,7 +167,8 @@ def test_verify_looks_at_every_file(farm):
         ('["dog"]', '["cow", "sheep", "dog"]', "expected some of the classes"),
         ("sheep = [2, 4]", "sheep = [2, 3]", "mean one thing each"),
         ("dog = 3", "dog = 70000", "within 0..65535"),
-        ("dog = 3", "cat = 3", "name each of them"),
+        ("dog = 3", "cat = 3", "`ids` for 'cat', which is no class"),
+        (", dog = 3", "", "`ids` without 'dog'"),
         ("dog = 3", 'dog = "x"', "ids"),
         ("background = 0", "background = 1", "mean one thing each"),
         ('train = "train.txt"', 'train = "none.txt"', "cannot be read"),

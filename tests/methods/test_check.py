@@ -230,6 +230,48 @@ def test_each_problem_is_a_line_of_the_command(tmp_path, capsys, monkeypatch):
     assert all(line.startswith("broken.py:") and ": broken-adapter: " in line for line in lines)
 
 
+UNWRITTEN = """
+from methods.config import MethodConfig
+from methods.method import Method
+from methods.method_entry import MethodEntry
+
+class Unwritten(Method):
+    def __init__(self, *, clip, vocabulary, config):
+        super().__init__()
+
+ENTRY = {"config": "methods.config:MethodConfig", "builder": f"{__name__}:Unwritten", "needs": "tokens"}
+METHODS = {"unwritten": MethodEntry(title="nothing", fidelity="a test", trained=False, **ENTRY)}
+"""
+
+
+def test_a_function_that_is_left_out_is_one_line_that_says_what_to_write(tmp_path, capsys, monkeypatch):
+    """Fails when a method without `losses` is answered by five lines of `NotImplementedError:` and no advice."""
+    import harness
+
+    (tmp_path / "unwritten.py").write_text(UNWRITTEN)
+    monkeypatch.chdir(tmp_path)
+    assert harness.main(["check", "--method-file", "unwritten.py", "--methods", "unwritten"]) == 1
+    printed = capsys.readouterr().out
+    assert "unwritten: `scores` is not written" in printed
+    assert "unwritten: `losses` is not written: it returns named losses; where nothing is trained it returns {}" in (
+        printed
+    )
+    assert "NotImplementedError" not in printed
+
+
+def test_what_several_checks_meet_is_told_once(tmp_path, capsys, monkeypatch):
+    """Fails when one wrong line of a method is told once for each check that passes it."""
+    import harness
+
+    text = EXAMPLE.read_text().replace('"adapter": MethodEntry', '"wrong-adapter": MethodEntry')
+    (tmp_path / "wrong.py").write_text(text.replace("dense = self.clip", "dense = images.nothing"))
+    monkeypatch.chdir(tmp_path)
+    assert harness.main(["check", "--method-file", "wrong.py", "--methods", "wrong-adapter"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "wrong-adapter: shapes, vocabulary, batches, losses" in line
+    assert line.endswith("'Images' object has no attribute 'nothing'")
+
+
 def test_the_example_reads_what_the_named_clip_needs(tower):
     """Fails when the example takes the plain read-out of a CLIP that is poor with it."""
     seen = []

@@ -19,7 +19,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--show", nargs="+", choices=[*KINDS, "all"], help=f"which tables; default: {', '.join(DEFAULT)}"
     )
-    parser.add_argument("--by", default="method", choices=["method", "fold"], help="fold: each fold for itself")
+    parser.add_argument(
+        "--by",
+        choices=["method", "fold"],
+        help="fold: each fold for itself; default: method, but fold where no row has all folds",
+    )
     parser.add_argument(
         "--columns",
         nargs="+",

@@ -218,7 +218,7 @@ def _execute(jobs: Sequence[Job], execution: Execution, at_once: int, gpu_count:
 
     if execution.cluster == "debug":
         return _execute_here(jobs)
-    print(f"{len(jobs)} runs to make, {at_once} at once, in {execution.root}", flush=True)
+    print(f"{len(jobs)} run{'s' * (len(jobs) != 1)} to make, {at_once} at once, in {execution.root}", flush=True)
     gpus = visible_gpus(gpu_count) if jobs[0].device == "cuda" else []
     try:
         with Display(len(jobs)) as display:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, get_args, get_type_hints
 
 from benchmarks import custom as data_sets
 from benchmarks.custom import CustomDataSet
 from benchmarks.values import canonical_json
 from methods import custom as methods
 from methods.custom import MethodFile
+from methods.method_entry import MethodEntry
+from methods.registry import METHODS
 from results.store.files import write_atomically
 from results.store.folders import read_json
 from splits.errors import UserError
+from splits.near import near
 
 FILE = "benchmark.json"  # in <runs>/<benchmark>: the definition of a data set that is not shipped
+NEEDS: Final = get_args(get_type_hints(MethodEntry)["needs"])
 KNOWN: dict[str, CustomDataSet] = {}  # by name
 
 
@@ -51,7 +57,24 @@ def load_methods(files: Iterable[Path]) -> None:
     """Make the methods of installed packages and of these files known. Raises UserError for a broken one."""
     methods.load_installed()
     for file in files:
-        methods.load(methods.read_file(file))
+        read = methods.read_file(file)
+        names = methods.load(read)
+        if wrong := next((f"method {name!r}: {words}" for name in names if (words := _unfit(METHODS[name]))), ""):
+            del methods.LOADED[read.module]
+            for name in names:
+                del METHODS[name]
+            raise UserError(f"{file}: {wrong}")
+
+
+def _unfit(entry: MethodEntry) -> str:
+    """What is wrong with an entry of a file: a config or a builder that the file has not, or a need that is none."""
+    for field in ("config", "builder"):
+        module, _, wanted = getattr(entry, field).partition(":")
+        there = vars(sys.modules[module]) if module in methods.LOADED else {wanted: None}
+        if wanted not in there:
+            hint = f"; did you mean {', '.join(alike)}?" if (alike := near(wanted, there)) else ""
+            return f"its {field} names {wanted!r}, which the file has not{hint}"
+    return "" if entry.needs in NEEDS else f"needs {entry.needs!r}, expected one of {', '.join(NEEDS)}"
 
 
 def load_stored(roots: Iterable[Path]) -> None:

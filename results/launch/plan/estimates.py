@@ -70,7 +70,7 @@ def expected(runs: Sequence[Run], root: Path, data: Data | None = None, shipped:
     if not parts:
         return f"hours to expect: unknown, no run of these methods and settings has been measured in {root}"
     if left:
-        parts.append(f"{len(left)} more were never measured")
+        parts.append(f"{len(left)} more {'was' if len(left) == 1 else 'were'} never measured")
     return f"hours to expect: {'; '.join(parts)}"
 
 
@@ -97,11 +97,11 @@ def _told(runs: Sequence[Run], measured: _Measured, data: Data) -> tuple[list[st
     if known:
         hours = sum(mean(seconds for seconds, _ in each) for each in known) / 3600
         devices = sorted({device for each in known for _, device in each})
-        words.append(f"{hours:.2f} for {len(known)} runs, as measured on {', '.join(devices)}")
+        words.append(f"{hours:.2f} for {_runs(len(known))}, as measured on {', '.join(devices)}")
     if scaled:
         hours = sum(seconds for seconds, _ in scaled) / 3600
         devices = sorted({device for _, each in scaled for device in each})
-        words.append(f"{hours:.2f} for {len(scaled)} runs, scaled from steps measured on {', '.join(devices)}")
+        words.append(f"{hours:.2f} for {_runs(len(scaled))}, scaled from steps measured on {', '.join(devices)}")
     return words, left
 
 

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from shutil import get_terminal_size
+from textwrap import fill
+
 from tabulate import tabulate
 
 from benchmarks.catalogue import BENCHMARKS, Benchmark, Data, eval_side, source, train_side
 from benchmarks.data.datasets import data_roots, expected_images
 from benchmarks.protocol import Protocol
+from methods.method_entry import COMPARISON
 from methods.registry import METHODS
 from splits.errors import UserError
 
 
 def list_methods() -> str:
-    """Every method with what it is, what it needs of CLIP, and how faithful it is."""
-    rows = [(name, e.title, e.needs, e.group, e.fidelity) for name, e in METHODS.items()]
-    return tabulate(rows, headers=["method", "what it is", "needs of CLIP", "group", "fidelity"], tablefmt="github")
+    """Every method by group: what it is, what it needs of CLIP, how faithful it is; as wide as the terminal."""
+    width, column = max(60, get_terminal_size((100, 24)).columns), max(map(len, METHODS)) + 4
+    groups = dict.fromkeys(known.group for known in METHODS.values())
+    return "\n\n".join(_group(group, width, column) for group in groups)
+
+
+def _group(group: str, width: int, column: int) -> str:
+    """A group under the word that `--methods` takes for it. column: where the text about a method begins."""
+    lines = [f"--methods {'all' if group == COMPARISON else group}"]
+    for name, known in METHODS.items():
+        if known.group == group:
+            text = f"{known.title} ({known.needs} of CLIP). {known.fidelity[:1].upper()}{known.fidelity[1:]}."
+            lines.append(fill(text, width, initial_indent=f"  {name}".ljust(column), subsequent_indent=" " * column))
+    return "\n".join(lines)
 
 
 def list_clips() -> str:

@@ -43,9 +43,12 @@ def score(name: str, folder: Path, class_order: Path | None, request: Request, r
     planned = plan(replace(request, methods=(STAND_IN,)))[0]
     data = DataStates(request.data, train=False).of(planned)
     data.refuse(planned.evaluation.benchmark)
-    reader = _reader(planned, request.data)
+    whole = _reader(planned, request.data)
+    limit = planned.evaluation.limit
+    reader = whole if limit is None else Limited(whole, limit)
     order = read_order(class_order or folder / CLASSES)
-    found = find_predictions(folder / INDEX if (folder / INDEX).is_dir() else folder, order, reader.ids)
+    files = folder / INDEX if (folder / INDEX).is_dir() else folder
+    found = find_predictions(files, order, reader.ids, others=whole.ids)
     run = _imported(name, planned, found.sha256(reader.ids))
     _check_name(run, root)
     warnings = (*data.warnings, *check_files(found, jobs=cores()))
@@ -94,7 +97,7 @@ def _reader(run: Run, data: Data) -> Reader:
     scored = run.evaluation
     reader = data.open(benchmark(scored.benchmark), scored.part)
     reader.prepare()
-    return Limited(reader, scored.limit) if scored.limit is not None else reader
+    return reader
 
 
 def _score(run: Run, found: Predictions, reader: Reader) -> Evaluation:

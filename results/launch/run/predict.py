@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from benchmarks.catalogue import benchmark
+from benchmarks.catalogue import BUILTIN, benchmark
 from benchmarks.data.photos import Photo, photos
 from benchmarks.overlap import labelled
 from benchmarks.prompts import check_names
@@ -33,6 +33,10 @@ from results.store.files import write_atomically
 from splits.errors import UserError
 from splits.hashing import file_sha256
 
+DRAWINGS = (
+    "the built-in CLIP knows the drawn shapes of shapes-5i and no photos; for photos take another, as --clip "
+    "ViT-B-16/openai, or weights that were trained with one"
+)
 MADE = INDEX, OVERLAYS, SHEET, CLASSES = "index", "overlays", "sheet.png", "classes.json"
 
 
@@ -113,7 +117,7 @@ def _query(wanted: Prediction, source: Finished) -> Query:
         inference=Inference.parse(usual | dict(request.inference), source="the sizes asked for"),
         pictures=photos(wanted.images, limit=wanted.limit, every=wanted.every),
         about=f"pictures of {wanted.images}",
-        remarks=remarks,
+        remarks=(*remarks, *((DRAWINGS,) if spec.clip is not None and spec.clip.pretrained == BUILTIN else ())),
     )
 
 

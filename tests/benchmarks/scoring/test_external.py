@@ -132,6 +132,26 @@ def test_every_wrong_file_is_named(tmp_path, random_reader):
     assert "some predictions are PNG and some npz" in refusal()
 
 
+def test_images_that_are_not_scored_may_have_files(tmp_path, random_reader):
+    """Fails when the first images of a whole folder cannot be scored, or a file of no image is passed over."""
+    reader = random_reader(3, 12, 20)
+    save(tmp_path / "p", reader, Coarse())
+    order = ClassOrder(NAMES)
+    found = find_predictions(tmp_path / "p", order, reader.ids[:1], others=reader.ids)
+    assert set(found.files) == {"picture-0"}
+    with pytest.raises(UserError, match="is called picture-2"):
+        find_predictions(tmp_path / "p", order, reader.ids[:1], others=reader.ids[:2])
+
+
+def test_background_in_the_order_is_answered_with_what_to_do(tmp_path, random_reader):
+    """Fails when whoever has VOC's 21 names is only told that one of them is not scored."""
+    reader = random_reader(1, 12, 20)
+    found = save(tmp_path / "p", reader, Coarse())
+    more = Predictions(found.files, ClassOrder(("background", *NAMES)))
+    with pytest.raises(UserError, match=r"leave 'background' out of the order, or score it too, by --background class"):
+        score_predictions(more, reader, NAMES, SEEN, TABLE)
+
+
 def test_files_are_found_as_photos_are(tmp_path):
     """Fails when predictions below a linked folder, in capitals, or named in the other Unicode form are missing."""
     (tmp_path / "disk").mkdir()
@@ -168,6 +188,19 @@ def test_interpolated_predictions_are_remarked_on(tmp_path):
     assert line.startswith("predictions hold ids that lie only along the seams")
     Image.fromarray(small).resize((80, 80), Image.Resampling.NEAREST).save(tmp_path / "a.png")
     assert check_files(Predictions({"a": tmp_path / "a.png"}, ClassOrder(NAMES))) == ()
+
+
+def test_a_class_that_is_thin_in_some_predictions_is_no_interpolation(tmp_path):
+    """Fails when README's own trial is warned of: CLIP says a class along an outline here and there."""
+    order, files = ClassOrder(NAMES), {}
+    for name, size in (("thin", 80), ("whole", 20), ("second", 20)):
+        files[name] = tmp_path / f"{name}.png"
+        small = np.zeros((20, 20), np.uint8)
+        small[4:14, 5:15] = 3 if name == "thin" else 1
+        small[:2] = 2 if name != "thin" else 0
+        Image.fromarray(small).resize((size, size), Image.Resampling.BILINEAR).save(files[name])
+    assert check_files(Predictions({"thin": files["thin"]}, order))
+    assert check_files(Predictions(files, order)) == ()
 
 
 @pytest.mark.parametrize(

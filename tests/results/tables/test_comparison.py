@@ -92,7 +92,8 @@ def test_one_seed_has_no_verdict(tmp_path):
     assert set(table.frame["verdict"]) == {"one seed: not tested"}
     assert table.frame["p_corrected"].isna().all()
     assert (table.frame["half"] > 0).all()
-    assert any("about these weights" in note for note in table.notes)
+    assert any("about these weights" in note and "`--seeds 0 1 2`" in note for note in table.notes)
+    assert not any(note.startswith(("p:", "Detectable:")) for note in table.notes)
     assert not any(note.startswith("Classes") for note in table.notes)
 
 

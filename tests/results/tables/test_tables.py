@@ -101,6 +101,21 @@ def test_golden(name):
         assert text == path.read_text(encoding="utf-8"), f"{path.name} differs"
 
 
+def test_folds_stand_for_themselves_where_no_row_has_all():
+    """Fails when the first runs of a reader, of one fold, are a table of dashes; or when a mean that is there is not
+    shown, as another row lacks folds."""
+    first = grid(folds=(0,)) + grid("beta", folds=(0,))
+    open_ = View(by=None)
+    (table,) = build_tables(first, view=open_, judge=judge(first))
+    (by_fold,) = build_tables(first, view=View(by="fold"), judge=judge(first))
+    assert table.markdown() == by_fold.markdown()
+    mixed = grid() + grid("beta", folds=(0,))
+    (table,) = build_tables(mixed, view=open_, judge=judge(mixed))
+    (means,) = build_tables(mixed, judge=judge(mixed))
+    assert table.markdown() == means.markdown()
+    assert "not averaged (`tables --by fold` shows them): beta seed 0 has fold 0 of 0, 1" in table.markdown()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_independent_of_order(name):
     """Fails if the order of files on a disk shows in a table."""

@@ -48,6 +48,6 @@ def test_hours_are_those_of_runs_of_the_same_kind(tmp_path: Path, monkeypatch: p
     other = Run(*factory.specs("zeta"))
     hours = 2 * (recipe.iterations * recipe.batch / 2 + 100) / 3600
     assert estimates.expected([same, same, other], tmp_path) == (
-        f"hours to expect: {hours:.2f} for 2 runs, as measured on cpu; 1 more were never measured"
+        f"hours to expect: {hours:.2f} for 2 runs, as measured on cpu; 1 more was never measured"
     )
     assert "unknown" in estimates.expected([other], tmp_path)

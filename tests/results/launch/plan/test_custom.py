@@ -176,6 +176,31 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, capsys, text, reason):
     assert before == METHODS
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (
+            ":AdapterConfig",
+            ":AdaptorConfig",
+            "its config names 'AdaptorConfig', which the file has not; did you mean Ad",
+        ),
+        (':Adapter"', ':adapt"', "its builder names 'adapt', which the file has not"),
+        ('needs="tokens"', 'needs="token"', "needs 'token', expected one of nothing, tokens, blocks"),
+    ],
+)
+def test_an_entry_that_names_what_is_not_there_is_refused_in_one_line(tmp_path, capsys, old, new, reason):
+    """Fails when a slip in an entry ends in a stack trace or passes, or leaves the method in the registry."""
+    path, before = tmp_path / "slip.py", dict(METHODS)
+    text = EXAMPLE.read_text().replace('"adapter": MethodEntry', '"slip": MethodEntry')
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert harness.main(["check", "--method-file", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert f"{path}: method 'slip': {reason}" in err
+    assert before == METHODS
+
+
 def test_another_data_set_of_the_same_name_is_refused(tmp_path, capsys):
     """Fails when runs of two data sets with one name are mixed in one folder, or a look leaves something behind."""
     farm = _shapes_farm(tmp_path)
