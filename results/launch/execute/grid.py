@@ -60,7 +60,7 @@ def make_runs(
         jobs = _jobs(wanted, request, files, execution, device)
         _refuse_untrained(jobs)
         refuse_absent_clips([job.run for job in jobs])
-        refuse_absent_bodies(job.run for job in jobs if job.force or not _has_weights(job))
+        refuse_absent_bodies(job.run for job in jobs if not _has_weights(job))
         keep(root, _benchmarks(runs))
         for some in _in_turn(jobs):
             if not _execute(some, execution, execution.jobs or count, count * request.ranks):
@@ -82,7 +82,10 @@ def _refuse_untrained(jobs: Sequence[Job]) -> None:
 
 
 def _has_weights(job: Job) -> bool:
-    return job.run.folder(job.root).trained() or (job.share and shared(job.run, job.root) is not None)
+    """Is nothing to be trained for it?"""
+    anew = job.force and job.train
+    there = job.run.folder(job.root).trained() and not anew
+    return there or (job.share and shared(job.run, job.root, anew=anew) is not None)
 
 
 def _in_turn(jobs: Sequence[Job]) -> list[list[Job]]:

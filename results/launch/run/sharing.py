@@ -49,27 +49,31 @@ class Shared:
         return f"{which} of {train.benchmark} fold {train.fold}, trained already"
 
 
-def shared(run: Run, root: Path, data: DataState | None = None, *, sure: bool = False) -> Shared | None:
-    """What a run may take of its twin; None where it has to be made, or is there.
+def shared(
+    run: Run, root: Path, data: DataState | None = None, *, sure: bool = False, anew: bool = False
+) -> Shared | None:
+    """What a run may take of its twin; None where it has to be made, or is there. Weights of its own stay.
 
-    data: what the run would read now. sure: what is not known of the data is a reason against it.
+    data: what the run would read now. sure: what is not known of the data is a reason against it. anew: weights of its
+    own are thrown away first.
     """
     other, data = twin(run), data or DataState()
     if other is None or data.problems:
         return None
-    folder = other.folder(root)
-    card, own = _card(other, folder, data, sure), _card(run, run.folder(root), data, sure)
-    if card is None or (own is not None and own["weights_sha256"] != card["weights_sha256"]):
+    folder, own = other.folder(root), run.folder(root)
+    card, stays = _current_card(other, folder, data, sure), own.trained() and not anew
+    if card is None or (stays and (_card(own) or {}).get("weights_sha256") != card["weights_sha256"]):
         return None
     record = _record(other, folder, card, data, sure)
-    if record is None and (own is not None or not run.train.recipe.iterations):
+    if record is None and (stays or not run.train.recipe.iterations):
         return None
     return Shared(other, folder, card, record)
 
 
 def remaining(run: Run, root: Path) -> Run | None:
     """What making a run takes: all of it, or the scoring alone, named as where its time was measured; None: nothing."""
-    found = shared(run, root)
+    scored = (run.folder(root).evaluation(run.evaluation) / RECORD).exists()  # and to be made: it is stale
+    found = shared(run, root, anew=scored)
     if found is None or found.record is not None:
         return run if found is None else None
     recipe = run.train.recipe.model_copy(update={"iterations": 0})
@@ -80,7 +84,7 @@ def trained_first(job: Job) -> Run | None:
     """The twin that should be trained before this job, which then takes its weights; None where it need not wait."""
     if not (job.share and job.train and job.run.train.recipe.iterations):
         return None
-    if shared(job.run, job.root) or (job.run.folder(job.root).trained() and not job.force):
+    if shared(job.run, job.root, anew=job.force) or (job.run.folder(job.root).trained() and not job.force):
         return None
     return twin(job.run)
 
@@ -112,10 +116,7 @@ def _copied(found: Shared, run: Run, folder: RunFolder, claim: Claim) -> bool:
     def write(path: Path, content: bytes) -> None:
         write_atomically(path, content, before_rename=claim.check)
 
-    if folder.trained():
-        if read_json(folder.path / CARD).get("weights_sha256") != found.card["weights_sha256"]:
-            return False
-    else:
+    if not folder.trained():
         weights = (found.folder.path / WEIGHTS).read_bytes()
         if hashlib.sha256(weights).hexdigest() != found.card["weights_sha256"]:
             return False
@@ -141,13 +142,19 @@ def _copied(found: Shared, run: Run, folder: RunFolder, claim: Claim) -> bool:
     return True
 
 
-def _card(run: Run, folder: RunFolder, data: DataState, sure: bool) -> dict[str, Any] | None:
-    """The card of a run's finished weights; None where there are none, or they are of other sources or data."""
+def _card(folder: RunFolder) -> dict[str, Any] | None:
+    """The card of finished weights; None where there are none, or it cannot be read."""
     try:
         card = read_json(folder.path / CARD) if folder.trained() else None
     except (CorruptRecord, OSError):
         return None
-    if not isinstance(card, dict) or card.get("spec") != run.train.digest() or "weights_sha256" not in card:
+    return card if isinstance(card, dict) and "weights_sha256" in card else None
+
+
+def _current_card(run: Run, folder: RunFolder, data: DataState, sure: bool) -> dict[str, Any] | None:
+    """The same of this very training; None as well where it was of other sources or data."""
+    card = _card(folder)
+    if card is None or card.get("spec") != run.train.digest():
         return None
     current = card.get("sources_sha256") == sources_sha256(run.train.method)
     return card if current and _same(data.train_sha256, card.get("train_data_sha256", ""), sure) else None

@@ -46,7 +46,7 @@ def status(run: Run, root: Path, claims: Claims | None = None, data: DataState |
     that it would read now, where they are looked at.
     """
     seen = _status(run, run.folder(root), claims, data)
-    if seen.state in ("done", "running") or (found := shared(run, root, data)) is None:
+    if seen.state in ("done", "running") or (found := shared(run, root, data, anew=seen.state == "stale")) is None:
         return seen
     return replace(seen, shared=found.words)
 

@@ -144,14 +144,32 @@ def test_finished_weights_of_the_twin_can_be_scored(root: Path, photos: Path, no
     assert set(stored(root)) == {"voc-15-5", "pascal-5i"}
 
 
-def test_own_weights_stay(root: Path, photos: Path, tmp_path: Path, no_training) -> None:
-    """Fails when the twin's weights or scores get into a folder that has weights of its own."""
+def test_own_weights_stay(root: Path, photos: Path, no_training, capsys) -> None:
+    """Fails when the twin's weights or scores get into a folder that has weights of its own, or a command says so."""
     assert call("run", photos, root, *VOC) == 0
     ours = stored(root)["voc-15-5"].path.parents[2]
     card = json.loads((ours / CARD).read_text())
-    (ours / CARD).write_text(json.dumps(card | {"weights_sha256": "0" * 64}))
+    (ours / CARD).write_text(json.dumps(card | {"weights_sha256": "0" * 64, "sources_sha256": "1" * 64}))
     shutil.rmtree(ours / "evals")
-    assert shared(asked(photos), root) is None
+    assert status(asked(photos), root).shared == ""
+    capsys.readouterr()
+    assert call("run", photos, root, *VOC) == 1
+    assert "is not what its card says" in capsys.readouterr().err
+
+
+def test_a_stale_run_takes_what_its_twin_has_made_since(root: Path, photos: Path, no_training, capsys) -> None:
+    """Fails when `--stale` trains twice what was made with older sources under both names."""
+    assert call("run", photos, root, *VOC) == 0
+    old = stored(root)["voc-15-5"]
+    kept = old.record.provenance.model_copy(update={"sources_sha256": "0" * 64})
+    old.path.write_text(old.record.model_copy(update={"provenance": kept}).model_dump_json())
+    (card,) = root.glob(f"voc-15-5/*/*/{CARD}")
+    card.write_text(json.dumps(json.loads(card.read_text()) | {"weights_sha256": "0" * 64}))
+    assert status(asked(photos), root).state == "stale"
+    assert call("run", photos, root, *VOC, "--stale", "--dry-run") == 0
+    assert "nothing to train or to score" in capsys.readouterr().out
+    assert call("run", photos, root, *VOC, "--stale") == 0
+    assert stored(root)["voc-15-5"].record.provenance == stored(root)["pascal-5i"].record.provenance
 
 
 def test_force_trains_anew(root: Path, photos: Path, capsys) -> None:
@@ -231,9 +249,14 @@ def test_all_commands_say_the_same(root: Path, photos: Path, capsys, monkeypatch
 
 def test_both_asked_at_once_are_trained_once(photos: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     """Fails when one command trains the same twice, here or on a cluster."""
-    trainings = []
+    trainings: list[int] = []
     train = training.train
-    monkeypatch.setattr(training, "train", lambda *a, **k: trainings.append(1) or train(*a, **k))
+
+    def counted(*positional, **named):
+        trainings.append(1)
+        return train(*positional, **named)
+
+    monkeypatch.setattr(training, "train", counted)
     jobs = [Job(asked(photos), tmp_path), Job(asked(photos, name="pascal-5i", fold=3), tmp_path)]
     assert in_turn(jobs) == (jobs[:1], jobs[1:])
     monkeypatch.setattr(scheduler, "elements", lambda names: {})
