@@ -165,7 +165,8 @@ def missing_words(report: Report) -> Iterator[str]:
 
 def _against_voc(split: Split, part: str, survey: Survey) -> Iterator[str]:
     """Masks that are another image's by the published lists, have other colours, or are not equal to the official."""
-    reader, colours = survey.reader, [bytes(voc.palette()[3 * i : 3 * i + 3]).hex() for i in range(256)]
+    reader, flat = survey.reader, bytes(voc.palette())
+    colours = [flat[3 * i : 3 * i + 3].hex() for i in range(256)]
     twins, classes, exactly = _known_of_voc(split, part, reader)
     beside = [twins[id_] for id_ in survey.ids if id_ in twins]
     same = dict(zip(beside, facts_of(beside, "mask"), strict=True))

@@ -1,7 +1,7 @@
 """What runs cost over all their attempts, by method and device: wall, processor and device hours, and energy.
 
-A training that was scored several times counts once. Records from before attempts were timed count as unknown; they
-are never guessed.
+A training that was scored several times counts once, and so does one that serves two names of a benchmark. Records
+from before attempts were timed count as unknown; they are never guessed.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.twins import either_digest
 from results.store.record import Phase, RunRecord
 from results.tables.table import Column, Table
 
@@ -55,8 +56,8 @@ def _phases(records: Iterable[RunRecord]) -> Iterator[dict[str, Any]]:
         for name, phase in (("training", provenance.training), ("scoring", provenance.scoring)):
             if phase is None:
                 continue
-            asked = "" if name == "training" else result.evaluation.key
-            key = (result.train.folder, name, asked, phase.host, phase.started, phase.ended)
+            asked = "" if name == "training" else either_digest(result.evaluation)
+            key = (either_digest(result.train), name, asked, phase.host, phase.started, phase.ended)
             if key not in known:
                 known.add(key)
                 yield {"method": method, "phase": name, "device": _device(phase), **_costs(phase)}

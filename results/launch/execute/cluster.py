@@ -19,6 +19,7 @@ from results.launch.execute.submission import FOLDER, Queue, current_user, one_a
 from results.launch.plan.request import Device, Request, Run
 from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
+from results.launch.run.sharing import in_turn, trained_first
 from splits.errors import UserError
 
 JobsOf = Callable[[Rows, Device], list[Job]]
@@ -39,16 +40,16 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
     if any(r.stage_data for r in resources.values()) and not data_roots(request.data.root):
         raise UserError("--stage-data: there is no data to copy; name it with --data-root or ZSS_DATA_ROOT")
     if execution.dry_run:
-        rows = statuses(runs, root, data)
+        rows = statuses(runs, root, data, share=not execution.force)
         print_states(rows)
-        jobs = _placed(jobs_of(rows, device), resources)
+        jobs = _apart(_placed(jobs_of(rows, device), resources))
         plan = batches(jobs if preview else _free(jobs, root), resources, new_id(), preview=preview)
-        _print_plan(plan, root.resolve(), request)
+        _print_plan(plan, root.resolve(), request, share=not execution.force)
         return
     with one_at_a_time(root):
-        rows = statuses(runs, root, data)
+        rows = statuses(runs, root, data, share=not execution.force)
         _tell_ending(rows)
-        jobs = _free(_placed(jobs_of(rows, device), resources), root)
+        jobs = _free(_apart(_placed(jobs_of(rows, device), resources)), root)
         if not jobs:
             print("nothing to submit")
             return
@@ -126,6 +127,19 @@ def _tell_ending(rows: Rows) -> None:
         )
 
 
+def _apart(jobs: Sequence[Job]) -> list[Job]:
+    """Without those whose training is that of another of these jobs under another name."""
+    first, later = in_turn(jobs)
+    for job in later:
+        _tell_waiting(job)
+    return first
+
+
+def _tell_waiting(job: Job) -> None:
+    same = f"{job.run.train.benchmark} fold {job.run.train.fold} is trained under another name first"
+    print(f"{job.run.name}: left out, {same}; submit again to take its weights", file=sys.stderr)
+
+
 def _free(jobs: list[Job], root: Path) -> list[Job]:
     """Jobs of whose folder no other job is: one that is trained cannot be scored in another way at the same time."""
     queue, free = Queue(root), []
@@ -135,6 +149,8 @@ def _free(jobs: list[Job], root: Path) -> list[Job]:
             print(f"{job.run.name}: left out, job {busy.job_id} is at its folder ({busy.state})", file=sys.stderr)
         elif job.run.train.folder in taken:
             print(f"{job.run.name}: left out, these weights are scored elsewhere first; submit again", file=sys.stderr)
+        elif (other := trained_first(job)) and queue.busy(other):
+            _tell_waiting(job)
         else:
             free.append(job)
             taken.add(job.run.train.folder)
@@ -169,9 +185,9 @@ def _check_weights(jobs: Sequence[Job]) -> None:
         )
 
 
-def _print_plan(plan: Sequence[Batch], root: Path, request: Request) -> None:
+def _print_plan(plan: Sequence[Batch], root: Path, request: Request, *, share: bool) -> None:
     for batch in plan:
         print(f"\narray of {len(batch.jobs)}: " + ", ".join(job.run.name for job in batch.jobs))
         print(sbatch_text(batch, root / FOLDER / "SUBMISSION" / "ARRAY"), end="")
     runs = [job.run for batch in plan for job in batch.jobs]
-    print("", *cost_lines(runs, root, request.data), sep="\n")
+    print("", *cost_lines(runs, root, request.data, share=share), sep="\n")

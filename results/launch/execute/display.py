@@ -83,14 +83,24 @@ def state_lines(rows: Sequence[tuple[Run, Status]]) -> list[str]:
                 parts.append(f"{status.rate:.0f} images/s, {time_left(run, status)}")
         if status.reason:
             parts.append(f"({status.reason})")
+        if status.shared:
+            parts.append(status.shared)
         lines.append(plain("  ".join(parts)))
     return lines
 
 
-def cost_lines(runs: Sequence[Run], root: Path, data: Data) -> list[str]:
-    """What making these runs needs and takes, for `--dry-run`. root: of the runs whose hours are known."""
+def cost_lines(runs: Sequence[Run], root: Path, data: Data, *, share: bool = True) -> list[str]:
+    """What making these runs needs and takes, for `--dry-run`. root: of the runs whose hours are known.
+
+    share: what runs take of others under another name is neither trained nor scored.
+    """
     from results.launch.plan.estimates import expected, work
     from results.launch.run.readiness import unready
+    from results.launch.run.sharing import remaining
     from results.store.places import shipped_records
 
+    if share:
+        runs = [left for run in runs if (left := remaining(run, root)) is not None]
+        if not runs:
+            return ["nothing to train or to score"]
     return [*work(runs, data), *unready(runs), expected(runs, root, data, shipped_records())]

@@ -16,11 +16,11 @@ from results.launch.execute.submission import statuses
 from results.launch.plan.custom import everything, keep
 from results.launch.plan.recipe_changes import recipe_changes
 from results.launch.plan.request import Device, Files, Request, Run
-from results.launch.plan.twins import done_as_twins
 from results.launch.run.data_state import DataStates
 from results.launch.run.devices import device_and_count
 from results.launch.run.job import Job
 from results.launch.run.prefetch import refuse_absent_bodies, refuse_absent_clips
+from results.launch.run.sharing import in_turn, shared
 from results.launch.run.status import Status
 from results.store.folders import CONFUSION
 from results.store.record import RunRecord
@@ -45,28 +45,27 @@ def make_runs(
 
         check_logs(execution.logs)
     _warn(request, runs, trained=execution.train)
-    for line in done_as_twins(runs, root):
-        print(f"note: {line}", file=sys.stderr)
     on_slurm = execution.cluster == "slurm"
     data = DataStates(request.data, train=execution.train, look_only=execution.dry_run, custom_only=on_slurm)
     if on_slurm:
         return _submit(request, files, execution, runs, report, data)
-    rows = statuses(runs, root, data)
+    rows = statuses(runs, root, data, share=not execution.force)
     if execution.dry_run:
         print_states(rows)
         if to_make := [run for run, _ in _to_make(rows, execution)]:
-            print("", *cost_lines(to_make, root, request.data), sep="\n")
+            print("", *cost_lines(to_make, root, request.data, share=not execution.force), sep="\n")
         return 0
     if wanted := _sound(_to_make(rows, execution), data):  # else torch, which knows the devices, need not be imported
         device, count = device_and_count(execution.device, threads=execution.threads, ranks=request.ranks)
         jobs = _jobs(wanted, request, files, execution, device)
         _refuse_untrained(jobs)
         refuse_absent_clips([job.run for job in jobs])
-        refuse_absent_bodies(job.run for job in jobs if job.force or not job.run.folder(root).trained())
+        refuse_absent_bodies(job.run for job in jobs if not _has_weights(job))
         keep(root, _benchmarks(runs))
-        if not _execute(jobs, execution, execution.jobs or count, count * request.ranks):
-            print(f"interrupted; to go on: {' '.join(['python', *sys.argv])}", file=sys.stderr)
-            return INTERRUPTED
+        for some in _in_turn(jobs):
+            if not _execute(some, execution, execution.jobs or count, count * request.ranks):
+                print(f"interrupted; to go on: {' '.join(['python', *sys.argv])}", file=sys.stderr)
+                return INTERRUPTED
         rows = statuses(runs, root, data)
     else:
         keep(root, _benchmarks(runs))
@@ -75,11 +74,26 @@ def make_runs(
 
 def _refuse_untrained(jobs: Sequence[Job]) -> None:
     """Raises UserError where weights are to be scored and not one of these runs has any."""
-    if not any(job.train or job.weights_file or job.run.folder(job.root).trained() for job in jobs):
+    if not any(job.train or job.weights_file or _has_weights(job) for job in jobs):
         raise UserError(
             f"{jobs[0].run.name}{f' and {len(jobs) - 1} more' if len(jobs) > 1 else ''}: no finished weights in "
             f"{jobs[0].root}; train first (the same with `run`)"
         )
+
+
+def _has_weights(job: Job) -> bool:
+    """Is nothing to be trained for it?"""
+    anew = job.force and job.train
+    there = job.run.folder(job.root).trained() and not anew
+    return there or (job.share and shared(job.run, job.root, anew=anew) is not None)
+
+
+def _in_turn(jobs: Sequence[Job]) -> list[list[Job]]:
+    """The jobs, and after them those that can take weights of some of them then."""
+    first, later = in_turn(jobs)
+    for job in later:
+        print(f"note: {job.run.name}: waits for the same training under another name", file=sys.stderr)
+    return [some for some in (first, later) if some]
 
 
 def _benchmarks(runs: Sequence[Run]) -> list[str]:
@@ -171,7 +185,10 @@ def _wanted(seen: Status, execution: Execution) -> bool:
 
 
 def _jobs(rows: Rows, request: Request, files: Files, execution: Execution, device: Device) -> list[Job]:
-    """A job for each of these runs."""
+    """A job for each of these runs; what runs take of others under another name is told."""
+    for run, seen in rows:
+        if seen.shared and not execution.dry_run:
+            print(f"note: {run.name}: {seen.shared}", file=sys.stderr)
     return [
         Job(
             run=run,
@@ -179,6 +196,7 @@ def _jobs(rows: Rows, request: Request, files: Files, execution: Execution, devi
             data=request.data,
             train=execution.train,
             force=execution.force or (execution.train and seen.state == "stale"),
+            share=not execution.force,
             threads=execution.threads,
             workers=execution.workers,
             device=device,

@@ -279,7 +279,13 @@ def _waiting(seen: Status, element: Element) -> Status:
     return replace(seen, state="queued", reason=reason)
 
 
-def statuses(runs: Iterable[Run], root: Path, data: DataStates | None = None) -> list[tuple[Run, Status]]:
-    """Every run with its state, submitted or not. data: what runs would read now, where it is looked at."""
+def statuses(
+    runs: Iterable[Run], root: Path, data: DataStates | None = None, *, share: bool = True
+) -> list[tuple[Run, Status]]:
+    """Every run with its state, submitted or not. data: what runs would read now, where it is looked at.
+
+    share: they may take what was made under another name.
+    """
     queue = Queue(root, data)
-    return [(run, queue.status(run)) for run in runs]
+    rows = [(run, queue.status(run)) for run in runs]
+    return rows if share else [(run, replace(seen, shared="")) for run, seen in rows]

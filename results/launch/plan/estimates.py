@@ -115,7 +115,8 @@ def work(runs: Sequence[Run], data: Data) -> Iterator[str]:
             trained[key] = trained.get(key, 0) + 1
     for (method, iterations, batch), count in trained.items():
         yield f"to train: {method}: {_runs(count)} x {iterations:,} iterations of {batch} images"
-    if idle := list(dict.fromkeys(run.train.method for run in runs if not _trains(run))):
+    training = {method for method, _, _ in trained}
+    if idle := [m for m in dict.fromkeys(run.train.method for run in runs if not _trains(run)) if m not in training]:
         yield f"nothing to train: {', '.join(idle)}"
     counts = list(map(_once(data), (run.evaluation for run in runs)))
     if unknown := counts.count(None):

@@ -27,6 +27,7 @@ class Job:
     data: Data = field(default_factory=Data)
     train: bool = True  # False: only score weights that are there
     force: bool = False  # throw away what is there and start anew
+    share: bool = True  # take weights and scores of the same run under another name (`results.launch.run.sharing`)
     threads: int = 1
     workers: int = 0
     device: Device = "cpu"

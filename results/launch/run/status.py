@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from results.launch.plan.request import Run
 from results.launch.run.data_state import DataState, changed
 from results.launch.run.ranks import gone
+from results.launch.run.sharing import shared
 from results.store.claim import Claims
 from results.store.folders import CorruptRecord, RunFolder, State
 from results.store.provenance import is_stale
@@ -25,6 +26,7 @@ class Status:
     rate: float | None = None  # images per second
     doing: str = ""  # loading, training, scoring
     mendable: bool = False  # of a failure: by the person, so that the next command tries again
+    shared: str = ""  # what making it takes of the same run under another name
 
     @property
     def words(self) -> str:
@@ -43,7 +45,13 @@ def status(run: Run, root: Path, claims: Claims | None = None, data: DataState |
     claims: of the run's folder, where one looks again and again: they time owners on other machines. data: the files
     that it would read now, where they are looked at.
     """
-    folder = run.folder(root)
+    seen = _status(run, run.folder(root), claims, data)
+    if seen.state in ("done", "running") or (found := shared(run, root, data, anew=seen.state == "stale")) is None:
+        return seen
+    return replace(seen, shared=found.words)
+
+
+def _status(run: Run, folder: RunFolder, claims: Claims | None, data: DataState | None) -> Status:
     word = folder.read_state()
     if word.get("evaluation", run.evaluation.key) != run.evaluation.key:
         word = {}  # how another scoring of the same weights ended

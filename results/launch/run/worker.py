@@ -20,6 +20,7 @@ from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
 from results.launch.run.out_of_memory import memory_words
 from results.launch.run.ranks import LocalRanks, LostRank, Others
+from results.launch.run.sharing import take
 from results.launch.run.staging import staged
 from results.launch.run.status import status
 from results.store.claim import CLAIMS, Claim, LostClaim
@@ -71,14 +72,17 @@ def _work(job: Job, folder: RunFolder, claim: Claim, stop: Callable[[], bool], o
     if not job.force and _made(job):  # by another harness, since this one looked
         folder.write_state("done", claim)
         return "done"
-    from results.launch.run.make import make_record
-
     if job.force:
         _clear(_made_by(job), claim)
     folder.write_spec(job.run.train, claim)
     keep_method(folder.path, job.run.train.method, claim.check)
     if job.scratch:
         job = replace(job, data=staged(job.data, job.scratch))
+    if take(job, folder, claim):
+        folder.write_state("done", claim)
+        return "done"
+    from results.launch.run.make import make_record
+
     finished = make_record(job, folder, claim, stop, others)
     if finished:
         folder.write_state("done", claim)

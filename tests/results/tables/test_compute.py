@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.twins import twin_of
 from results.store.record import Phase, RunRecord
 from results.tables.compute import compute_table
 from tests.results.factory import record
@@ -51,6 +52,19 @@ def test_a_training_that_was_scored_twice_counts_once() -> None:
     rows = rows_of(with_phases({}, {}), with_phases({}, {"started": "2026-01-02T00:00:00Z"}, part="tune"))
     assert rows["alpha", "training", "X"]["phases"] == 1
     assert rows["alpha", "scoring", "X"]["phases"] == 2
+
+
+def test_a_training_under_two_names_of_a_benchmark_counts_once() -> None:
+    """Fails if the hours that voc-15-5 shares with fold 3 of pascal-5i are counted for both, or other hours for one."""
+    one, later = (with_phases(at, at, benchmark="voc-15-5") for at in ({}, {"started": "2026-01-02T00:00:00Z"}))
+    other, apart = map(under_the_other_name, (one, later))
+    assert rows_of(one, other)["all methods", "both", "X"]["phases"] == 2
+    assert rows_of(one, apart)["all methods", "both", "X"]["phases"] == 4
+
+
+def under_the_other_name(of: RunRecord) -> RunRecord:
+    specs = {"train": twin_of(of.result.train), "evaluation": twin_of(of.result.evaluation)}
+    return of.model_copy(update={"result": of.result.model_copy(update=specs)})
 
 
 def test_copies_count_once() -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import fields
+from typing import Any
 
 import pytest
 
+from benchmarks.catalogue import BENCHMARKS
 from benchmarks.spec import protocol_of
+from benchmarks.twins import TWINS, either_digest, twin_of
+from methods.registry import METHODS
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
-from results.launch.plan.twins import done_as_twins, twin
-from results.store.folders import RECORD, RunFolder
+from results.launch.plan.twins import twin
+from splits.loader import load_split
+from splits.pairs import read_pairs
 
 
 @pytest.fixture(autouse=True)
@@ -18,37 +23,56 @@ def no_data_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ZSS_DATA_ROOT", raising=False)
 
 
-def run(benchmark: str, fold: int) -> Run:
-    (found,) = plan(Request(methods=("zegclip",), benchmarks=(benchmark,), folds=(fold,)))
+def run(benchmark: str, fold: int, method: str = "zegclip", **changes: Any) -> Run:
+    (found,) = plan(Request(methods=(method,), benchmarks=(benchmark,), folds=(fold,), **changes))
     return found
 
 
-def test_a_twin_is_the_very_run_that_is_planned_there() -> None:
-    """Fails when the two names come to differ in classes, images, recipe or protocol: then they are no twins."""
-    for one, other in ((("voc-15-5", 0), ("pascal-5i", 3)), (("pascal-5i", 3), ("voc-15-5", 0))):
-        found, expected = twin(run(*one)), run(*other)
+def differing(one: Any, other: Any) -> set[str]:
+    """The fields in which two values of a dataclass differ."""
+    return {field.name for field in fields(one) if getattr(one, field.name) != getattr(other, field.name)}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"methods": tuple(METHODS), "scale": "native"},
+        {"methods": tuple(METHODS), "scale": "trial"},
+        {"methods": ("zegclip", "otseg"), "setting": "transductive"},
+        {"methods": ("zegclip", "clip"), "inference": (("kind", "episodic-binary"),)},
+    ],
+)
+def test_a_twin_is_the_very_run_that_is_planned_there(changes: dict[str, Any]) -> None:
+    """Fails when the two names come to differ in recipe, config or protocol for any method: then nothing is shared."""
+    voc, pascal = (
+        plan(Request(**changes, benchmarks=(name,), folds=(fold,)))
+        for name, fold in (("voc-15-5", 0), ("pascal-5i", 3))
+    )
+    assert len(voc) == len(changes["methods"])
+    for one, other in [*zip(voc, pascal, strict=True), *zip(pascal, voc, strict=True)]:
+        found = twin(one)
         assert found is not None
-        assert found.train.digest() == expected.train.digest()
-        assert found.evaluation.digest() == expected.evaluation.digest()
-        mine = run(*one)
-        assert protocol_of(mine.train, mine.evaluation).hash == protocol_of(found.train, found.evaluation).hash
+        assert found.train.digest() == other.train.digest()
+        assert found.evaluation.digest() == other.evaluation.digest()
+        assert protocol_of(one.train, one.evaluation).hash == protocol_of(found.train, found.evaluation).hash
+        assert twin_of(found.train) == one.train
+        assert either_digest(found.train) == either_digest(one.train)
+
+
+def test_what_specs_do_not_hold_is_the_same_too() -> None:
+    """Fails when classes, mask values, image lists, items or sizes differ, which trainings and scorings look up."""
+    for (name, fold), (other, there) in TWINS.items():
+        splits = load_split(name), load_split(other)
+        assert differing(*splits) == {"name", "folds", "note"}
+        assert differing(splits[0].fold(fold), splits[1].fold(there)) == {"index"}
+        assert differing(BENCHMARKS[name], BENCHMARKS[other]) == {"name"}
+        assert all(read_pairs(splits[0], fold, part) == read_pairs(splits[1], there, part) for part in ("val", "trn"))
+
+
+def test_others_have_no_twin() -> None:
+    """Fails when a fold of other unseen classes, or weights from elsewhere, pass for the same training."""
     assert twin(run("pascal-5i", 2)) is None
-
-
-def test_what_is_done_under_the_other_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails when somebody trains 20,000 iterations for a row that is there already, without a word."""
-    done = run("pascal-5i", 3).train.folder
-    monkeypatch.setattr(RunFolder, "read_record", lambda self, _: "a record" if str(self.path).endswith(done) else None)
-    (line,) = done_as_twins([run("voc-15-5", 0), run("pascal-5i", 3), run("pascal-5i", 0)], tmp_path)
-    assert "zegclip voc-15-5 fold 0 seed 0 is the same training" in line
-    assert "--benchmarks pascal-5i --folds 3 shows it" in line
-
-
-def test_a_broken_record_is_left_to_the_state_of_its_run(tmp_path: Path) -> None:
-    """Fails when a record that cannot be read ends a command that would name it, or make it again."""
-    runs = [run("voc-15-5", 0), run("pascal-5i", 3)]
-    for one in runs:
-        folder = one.folder(tmp_path).evaluation(one.evaluation)
-        folder.mkdir(parents=True)
-        (folder / RECORD).write_text("{")
-    assert list(done_as_twins(runs, tmp_path)) == []
+    assert twin(run("voc-15-5", 0, weights="0" * 64)) is None
+    voc = run("voc-15-5", 0)
+    elsewhere = voc.evaluation.model_copy(update={"labelled": ()})
+    assert twin(Run(voc.train, elsewhere)) is None
