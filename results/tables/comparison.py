@@ -20,6 +20,7 @@ from results.tables.inference import ALPHA, DELTA, POWER, holm
 from results.tables.notes import measured
 from results.tables.over_classes import over_classes
 from results.tables.row_names import names_of
+from results.tables.sentences import p_words
 from results.tables.statistics import METRICS, shared
 from results.tables.table import HEADERS, UNDEFINED, Column, Table
 from results.tables.table import Row as Cells
@@ -310,4 +311,4 @@ def _points(row: Cells, key: str) -> str:
 
 def _p(row: Cells) -> str:
     p = row["p_corrected"]
-    return UNDEFINED if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return UNDEFINED if math.isnan(p) else p_words(p)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from results.tables.bootstrap import DRAWS
-from results.tables.inference import DELTA
+from results.tables.inference import ALPHA, DELTA
 from results.tables.statistics import METRICS
 from results.tables.table import HEADERS
 from results.tables.verdicts import Family, Verdict
@@ -33,10 +33,22 @@ def explanation() -> str:
     )
 
 
+def p_words(p: float) -> str:
+    """A p value to three digits, to more where these would not show on which side of 0.05 it is.
+
+    >>> p_words(0.04968), p_words(0.0512), p_words(0.0002)
+    ('0.0497', '0.051', '< 0.001')
+    """
+    if p < FEW:
+        return f"< {FEW}"
+    digits = next(d for d in range(3, 20) if (float(f"{p:.{d}f}") < ALPHA) == (p < ALPHA))
+    return f"{p:.{digits}f}"
+
+
 def _difference(verdict: Verdict) -> str:
     by = verdict.found.by
     if math.isnan(by.value):
         return "undefined"
     p = verdict.p_equivalent if verdict.words.startswith("equivalent") else verdict.p
-    told = "" if math.isnan(p) else f" (p {'< 0.001' if p < FEW else f'= {p:.3f}'})"
+    told = "" if math.isnan(p) else f" (p {p_words(p) if p < FEW else f'= {p_words(p)}'})"
     return f"{round(100 * by.value, 1) + 0.0:+.1f} ± {100 * by.half():.1f}, {verdict.words}{told}"
