@@ -22,6 +22,8 @@ from scipy import sparse
 
 from benchmarks.choices import AbsentRule
 from benchmarks.scoring.metrics import harmonic, iou
+from results.tables.dense_draws import Dense, Few, dense, is_exact
+from results.tables.one_blas_thread import one_blas_thread
 from results.tables.statistics import METRICS, Counts, Floats, Head, ious, means
 
 DRAWS = 20_000
@@ -64,27 +66,27 @@ def streamed_draws(
 
 
 @dataclass(frozen=True)
-class _Packed:
-    """One run in hand: its counts as a sparse matrix, which truth is its own, and its weight in each mean."""
+class _Held:
+    """One run in hand, and its weight in each mean."""
 
-    counts: Any
-    truth: bytes
+    counts: Any  # `Few`, or a sparse matrix
+    truth: bytes  # which truth is its own
     head: Head
     use: Mapping[int, float]
 
 
 def _blocks(
     uses: Sequence[tuple[int, Mapping[int, float]]], read: Callable[[int], Counts]
-) -> Iterator[tuple[list[_Packed], dict[bytes, Any]]]:
+) -> Iterator[tuple[list[_Held], dict[bytes, Any]]]:
     """The runs, so many at once as fit into BLOCK, with the truths that they have."""
-    block: list[_Packed] = []
+    block: list[_Held] = []
     truths: dict[bytes, Any] = {}  # runs of one list have the same truth
     held = 0
     for place, use in uses:
         run = read(place)
-        counts = _packed(run)
-        block.append(_Packed(counts, _truth_of(run, truths), run.head, use))
-        held += counts.data.nbytes + counts.indices.nbytes
+        counts = Few.of(run) if is_exact(run) else _packed(run)
+        block.append(_Held(counts, _truth_of(run, truths), run.head, use))
+        held += counts.nbytes if isinstance(counts, Few) else counts.data.nbytes + counts.indices.nbytes
         if held > BLOCK:
             yield block, truths
             block, truths, held = [], {}, 0
@@ -94,23 +96,63 @@ def _blocks(
 
 def _add_draws(
     found: Sequence[NDArray[np.float32]],
-    block: Sequence[_Packed],
+    block: Sequence[_Held],
     truths: Mapping[bytes, Any],
     parts: Iterable[tuple[int, NDArray[np.float32]]],
 ) -> None:
     """Add the weighted draws of a block's runs to the means; each chunk of draws is one thread's."""
+    with one_blas_thread() as single:
+        _add_all(found, block, truths, parts, _together(block) if single else {})
+
+
+def _add_all(
+    found: Sequence[NDArray[np.float32]],
+    block: Sequence[_Held],
+    truths: Mapping[bytes, Any],
+    parts: Iterable[tuple[int, NDArray[np.float32]]],
+    together: Mapping[bytes, tuple[Sequence[int], Dense]],
+) -> None:
+    packed = cache(lambda place: _one_packed(block[place].counts))
 
     def add(part: tuple[int, NDArray[np.float32]]) -> None:
         start, weights = part
-        place = slice(start, start + weights.shape[1])
+        at = slice(start, start + weights.shape[1])
         labelled = {key: truth @ weights for key, truth in truths.items()}
-        for run in block:
-            drawn = _scores(_iou(run.counts @ weights, labelled[run.truth], run.head.rule), np.array(run.head.seen))
+        dense = {
+            place: drawn
+            for key, (places, runs) in together.items()
+            if (labelled[key] > 0).all()  # else a class may be undefined
+            for place, drawn in zip(places, runs.scores(weights, labelled[key]), strict=True)
+        }
+        for place, run in enumerate(block):
+            drawn = dense.get(place)
+            if drawn is None:
+                ious_ = _iou(packed(place) @ weights, labelled[run.truth], run.head.rule)
+                drawn = _scores(ious_, np.array(run.head.seen))
             for which, weight in run.use.items():
-                found[which][:, place] += np.float32(weight) * drawn
+                found[which][:, at] += np.float32(weight) * drawn
 
     for group in _grouped(parts, _threads()):
         list(_pool().map(add, group))
+
+
+def _together(block: Sequence[_Held]) -> dict[bytes, tuple[list[int], Dense]]:
+    """Of each truth the runs that are drawn at once, by their places in the block, and as they are drawn."""
+    exact: dict[bytes, list[int]] = {}
+    for place, run in enumerate(block):
+        if isinstance(run.counts, Few):
+            exact.setdefault(run.truth, []).append(place)
+    found = {}
+    for key, places in exact.items():
+        seen = [np.array(block[place].head.seen) for place in places]
+        runs = dense([block[place].counts for place in places], seen)
+        if runs is not None:
+            found[key] = (places, runs)
+    return found
+
+
+def _one_packed(counts: Any) -> Any:
+    return _sparse(np.concatenate([counts.hit, counts.wrong], axis=1)) if isinstance(counts, Few) else counts
 
 
 def _grouped(parts: Iterable[Any], size: int) -> Iterator[list[Any]]:
