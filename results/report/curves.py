@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scoring.metrics import stack_iou
 from results.store.confusion import counted
+from results.store.lean import totals_of
 from results.store.record import RunRecord
 from results.tables.statistics import Floats, means
 
@@ -60,9 +62,13 @@ class Reading:
 
 def read(record: RunRecord, path: Path) -> Reading:
     """Sweep and errors of one run from its confusion.npz."""
+    return reading(record, counted(path, ("matrices", "shifts", "own_index", "boundary")))
+
+
+def reading(record: RunRecord, found: Mapping[str, NDArray[Any]]) -> Reading:
+    """The same from the arrays of that file."""
     side = record.result.evaluation.side
     seen = np.array(side.scored_as_seen)
-    found = counted(path, ("matrices", "shifts", "own_index", "boundary"))
     matrices, shifts, own = found["matrices"], found["shifts"], int(found["own_index"])
     scores = means(stack_iou(matrices, side.absent_class), seen)
     sweep = Sweep(shifts, scores["miou_seen"], scores["miou_unseen"], scores["hiou"])
@@ -73,6 +79,27 @@ def read(record: RunRecord, path: Path) -> Reading:
         _errors(matrices[own], seen) / labelled,
         None if near is None else Near(int(near.sum()) / labelled, _errors(near, seen) / labelled),
     )
+
+
+class Readings:
+    """Of each record what its matrices say, found while they were in hand; a look for `store.selection.select`."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], Reading] = {}
+
+    def __call__(self, record: RunRecord, found: Mapping[str, NDArray[Any]]) -> None:
+        """Read what is in hand."""
+        self._known[_counted_as(record)] = reading(record, found)
+
+    def of(self, record: RunRecord, path: Path) -> Reading:
+        """What was found, else what lies in the file."""
+        return self._known.get(_counted_as(record)) or read(record, path)
+
+
+def _counted_as(record: RunRecord) -> tuple[Any, ...]:
+    """The counts, and what else a reading depends on: folds may be counted alike and see other classes."""
+    side = record.result.evaluation.side
+    return record.result.confusion_sha256, side.scored_as_seen, side.absent_class
 
 
 def mean_sweep(sweeps: Sequence[Sweep]) -> Sweep:
@@ -95,8 +122,8 @@ def mean_losses(runs: Sequence[RunRecord]) -> tuple[list[int], list[float]]:
     """Steps, and the sum of the losses there, as the mean of the runs that have a point at that step."""
     found: dict[int, list[float]] = {}
     for run in runs:
-        for point in run.result.losses:
-            found.setdefault(point.step, []).append(point.total)
+        for step, total in totals_of(run.result.losses):
+            found.setdefault(step, []).append(total)
     steps = sorted(found)
     return steps, [math.fsum(found[step]) / len(found[step]) for step in steps]
 

@@ -17,12 +17,13 @@ from matplotlib.figure import Figure
 from benchmarks.scoring.metrics import REACH
 from results.report import figures
 from results.report.answers import answers, beside_best, best_of
-from results.report.curves import Reading, mean_losses, mean_near, mean_sweep, read
+from results.report.curves import Reading, Readings, mean_losses, mean_near, mean_sweep
 from results.report.error_kinds import error_table
 from results.report.looks import Look, looks_of
 from results.report.run_table import run_table
 from results.store.confusion import Locate
 from results.store.identity import IDENTITY
+from results.store.kept_rows import KeptRows
 from results.store.record import RunRecord
 from results.tables.appendix import appendix
 from results.tables.classes_and_costs import Variants, by_variant, class_table, cost_table
@@ -66,11 +67,18 @@ def render(
     stale: frozenset[str],
     pictures: Sequence[Path] = (),
     figures_to: Path | None = None,
+    kept: KeptRows | None = None,
+    known: Readings | None = None,
 ) -> str:
-    """The page of these records. states: runs without a record, as folder -> state and reason in words."""
-    page, judge = Page(figures_to), Judge(reader(locate), records)
+    """The page of these records. states: runs without a record, as folder -> state and reason in words.
+
+    kept, known: what was taken from their counts when they were read.
+    """
+    page, judge = Page(figures_to), Judge(reader(locate, kept), records)
+    known = known or Readings()
     for content in gather(records, states, locate):
-        _section(page, content, locate, stale, judge)
+        readings = {} if content.episodic else {id(r): known.of(r, locate(r)) for r in content.records}
+        _section(page, content, readings, stale, judge)
     script = source("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     counts = Counter(words.split(":")[0] for words in states.values())
@@ -92,36 +100,37 @@ def render(
     )
 
 
-def _section(page: Page, content: Content, locate: Locate, stale: frozenset[str], judge: Judge) -> None:
+def _section(
+    page: Page, content: Content, readings: Mapping[int, Reading], stale: frozenset[str], judge: Judge
+) -> None:
     """One benchmark under one protocol: the comparison, then each ablation, then what was published."""
     number = len(page.sections)
-    readings = {} if content.episodic else {id(r): read(r, locate(r)) for r in content.records}
     names = names_of(content)
     blocks: list[dict[str, Any]] = []
     links: list[dict[str, str]] = []
     name = title_of(content, COMPARISON)
     protocol = f", protocol {content.protocol.family[:8]}" if content.protocol else ""
     title = f"{name}{protocol}"
-    looks = looks_of(_short(content))
+    looks = looks_of(_short(content, names))
     for group, part in parts_of(content).items():
         main, family = group_table(part, group, VIEW, stale, judge), judge.family(part, group)
         variants = by_variant(part.records, names)
-        shown = _figures(main, family, part, variants, readings, looks) if part.records and readings else {}
+        classes = class_table(part, title_of(part, group), variants)
+        shown = _figures(main, family, classes, variants, readings, looks) if part.records and readings else {}
         for kind, (_, figure, _) in shown.items():
             page.save(f"{main.label}-{kind}", figure)
         if group == COMPARISON:
             page.answers.append(_answer(title, f"s{number}", main, family, variants, readings, shown))
         anchor = f"s{number}-{main.name}"
         links.append({"id": anchor, "title": title_of(part, group)})
-        blocks.append(_block(part, group, main, anchor, shown, _supplements(part, group, variants, readings)))
+        blocks.append(_block(part, group, main, anchor, shown, _supplements(part, group, classes, variants, readings)))
     rest = [*published_of(content, stale), *appendix(content, VIEW, stale)]
     tables = [fragment(table, f"s{number}-{table.name}") for table in rest]
     page.sections.append({"id": f"s{number}", "title": title, "links": links, "blocks": blocks, "tables": tables})
 
 
-def _short(content: Content) -> list[str]:
+def _short(content: Content, names: Mapping[tuple[Any, ...], str]) -> list[str]:
     """The short name of every row, those of the comparison first: what looks go by."""
-    names = names_of(content)
     methods = [key[list(IDENTITY).index("method")] for key in names]
     counts = Counter(methods)
     short = [(m, m if counts[m] == 1 else name) for m, name in zip(methods, names.values(), strict=True)]
@@ -144,13 +153,15 @@ def _answer(
     return {"title": title, "link": link, "lines": lines, "figures": picture}
 
 
-def _supplements(part: Content, group: str, variants: Variants, readings: Mapping[int, Reading]) -> list[Table]:
+def _supplements(
+    part: Content, group: str, classes: Sequence[Table], variants: Variants, readings: Mapping[int, Reading]
+) -> list[Table]:
     """Errors, classes and costs of a group."""
     if not part.records:
         return []
     title = title_of(part, group)
     errors = [error_table(variants, readings, title)] if readings else []
-    return [*errors, *class_table(part, title, variants), *cost_table(part, title, variants)]
+    return [*errors, *classes, *cost_table(part, title, variants)]
 
 
 def _block(
@@ -166,7 +177,7 @@ def _block(
 def _figures(
     main: Table,
     family: Family | None,
-    part: Content,
+    classes: Sequence[Table],
     variants: Variants,
     readings: Mapping[int, Reading],
     looks: Mapping[str, Look],
@@ -195,8 +206,8 @@ def _figures(
     if any(steps for steps, _ in curves.values()):
         note = f"{every} Methods weigh their losses differently: only shapes compare."
         found["losses"] = ("Training", figures.losses(curves, looks), note)
-    (classes,) = class_table(part, "", variants)
-    found["classes"] = ("IoU of each class", figures.heat_map(classes.frame, short), every)
+    (iou,) = classes
+    found["classes"] = ("IoU of each class", figures.heat_map(iou.frame, short), every)
     return found
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from benchmarks.spec import clip_words
+from benchmarks.spec import Recipe, clip_words
 from benchmarks.values import canonical_json
 from results.store.record import RunRecord
 
@@ -50,15 +51,24 @@ def identity(record: RunRecord) -> dict[str, Any]:
         "method": train.method,
         "label": result.label,
         "trained": result.trained_on,
-        "config": sys.intern(canonical_json(train.config)),  # few texts, many records
+        "config": _config_text(train.config),
         "clip": clip_words(train.clip),
         "clip_sha256": result.clip_sha256,
-        "recipe": sys.intern(canonical_json(train.recipe.essence())),
+        "recipe": _recipe_text(train.recipe),
         "train_limit": train.limit or 0,
         "eval_limit": evaluation.limit or 0,
         "precision": evaluation.precision,
         "partial": result.partial,
     }
+
+
+def _config_text(config: Mapping[str, Any]) -> str:
+    return sys.intern(canonical_json(config)) if config else "{}"  # few texts, many records
+
+
+@lru_cache(maxsize=1024)
+def _recipe_text(recipe: Recipe) -> str:
+    return sys.intern(canonical_json(recipe.essence()))
 
 
 def key_of(row: Mapping[Any, Any]) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ Floats stay float64: nothing is rounded. `whole` gives back a record of plain va
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 from collections.abc import Iterator, Sequence
@@ -59,6 +60,10 @@ class Classes(_Packed):
     def __len__(self) -> int:
         return len(self._ious)
 
+    def ious(self) -> Iterator[tuple[str, bool, float]]:
+        """Name, seen and IoU of each class that has one, without making its other values."""
+        return ((*kind, iou) for kind, iou in zip(self._kinds, self._ious, strict=True) if iou == iou)
+
     def _made(self, place: int) -> ClassCounts:
         (name, seen), iou = self._kinds[place], self._ious[place]
         tp, fp, fn = self._counts[3 * place : 3 * place + 3]
@@ -96,9 +101,25 @@ class Totals(_Packed):
     def __len__(self) -> int:
         return len(self._totals)
 
+    def pairs(self) -> Iterator[tuple[int, float]]:
+        """Step and sum of each point, without making points."""
+        return zip(struct.unpack(f"<{len(self)}q", self._steps), self._totals, strict=True)
+
     def _made(self, place: int) -> LossPoint:
         step = int.from_bytes(self._steps[8 * place : 8 * place + 8], "little", signed=True)
         return LossPoint.model_construct(step=step, losses={"total": self._totals[place]})
+
+
+def ious_of(classes: Sequence[ClassCounts]) -> Iterator[tuple[str, bool, float]]:
+    """Name, seen and IoU of each class that has one."""
+    if isinstance(classes, Classes):
+        return classes.ious()
+    return ((of.name, of.seen, of.iou) for of in classes if of.iou is not None)
+
+
+def totals_of(losses: Sequence[LossPoint]) -> Iterator[tuple[int, float]]:
+    """Each step of a curve with what was minimised there."""
+    return losses.pairs() if isinstance(losses, Totals) else ((point.step, point.total) for point in losses)
 
 
 class Lean:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ from results.store.data_changes import of_older_data
 from results.store.folders import CorruptRecord, Stored, find_stored, unfinished
 from results.store.lean import Lean
 from results.store.provenance import is_stale
-from results.store.quick_check import doubt
+from results.store.quick_check import Arrays, looked_at
 from results.store.record import RunRecord
 from splits.errors import UserError
 from splits.plain_text import plain
@@ -67,11 +67,17 @@ class Selected:
         return {s.record.result.confusion_sha256: s.confusion for s in self.stored}
 
 
-def select(selection: Selection, *, may_be_empty: bool = False, every_loss: bool = True) -> Selected:
+Look = Callable[[RunRecord, Arrays], None]
+
+
+def select(
+    selection: Selection, *, may_be_empty: bool = False, every_loss: bool = True, looks: Sequence[Look] = ()
+) -> Selected:
     """Everything of a selection; what cannot be trusted is named on stderr. Raises UserError where there is nothing.
 
     may_be_empty: then nothing is an answer, too. every_loss: else only the sums of the losses of trainings are
-    kept, and no record can be written or compared field by field.
+    kept, and no record can be written or compared field by field. looks: what is to be taken from the counts of each
+    selected record while they are in hand; the arrays are let go then.
     """
     stored: list[Stored] = []
     states: dict[str, str] = {}
@@ -81,22 +87,28 @@ def select(selection: Selection, *, may_be_empty: bool = False, every_loss: bool
             if may_be_empty:
                 continue
             raise UserError(f"{root} is no folder of runs; give one with --from, or run something first")
-        stored += [found for found in _readable(root, lean) if selection.has_record(found.record)]
+        for found, arrays in _readable(root, lean):
+            if selection.has_record(found.record):
+                stored.append(found)
+                for look in looks if arrays else ():
+                    look(found.record, arrays)
         states |= {folder: words for folder, words in unfinished(root).items() if selection.has(*folder.split("/")[:2])}
     if not stored and not states and not may_be_empty:
         raise UserError(f"no record in {', '.join(map(str, selection.roots))} fits; `status` says what has been run")
     return Selected(tuple(stored), states)
 
 
-def _readable(root: Path, lean: Lean) -> Iterator[Stored]:
-    """What can be trusted, as far as a quick look tells, in little memory."""
+def _readable(root: Path, lean: Lean) -> Iterator[tuple[Stored, Arrays]]:
+    """What can be trusted, as far as a quick look tells, in little memory; and its counts, where they are in hand."""
     for found in find_stored(root):
         if isinstance(found, CorruptRecord):
             print(plain(f"left out: {found}"), file=sys.stderr)
-        elif wrong := doubt(found):
+            continue
+        wrong, arrays = looked_at(found)
+        if wrong:
             print(plain(f"left out: {found.path}: {wrong}; `results verify` lists all"), file=sys.stderr)
         else:
-            yield Stored(lean(found.record), found.path)
+            yield Stored(lean(found.record), found.path), arrays
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from results.store.identity import identity, key_of
+from results.store.lean import ious_of
 from results.store.record import RunRecord
 from results.tables.content import Content
 from results.tables.notes import measured
@@ -35,9 +36,8 @@ def class_ious(runs: Iterable[RunRecord]) -> dict[tuple[str, bool], list[float]]
     """IoU at the own shift of every run, by class and whether it was seen; undefined ones are left out."""
     found: dict[tuple[str, bool], list[float]] = {}
     for run in runs:
-        for counts in run.result.classes:
-            if counts.iou is not None:
-                found.setdefault((counts.name, counts.seen), []).append(counts.iou)
+        for name, seen, iou in ious_of(run.result.classes):
+            found.setdefault((name, seen), []).append(iou)
     return found
 
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from results.store.confusion import Locate, counted
+from results.store.kept_rows import KeptRows
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import Variants
 from results.tables.content import Content
@@ -47,10 +51,10 @@ class Stored(Mapping[Place, Counts]):
 
 
 class FromDisk:
-    """Counts as they lie on the disk."""
+    """Counts as they lie on the disk, or were kept when the records were checked."""
 
-    def __init__(self, locate: Locate):
-        self._locate = locate
+    def __init__(self, locate: Locate, kept: KeptRows | None = None):
+        self._locate, self._kept = locate, kept
 
     def head(self, run: RunRecord) -> Head:
         """What the record alone says of its counts."""
@@ -60,17 +64,22 @@ class FromDisk:
 
     def __call__(self, run: RunRecord) -> Counts | None:
         """The counts; None where the file holds none of single images."""
-        found = counted(self._locate(run), ("per_image", "shifts"))
-        if "per_image" not in found:
+        found = (self._kept.of(run) if self._kept is not None else None) or self._read(run)
+        if found is None:
             return None
+        rows, swept = found
         head = self.head(run)
-        counts = counts_of(found["per_image"], head.size, head.seen, head.rule, head.images, head.name)
-        return replace(counts, swept=len(found["shifts"]) > 1)
+        counts = counts_of(rows, head.size, head.seen, head.rule, head.images, head.name)
+        return replace(counts, swept=swept)
+
+    def _read(self, run: RunRecord) -> tuple[NDArray[np.int64], bool] | None:
+        found = counted(self._locate(run), ("per_image", "shifts"))
+        return (found["per_image"], len(found["shifts"]) > 1) if "per_image" in found else None
 
 
-def reader(locate: Locate) -> Counted:
-    """Counts as they lie on the disk."""
-    return FromDisk(locate)
+def reader(locate: Locate, kept: KeptRows | None = None) -> Counted:
+    """Counts as they lie on the disk; kept: those that need not be read again."""
+    return FromDisk(locate, kept)
 
 
 def rows_of(variants: Variants, read: Counted) -> list[Row]:

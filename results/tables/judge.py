@@ -14,7 +14,7 @@ import pandas as pd
 
 from results.store.identity import by_identity, key_of, table_of
 from results.store.record import RunRecord
-from results.tables.classes_and_costs import by_variant
+from results.tables.classes_and_costs import Names, by_variant
 from results.tables.columns import DELTA, JUDGED
 from results.tables.content import Content, gather, parts_of
 from results.tables.families import Counted, Stored, family_of
@@ -33,6 +33,7 @@ class Judge:
         """read: None where no counts of single images are at hand: then nothing is judged. records: all of a family."""
         self._read, self._records = read, records
         self._families: dict[tuple[Any, ...], Family] = {}
+        self._parts: dict[tuple[str, ...], tuple[dict[str, Content], Names]] = {}  # of each content, with its names
         self._memo = Memo()
 
     @cached_property
@@ -45,10 +46,14 @@ class Judge:
         if read is None:
             return None
         whole = self._whole(content)
-        key = (_key(whole), whole.recipe, group)
+        of = (_key(whole), whole.recipe)
+        key = (*of, group)
         if key not in self._families:
-            part = parts_of(whole).get(group, content)
-            variants = by_variant(part.records, names_of(whole))
+            if of not in self._parts:
+                self._parts[of] = (parts_of(whole), names_of(whole))
+            parts, names = self._parts[of]
+            part = parts.get(group, content)
+            variants = by_variant(part.records, names)
             self._families[key] = family_of(part, variants, read, memo=self._memo)
         return self._families[key]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.recipes import IMPORTED
-from results.store.identity import IDENTITY, TABLE, key_of
+from results.store.identity import IDENTITY, TABLE, by_identity, key_of
 from results.tables.aggregate import tidy
 from results.tables.content import Content, method_rank
 
@@ -101,7 +101,7 @@ def clip_and_weights(clip: str, weights: str) -> str:
 
 def names_of(content: Content) -> dict[tuple[Any, ...], str]:
     """Every variant's name as the content's tables have it, by the values of IDENTITY, in the order of the rows."""
-    frame = tidy(content.records).drop_duplicates(list(IDENTITY), ignore_index=True)
+    frame = tidy(runs[0] for runs in by_identity(content.records).values())  # runs of a row share what names it
     frame = in_order(frame.drop(columns="fold"))
     return dict(zip(map(key_of, frame.to_dict("records")), row_names(frame), strict=True))
 

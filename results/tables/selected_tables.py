@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from results.store.kept_rows import KeptRows
 from results.store.selection import Selected, Selection, select
 from results.tables.calibration import tuned_scores
 from results.tables.families import reader
@@ -13,25 +14,27 @@ from results.tables.tables import build_tables
 from results.tables.views import View
 
 
-def chosen(selection: Selection, *, may_be_empty: bool = False) -> tuple[Selected, Selected]:
-    """What a selection names, and the same of every method: verdicts are of whole families.
+def chosen(selection: Selection, *, may_be_empty: bool = False) -> tuple[Selected, Selected, KeptRows]:
+    """What a selection names, the same of every method, as verdicts are of whole families, and counts of those.
 
     may_be_empty: as of `select`, which raises UserError without it.
     """
-    found = select(selection, may_be_empty=may_be_empty, every_loss=False)
+    kept = KeptRows()
     if not selection.methods:
-        return found, found
-    return found, select(replace(selection, methods=()), may_be_empty=True, every_loss=False)
+        found = select(selection, may_be_empty=may_be_empty, every_loss=False, looks=[kept])
+        return found, found, kept
+    found = select(selection, may_be_empty=may_be_empty, every_loss=False)
+    return found, select(replace(selection, methods=()), may_be_empty=True, every_loss=False, looks=[kept]), kept
 
 
-def selected_tables(found: Selected, every: Selected, view: View) -> list[Table]:
+def selected_tables(found: Selected, every: Selected, kept: KeptRows, view: View) -> list[Table]:
     """The tables of what was `chosen`."""
     return build_tables(
         found.records,
         view=view,
         states=found.states,
         stale=found.stale,
-        judge=Judge(reader(every.confusion), every.records),
+        judge=Judge(reader(every.confusion, kept), every.records),
         tuned=tuned_scores(found.stored) if "calibrated" in view.kinds else {},
         locate=found.confusion,
     )

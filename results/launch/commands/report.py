@@ -30,12 +30,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def main(options: argparse.Namespace) -> int:
     """Write the page, and its figures as files where wanted; returns the exit code."""
     from results.launch.commands.parse import selection_of
+    from results.report.curves import Readings
     from results.report.page import render
     from results.store.files import write_atomically
+    from results.store.kept_rows import KeptRows
     from results.store.selection import select, settled, uncollected
 
+    kept, known = KeptRows(), Readings()
     with uncollected():
-        found = select(selection_of(options), every_loss=False)
+        found = select(selection_of(options), every_loss=False, looks=[kept, known])
     with settled():
         text = render(
             found.records,
@@ -44,6 +47,8 @@ def main(options: argparse.Namespace) -> int:
             stale=found.stale,
             pictures=sorted(options.pictures.glob("*.png")) if options.pictures.is_dir() else (),
             figures_to=options.figures,
+            kept=kept,
+            known=known,
         )
         write_atomically(options.out, text.encode())
     print(options.out)

@@ -54,9 +54,9 @@ def main(options: argparse.Namespace) -> int:
     view = View(kinds, options.by, tuple(options.columns), options.notes)
     selection, alone = selection_of(options), kinds == ("published",)
     with uncollected():
-        found, every = chosen(selection, may_be_empty=alone)
+        found, every, kept = chosen(selection, may_be_empty=alone)
     with settled():
-        tables = selected_tables(found, every, view)
+        tables = selected_tables(found, every, kept, view)
         tables = tables or (published_alone(selection.benchmarks) if alone else [])
         if not tables:
             raise UserError(f"there is no table of {', '.join(kinds)} of these records")

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from results.report.curves import mean_losses, read
+from results.report.curves import Readings, mean_losses, read
+from results.store.confusion import ARRAYS, counted
 from results.store.record import LossPoint
 from tests.results.factory import record, store
 
@@ -32,3 +33,19 @@ def test_background_as_a_class_is_one_of_the_seen(tmp_path: Path) -> None:
     assert reading.sweep.seen[1] == pytest.approx(iou[[0, 2, 3, 4]].mean())
     wrong = matrix - np.diag(np.diag(matrix))
     assert reading.errors[0] == pytest.approx((wrong[:, 1].sum()) / matrix.sum())  # seen taken for unseen
+
+
+def test_what_is_read_in_passing_is_what_lies_in_the_file(tmp_path: Path) -> None:
+    """Fails if curves taken while records are checked are others, or those of a fold that was counted alike."""
+    path, made = store(tmp_path, fold=0)
+    file, known = path.with_name("confusion.npz"), Readings()
+    known(made, counted(file, ARRAYS))
+    _, other = store(tmp_path / "b", fold=1)
+    alike = other.model_copy(
+        update={"result": other.result.model_copy(update={"confusion_sha256": made.result.confusion_sha256})}
+    )
+    for scored, where in ((made, tmp_path / "nowhere"), (alike, file)):
+        one, two = read(scored, file), known.of(scored, where)
+        np.testing.assert_array_equal(one.errors, two.errors)
+        for name in ("shifts", "seen", "unseen", "hiou"):
+            np.testing.assert_array_equal(getattr(one.sweep, name), getattr(two.sweep, name))

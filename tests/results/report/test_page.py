@@ -17,12 +17,14 @@ import pytest
 from matplotlib.figure import Figure
 
 from results.report import figures
-from results.report.curves import ERRORS, Reading, Sweep, mean_sweep, read
+from results.report.curves import ERRORS, Reading, Readings, Sweep, mean_sweep, read
 from results.report.error_kinds import NEAR, RATES, error_table
 from results.report.looks import COLOURS, looks_of
 from results.report.page import render
 from results.store.confusion import packed
 from results.store.folders import find_stored
+from results.store.kept_rows import KeptRows
+from results.store.selection import Selection, select
 from results.tables.table import UNDEFINED
 from tests.results import factory
 from tests.results.factory import SHAPES, specs, store
@@ -105,6 +107,16 @@ def test_the_same_page_twice(tmp_path):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
     endings = {path.suffix for path in (tmp_path / "a").iterdir()}
     assert endings == {".svg", ".pdf"}
+
+
+def test_what_was_kept_while_reading_gives_the_same_page(tmp_path):
+    """Fails if a page of counts that were in hand when the records were checked differs from one that reads them."""
+    half_finished(tmp_path)
+    kept, known = KeptRows(), Readings()
+    found = select(Selection((tmp_path,)), looks=[kept, known])
+    options: dict[str, Any] = {"states": {}, "stale": frozenset()}
+    plain = render(found.records, found.confusion, **options)
+    assert plain == render(found.records, lambda _: tmp_path / "nowhere", kept=kept, known=known, **options)
 
 
 def test_a_half_finished_grid_says_what_is_missing(tmp_path):

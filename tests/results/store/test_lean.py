@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from results.store.folders import load_record
-from results.store.lean import Lean, whole
-from results.store.record import LossPoint, RunRecord
+from results.store.lean import Lean, ious_of, totals_of, whole
+from results.store.record import LossPoint, RunRecord, curve_digest
 from results.store.selection import Selection, select, settled, uncollected
 from tests.results import factory
 
@@ -73,6 +73,36 @@ def test_copies_that_differ_are_told_apart() -> None:
     one, other = Lean()(with_losses(point)), Lean()(with_losses(point.model_copy(update={"step": 4})))
     assert one.same_result(Lean()(with_losses(point)))
     assert not one.same_result(other)
+
+
+def test_what_is_taken_from_arrays_is_what_their_values_say() -> None:
+    """Fails when a figure or a table of classes that asks for many values at once shows others than one by one."""
+    path = min(REFERENCE.glob("*/zegclip/*seed0*/evals/*/record.json"))
+    read, kept, sums = load_record(path).result, Lean()(load_record(path)), Lean(every_loss=False)(load_record(path))
+    expected = [(of.name, of.seen, of.iou) for of in read.classes if of.iou is not None]
+    assert list(ious_of(read.classes)) == list(ious_of(kept.result.classes)) == expected
+    totals = [(point.step, point.total) for point in read.losses]
+    assert totals == list(totals_of(read.losses)) == list(totals_of(kept.result.losses))
+    assert totals == list(totals_of(sums.result.losses)) == [(point.step, point.total) for point in sums.result.losses]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (LossPoint(step=4, losses={"a": 0.1, "b": 0.2}),),
+        (LossPoint(step=3, losses={"a": 0.2, "b": 0.1}),),
+        (LossPoint(step=3, losses={"a": 0.1, "c": 0.2}),),
+        (LossPoint(step=3, losses={"a": 0.1, "b": -0.2}),),
+        (LossPoint(step=3, losses={"a": 0.1}), LossPoint(step=3, losses={"b": 0.2})),
+        (),
+    ],
+)
+def test_curves_that_differ_have_other_digests(other: tuple[LossPoint, ...]) -> None:
+    """Fails when two curves pass for one although a step, a name or a number differs."""
+    curve = (LossPoint(step=3, losses={"a": 0.1, "b": 0.2}),)
+    assert curve_digest(curve) == curve_digest((LossPoint(step=3, losses={"b": 0.2, "a": 0.1}),))
+    assert curve_digest(curve) != curve_digest(other)
+    assert curve_digest(other) == curve_digest(Lean()(with_losses(*other)).result.losses)
 
 
 def test_sums_of_losses_are_those_of_the_losses() -> None:
