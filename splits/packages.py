@@ -25,6 +25,7 @@ BASE: Final = {  # import name -> distribution
     "scipy": "scipy",
     "submitit": "submitit",
     "tabulate": "tabulate",
+    "threadpoolctl": "threadpoolctl",
 }
 TRAIN: Final = {
     "cv2": "opencv-python",

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from benchmarks.choices import AbsentRule
 from benchmarks.scoring.metrics import harmonic, iou
 from results.tables.dense_draws import Dense, Few, dense, is_exact
-from results.tables.one_blas_thread import one_blas_thread
 from results.tables.statistics import METRICS, Counts, Floats, Head, ious, means
 
 DRAWS = 20_000
@@ -100,18 +100,11 @@ def _add_draws(
     truths: Mapping[bytes, Any],
     parts: Iterable[tuple[int, NDArray[np.float32]]],
 ) -> None:
-    """Add the weighted draws of a block's runs to the means; each chunk of draws is one thread's."""
-    with one_blas_thread() as single:
-        _add_all(found, block, truths, parts, _together(block) if single else {})
+    """Add the weighted draws of a block's runs to the means; each chunk of draws is one thread's.
 
-
-def _add_all(
-    found: Sequence[NDArray[np.float32]],
-    block: Sequence[_Held],
-    truths: Mapping[bytes, Any],
-    parts: Iterable[tuple[int, NDArray[np.float32]]],
-    together: Mapping[bytes, tuple[Sequence[int], Dense]],
-) -> None:
+    So products of matrices have one thread each: BLAS's own would wait for one another by spinning.
+    """
+    together = _together(block)
     packed = cache(lambda place: _one_packed(block[place].counts))
 
     def add(part: tuple[int, NDArray[np.float32]]) -> None:
@@ -132,8 +125,9 @@ def _add_all(
             for which, weight in run.use.items():
                 found[which][:, at] += np.float32(weight) * drawn
 
-    for group in _grouped(parts, _threads()):
-        list(_pool().map(add, group))
+    with threadpool_limits(1, user_api="blas"):
+        for group in _grouped(parts, _threads()):
+            list(_pool().map(add, group))
 
 
 def _together(block: Sequence[_Held]) -> dict[bytes, tuple[list[int], Dense]]:

@@ -11,7 +11,6 @@ import pytest
 from results.tables import bootstrap, dense_draws
 from results.tables.bootstrap import mean_draws
 from results.tables.dense_draws import Few, dense, is_exact
-from results.tables.one_blas_thread import _libraries, one_blas_thread
 from results.tables.statistics import Counts
 
 IMAGES, CLASSES, DRAWS = 60, 6, 1500
@@ -77,14 +76,3 @@ def test_few_runs_and_sparse_ones_are_left_to_sparse_products():
     assert dense(given[: dense_draws.FEWEST - 1], seen[: dense_draws.FEWEST - 1]) is None
     apart = [Few(np.eye(400, 4, -i, dtype=np.uint8), np.eye(400, 4, -9 * i, dtype=np.uint8)) for i in range(10)]
     assert dense(apart, [np.array([True, True, False, False])] * 10) is None
-
-
-def test_products_have_one_thread_meanwhile():
-    """Fails when the threads that share draws each start as many again, or a person's own choice is lost."""
-    with one_blas_thread() as known:
-        if not known:
-            pytest.skip("NumPy's BLAS is no OpenBLAS here")
-        assert [get() for get, _ in _libraries()] == [1] * len(_libraries())
-        with one_blas_thread():
-            pass
-        assert [get() for get, _ in _libraries()] == [1] * len(_libraries())
