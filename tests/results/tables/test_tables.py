@@ -270,7 +270,7 @@ def test_half_widths_are_those_of_both_parts():
     assert shown(table, "alpha")["hIoU"] == f"{100 * row['hiou']:.1f} ± {100 * row['hiou_half']:.1f}"
     (plain,) = build_tables(records)
     assert "±" not in plain.cells()[0][3]
-    assert any("not at hand" in note for note in plain.notes)
+    assert any("no ± here" in note for note in plain.notes)
 
 
 def test_bold_is_what_is_not_separated_from_the_best():
