@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -56,9 +56,9 @@ PAIRS = (  # methods, by group
 )
 
 
-def printed(*options: str) -> str:
-    """What `tables` prints of the reference records."""
-    command = [sys.executable, "harness.py", "tables", "--from", "results/reference", *options]
+def printed(*options: str, besides: Sequence[str] = ()) -> str:
+    """What `tables` prints of the reference records, and of those in other folders besides."""
+    command = [sys.executable, "harness.py", "tables", "--from", "results/reference", *besides, *options]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
 
 
@@ -105,7 +105,11 @@ def five_columns() -> str:
 
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"table": five_columns},
-    "docs/evidence.md": {"table": lambda: printed("--show", "main"), "verdicts": verdicts},
+    "docs/evidence.md": {
+        "table": lambda: printed("--show", "main"),
+        "verdicts": verdicts,
+        "calibrated": lambda: printed("--show", "calibrated", besides=["results/tuning/records"]),
+    },
     "docs/tuning.md": {"trials": lambda: f"{as_markdown(pd.read_csv(TRIALS))}\n"},
     "results/reference/README.md": {"table": printed},
 }

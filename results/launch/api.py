@@ -70,8 +70,8 @@ def tables(
     from results.tables.selected_tables import chosen, selected_tables
     from results.tables.views import View
 
-    found, every = chosen(_selection(root, methods, benchmarks))
-    return selected_tables(found, every, View(tuple(show), by))
+    found, every, kept = chosen(_selection(root, methods, benchmarks))
+    return selected_tables(found, every, kept, View(tuple(show), by))
 
 
 def compare(

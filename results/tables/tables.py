@@ -17,7 +17,7 @@ from results.store.record import RunRecord
 from results.tables.ablations import at_common_seeds
 from results.tables.aggregate import aggregate, tidy
 from results.tables.appendix import appendix
-from results.tables.calibration import Tuned, calibrated_table
+from results.tables.calibration import Tuned, calibrated_table, key_of
 from results.tables.classes_and_costs import Variants, by_variant, class_table, cost_table
 from results.tables.columns import delta_column, name_columns, value_columns
 from results.tables.content import ABLATION, COMPARISON, Content, fold_range, gather, parts_of, title_of
@@ -73,7 +73,7 @@ def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge,
         kind: Kind = "main" if group == COMPARISON else "ablations"
         if kind in view.kinds:
             tables.append(group_table(part, group, view, stale, judge))
-        if "calibrated" in view.kinds and tuned:
+        if "calibrated" in view.kinds and any(key_of(r.result) in tuned for r in part.records if _of(group, r)):
             tables += calibrated_table(part, title_of(part, group), by_variant(part.records, names_of(part)), tuned)
         for other, table_of in _SUPPLEMENTS.items():
             if other in view.kinds:
@@ -83,6 +83,11 @@ def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge,
     if "appendix" in view.kinds and view.notes != "full":
         tables += appendix(content, view, stale)
     return tables
+
+
+def _of(group: str, record: RunRecord) -> bool:
+    """Is it of the group itself, not the whole method that leads a table of ablations?"""
+    return group == COMPARISON or record.result.train.method != group.removeprefix(ABLATION)
 
 
 def published_of(content: Content, stale: frozenset[str]) -> list[Table]:

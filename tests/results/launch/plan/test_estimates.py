@@ -58,7 +58,7 @@ def test_hours_of_another_length_are_scaled_from_the_step(tmp_path: Path) -> Non
     def hours(iterations: int) -> float:
         longer = plan(replace(request, overrides=(f"recipe.iterations={iterations}",)))
         line = estimates.expected(longer, tmp_path, Data(), shipped)
-        assert "1 runs, scaled from steps measured on cpu (shipped records)" in line
+        assert "1 run, scaled from steps measured on cpu (shipped records)" in line
         return float(line.split()[3])
 
     assert hours(30_000) - hours(15_000) == pytest.approx(hours(45_000) - hours(30_000), abs=0.02)
