@@ -43,10 +43,16 @@ def body_weights(runs: Iterable[Run]) -> list[BodyWeights]:
 
 def refuse_absent_bodies(runs: Iterable[Run]) -> None:
     """Raise UserError where one of these trainings would begin with body weights that are not on this disk."""
+    runs = list(runs)
     if missing := absent_bodies(runs):
+        lacking = [run for run in runs if absent_bodies([run])]
+        if all(run.train.recipe.iterations for run in lacking):
+            other = f"let bodies begin from noise with --set METHOD.body_weights={NONE}, which tables show"
+        else:  # nothing trains the body: noise would stay noise
+            other = "name a file with --set METHOD.body_weights=FILE"
         raise UserError(
-            f"not on this disk: {', '.join(missing)}; fetch with `python harness.py prefetch` (same arguments), or let "
-            f"bodies begin from noise with --set METHOD.body_weights={NONE}, which tables show"
+            f"not on this disk: {', '.join(missing)}; fetch with `python harness.py prefetch` (same arguments), or "
+            f"{other}"
         )
 
 

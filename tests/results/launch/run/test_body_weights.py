@@ -126,6 +126,15 @@ def test_a_training_without_its_weights_is_refused_before_it_is_made(
     assert not list((tmp_path / "runs").glob("shapes-5i/*"))
 
 
+def test_a_body_that_nothing_trains_is_not_offered_noise(hub: Path, tmp_path: Path, capsys) -> None:
+    """Fails when the line that refuses a DINO without weights names a setting that is refused as well."""
+    options = ("--methods", "proxyclip", "--folds", "0", "--limit", "1", "--runs", str(tmp_path), "--cluster", "debug")
+    assert harness.main(["run", *options, "--set", "proxyclip.body=dino-b8", "proxyclip.body_weights=published"]) == 2
+    error = capsys.readouterr().err
+    assert "name a file with --set METHOD.body_weights=FILE" in error
+    assert "noise" not in error
+
+
 def test_finished_weights_need_not_the_ones_they_began_with(
     hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
