@@ -16,7 +16,7 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 REFERENCE = PROJECT / "results" / "reference"
 PACKAGES = ("benchmarks", "methods", "splits", "results")
-STORED = ("reference", "sensitivity", "reliability", "runs", "figures")  # of `results`: records, no part of the package
+STORED = ("reference", "sensitivity", "reliability", "runs", "figures", "records")  # records are no part of the package
 
 pytest.importorskip("setuptools", minversion="77")
 

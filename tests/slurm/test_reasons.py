@@ -20,8 +20,8 @@ def ended(harness: Harness, job: str) -> None:
     harness.cluster.wait_until(lambda: harness.cluster.state(job) in gone, f"job {job} has ended", 200)
 
 
-def processes_of(job: str) -> dict[int, int]:
-    """Rank to process of a job's tasks."""
+def processes_of(job: str, root: Path) -> dict[int, int]:
+    """Rank to process of a job's tasks. root: of its runs, since another cluster's job may have its number."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -30,6 +30,8 @@ def processes_of(job: str) -> dict[int, int]:
         except OSError:
             continue
         if f"SLURM_JOB_ID={job}".encode() in words and b"submitit.core._submit" in title and b"srun" not in title:
+            if bytes(root) not in title:
+                continue
             rank = next((w for w in words if w.startswith(b"SLURM_PROCID=")), b"SLURM_PROCID=0")
             found[int(rank.partition(b"=")[2])] = int(folder.name)
     return found
@@ -97,7 +99,7 @@ def test_a_killed_rank(harness: Harness, tmp_path: Path, rank: int) -> None:
     """
     job = harness.submit(tmp_path, *TOGETHER, "--nodes", "2")
     with harness.standing_still(tmp_path):
-        os.kill(processes_of(job)[rank], signal.SIGKILL)
+        os.kill(processes_of(job, tmp_path)[rank], signal.SIGKILL)
     ended(harness, job)
     told = harness("status", *TOGETHER, "--runs", tmp_path).stdout
     assert "1 interrupted" in told
