@@ -46,7 +46,7 @@ class Judge:
         if read is None:
             return None
         whole = self._whole(content)
-        of = (_key(whole), whole.recipe)
+        of = (*_key(whole), whole.recipe)
         key = (*of, group)
         if key not in self._families:
             if of not in self._parts:
