@@ -153,7 +153,10 @@ def test_sliding_window_on_a_photo_sized_canvas(golden, recorded, make_model, sl
     name = "inductive.slide_512x683_to_375x500"
     compare(golden, recorded, f"{name}.scores", scores, SCORES[precision])
     histogram = torch.bincount(scores.argmax(1).flatten(), minlength=20)
-    assert histogram.tolist() == recorded["tensors"][f"{name}.argmax"]["histogram"]
+    expected = torch.tensor(recorded["tensors"][f"{name}.argmax"]["histogram"])
+    moved = (histogram - expected).abs().sum().item() // 2
+    # In float32 two classes may tie within rounding, which processors do differently: 1 pixel was seen on one of them.
+    assert moved <= (3 if precision == "f32" else 0)
 
 
 @FLOAT32_ALONE
