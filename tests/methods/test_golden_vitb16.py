@@ -154,9 +154,11 @@ def test_sliding_window_on_a_photo_sized_canvas(golden, recorded, make_model, sl
     compare(golden, recorded, f"{name}.scores", scores, SCORES[precision])
     histogram = torch.bincount(scores.argmax(1).flatten(), minlength=20)
     expected = torch.tensor(recorded["tensors"][f"{name}.argmax"]["histogram"])
-    moved = (histogram - expected).abs().sum().item() // 2
-    # In float32 two classes may tie within rounding, which processors do differently: 1 pixel was seen on one of them.
-    assert moved <= (3 if precision == "f32" else 0)
+    first, second = scores.topk(2, dim=1).values.unbind(1)
+    tied = (first - second < 2 * SCORES[precision]["atol"]).sum().item()
+    moved = (histogram - expected).abs().sum().item() / 2
+    # Where two classes tie within rounding, processors differ: 1 of 187,500 pixels was seen to move on one of them.
+    assert moved <= min(tied, 3)
 
 
 @FLOAT32_ALONE
