@@ -18,7 +18,7 @@ import pandas as pd
 
 from results.store.selection import Selection, select
 from results.tables.classes_and_costs import by_variant
-from results.tables.content import COMPARISON, Content, gather, parts_of
+from results.tables.content import COMPARISON, Content, gather, parts_of, trained_by
 from results.tables.families import Counted, family_of, reader
 from results.tables.row_names import names_of
 from results.tables.sentences import explanation, sentence
@@ -72,17 +72,17 @@ def verdicts() -> str:
 
 def _verdicts_of(content: Content, read: Counted) -> Iterator[str]:
     """Of one recipe: the pairs that it has rows of."""
-    by_recipe = f", {content.recipe} recipe" if content.recipe else ""
     for group, part in parts_of(content).items():
         variants = by_variant(part.records, names_of(content))
         rows = {runs[0].result.train.method: name for name, runs in variants.items()}
+        assert len(rows) == len(variants), "a method has several rows: which of them a sentence is of would not be said"
         pairs = [(rows[a], rows[b]) for of, a, b in PAIRS if of == group and {a, b} <= rows.keys()]
         if not pairs:
             continue
         family = family_of(part, variants, read)
         tested = next(iter(family.verdicts.values())).family
         title = "The comparison" if group == COMPARISON else f"Ablations of `{group.partition(':')[2]}`"
-        yield from ("", f"{title}{by_recipe} ({tested} tested pair{'s' * (tested != 1)}):", "")
+        yield from ("", f"{title}{trained_by(content)} ({tested} tested pair{'s' * (tested != 1)}):", "")
         yield from (f"* {sentence(family, a, b)}" for a, b in pairs)
 
 
