@@ -133,7 +133,7 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
             yield "±: sample sd of the seeds with all folds"
         elif len(frame):
             yield (
-                "no ± here: `tables` reads the counts of single images that it is made of"
+                "no ± here: `tables` computes it from the counts of single images"
                 if not content.episodic
                 else "one seed, no ±"
             )
