@@ -64,8 +64,8 @@ class Recipe(Value):
     warmup_ratio: float = 1e-6
     """The share of the rate that the warm-up begins with."""
     decay: Literal["overlaid", "after-warmup"] = "overlaid"
-    """"overlaid": poly from the first iteration, warm-up multiplied in (mmcv's hook; released ZegCLIP). "after-
-    warmup": poly over the iterations behind the warm-up (mmengine; the configs of mmsegmentation 1.x).
+    """"overlaid": poly from the first iteration, warm-up multiplied in (mmcv's hook; released ZegCLIP).
+    "after-warmup": poly over the iterations behind the warm-up (mmengine; the configs of mmsegmentation 1.x).
     """
     restart_at: int | None = Field(default=None, ge=1)
     """Self-training: fresh optimiser and schedule for the rest."""
@@ -128,7 +128,7 @@ class TrainSpec(Value):
     predictions: str = ""
     """sha256 over the stored predictions of another system that are scored; `method` names it."""
     reading: str = ""
-    """Name of the file of constants that went before the recipe's (`--reading`)."""
+    """Name of the constants that replaced the recipe's (`--reading`)."""
 
     @property
     def folder(self) -> str:
