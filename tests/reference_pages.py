@@ -106,6 +106,7 @@ def configs() -> str:
         _table(("field", "default", "meaning"), list(_recipe_fields())),
     ]
     shown: dict[type, str] = {}
+    recipes: dict[tuple[tuple[str, ...], ...], str] = {}  # rows -> the first method that has them
     for name in METHODS:
         config = config_class(name)
         lines.append(f"## {name}")
@@ -114,7 +115,7 @@ def configs() -> str:
             fixed = ", ".join(f"`{field}={json.dumps(value)}`" for field, value in entry(name).fixed.items())
             lines.append(f"Fixed, as what makes it this method: {fixed}.")
         if config in shown:
-            lines.append(f"Fields as those of [{shown[config]}](#{shown[config].replace('+', '')}).")
+            lines.append(f"Fields as those of {_link(shown[config])}.")
         elif rows := list(_config_fields(config)):
             shown[config] = name
             lines.append(_table(("field", "default", "meaning"), rows))
@@ -122,8 +123,14 @@ def configs() -> str:
             lines.append("It has no fields.")
         if entry(name).recipes:
             rows = [(f"`{kind}`", recipe.name, _changes(recipe)) for kind, recipe in entry(name).recipes.items()]
-            lines.append(_table(("benchmarks", "recipe", "its fields"), rows))
+            first = recipes.setdefault(tuple(rows), name)
+            as_there = f"Recipes as those of {_link(first)}."
+            lines.append(_table(("benchmarks", "recipe", "its fields"), rows) if first == name else as_there)
     return "\n\n".join(lines) + "\n"
+
+
+def _link(method: str) -> str:
+    return f"[{method}](#{method.replace('+', '')})"
 
 
 def _recipe_fields() -> Iterator[tuple[str, str, str]]:
