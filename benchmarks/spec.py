@@ -154,7 +154,7 @@ class EvalSpec(Value):
     precision: Precision = "float32"
     """What the forward pass is computed in; class scores and all after them are float32. "tf32": on CUDA alone."""
     drawn: bool = False
-    """A setting drawn to see how much our own constants matter: no row of a table."""
+    """A setting drawn to see how much our own constants matter: in no table."""
     labelled: tuple[str, ...] | None = None
     """Of weights that were trained on another benchmark or fold: those of the classes that were labelled there, by
     whatever name; a method takes its shift off these. None: scored where they were trained, the seen ones are.
