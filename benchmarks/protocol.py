@@ -81,9 +81,9 @@ class Softmax(Value):
     scale: float = Field(gt=0)
     """What cosines are multiplied by before the softmax."""
     threshold: float = Field(default=0.0, ge=0, le=1)
-    """Where the highest probability of any class is below it, the first class, background, is said."""
+    """A pixel whose highest probability is below it is background, the first class."""
     smallest_share: float = Field(default=0.0, ge=0, lt=1)
-    """A class that is said of no more than this share of an image's pixels beside background is taken out of it."""
+    """A class predicted for at most this share of an image's pixels beside background is taken out of it."""
 
 
 class _Side(Value):
@@ -139,13 +139,13 @@ class EvalSide(_Side):
     background: Background = "ignored"
     """Background pixels are left out, or count as one more seen class."""
     background_below: float | None = None
-    """Background as a class: a best score below this says background."""
+    """Background as a class: a pixel whose best score is below this is background."""
     absent_class: AbsentRule = "skip"
     """A class that is absent from truth and prediction is not averaged; or one that is absent from the truth."""
     inference: Inference
     """Sizes at test time."""
     softmax: Softmax | None = None
-    """Probabilities decide, and say background, the first class; None: the highest score decides."""
+    """Probabilities decide, background (the first class) among them; None: the highest score decides."""
 
     @model_validator(mode="after")
     def _softmax(self) -> Self:

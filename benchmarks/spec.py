@@ -64,8 +64,8 @@ class Recipe(Value):
     warmup_ratio: float = 1e-6
     """The share of the rate that the warm-up begins with."""
     decay: Literal["overlaid", "after-warmup"] = "overlaid"
-    """"overlaid": poly from the first iteration, warm-up multiplied in (mmcv's hook; released ZegCLIP). "after-
-    warmup": poly over the iterations behind the warm-up (mmengine; the configs of mmsegmentation 1.x).
+    """"overlaid": poly from the first iteration, warm-up multiplied in (mmcv's hook; released ZegCLIP).
+    "after-warmup": poly over the iterations behind the warm-up (mmengine; the configs of mmsegmentation 1.x).
     """
     restart_at: int | None = Field(default=None, ge=1)
     """Self-training: fresh optimiser and schedule for the rest."""
@@ -128,7 +128,7 @@ class TrainSpec(Value):
     predictions: str = ""
     """sha256 over the stored predictions of another system that are scored; `method` names it."""
     reading: str = ""
-    """Name of the file of constants that went before the recipe's (`--reading`)."""
+    """Name of the constants that replaced the recipe's (`--reading`)."""
 
     @property
     def folder(self) -> str:
@@ -154,7 +154,7 @@ class EvalSpec(Value):
     precision: Precision = "float32"
     """What the forward pass is computed in; class scores and all after them are float32. "tf32": on CUDA alone."""
     drawn: bool = False
-    """A setting drawn to see how much our own constants matter: no row of a table."""
+    """A setting drawn to see how much our own constants matter: in no table."""
     labelled: tuple[str, ...] | None = None
     """Of weights that were trained on another benchmark or fold: those of the classes that were labelled there, by
     whatever name; a method takes its shift off these. None: scored where they were trained, the seen ones are.

@@ -1,6 +1,6 @@
 """The reference pages of docs/, made from the parser, the configs and the schema: `make readme` writes them anew.
 
-`tests/test_docs.py` compares: a page never says what the code does not.
+`tests/test_readme.py` compares: a page never says what the code does not.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ MADE = "<!-- made by `make readme`; do not edit -->"
 
 
 def commands() -> str:
-    """Every command with its options, group by group."""
+    """Every command with its options, group by group; a group that an earlier command has is not printed again."""
     lines = [
         "# Commands",
         MADE,
         "Written as `python harness.py COMMAND`, or `zss-harness COMMAND` where it is installed. `run` may be left out "
         "before options.",
     ]
+    groups: dict[str, tuple[str, list[tuple[str, str]]]] = {}  # title -> the first command that has the group, its rows
     for name, parser, words in _parsers(harness._parser()):
         lines += [f"## {name}", _sentence(words), f"```\n{_usage(name, parser)}\n```"]
         for group in parser._action_groups:
@@ -38,11 +39,25 @@ def commands() -> str:
             actions = [action for action in shown if not isinstance(action, argparse._HelpAction)]
             if not actions or isinstance(actions[0], argparse._SubParsersAction):
                 continue
+            rows = [(_names(action), _help(action)) for action in actions]
             if group.title not in ("options", "positional arguments"):
-                lines.append(f"*{group.title}*")
-            rows = [(_names(action), _help(action, parser)) for action in actions]
-            lines.append(_table(("option", "meaning"), rows))
+                first, known = groups.setdefault(str(group.title), (name, rows))
+                if first == name:
+                    lines.append(f"*{group.title}*")
+                else:
+                    rows, words = _beside(known, rows)
+                    title = str(group.title).partition(" (")[0].partition(":")[0]
+                    lines.append(f"*{title}*: as for [{first}](#{first.replace(' ', '-')}){words}")
+            if rows:
+                lines.append(_table(("option", "meaning"), rows))
     return "\n\n".join(lines) + "\n"
+
+
+def _beside(known: list[tuple[str, str]], rows: list[tuple[str, str]]) -> tuple[list[tuple[str, str]], str]:
+    """The rows of a group that the same group of an earlier command has not, and in words what it lacks of that."""
+    other = [row for row in rows if row not in known]
+    lacking = [option for option, _ in known if option not in dict(rows)]
+    return other, (f", without {', '.join(lacking)}" if lacking else "") + (", but" if other else "")
 
 
 def _parsers(parser: argparse.ArgumentParser, name: str = "") -> Iterator[tuple[str, argparse.ArgumentParser, str]]:
@@ -75,14 +90,8 @@ def _names(action: argparse.Action) -> str:
     return f"`{' '.join([', '.join(action.option_strings), value]).strip()}`"
 
 
-def _help(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
-    values = {**vars(action), "prog": "harness.py"}
-    words = (action.help or "") % values
-    default = action.default
-    plain = isinstance(default, str | int | float) and not isinstance(default, bool)
-    if action.choices and plain and "default" not in words:
-        words = f"{words}; default: {default}" if words else f"default: {default}"
-    return words
+def _help(action: argparse.Action) -> str:
+    return (action.help or "") % {**vars(action), "prog": "harness.py"}
 
 
 def configs() -> str:
@@ -97,6 +106,7 @@ def configs() -> str:
         _table(("field", "default", "meaning"), list(_recipe_fields())),
     ]
     shown: dict[type, str] = {}
+    recipes: dict[tuple[tuple[str, ...], ...], str] = {}  # rows -> the first method that has them
     for name in METHODS:
         config = config_class(name)
         lines.append(f"## {name}")
@@ -105,7 +115,7 @@ def configs() -> str:
             fixed = ", ".join(f"`{field}={json.dumps(value)}`" for field, value in entry(name).fixed.items())
             lines.append(f"Fixed, as what makes it this method: {fixed}.")
         if config in shown:
-            lines.append(f"Fields as those of [{shown[config]}](#{shown[config].replace('+', '')}).")
+            lines.append(f"Fields as those of {_link(shown[config])}.")
         elif rows := list(_config_fields(config)):
             shown[config] = name
             lines.append(_table(("field", "default", "meaning"), rows))
@@ -113,8 +123,14 @@ def configs() -> str:
             lines.append("It has no fields.")
         if entry(name).recipes:
             rows = [(f"`{kind}`", recipe.name, _changes(recipe)) for kind, recipe in entry(name).recipes.items()]
-            lines.append(_table(("benchmarks", "recipe", "its fields"), rows))
+            first = recipes.setdefault(tuple(rows), name)
+            as_there = f"Recipes as those of {_link(first)}."
+            lines.append(_table(("benchmarks", "recipe", "its fields"), rows) if first == name else as_there)
     return "\n\n".join(lines) + "\n"
+
+
+def _link(method: str) -> str:
+    return f"[{method}](#{method.replace('+', '')})"
 
 
 def _recipe_fields() -> Iterator[tuple[str, str, str]]:

@@ -156,7 +156,8 @@ def segment(
     """The index of the class of every pixel, (H, W) uint8, at the size of the image.
 
     method: from `load`. image: a file, a Pillow image, or (H, W, 3) uint8 RGB. classes: any words; empty: those of the
-    training. background_below: a best score below it says background, index `len(classes)`. Command: `predict`.
+    training. background_below: a pixel whose best score is below it is background, index `len(classes)`.
+    Command: `predict`.
     """
     from benchmarks.catalogue import benchmark
     from benchmarks.scoring.predict import predicted

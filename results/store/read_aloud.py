@@ -20,7 +20,7 @@ PAGE: Final = PROJECT / "docs" / "record.md"
 RUN: Final = "results/reference/shapes-5i/zegclip"  # whose first record is read
 LONGEST: Final = 60  # letters of a value
 
-HEAD: Final = """# One record, read aloud
+HEAD: Final = """# One record, field by field
 
 A scored run leaves `record.json` in `<runs>/<benchmark>/<method>/fold<k>-seed<s>-<key>/evals/<key>/`. Its fields are
 described in a JSON Schema: `results/store/record.schema.json`. Check a record against it with

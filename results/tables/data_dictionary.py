@@ -18,7 +18,7 @@ class Described(NamedTuple):
 
     table: str
     column: str
-    kind: str  # text, integer, number (a float), truth (true or false)
+    kind: str  # text, integer, number (a float), boolean
     unit: str
     meaning: str
 
@@ -53,11 +53,11 @@ _TABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("background", "text", "", "Is background scored as a class?"),
         ("fold", "integer", "", "Fold that was scored"),
         ("seed", "integer", "", "Seed of the training"),
-        ("precision", "text", "", "Numbers that the scoring computed in"),
-        ("partial", "truth", "", "Part of the data or a trial run: no result"),
-        ("drawn", "truth", "", "A setting drawn to see how much constants matter: no row of a table"),
-        ("tuned_on_test", "truth", "", "Settings were compared on the scored images: no result"),
-        ("stale", "truth", "", "Sources of the method or files of the data have changed since"),
+        ("precision", "text", "", "Number format of the scoring's forward pass"),
+        ("partial", "boolean", "", "Part of the data or a trial run: no result"),
+        ("drawn", "boolean", "", "A setting drawn to see how much constants matter: in no table"),
+        ("tuned_on_test", "boolean", "", "Settings were compared on the scored images: no result"),
+        ("stale", "boolean", "", "Sources of the method or files of the data have changed since"),
         *_fields(Result, "text", "", "protocol_hash", "family_hash"),
         *((name, kind, unit, f"{meaning}, at the method's own shift") for name, kind, unit, meaning in _METRICS),
         *_fields(Scores, "number", _FRACTION, "fb_iou"),
@@ -77,7 +77,7 @@ _TABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "classes": (
         _RECORD,
         ("class", "text", "", "Name of the class"),
-        ("seen", "truth", "", "Was it labelled in training?"),
+        ("seen", "boolean", "", "Was it labelled in training?"),
         ("tp", "integer", "pixels", "Pixels of the class predicted as it, at the own shift"),
         ("fp", "integer", "pixels", "Pixels of other classes predicted as it"),
         ("fn", "integer", "pixels", "Pixels of the class predicted as another"),
@@ -93,7 +93,7 @@ _TABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "sweeps": (
         _RECORD,
         ("shift", "number", "score", "Taken off the seen scores; -inf: all pixels seen, inf: all unseen"),
-        ("own", "truth", "", "Is it the method's own shift?"),
+        ("own", "boolean", "", "Is it the method's own shift?"),
         *_METRICS,
     ),
 }

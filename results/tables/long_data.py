@@ -21,7 +21,7 @@ from results.tables.data_dictionary import columns_of
 from results.tables.statistics import means
 
 Arrays = Mapping[str, NDArray[Any]]  # of `results.store.confusion`
-_KINDS = {"text": "object", "integer": "Int64", "number": "float64", "truth": "bool"}
+_KINDS = {"text": "object", "integer": "Int64", "number": "float64", "boolean": "bool"}
 
 
 def in_order(stored: Iterable[Stored]) -> list[Stored]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from results.launch.commands import options as add
 from results.store.places import runs_folder
 
 
@@ -12,7 +13,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Which weights, and where to write."""
     parser = commands.add_parser("card", help="a model card of finished weights, from model.json and its records")
     parser.add_argument("run", metavar="RUN", help="a run's folder, the key at the end of its name, or a model.json")
-    parser.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help="default: results/runs")
+    parser.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help=add.RUNS)
     parser.add_argument("--out", type=Path, metavar="FILE", help="write it there instead of printing it")
     parser.set_defaults(command=main)
 

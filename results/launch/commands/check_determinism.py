@@ -12,7 +12,7 @@ from results.launch.plan.request import Repetition
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Runs to make several times; short ones, unless said otherwise."""
     parser = commands.add_parser("check-determinism", help="train and score several ways, compare bit for bit")
-    add.what_to_run(parser)
+    add.what_to_run(parser, folds=[0], limit=12)
     add.how_to_score(parser)
     group = parser.add_argument_group("how to repeat")
     group.add_argument("--method", dest="methods", nargs="+", metavar="M", help="the same as --methods")
@@ -33,7 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     execution_options.threads(group)
     execution_options.device(group)
-    parser.set_defaults(command=main, folds=[0], limit=12)
+    parser.set_defaults(command=main)
 
 
 def main(options: argparse.Namespace) -> int:

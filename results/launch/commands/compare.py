@@ -12,7 +12,7 @@ from splits.errors import UserError
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Which methods, which records, and the gate."""
-    parser = commands.add_parser("compare", help="is one method better than another? paired, with intervals")
+    parser = commands.add_parser("compare", help="paired differences of methods, with intervals and verdicts")
     parser.add_argument(
         "compared", nargs="+", metavar="A B", help="methods or rows of a table; A against each other one"
     )
@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--over",
         default="images",
         choices=["images", "classes"],
-        help="what an interval is over, besides seeds; classes: other unseen classes than these",
+        help="what an interval is over, besides seeds; classes: other unseen classes than these; default: %(default)s",
     )
     parser.add_argument(
         "--delta",
@@ -33,7 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="POINTS",
         help="smaller differences are equivalent; default: %(default)g",
     )
-    parser.add_argument("--format", default=FORMS[0], choices=FORMS)
+    parser.add_argument("--format", default=FORMS[0], choices=FORMS, help="default: %(default)s")
     parser.add_argument(
         "--fail-under",
         type=float,

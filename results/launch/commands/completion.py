@@ -13,7 +13,7 @@ PROGRAM = "zss-harness"  # as pyproject.toml names it
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Which shell."""
     parser = commands.add_parser("completion", help="completion of commands and options for a shell (needs shtab)")
-    parser.add_argument("shell", choices=SHELLS)
+    parser.add_argument("shell", choices=SHELLS, help="the shell")
     parser.set_defaults(command=main)
 
 

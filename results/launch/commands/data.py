@@ -16,14 +16,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     preparing = actions.add_parser("prepare", help="build masks, or say what to put where")
     for action, command in ((verifying, verify), (preparing, prepare)):
-        action.add_argument("benchmark", metavar="BENCHMARK")
+        action.add_argument("benchmark", metavar="BENCHMARK", help="a name, or the TOML of your own data set")
         action.add_argument("--data-root", metavar="DIR", help="folders of data sets (else ZSS_DATA_ROOT)")
         action.add_argument("--year", choices=["2014", "2017"], help="of COCO; default: 2014 for coco-20i")
         action.add_argument("--jobs", type=add.positive, metavar="N", help="processes; default: one a core")
         action.set_defaults(command=command)
     verifying.add_argument("--list-missing", action="store_true", help="a line for each missing file too")
     for action in (verifying, preparing):
-        action.add_argument("--subset", action="store_true", help="be content with the listed images that are present")
+        action.add_argument("--subset", action="store_true", help="accept that some of the listed images are absent")
     preparing.add_argument("--download", action="store_true", help="fetch the official archives first (many GB)")
 
 

@@ -11,6 +11,7 @@ from results.launch.execute.execution import Cluster, Execution
 from results.launch.plan.request import Device
 
 LOGS = ("tensorboard", "wandb")
+AS_SBATCH = "as sbatch's"
 
 
 def how_to_execute(parser: argparse.ArgumentParser) -> None:
@@ -62,17 +63,18 @@ def on_a_cluster(parser: argparse.ArgumentParser) -> None:
         "--cluster",
         default=Execution.cluster,
         choices=get_args(Cluster),
-        help="local: processes here; slurm: arrays of jobs; debug: one after another in this process. Default: local",
+        help="local: processes here; slurm: arrays of jobs; debug: one after another in this process; "
+        "default: %(default)s",
     )
-    group.add_argument("--partition", metavar="P")
+    group.add_argument("--partition", metavar="P", help=AS_SBATCH)
     group.add_argument("--gpus", metavar="[TYPE:]N", help="of a run on each of its nodes, one a rank; default: 0")
     group.add_argument("--nodes", type=positive, metavar="N", help="over which a run's ranks are spread; default: 1")
     group.add_argument("--cpus", type=positive, metavar="N", help="cores a rank; default: threads and workers")
     group.add_argument("--mem", metavar="SIZE", help="memory of a run on each of its nodes, e.g. 16G")
     group.add_argument("--time", metavar="LIMIT", help="MINUTES, H:MM:SS or D-HH:MM:SS; default: 24:00:00")
-    group.add_argument("--account", metavar="A")
-    group.add_argument("--qos", metavar="Q")
-    group.add_argument("--constraint", metavar="C")
+    group.add_argument("--account", metavar="A", help=AS_SBATCH)
+    group.add_argument("--qos", metavar="Q", help=AS_SBATCH)
+    group.add_argument("--constraint", metavar="C", help=AS_SBATCH)
     group.add_argument("--array-parallelism", type=positive, metavar="N", help="runs of an array at once")
     group.add_argument(
         "--signal-delay", type=positive, metavar="S", help="seconds before the limit to stop at; default: 90"

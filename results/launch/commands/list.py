@@ -10,7 +10,9 @@ from splits.errors import UserError
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """What to list."""
     parser = commands.add_parser("list", help="the methods and benchmarks there are, or a method's constants")
-    parser.add_argument("what", nargs="?", choices=["methods", "benchmarks", "clips", "reading"])
+    parser.add_argument(
+        "what", nargs="?", choices=["methods", "benchmarks", "clips", "reading"], help="default: methods and benchmarks"
+    )
     parser.add_argument("method", nargs="?", metavar="METHOD", help="of `list reading`: print a file for --reading")
     parser.add_argument("--data-root", metavar="DIR", help="look for data sets here (else ZSS_DATA_ROOT)")
     parser.set_defaults(command=main)

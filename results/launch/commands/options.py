@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from benchmarks import choices
 from results.launch.commands.parser import Listed, names, numbers
@@ -17,6 +17,7 @@ from results.store.places import runs_folder
 from splits.settings import SETTINGS
 
 PARTS = (Request.part, "tune")
+RUNS = "default: ZSS_RUNS, else results/runs"
 # What describes a training by its options; where weights are named by run or card, none of it may be given.
 TRAINING = (
     *("methods", "benchmarks", "folds", "seeds", "setting", "recipe", "reading", "set", "sweep", "sweep_file"),
@@ -24,8 +25,17 @@ TRAINING = (
 )
 
 
-def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> None:
-    """Methods (unless a command has its own way to name them), benchmarks, folds, seeds, what makes a run another."""
+def what_to_run(
+    parser: argparse.ArgumentParser,
+    *,
+    methods: bool = True,
+    folds: list[int] | None = None,
+    limit: int | None = None,
+) -> None:
+    """Methods (unless a command has its own way to name them), benchmarks, folds, seeds, what makes a run another.
+
+    folds, limit: a command's own defaults.
+    """
     group = parser.add_argument_group("what to run")
     if methods:
         group.add_argument(
@@ -47,7 +57,13 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         help="names, or the TOML of your own data set; default: shapes-5i, or pascal-5i where a data root is known",
     )
     group.add_argument(
-        "--folds", nargs="+", type=numbers, action=Listed, metavar="K", help="0 1, 0,1 or 0-1; default: all"
+        "--folds",
+        nargs="+",
+        type=numbers,
+        action=Listed,
+        default=folds,
+        metavar="K",
+        help=f"0 1, 0,1 or 0-1; default: {' '.join(map(str, folds)) if folds else 'all'}",
     )
     group.add_argument(
         "--seeds",
@@ -63,7 +79,12 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
         metavar="MODEL/TAG",
         help="open_clip model and tag (ViT-B-16/openai) or MODEL/path/to/file; default: built in",
     )
-    group.add_argument("--setting", default=Request.setting, choices=SETTINGS)
+    group.add_argument(
+        "--setting",
+        default=Request.setting,
+        choices=SETTINGS,
+        help="what training knows of unseen classes; default: %(default)s",
+    )
     group.add_argument(
         "--templates",
         metavar="NAME",
@@ -77,13 +98,19 @@ def what_to_run(parser: argparse.ArgumentParser, *, methods: bool = True) -> Non
     )
     _settings(group)
     _batches(group)
-    group.add_argument("--limit", type=positive, metavar="N", help="a trial run: N images and N iterations at most")
+    group.add_argument(
+        "--limit",
+        type=positive,
+        default=limit,
+        metavar="N",
+        help=f"a trial run: N images and N iterations at most{f'; default: {limit}' if limit else ''}",
+    )
     group.add_argument(
         "--runs",
         type=Path,
         default=runs_folder(),
         metavar="DIR",
-        help="where runs are stored; default: ZSS_RUNS, else results/runs",
+        help=f"where runs are stored; {RUNS}",
     )
 
 
@@ -161,19 +188,15 @@ def which_protocol(parser: argparse.ArgumentParser) -> None:
         "--class-names",
         default=Request.names,
         choices=get_args(choices.Names),
-        help="renamed: potted plant, tv monitor, ...",
+        help="renamed: potted plant, tv monitor, ...; default: %(default)s",
     )
-    group.add_argument(
-        "--training-images", choices=get_args(choices.TrainingImages), help="those that contain unseen classes"
-    )
-    group.add_argument(
-        "--crop-decision", choices=get_args(choices.CropDecision), help="full: as released ZegCLIP; a small leak"
-    )
-    group.add_argument("--border", choices=get_args(choices.Border), help="what VOC's border pixels are to a method")
+    _choice(group, "--training-images", choices.TrainingImages, "those that contain unseen classes")
+    _choice(group, "--crop-decision", choices.CropDecision, "full: as released ZegCLIP, a small leak")
+    _choice(group, "--border", choices.Border, "what VOC's border pixels are to a method")
 
 
-def how_to_score(parser: argparse.ArgumentParser) -> None:
-    """Choices of the evaluation side."""
+def how_to_score(parser: argparse.ArgumentParser, *, part: str = Request.part) -> None:
+    """Choices of the evaluation side. part: by default; empty: the tune part of each benchmark that has one."""
     which_protocol(parser)
     group = parser.add_argument_group("how to score (each choice is another protocol)")
     group.add_argument(
@@ -183,38 +206,57 @@ def how_to_score(parser: argparse.ArgumentParser) -> None:
         help="sizes, windows, sentences, words and thresholds by one name: training-free (one rule for all), or those "
         "of a method's released code: sclip, clearclip, naclip, proxyclip, resclip, sc-clip; further options change it",
     )
-    group.add_argument("--part", default=Request.part, choices=PARTS, help="tune: to choose constants on; no result")
     group.add_argument(
-        "--kind", choices=get_args(choices.Kind), help="episodic-binary: HSNet's items, the class is given"
+        "--part",
+        default=part,
+        choices=PARTS,
+        help=f"tune: to choose constants on, no result; default: {part or 'tune where there is one'}",
     )
-    group.add_argument("--items", choices=get_args(choices.Items), help="of episodic-binary; default: all of the list")
-    group.add_argument("--absent-class", choices=get_args(choices.AbsentRule))
-    group.add_argument(
-        "--background",
-        choices=get_args(choices.Background),
-        help="class: background is scored too, as one more seen class",
-    )
-    group.add_argument(
-        "--background-below",
-        type=float,
-        metavar="T",
-        help="with --background class: a best score below T says background; where background is asked for by words "
-        "(voc21, pc60, coco-object): a highest probability below T",
-    )
+    _choice(group, "--kind", choices.Kind, "episodic-binary: HSNet's items, the class is given")
+    _choice(group, "--items", choices.Items, "of episodic-binary")
+    absent_class(group)
+    background(group)
     sizes(group)
     group.add_argument(
         "--precision",
         default=Request.precision,
         choices=get_args(choices.Precision),
-        help="of the scoring's forward pass, said in every row; tf32: CUDA; a training's: --set recipe.precision=...",
+        help="of the scoring's forward pass, said in every row; tf32: CUDA; a training's: --set recipe.precision=...; "
+        "default: %(default)s",
+    )
+
+
+def _choice(parser: argparse._ActionsContainer, option: str, choice: Any, words: str) -> None:
+    """A choice of the protocol. Its first value is the default; None leaves it to the benchmark."""
+    values = get_args(choice)
+    parser.add_argument(option, choices=values, help=f"{words}; default: {values[0]}")
+
+
+def absent_class(parser: argparse._ActionsContainer) -> None:
+    """Which classes a mean leaves out."""
+    _choice(
+        parser, "--absent-class", choices.AbsentRule, "skip: a class in neither truth nor prediction is not averaged"
+    )
+
+
+def background(parser: argparse._ActionsContainer) -> None:
+    """Whether background is a class, and what it is."""
+    _choice(parser, "--background", choices.Background, "class: background is scored too, as one more seen class")
+    parser.add_argument(
+        "--background-below",
+        type=float,
+        metavar="T",
+        help="with --background class: a pixel whose best score is below T is background; where background is a class "
+        "with words (voc21, pc60, coco-object): one whose highest probability is below T",
     )
 
 
 def sizes(parser: argparse._ActionsContainer) -> None:
     """How an image is cut up to be asked about."""
-    parser.add_argument("--short-side", type=positive, metavar="PX")
-    parser.add_argument("--window", type=positive, metavar="PX")
-    parser.add_argument("--stride", type=positive, metavar="PX")
+    usual = "default: the protocol's"
+    parser.add_argument("--short-side", type=positive, metavar="PX", help=f"the image is resized to it; {usual}")
+    parser.add_argument("--window", type=positive, metavar="PX", help=f"side of the sliding window; {usual}")
+    parser.add_argument("--stride", type=positive, metavar="PX", help=f"from window to window; {usual}")
     parser.add_argument(
         "--flips", action="store_true", default=None, help="average the scores of the mirrored image in"
     )
@@ -250,15 +292,7 @@ def runs_and_targets(parser: argparse.ArgumentParser) -> None:
 def which_records(parser: argparse.ArgumentParser, *, methods: bool = True) -> None:
     """The stored records to look at."""
     group = parser.add_argument_group("which records")
-    group.add_argument(
-        "--from",
-        dest="roots",
-        nargs="+",
-        type=Path,
-        default=[runs_folder()],
-        metavar="DIR",
-        help="folders of runs, of other machines too; default: ZSS_RUNS, else results/runs",
-    )
+    which_folders(group)
     if methods:
         group.add_argument(
             "--methods",
@@ -270,6 +304,19 @@ def which_records(parser: argparse.ArgumentParser, *, methods: bool = True) -> N
         )
     group.add_argument("--benchmarks", nargs="+", type=names, action=Listed, metavar="B", help="default: every one")
     group.add_argument("--settings", nargs="+", choices=SETTINGS, help="default: every one")
+
+
+def which_folders(parser: argparse._ActionsContainer) -> None:
+    """Where stored records lie."""
+    parser.add_argument(
+        "--from",
+        dest="roots",
+        nargs="+",
+        type=Path,
+        default=[runs_folder()],
+        metavar="DIR",
+        help=f"folders of runs, of other machines too; {RUNS}",
+    )
 
 
 def positive(text: str) -> int:

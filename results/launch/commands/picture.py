@@ -27,8 +27,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--choose",
         default=Pictures.choose,
         choices=get_args(Choice),
-        help="difference: those that two methods score most differently (default, where two are shown); spread: from "
-        "the worst to the best scored image, evenly by rank; first: the first ones",
+        help="difference: those that two methods score most differently; spread: from the worst to the best "
+        "scored image, evenly by rank, also where one method is shown; first: the first ones; default: %(default)s",
     )
     parser.add_argument(
         "--by-difference", nargs=2, default=(), metavar=("A", "B"), help="the two methods; default: the first two shown"

@@ -16,7 +16,7 @@ from splits.errors import UserError
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Which weights, which pictures, which classes, and where to write."""
-    parser = commands.add_parser("predict", help="what finished weights say about your own pictures, or a benchmark's")
+    parser = commands.add_parser("predict", help="what finished weights predict for your pictures, or a benchmark's")
     group = parser.add_argument_group("which weights")
     group.add_argument("--run", metavar="KEY", help="a finished run: its folder, or the key at the end of its name")
     group.add_argument(
@@ -27,14 +27,17 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     group.add_argument("--method-file", nargs="+", type=Path, metavar="FILE", help="as for `run`")
     group.add_argument("--clip", metavar="MODEL/TAG", help="as for `run`; with --run and a card only for a local file")
-    group.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help="default: results/runs")
+    group.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help=add.RUNS)
     _which_pictures(parser.add_argument_group("which pictures"))
     group = parser.add_argument_group("how to ask")
     group.add_argument("--templates", metavar="NAME", help="single, multi, shapes; default: those of the training")
     group.add_argument("--scale", choices=get_args(Scale), help="as for `run`")
     add.sizes(group)
     group.add_argument(
-        "--background-below", type=float, metavar="T", help="a best score below T says background, as one class more"
+        "--background-below",
+        type=float,
+        metavar="T",
+        help="a pixel whose best score is below T is background, one class more",
     )
     execution_options.device(group)
     group = parser.add_argument_group("what is written")
@@ -55,12 +58,16 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _which_pictures(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--images", type=Path, metavar="DIR", help="a folder of pictures, one picture, or a video")
     group.add_argument(
-        "--every", type=add.positive, default=Prediction.every, metavar="N", help="of a video, each N-th frame"
+        "--every",
+        type=add.positive,
+        default=Prediction.every,
+        metavar="N",
+        help="of a video, each N-th frame; default: 1",
     )
     group.add_argument("--classes", metavar="A,B,C", help="any words, in order; default: those of the training")
     group.add_argument("--benchmarks", nargs=1, metavar="B", help="instead of --images: the images of a benchmark")
     group.add_argument("--folds", nargs=1, type=add.natural, metavar="K", help="its classes; default: the weights' own")
-    group.add_argument("--part", default=Request.part, choices=add.PARTS)
+    group.add_argument("--part", default=Request.part, choices=add.PARTS, help="default: %(default)s")
     add.which_data(group)
     group.add_argument("--limit", type=add.positive, metavar="N", help="the first N pictures")
 

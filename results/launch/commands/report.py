@@ -13,7 +13,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Which records, and where page, figures and pictures lie."""
     parser = commands.add_parser("report", help="one HTML page of stored records; needs no data and no torch")
     add.which_records(parser)
-    parser.add_argument("--out", type=Path, default=results_folder() / "report.html", metavar="FILE")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=results_folder() / "report.html",
+        metavar="FILE",
+        help="default: results/report.html",
+    )
     parser.add_argument(
         "--figures", type=Path, metavar="DIR", help="save the page's figures there too, as SVG and PDF for papers"
     )

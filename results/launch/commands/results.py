@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from results.launch.commands import options as add
-from results.store.places import runs_folder
 from splits.errors import UserError
 
 
@@ -17,7 +15,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verify = parser.add_subparsers(required=True, metavar="verify").add_parser(
         "verify", help="recompute every record's numbers; a line for each problem; exit code 1 if there is one"
     )
-    verify.add_argument("--from", dest="roots", nargs="+", type=Path, default=[runs_folder()], metavar="DIR")
+    add.which_folders(verify)
     verify.add_argument("--jobs", type=add.positive, metavar="N", help="processes; default: one a core")
     verify.set_defaults(command=main)
 

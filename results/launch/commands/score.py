@@ -23,24 +23,32 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--class-order", type=Path, metavar="FILE", help="JSON list of class names; default: DIR/classes.json"
     )
-    parser.add_argument("--benchmarks", nargs=1, required=True, metavar="B")
-    parser.add_argument("--folds", nargs=1, type=add.natural, required=True, metavar="K")
+    parser.add_argument("--benchmarks", nargs=1, required=True, metavar="B", help="as for `run`, but one")
+    parser.add_argument(
+        "--folds",
+        nargs=1,
+        type=add.natural,
+        required=True,
+        metavar="K",
+        help="whose classes were unseen in its training",
+    )
     parser.add_argument(
         "--seed", type=add.natural, default=Request.seeds[0], metavar="S", help="of its training; default: %(default)s"
     )
-    parser.add_argument("--setting", default=Request.setting, choices=SETTINGS, help="in which it was trained")
-    parser.add_argument("--part", default=Request.part, choices=add.PARTS)
+    parser.add_argument(
+        "--setting", default=Request.setting, choices=SETTINGS, help="in which it was trained; default: %(default)s"
+    )
+    parser.add_argument("--part", default=Request.part, choices=add.PARTS, help="default: %(default)s")
     add.which_data(parser)
     parser.add_argument("--limit", type=add.positive, metavar="N", help="the first N images; marked in tables")
-    parser.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help="default: results/runs")
+    parser.add_argument("--runs", type=Path, default=runs_folder(), metavar="DIR", help=add.RUNS)
     group = parser.add_argument_group("how it was asked (part of the protocol; default: as this harness asks)")
     group.add_argument("--protocol", default=Request.protocol, metavar="NAME", help="as for `run`")
     group.add_argument("--templates", metavar="NAME", help="single, multi, shapes")
     group.add_argument("--scale", default="native", choices=get_args(choices.Scale), help="default: %(default)s")
     add.sizes(group)
-    group.add_argument("--absent-class", choices=get_args(choices.AbsentRule))
-    group.add_argument("--background", choices=get_args(choices.Background))
-    group.add_argument("--background-below", type=float, metavar="T")
+    add.absent_class(group)
+    add.background(group)
     parser.set_defaults(command=main)
 
 

@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=add.natural,
         default=Draw.seed,
         metavar="S",
-        help="of the draws; with a larger --n the first stay",
+        help="of the draws; a larger --n keeps the settings of a smaller one; default: %(default)s",
     )
     group.add_argument(
         "--against", nargs="+", default=[], metavar="M", help="methods to hold them against, as they are, not drawn"
@@ -33,12 +33,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     group.add_argument(
         "--from", dest="roots", nargs=1, type=Path, metavar="DIR", help="only read the records there: start nothing"
     )
-    group.add_argument("--format", default=FORMS[0], choices=FORMS)
+    group.add_argument("--format", default=FORMS[0], choices=FORMS, help="default: %(default)s")
     add.what_to_run(parser, methods=False)
-    add.how_to_score(parser)
+    add.how_to_score(parser, part="")
     execution_options.how_to_execute(parser)
     execution_options.on_a_cluster(parser)
-    parser.set_defaults(command=main, part="")
+    parser.set_defaults(command=main)
 
 
 def main(options: argparse.Namespace) -> int:

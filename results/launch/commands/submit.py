@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from results.store.places import runs_folder
+from results.launch.commands import options as add
 from splits.errors import UserError
 
 
@@ -15,9 +14,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "submit", help="check records for a shared table: sound, whole grids, clean provenance; nothing is sent"
     )
-    parser.add_argument(
-        "--from", dest="roots", nargs="+", type=Path, default=[runs_folder()], metavar="DIR", help="folders of runs"
-    )
+    add.which_folders(parser)
     parser.set_defaults(command=main)
 
 

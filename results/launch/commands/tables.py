@@ -37,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=NOTES,
         help="under each table; short: the rest stands once, in the appendix; default: %(default)s",
     )
-    parser.add_argument("--format", default=FORMS[0], choices=FORMS)
+    parser.add_argument("--format", default=FORMS[0], choices=FORMS, help="default: %(default)s")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write one file a table there, instead of printing")
     parser.set_defaults(command=main)
 

@@ -1,0 +1,40 @@
+"""What `--help` says of options, of every command at once."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+import harness
+from tests.reference_pages import _parsers
+
+ACTIONS = [
+    (name, action)
+    for name, parser, _ in _parsers(harness._parser())
+    for action in parser._actions
+    if argparse.SUPPRESS not in (action.help, action.default)
+]
+
+
+def test_every_option_says_what_it_is() -> None:
+    """Fails when a reader of `--help`, or of docs/commands.md, finds an option without a word."""
+    assert [(name, action.dest) for name, action in ACTIONS if not action.help] == []
+
+
+def test_a_default_is_the_one_that_help_names() -> None:
+    """Fails when a command changes the default of a shared option, and its help names another, or none."""
+    assert [(name, a.dest, a.default, _stated(a)) for name, a in ACTIONS if _words(a) not in (None, _stated(a))] == []
+
+
+def _words(action: argparse.Action) -> str | None:
+    """A default in words; None where it is nothing, a switch, a place, or all there is."""
+    values = action.default if isinstance(action.default, list | tuple) else [action.default]
+    if not values or any(v in (None, "", "all") or isinstance(v, bool | Path) for v in values):
+        return None
+    return " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+
+
+def _stated(action: argparse.Action) -> str:
+    found = re.search(r"default: ([^;]*)", (action.help or "") % {**vars(action), "prog": "harness.py"})
+    return found[1].replace(",", "") if found else ""
