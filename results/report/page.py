@@ -64,19 +64,21 @@ def render(
     locate: Locate,
     *,
     states: Mapping[str, str],
+    recipes: Mapping[str, str] | None = None,
     stale: frozenset[str],
     pictures: Sequence[Path] = (),
     figures_to: Path | None = None,
     kept: KeptRows | None = None,
     known: Readings | None = None,
 ) -> str:
-    """The page of these records. states: runs without a record, as folder -> state and reason in words.
+    """The page of these records. states: runs without a record, as folder -> state and reason in words; recipes:
+    the names of theirs.
 
     kept, known: what was taken from their counts when they were read.
     """
     page, judge = Page(figures_to), Judge(reader(locate, kept), records)
     known = known or Readings()
-    for content in gather(records, states, locate):
+    for content in gather(records, states, locate, recipes=recipes or {}):
         readings = {} if content.episodic else {id(r): known.of(r, locate(r)) for r in content.records}
         _section(page, content, readings, stale, judge)
     script = source("script.js")

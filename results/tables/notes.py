@@ -18,7 +18,7 @@ from results.store.identity import VARIANT, key_of
 from results.store.provenance import is_stale
 from results.store.record import UNSURE, RunRecord
 from results.tables.accumulated import accumulated
-from results.tables.content import Content, fold_range
+from results.tables.content import CHOSEN, Content, fold_range
 from results.tables.inference import ALPHA
 from results.tables.row_names import SHORT, clip_and_weights, plain_setting, short_names
 from results.tables.sanity_floor import warnings_of
@@ -344,8 +344,10 @@ def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
 
 def _missing(content: Content) -> Iterator[str]:
     groups: dict[tuple[int, str, str], list[str]] = {}
+    trained = {record.result.train.recipe.name for record in content.records}
     for run, state in sorted(content.missing.items()):
-        key = (run.rank, run.method, " ".join(state.split()))
+        other = f" ({run.recipe} recipe)" if trained and run.recipe in CHOSEN - trained else ""
+        key = (run.rank, f"{run.method}{other}", " ".join(state.split()))
         groups.setdefault(key, []).append(f"fold {run.fold} seed {run.seed}")
     for (_, method, state), runs in groups.items():
         yield f"Not there: {method} {', '.join(runs)} ({state})."

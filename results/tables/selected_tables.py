@@ -33,6 +33,7 @@ def selected_tables(found: Selected, every: Selected, kept: KeptRows, view: View
         found.records,
         view=view,
         states=found.states,
+        recipes=found.recipes,
         stale=found.stale,
         judge=Judge(reader(every.confusion, kept), every.records),
         tuned=tuned_scores(found.stored) if "calibrated" in view.kinds else {},

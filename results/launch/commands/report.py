@@ -44,6 +44,7 @@ def main(options: argparse.Namespace) -> int:
             found.records,
             found.confusion,
             states=found.states,
+            recipes=found.recipes,
             stale=found.stale,
             pictures=sorted(options.pictures.glob("*.png")) if options.pictures.is_dir() else (),
             figures_to=options.figures,

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from results.store.folders import find_stored
+from results.store.folders import find_stored, recipe_named
 from results.store.record import RunRecord
 from results.tables.comparison import Wanted, compare_records
 from results.tables.content import COMPARISON, gather
 from results.tables.tables import build_tables
 from results.tables.views import View
-from tests.results.factory import SHAPES, UNTRAINED, judge, record, store
+from tests.results.factory import SHAPES, UNTRAINED, judge, record, specs, store
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -41,6 +41,27 @@ def test_each_recipe_has_a_table_the_longest_first() -> None:
     for table, trained in ((long, "long"), (short, "shapes")):
         rows = dict(zip(table.frame["name"], table.frame["recipe_name"], strict=True))
         assert rows == {"alpha": trained, "zeta": trained, "untold": "–"}
+
+
+def test_a_run_that_is_not_there_stands_under_its_own_recipe(tmp_path: Path) -> None:
+    """Fails when a run without a record is said to be missing in the table of the recipe by which it is there."""
+    records = _records()
+    planned = {name: specs("zeta", seed=2, recipe=recipe)[0] for name, recipe in (("long", LONG), ("shapes", SHAPES))}
+    for name, train in planned.items():
+        if name == "long":  # the other run's spec cannot be read: nobody knows whose it is
+            (tmp_path / train.folder).mkdir(parents=True)
+            (tmp_path / train.folder / "spec.json").write_text(train.model_dump_json())
+    recipes = {train.folder: recipe_named(tmp_path / train.folder) for train in planned.values()}
+    states = {train.folder: f"failed: {name}" for name, train in planned.items()}
+    view = View(kinds=("main",))
+    long, short = build_tables(records, view=view, states=states, recipes=recipes)
+    missing = [{note for note in table.notes if note.startswith("Not there")} for table in (long, short)]
+    unknown = "Not there: zeta fold 0 seed 2 (failed: shapes)."
+    assert missing == [{"Not there: zeta fold 0 seed 2 (failed: long).", unknown}, {unknown}]
+    (alone,) = build_tables(
+        [r for r in records if r.result.train.recipe.name != "long"], states=states, recipes=recipes
+    )
+    assert "Not there: zeta (long recipe) fold 0 seed 2 (failed: long)." in alone.notes
 
 
 def test_one_recipe_alone_is_not_divided() -> None:
