@@ -30,7 +30,7 @@ from results.tables.row_names import in_order, names_of, recipe_words, row_names
 from results.tables.sets import sets_tables
 from results.tables.table import Column, Table
 from results.tables.transfers import group_columns, with_groups
-from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, By, View
+from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, REPORT_COLUMNS, By, View
 
 _SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants], list[Table]]] = {
     "classes": class_table,
@@ -149,7 +149,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 def _columns(view: View, by: By, whole: str, *, transferred: bool, open_vocabulary: bool) -> list[Column]:
     """What follows the name of a row."""
     single = {"rank", "first"} if by == "fold" or whole else set()  # of a family's means over all folds
-    names = OPEN_COLUMNS if open_vocabulary and view.columns == DEFAULT_COLUMNS else view.columns
+    names = OPEN_COLUMNS if open_vocabulary and view.columns in (DEFAULT_COLUMNS, REPORT_COLUMNS) else view.columns
     shown = value_columns([name for name in names if name not in single], open_vocabulary=open_vocabulary)
     if by == "fold":
         shown.insert(0, Column.figure("fold", "fold", ".0f"))
