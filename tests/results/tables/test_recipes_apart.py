@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from results.store.folders import find_stored, recipe_named
 from results.store.record import RunRecord
-from results.tables.comparison import Wanted, compare_records
+from results.tables.comparison import Wanted, compare_records, one_csv
 from results.tables.content import COMPARISON, gather
+from results.tables.table import Table
 from results.tables.tables import build_tables
 from results.tables.views import View
 from tests.results.factory import SHAPES, UNTRAINED, judge, record, specs, store
@@ -100,9 +103,13 @@ def test_compare_tells_the_recipes_apart(tmp_path: Path) -> None:
     records = [one.record for one in found]
     paths = {one.record.result.train.folder: one.confusion for one in found}
 
-    def titles(*names: str) -> list[str]:
-        tables, _ = compare_records(records, Wanted(names), lambda r: paths[r.result.train.folder])
-        return [table.title.split(":")[0] for table in tables]
+    def tables(*names: str) -> list[Table]:
+        return compare_records(records, Wanted(names), lambda r: paths[r.result.train.folder])[0]
 
+    def titles(*names: str) -> list[str]:
+        return [table.title.split(":")[0] for table in tables(*names)]
+
+    rows = pd.read_csv(io.StringIO(one_csv(tables("alpha", "zeta"))))
+    assert rows.groupby("recipe")["metric"].count().to_dict() == {"long": 3, "shapes": 3}
     assert titles("alpha", "zeta") == ["toy-2i, long recipe", "toy-2i, shapes recipe"]
     assert titles("alpha (long recipe)", "alpha (shapes recipe)") == ["toy-2i"]
