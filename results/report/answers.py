@@ -63,11 +63,12 @@ def _able(table: Table, metric: str) -> list[Row]:
     return [row for row in table.rows() if not row["partial"] and not math.isnan(row.get(metric, math.nan))]
 
 
-def beside_best(family: Family | None, best: str, metric: str) -> list[Beside]:
-    """Every other row that competes beside the best, the highest first; those that are no pair left out."""
+def beside_best(table: Table, family: Family | None, best: str, metric: str) -> list[Beside]:
+    """Every other row shown that competes beside the best, the highest first; those that are no pair left out."""
     if family is None or not best:
         return []
-    found = [Beside(name, verdict.reversed) for name, verdict in family.beside(best, metric).items()]
+    shown, pairs = {*table.frame["name"]}, family.beside(best, metric).items()  # the family is of all that is stored
+    found = [Beside(name, verdict.reversed) for name, verdict in pairs if name in shown]
     return sorted((of for of in found if not math.isnan(of.points[0])), key=lambda of: -of.points[0])
 
 
@@ -96,7 +97,12 @@ def answers(
     if fewer:
         told = ", ".join(f"{other['name']} {100 * other[metric]:.1f} ({_seeds(other['seeds'])})" for other in fewer)
         lines.append(f"Higher, with fewer seeds: {told}.")
-    lines += _established(beside_best(family, best, metric), best, family, metric)
+    of = (
+        "this table"
+        if {*table.frame["name"]}.issuperset(family.competing(metric) if family else ())
+        else "all stored rows"
+    )
+    lines += _established(beside_best(table, family, best, metric), best, family, metric, of)
     runs = variants[best]
     lines.append(f"Cost of {best}: {cost(runs)}.")
     lines += _worst(runs, seen=metric == "miou_seen")
@@ -108,7 +114,8 @@ def _seeds(count: int) -> str:
     return f"{count} seed{'s' * (count != 1)}"
 
 
-def _established(others: Sequence[Beside], best: str, family: Family | None, metric: str) -> Iterable[str]:
+def _established(others: Sequence[Beside], best: str, family: Family | None, metric: str, rows: str) -> Iterable[str]:
+    """rows: what the family is of, in words."""
     if not others or family is None:
         yield "No other row to compare it with."
         return
@@ -116,7 +123,7 @@ def _established(others: Sequence[Beside], best: str, family: Family | None, met
     if below:
         points, half = below[0].points
         verdict = below[0].verdict.reversed
-        p = f", {told} after Holm's correction over this table's pairs" if (told := p_told(verdict)) else ""
+        p = f", {told} after Holm's correction over the pairs of {rows}" if (told := p_told(verdict)) else ""
         word = "not established" if verdict.words == APART else verdict.words.replace(HIGHER, "established", 1)
         yield f"Above the next, {below[0].name}, by {abs(points):.1f} ± {half:.1f} points: {word}{p}."
     groups = {
@@ -129,7 +136,7 @@ def _established(others: Sequence[Beside], best: str, family: Family | None, met
     yield from (f"{words}: {', '.join(of.name for of in group)}." for words, group in groups.items() if group)
     share = family.first[metric].get(best)
     if share is not None:
-        yield f"Probability that it is first in this table: {100 * share:.0f} %."
+        yield f"Probability that it is first of {rows}: {100 * share:.0f} %."
 
 
 def cost(runs: Sequence[RunRecord]) -> str:

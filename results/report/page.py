@@ -61,6 +61,7 @@ def render(
     records: Sequence[RunRecord],
     locate: Locate,
     *,
+    every: Sequence[RunRecord] = (),
     states: Mapping[str, str],
     recipes: Mapping[str, str] | None = None,
     stale: frozenset[str],
@@ -69,12 +70,12 @@ def render(
     kept: KeptRows | None = None,
     known: Readings | None = None,
 ) -> str:
-    """The page of these records. states: runs without a record, as folder -> state and reason in words; recipes:
-    the names of theirs.
+    """The page of these records. every: all that families of verdicts are of; none: these.
 
-    kept, known: what was taken from their counts when they were read.
+    states: runs without a record, as folder -> state and reason in words; recipes: the names of theirs. kept, known:
+    what was taken from the records' counts when they were read.
     """
-    page, judge = Page(figures_to), Judge(reader(locate, kept), records)
+    page, judge = Page(figures_to), Judge(reader(locate, kept), every or records)
     known = known or Readings()
     for content in gather(records, states, locate, recipes=recipes or {}):
         readings = {} if content.episodic else {id(r): known.of(r, locate(r)) for r in content.records}
@@ -221,7 +222,7 @@ def _differences(
 ) -> dict[str, Shown]:
     metric, header = asked
     best = best_of(main, metric)
-    others = [of for of in beside_best(family, best, metric) if of.name in short]
+    others = beside_best(main, family, best, metric)
     if not others or best not in short:
         return {}
     rows = [(short[of.name], *of.points, of.established) for of in others]

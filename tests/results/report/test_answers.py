@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from results.report.answers import answers, asked_of
 from results.report.curves import Reading, Sweep
 from results.report.page import VIEW, render
 from results.store.record import RunRecord
+from results.store.selection import Selection
 from results.tables.classes_and_costs import by_variant
 from results.tables.content import COMPARISON, gather
 from results.tables.row_names import names_of
+from results.tables.selected_tables import chosen
 from results.tables.tables import group_table
 from tests.results import factory
-from tests.results.factory import CLASSES, judge, record
+from tests.results.factory import CLASSES, judge, record, store
 from tests.results.tables.test_transfers import moved
 
 pytestmark = pytest.mark.usefixtures("toy")
@@ -30,9 +33,9 @@ def runs(method: str, iou: float, seeds: Iterable[int], folds: Iterable[int] = (
     return [record(method, iou, iou + 0.001 * s, fold=f, seed=s, **more) for f in folds for s in seeds]
 
 
-def told(records: list[RunRecord]) -> str:
+def told(records: list[RunRecord], besides: Iterable[RunRecord] = ()) -> str:
     (content,) = gather(records, {})
-    judged = judge(records)
+    judged = judge([*records, *besides])
     table, variants = (
         group_table(content, COMPARISON, VIEW, frozenset(), judged),
         by_variant(records, names_of(content)),
@@ -47,12 +50,12 @@ def test_a_row_of_fewer_seeds_that_is_higher_is_not_called_lower() -> None:
     assert told([*records, *runs("omega", 0.1, range(3))]).splitlines() == [
         "Highest hIoU of the rows with most seeds: alpha, 30.0 ± 5.9 (3 seeds).",
         "Higher, with fewer seeds: beta 50.0 (2 seeds), gamma 60.0 (1 seed).",
-        "Above the next, omega, by 20.0 ± 4.0 points: established, p < 0.001 after Holm's correction over this table's "
-        "pairs.",
+        "Above the next, omega, by 20.0 ± 4.0 points: established, p < 0.001 after Holm's correction over the pairs of "
+        "this table.",
         "Established to be above: omega.",
         "Established to be below, at the seeds in common: beta.",
         "Not tested (one seed in common): gamma.",
-        "Probability that it is first in this table: 0 %.",
+        "Probability that it is first of this table: 0 %.",
     ]
 
 
@@ -61,6 +64,23 @@ def test_rows_without_a_place_are_beside_nothing() -> None:
     rows = [*runs("alpha", 0.3, range(3)), *runs("zeta", 0.2, range(3))]
     part = runs("beta", 0.6, range(3), partial=True)
     assert told(rows) == told([*rows, *part]) == told([*rows, *runs("gamma", 0.6, range(3), folds=[0])])
+
+
+def test_what_is_shown_changes_no_verdict(tmp_path: Path) -> None:
+    """Fails if a p of a page depends on which methods it was asked for, or rows that are not shown are spoken of."""
+    rows, others = [*runs("alpha", 0.3, range(3)), *runs("zeta", 0.2, range(3))], runs("gamma", 0.6, range(3))
+    text = told(rows, besides=others)
+    assert "after Holm's correction over the pairs of all stored rows." in text
+    assert "first of all stored rows: 0 %." in text
+    assert "gamma" not in text
+    for method, fold, seed in product(("alpha", "zeta", "gamma"), (0, 1), (0, 1)):
+        store(tmp_path, method=method, fold=fold, seed=seed)
+    looked: list[str] = []
+    selection = Selection((tmp_path,), methods=("alpha", "zeta"))
+    found, every, _ = chosen(selection, looks=[lambda record, _: looked.append(record.result.train.method)])
+    assert (len(found.records), len(every.records), {*looked}) == (8, 12, {"alpha", "zeta"})
+    page = render(found.records, every.confusion, every=every.records, states={}, stale=frozenset())
+    assert "over the pairs of all stored rows." in page
 
 
 def test_equal_methods_are_called_so() -> None:
