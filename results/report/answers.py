@@ -87,7 +87,7 @@ def answers(
     if not best:
         single = "fold" in table.frame
         why = "each fold stands for itself, below" if single else f"no row has {header} over all folds yet"
-        return [f"{table.title}: {why}."]
+        return [f"{table.title.partition(':')[0]}: {why}."]
     (row,) = [row for row in table.rows() if row["name"] == best]
     half = row.get(f"{metric}_half", math.nan)
     spread = "" if math.isnan(half) else f" ± {100 * half:.1f}"

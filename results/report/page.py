@@ -39,7 +39,7 @@ from results.tables.views import REPORT_COLUMNS, View
 
 WIDE = 6.0  # inches: wider figures stand alone in their row
 TITLE = "Zero-shot segmentation: results"
-VIEW = View(("main", "ablations", "published", "appendix"), columns=REPORT_COLUMNS)
+VIEW = View(("main", "ablations", "published", "appendix"), by=None, columns=REPORT_COLUMNS)
 Shown = tuple[str, Figure, str]  # title, figure, what to know
 
 

@@ -83,6 +83,14 @@ def test_what_is_shown_changes_no_verdict(tmp_path: Path) -> None:
     assert "over the pairs of all stored rows." in page
 
 
+def test_runs_of_one_fold_are_shown() -> None:
+    """Fails if a page of runs of some folds has dashes where `tables` has each fold's numbers."""
+    records = runs("alpha", 0.3, [0], folds=[0])
+    assert told(records) == "toy-2i: each fold stands for itself, below."
+    (content,) = gather(records, {})
+    assert group_table(content, COMPARISON, VIEW, frozenset(), judge(records)).cells()[0][2] == "30.0 ± 5.9"
+
+
 def test_equal_methods_are_called_so() -> None:
     """Fails if what is equivalent is called not separated, or comes with the p of another test."""
     assert "\nEquivalent to: alpha." in told([*runs("alpha", 0.3, range(3)), *runs("zeta", 0.3, range(3))])
@@ -108,5 +116,5 @@ def test_weights_trained_elsewhere_have_a_page(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("results.report.page.reader", lambda *_: factory.image_counts)
     monkeypatch.setattr("results.report.page.Readings.of", lambda *_: ONE_SHIFT)
     page = render([moved(0, fold) for fold in (0, 1)], lambda _: Path(), states={}, stale=frozenset())
-    assert "toy-2i, weights trained on toy-2i: each fold, in percent: each fold stands for itself, below." in page
+    assert "toy-2i, weights trained on toy-2i: each fold stands for itself, below." in page
     assert "Highest hIoU" not in page
