@@ -16,8 +16,10 @@ import numpy as np
 from results.report.curves import ERRORS, Reading
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import Variants, class_ious
-from results.tables.table import Table
-from results.tables.verdicts import APART, HIGHER, Family
+from results.tables.content import Content
+from results.tables.sentences import p_told
+from results.tables.table import HEADERS, Row, Table
+from results.tables.verdicts import APART, EQUIVALENT, HIGHER, Family, Verdict
 
 WORST = 5  # classes named
 HOUR = 3600
@@ -25,52 +27,85 @@ HOUR = 3600
 
 @dataclass(frozen=True)
 class Beside:
-    """One row beside the best one, in hIoU."""
+    """One row beside the best one."""
 
     name: str
-    difference: float  # fractions
-    half: float
-    established: bool | None  # None: not tested
+    verdict: Verdict  # what it is beside the best
+
+    @property
+    def points(self) -> tuple[float, float]:
+        """Difference and half-width."""
+        by = self.verdict.found.by
+        return 100 * by.value, 100 * by.half()
+
+    @property
+    def established(self) -> bool | None:
+        """None: not tested."""
+        return self.verdict.separated if self.verdict.found.by.tested else None
 
 
-def best_of(table: Table) -> str:
-    """The row with the highest hIoU among those of whole data and most seeds; empty where none is complete."""
-    able = [row for row in table.rows() if not row["partial"] and not math.isnan(row.get("hiou", math.nan))]
+def asked_of(content: Content) -> tuple[str, str]:
+    """What a benchmark's rows are ranked by, and its name: where no class is unseen, mIoU is that over seen classes."""
+    return ("miou_seen", HEADERS["miou"]) if content.split.open_vocabulary else ("hiou", HEADERS["hiou"])
+
+
+def best_of(table: Table, metric: str) -> str:
+    """The row with the highest mean among those of whole data and most seeds; empty where none is complete."""
+    if "fold" in table.frame:
+        return ""  # each fold stands for itself
+    able = _able(table, metric)
     most = max((row["seeds"] for row in able), default=0)
     able = [row for row in able if row["seeds"] == most]
-    return str(max(able, key=lambda row: row["hiou"])["name"]) if able else ""
+    return str(max(able, key=lambda row: row[metric])["name"]) if able else ""
 
 
-def beside_best(family: Family | None, best: str) -> list[Beside]:
-    """Every other row of the family beside the best, the nearest first; those that are no pair left out."""
+def _able(table: Table, metric: str) -> list[Row]:
+    return [row for row in table.rows() if not row["partial"] and not math.isnan(row.get(metric, math.nan))]
+
+
+def beside_best(table: Table, family: Family | None, best: str, metric: str) -> list[Beside]:
+    """Every other row shown that competes beside the best, the highest first; those that are no pair left out."""
     if family is None or not best:
         return []
-    found = []
-    for row in family.rows:
-        verdict = family.pair(row.name, best, "hiou") if row.name != best else None
-        if verdict is not None and not math.isnan(verdict.found.by.value):
-            by = verdict.found.by
-            tested = by.tested and not verdict.found.partial
-            found.append(Beside(row.name, by.value, by.half(), verdict.separated if tested else None))
-    return sorted(found, key=lambda of: -of.difference)
+    shown, pairs = {*table.frame["name"]}, family.beside(best, metric).items()  # the family is of all that is stored
+    found = [Beside(name, verdict.reversed) for name, verdict in pairs if name in shown]
+    return sorted((of for of in found if not math.isnan(of.points[0])), key=lambda of: -of.points[0])
 
 
-def answers(table: Table, family: Family | None, variants: Variants, readings: Mapping[int, Reading]) -> list[str]:
-    """The sentences, in the order in which they are asked for."""
-    if "hiou" not in table.frame:
+def answers(
+    table: Table,
+    family: Family | None,
+    variants: Variants,
+    readings: Mapping[int, Reading],
+    asked: tuple[str, str],
+) -> list[str]:
+    """The sentences, in the order in which they are asked for. asked: a metric and its name (`asked_of`)."""
+    metric, header = asked
+    if metric not in table.frame:
         return ["Items of one class each have no hIoU: the table below has mIoU and FB-IoU."]
-    best = best_of(table)
+    best = best_of(table, metric)
     if not best:
-        return [f"{table.title}: nothing complete yet."]
+        single = "fold" in table.frame
+        why = "each fold stands for itself, below" if single else f"no row has {header} over all folds yet"
+        return [f"{table.title.partition(':')[0]}: {why}."]
     (row,) = [row for row in table.rows() if row["name"] == best]
-    half = row.get("hiou_half", math.nan)
+    half = row.get(f"{metric}_half", math.nan)
     spread = "" if math.isnan(half) else f" ± {100 * half:.1f}"
-    lines = [f"Highest hIoU: {best}, {100 * row['hiou']:.1f}{spread} ({_seeds(row['seeds'])})."]
-    others = beside_best(family, best)
-    lines += _established(others, best, family)
+    fewer = [other for other in _able(table, metric) if other[metric] > row[metric]]
+    of_most = " of the rows with most seeds" if fewer else ""
+    lines = [f"Highest {header}{of_most}: {best}, {100 * row[metric]:.1f}{spread} ({_seeds(row['seeds'])})."]
+    if fewer:
+        told = ", ".join(f"{other['name']} {100 * other[metric]:.1f} ({_seeds(other['seeds'])})" for other in fewer)
+        lines.append(f"Higher, with fewer seeds: {told}.")
+    of = (
+        "this table"
+        if {*table.frame["name"]}.issuperset(family.competing(metric) if family else ())
+        else "all stored rows"
+    )
+    lines += _established(beside_best(table, family, best, metric), best, family, metric, of)
     runs = variants[best]
     lines.append(f"Cost of {best}: {cost(runs)}.")
-    lines += _worst(best, runs)
+    lines += _worst(runs, seen=metric == "miou_seen")
     lines += _errors(best, [readings[id(run)] for run in runs if id(run) in readings])
     return lines
 
@@ -79,27 +114,29 @@ def _seeds(count: int) -> str:
     return f"{count} seed{'s' * (count != 1)}"
 
 
-def _established(others: Sequence[Beside], best: str, family: Family | None) -> Iterable[str]:
+def _established(others: Sequence[Beside], best: str, family: Family | None, metric: str, rows: str) -> Iterable[str]:
+    """rows: what the family is of, in words."""
     if not others or family is None:
         yield "No other row to compare it with."
         return
-    near = others[0]
-    verdict = family.verdict(best, near.name, "hiou")
-    p = "" if math.isnan(verdict.p) else f", p = {verdict.p:.3f} after Holm's correction over this table's pairs"
-    word = {HIGHER: "established", APART: "not established"}.get(verdict.words, verdict.words)
-    yield f"Above the next, {near.name}, by {-100 * near.difference:.1f} ± {100 * near.half:.1f} points: {word}{p}."
-    sure = [of.name for of in others if of.established]
-    open_ = [of.name for of in others if of.established is False]
-    untested = [of.name for of in others if of.established is None]
-    if sure:
-        yield f"Established to be above: {', '.join(sure)}."
-    if open_:
-        yield f"Not separated from: {', '.join(open_)}."
-    if untested:
-        yield f"Not tested (one seed in common, or partial): {', '.join(untested)}."
-    share = family.first["hiou"].get(best)
+    below, above = ([of for of in others if (of.points[0] > 0) is higher] for higher in (False, True))
+    if below:
+        points, half = below[0].points
+        verdict = below[0].verdict.reversed
+        p = f", {told} after Holm's correction over the pairs of {rows}" if (told := p_told(verdict)) else ""
+        word = "not established" if verdict.words == APART else verdict.words.replace(HIGHER, "established", 1)
+        yield f"Above the next, {below[0].name}, by {abs(points):.1f} ± {half:.1f} points: {word}{p}."
+    groups = {
+        "Established to be above": [of for of in below if of.established],
+        "Established to be below, at the seeds in common": [of for of in above if of.established],
+        "Equivalent to": [of for of in others if of.verdict.words.startswith(EQUIVALENT)],
+        "Not separated from": [of for of in others if of.verdict.words == APART],
+        "Not tested (one seed in common)": [of for of in others if of.established is None],
+    }
+    yield from (f"{words}: {', '.join(of.name for of in group)}." for words, group in groups.items() if group)
+    share = family.first[metric].get(best)
     if share is not None:
-        yield f"Probability that it is first in this table: {100 * share:.0f} %."
+        yield f"Probability that it is first of {rows}: {100 * share:.0f} %."
 
 
 def cost(runs: Sequence[RunRecord]) -> str:
@@ -113,12 +150,13 @@ def cost(runs: Sequence[RunRecord]) -> str:
     return f"{told}, for {len(runs)} run{'s' * (len(runs) != 1)}"
 
 
-def _worst(best: str, runs: Sequence[RunRecord]) -> Iterable[str]:
-    unseen = {name: fmean(values) for (name, seen), values in class_ious(runs).items() if not seen and values}
-    worst = sorted(unseen, key=lambda name: (unseen[name], name))[:WORST]
+def _worst(runs: Sequence[RunRecord], *, seen: bool) -> Iterable[str]:
+    """seen: those where no class is unseen."""
+    means = {name: fmean(values) for (name, was), values in class_ious(runs).items() if was is seen and values}
+    worst = sorted(means, key=lambda name: (means[name], name))[:WORST]
     if worst:
-        told = ", ".join(f"{name} {100 * unseen[name]:.1f}" for name in worst)
-        yield f"Its worst unseen classes (IoU, %): {told}."
+        told = ", ".join(f"{name} {100 * means[name]:.1f}" for name in worst)
+        yield f"Its worst {'' if seen else 'unseen '}classes (IoU, %): {told}."
 
 
 def _errors(best: str, readings: Sequence[Reading]) -> Iterable[str]:

@@ -53,8 +53,8 @@ def seen_against_unseen(frame: pd.DataFrame, names: Sequence[str], looks: Looks)
     return figure
 
 
-def forest(rows: Sequence[tuple[str, float, float, bool | None]], best: str, looks: Looks) -> Figure:
-    """What each method is beside the best: difference in hIoU with its half-width, in points.
+def forest(rows: Sequence[tuple[str, float, float, bool | None]], best: str, metric: str, looks: Looks) -> Figure:
+    """What each method is beside the best: difference with its half-width, in points.
 
     rows: name, difference, half-width, and whether it is established (filled); None where it is not tested.
     """
@@ -73,7 +73,7 @@ def forest(rows: Sequence[tuple[str, float, float, bool | None]], best: str, loo
     axes.axvline(0, color="#8a93a0", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [plain(name) for name, *_ in rows])
     axes.invert_yaxis()
-    axes.set(xlabel=f"hIoU less that of {plain(best)}, points", ylim=(len(rows) - 0.5, -0.5))
+    axes.set(xlabel=f"{metric} less that of {plain(best)}, points", ylim=(len(rows) - 0.5, -0.5))
     return figure
 
 

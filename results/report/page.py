@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.scoring.metrics import REACH
 from results.report import figures
-from results.report.answers import answers, beside_best, best_of
+from results.report.answers import answers, asked_of, beside_best, best_of
 from results.report.curves import Reading, Readings, mean_losses, mean_near, mean_sweep
 from results.report.error_kinds import error_table
 from results.report.looks import Look, looks_of
@@ -35,13 +35,11 @@ from results.tables.row_names import names_of, short_names
 from results.tables.table import Table
 from results.tables.tables import group_table, published_of
 from results.tables.verdicts import Family
-from results.tables.views import View
+from results.tables.views import REPORT_COLUMNS, View
 
 WIDE = 6.0  # inches: wider figures stand alone in their row
 TITLE = "Zero-shot segmentation: results"
-VIEW = View(
-    ("main", "ablations", "published", "appendix"), columns=("seen", "unseen", "hiou", "rank", "first", "seeds")
-)
+VIEW = View(("main", "ablations", "published", "appendix"), by=None, columns=REPORT_COLUMNS)
 Shown = tuple[str, Figure, str]  # title, figure, what to know
 
 
@@ -63,20 +61,23 @@ def render(
     records: Sequence[RunRecord],
     locate: Locate,
     *,
+    every: Sequence[RunRecord] = (),
     states: Mapping[str, str],
+    recipes: Mapping[str, str] | None = None,
     stale: frozenset[str],
     pictures: Sequence[Path] = (),
     figures_to: Path | None = None,
     kept: KeptRows | None = None,
     known: Readings | None = None,
 ) -> str:
-    """The page of these records. states: runs without a record, as folder -> state and reason in words.
+    """The page of these records. every: all that families of verdicts are of; none: these.
 
-    kept, known: what was taken from their counts when they were read.
+    states: runs without a record, as folder -> state and reason in words; recipes: the names of theirs. kept, known:
+    what was taken from the records' counts when they were read.
     """
-    page, judge = Page(figures_to), Judge(reader(locate, kept), records)
+    page, judge = Page(figures_to), Judge(reader(locate, kept), every or records)
     known = known or Readings()
-    for content in gather(records, states, locate):
+    for content in gather(records, states, locate, recipes=recipes or {}):
         readings = {} if content.episodic else {id(r): known.of(r, locate(r)) for r in content.records}
         _section(page, content, readings, stale, judge)
     script = source("script.js")
@@ -116,11 +117,12 @@ def _section(
         main, family = group_table(part, group, VIEW, stale, judge), judge.family(part, group)
         variants = by_variant(part.records, names)
         classes = class_table(part, title_of(part, group), variants)
-        shown = _figures(main, family, classes, variants, readings, looks) if part.records and readings else {}
+        asked = asked_of(content)
+        shown = _figures(main, family, classes, variants, readings, looks, asked) if part.records and readings else {}
         for kind, (_, figure, _) in shown.items():
             page.save(f"{main.label}-{kind}", figure)
         if group == COMPARISON:
-            page.answers.append(_answer(title, f"s{number}", main, family, variants, readings, shown))
+            page.answers.append(_answer(title, f"s{number}", main, family, variants, readings, shown, asked))
         anchor = f"s{number}-{main.name}"
         links.append({"id": anchor, "title": title_of(part, group)})
         blocks.append(_block(part, group, main, anchor, shown, _supplements(part, group, classes, variants, readings)))
@@ -146,10 +148,11 @@ def _answer(
     variants: Variants,
     readings: Mapping[int, Reading],
     shown: Mapping[str, Shown],
+    asked: tuple[str, str],
 ) -> dict[str, Any]:
     """What stands first of one comparison: sentences, and the differences to the best as a picture."""
     picture = [_image(*shown["forest"])] if "forest" in shown else []
-    lines = answers(main, family, variants, readings)
+    lines = answers(main, family, variants, readings, asked)
     return {"title": title, "link": link, "lines": lines, "figures": picture}
 
 
@@ -181,26 +184,29 @@ def _figures(
     variants: Variants,
     readings: Mapping[int, Reading],
     looks: Mapping[str, Look],
+    asked: tuple[str, str],
 ) -> dict[str, Shown]:
-    """The figures of one group, by kind."""
+    """The figures of one group, by kind; those of means over folds where there are any, of shifts where any class is
+    unseen."""
     frame = main.frame[main.frame["name"].isin(variants.keys())].drop_duplicates("name")
     short = dict(zip(frame["name"], short_names(frame), strict=True))
     sweeps = {short[name]: mean_sweep([readings[id(r)].sweep for r in runs]) for name, runs in variants.items()}
     own = {short[name]: runs[0].result.own.shift for name, runs in variants.items()}
     every = "Mean over all runs (folds and seeds)."
-    found = _differences(main, family, short, looks)
+    found = _differences(main, family, short, looks, asked)
     scored = frame[frame[["miou_seen", "miou_unseen"]].notna().all(axis=1)]
-    if len(scored):
+    if len(scored) and "fold" not in frame:
         figure = figures.seen_against_unseen(scored, [short[name] for name in scored["name"]], looks)
         found["seen-unseen"] = ("Seen against unseen", figure, "Bars: half-widths as in the table; lines: equal hIoU.")
-    found["calibration"] = (
-        "hIoU over the shift of the seen scores",
-        figures.calibration(sweeps, own, looks),
-        f"{every} Marked: the method's own shift. Scores differ in scale, so shifts are shares of the widest one "
-        "swept. Choosing a shift on these images would be an oracle.",
-    )
-    note = f"{every} Marked: the own shift."
-    found["trade-off"] = ("Seen against unseen over all shifts", figures.trade_off(sweeps, own, looks), note)
+    if any(np.isfinite(sweep.hiou).any() for sweep in sweeps.values()):
+        found["calibration"] = (
+            "hIoU over the shift of the seen scores",
+            figures.calibration(sweeps, own, looks),
+            f"{every} Marked: the method's own shift. Scores differ in scale, so shifts are shares of the widest one "
+            "swept. Choosing a shift on these images would be an oracle.",
+        )
+        note = f"{every} Marked: the own shift."
+        found["trade-off"] = ("Seen against unseen over all shifts", figures.trade_off(sweeps, own, looks), note)
     found |= _of_errors(variants, short, readings)
     curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
     if any(steps for steps, _ in curves.values()):
@@ -212,17 +218,18 @@ def _figures(
 
 
 def _differences(
-    main: Table, family: Family | None, short: Mapping[str, str], looks: Mapping[str, Look]
+    main: Table, family: Family | None, short: Mapping[str, str], looks: Mapping[str, Look], asked: tuple[str, str]
 ) -> dict[str, Shown]:
-    best = best_of(main)
-    others = [of for of in beside_best(family, best) if of.name in short]
+    metric, header = asked
+    best = best_of(main, metric)
+    others = beside_best(main, family, best, metric)
     if not others or best not in short:
         return {}
-    rows = [(short[of.name], 100 * of.difference, 100 * of.half, of.established) for of in others]
+    rows = [(short[of.name], *of.points, of.established) for of in others]
     note = (
-        "Bars: half the 95 % interval over images and seeds. Filled: established, Holm-corrected over the table's rows."
+        "Bars: half the 95 % interval over images and seeds. Filled: established, Holm-corrected over all stored rows."
     )
-    return {"forest": (f"hIoU beside {short[best]}", figures.forest(rows, short[best], looks), note)}
+    return {"forest": (f"{header} beside {short[best]}", figures.forest(rows, short[best], header, looks), note)}
 
 
 def _of_errors(variants: Variants, short: Mapping[str, str], readings: Mapping[int, Reading]) -> dict[str, Shown]:

@@ -255,3 +255,11 @@ def unfinished(root: Path) -> dict[str, str]:
             state, reason = "interrupted", "its process ended without a word"
         states[path.parent.relative_to(root).as_posix()] = f"{state}: {reason}" if reason else state
     return states
+
+
+def recipe_named(folder: Path) -> str:
+    """The name of the recipe that the run in a folder is trained by; empty where its spec does not tell."""
+    try:
+        return str(read_json(folder / SPEC)["recipe"]["name"])
+    except (UserError, OSError, KeyError, TypeError):
+        return ""

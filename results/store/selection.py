@@ -6,12 +6,12 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from results.store.data_changes import of_older_data
-from results.store.folders import CorruptRecord, Stored, find_stored, unfinished
+from results.store.folders import CorruptRecord, Stored, find_stored, recipe_named, unfinished
 from results.store.lean import Lean
 from results.store.provenance import is_stale
 from results.store.quick_check import Arrays, looked_at
@@ -46,6 +46,7 @@ class Selected:
 
     stored: tuple[Stored, ...]
     states: dict[str, str]  # of runs without a record: folder -> state and reason
+    recipes: dict[str, str] = field(default_factory=dict)  # of the same: folder -> name of the recipe
 
     @cached_property
     def records(self) -> list[RunRecord]:
@@ -81,6 +82,7 @@ def select(
     """
     stored: list[Stored] = []
     states: dict[str, str] = {}
+    recipes: dict[str, str] = {}
     lean = Lean(every_loss=every_loss)
     for root in selection.roots:
         if not root.is_dir():
@@ -92,10 +94,12 @@ def select(
                 stored.append(found)
                 for look in looks if arrays else ():
                     look(found.record, arrays)
-        states |= {folder: words for folder, words in unfinished(root).items() if selection.has(*folder.split("/")[:2])}
+        waiting = {folder: words for folder, words in unfinished(root).items() if selection.has(*folder.split("/")[:2])}
+        states |= waiting
+        recipes |= {folder: recipe_named(root / folder) for folder in waiting}
     if not stored and not states and not may_be_empty:
         raise UserError(f"no record in {', '.join(map(str, selection.roots))} fits; `status` says what has been run")
-    return Selected(tuple(stored), states)
+    return Selected(tuple(stored), states, recipes)
 
 
 def _readable(root: Path, lean: Lean) -> Iterator[tuple[Stored, Arrays]]:

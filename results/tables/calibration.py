@@ -26,7 +26,7 @@ from results.store.metrics import swept
 from results.store.record import Result, RunRecord, Scores
 from results.tables.aggregate import estimate
 from results.tables.content import Content
-from results.tables.table import HEADERS, Column, Table, mean_and_sd
+from results.tables.table import HEADERS, SD_NOTE, UNDEFINED, Column, Row, Table, mean_and_sd
 from splits.loader import load_split
 
 TUNE: Final = "tune"  # the part, and the end of a benchmark's name
@@ -39,7 +39,8 @@ _NOTES: Final = (
     "smallest.",
     "The tune part of the built-in world has masks of the fold's unseen classes, more than zero-shot learning may see; "
     "a -tune benchmark hides further seen classes instead.",
-    "Means over folds, then over the seeds of which every fold was scored on both parts; ±: sd over seeds.",
+    f"Means over folds, then over the seeds of which every fold was scored on both parts. {SD_NOTE}; Δ: the difference "
+    "of the two hIoU shown.",
 )
 
 
@@ -65,7 +66,7 @@ def calibrated_table(
             key = f"{metric}_{what}"
             columns.append(Column.percent(f"{what}: {HEADERS[metric]}", key, partial(mean_and_sd, key=key)))
     columns += [
-        Column.figure("Δ hIoU", "delta", "+.1f", scale=100),
+        Column.percent("Δ hIoU", "delta", _delta),
         Column.text("tuned shifts", "shifts"),
         Column.figure("seeds", "seeds", ".0f"),
     ]
@@ -95,6 +96,11 @@ def _row(name: str, runs: Sequence[RunRecord], tuned: Tuned, folds: set[int]) ->
     shifts = sorted({pair[1].shift for seed in whole for pair in seed.values()})
     shown = f"{shifts[0]:g}" if len(shifts) == 1 else f"{shifts[0]:g} to {shifts[-1]:g}"
     return row | {"delta": row["hiou_tuned"] - row["hiou_own"], "shifts": shown}
+
+
+def _delta(row: Row) -> str:
+    tuned, own = (round(100 * row[f"hiou_{what}"], 1) for what in ("tuned", "own"))
+    return UNDEFINED if math.isnan(tuned - own) else f"{round(tuned - own, 1) + 0.0:+.1f}"  # no -0.0
 
 
 def _number(value: float | None) -> float:

@@ -22,7 +22,7 @@ from results.tables.over_classes import over_classes
 from results.tables.row_names import names_of
 from results.tables.sentences import p_words
 from results.tables.statistics import METRICS, shared
-from results.tables.table import HEADERS, UNDEFINED, Column, Table
+from results.tables.table import HEADERS, UNDEFINED, Column, Table, csv_text
 from results.tables.table import Row as Cells
 from results.tables.verdicts import Family, Row, Verdict
 from splits.errors import UserError
@@ -50,7 +50,6 @@ class Comparison:
     names: tuple[str, ...]
     table: str  # which table's rows the family is
     over: str  # what was drawn: images, or classes
-    alone: frozenset[str]  # rows that have one seed
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -106,7 +105,7 @@ def compare_content(
         raise UserError(f"compare {' '.join(methods)}: these are not different methods")
     where, variants = _table_with(content, names, everything)
     family = family_of(content, variants, read, delta=delta, over=over_classes if over == "classes" else None)
-    found = Comparison(family, names, where, over, frozenset(n for n in names if family.means[n]["hiou"].seeds == 1))
+    found = Comparison(family, names, where, over)
     for a, b in found.pairs:
         if not shared(*(row.runs for row in _named_rows(family, a, b)))[1]:
             raise UserError(f"compare {a} with {b}: no seed has every fold that both have")
@@ -139,6 +138,7 @@ def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> 
     frame, folds = pd.DataFrame(rows), sorted({fold for row in rows for fold in row["by_fold"]})
     for fold in folds:
         frame[f"fold_{fold}"] = [row["by_fold"].get(fold, math.nan) for row in rows]
+    frame = frame.assign(benchmark=content.split.name, recipe=content.recipe, source=content.source)
     columns = [
         Column.text("A", "a"),
         Column.text("B", "b"),
@@ -155,6 +155,11 @@ def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> 
     lines = [*measured(content), *_explained(found), *_classes(content, found, read)]
     title = f"{content.split.name}{trained_by(content)}{elsewhere(content)}: paired differences, in points"
     return [Table(title, frame.drop(columns="by_fold"), tuple(columns), tuple(lines), content.protocol, "comparison")]
+
+
+def one_csv(tables: Sequence[Table]) -> str:
+    """The differences of every benchmark and recipe as one CSV: two with headers of their own would be none."""
+    return csv_text(pd.concat([table.fields() for table in tables], ignore_index=True))
 
 
 def below(found: Comparison, points: float) -> list[str]:
@@ -221,7 +226,8 @@ def _explained(found: Comparison) -> Iterator[str]:
     if any(family.verdict(a, b, m).found.partial for a, b in found.pairs for m in METRICS):
         yield "Partial: some of these runs were made from or scored on part of the data; no result."
     yield from _half_widths(found)
-    tested = family.verdict(*found.pairs[0], "hiou")
+    verdicts = [family.verdict(*found.pairs[0], metric) for metric in METRICS]
+    tested = max(verdicts, key=lambda verdict: verdict.family)  # where no class is unseen, mIoU(S) alone is tested
     if tested.family:
         yield (
             f"p: Holm-corrected over all {tested.family} tested pairs of {_family_words(found.table)}, in each metric, "
@@ -230,9 +236,10 @@ def _explained(found: Comparison) -> Iterator[str]:
         )
         yield f"Detectable: the true difference that one such test, uncorrected, finds in {100 * POWER:g} % of studies."
     if any(len(family.verdict(a, b, "hiou").found.seeds) == 1 for a, b in found.pairs):
+        sample = "images" if found.over == "images" else "other unseen classes"
         yield (
-            "One seed: half-widths are over images only, and are about these weights, not about the methods. Runs of "
-            "both with more seeds (`--seeds 0 1 2`) are tested."
+            f"One seed: half-widths are over {sample} only, and are about these weights, not about the methods. Runs "
+            "of both with more seeds (`--seeds 0 1 2`) are tested."
         )
 
 

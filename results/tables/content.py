@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from benchmarks.protocol import Protocol
@@ -23,7 +24,7 @@ from splits.errors import UserError
 from splits.loader import Split, load_split
 
 COMPARISON, ABLATION = "comparison", "ablation:"  # groups of methods, as the registry has them
-_CHOSEN = frozenset(name for names in CHOICES.values() for name in names)  # what `--recipe` may name
+CHOSEN = frozenset(name for names in CHOICES.values() for name in names)  # what `--recipe` may name
 
 
 class RunName(NamedTuple):
@@ -35,6 +36,7 @@ class RunName(NamedTuple):
     fold: int
     seed: int
     folder: str
+    recipe: str = ""  # its name, where it is known
 
 
 @dataclass
@@ -64,11 +66,12 @@ def gather(
     locate: Locate | None = None,
     *,
     divided: bool = True,
+    recipes: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Content]:
     """What each table is made from: every run once, conflicts apart, runs that are not there by name.
 
     Drawn settings are left out: they are no choice of anybody's, and `results.tables.spread` has tables of them.
-    divided: False leaves rows of several recipes together.
+    divided: False leaves rows of several recipes together. recipes: the names of those of runs that are not there.
     """
     every = [record for record in records if not record.result.evaluation.drawn]
     kept, conflicts = settle(every)
@@ -90,7 +93,8 @@ def gather(
     for conflict in conflicts:
         content(conflict.records[0]).conflicts.append(conflict)
         content(conflict.records[0]).copies -= len(conflict.records)
-    _place_missing(contents, states, {r.result.train.folder for r in kept} | _folders(conflicts))
+    there = {r.result.train.folder for r in kept} | _folders(conflicts)
+    _place_missing(contents, {f: states[f] for f in states.keys() - there}, recipes)
     ordered = [contents[key] for key in sorted(contents)]
     return [one for content in ordered for one in _by_recipe(content)] if divided else ordered
 
@@ -98,12 +102,12 @@ def gather(
 def _by_recipe(content: Content) -> list[Content]:
     """The content by recipes of a choice, the longest first; the content itself where no two of them are there."""
     recipes = {r.result.train.recipe.name: r.result.train.recipe.iterations for r in content.records}
-    names = [name for name in sorted(recipes, key=lambda name: -recipes[name]) if name in _CHOSEN]
+    names = [name for name in sorted(recipes, key=lambda name: -recipes[name]) if name in CHOSEN]
     if len(names) < 2:
         return [content]
 
     def belongs(record: RunRecord, recipe: str) -> bool:
-        return record.result.train.recipe.name not in _CHOSEN - {recipe}
+        return record.result.train.recipe.name not in CHOSEN - {recipe}
 
     return [
         replace(
@@ -112,6 +116,7 @@ def _by_recipe(content: Content) -> list[Content]:
             records=[record for record in content.records if belongs(record, recipe)],
             conflicts=[conflict for conflict in content.conflicts if belongs(conflict.records[0], recipe)],
             copies=content.copies if recipe == names[0] else 0,
+            missing={run: words for run, words in content.missing.items() if run.recipe not in CHOSEN - {recipe}},
         )
         for recipe in names
     ]
@@ -150,10 +155,12 @@ def _folders(conflicts: Iterable[Conflict]) -> set[str]:
     return {record.result.train.folder for conflict in conflicts for record in conflict.records}
 
 
-def _place_missing(contents: dict[tuple[str, ...], Content], states: Mapping[str, str], there: set[str]) -> None:
+def _place_missing(
+    contents: dict[tuple[str, ...], Content], states: Mapping[str, str], recipes: Mapping[str, str]
+) -> None:
     """Name each run that is not there under every table of its benchmark, or under an empty one."""
-    for folder in sorted(states.keys() - there):
-        run = _run_name(folder)
+    for folder in sorted(states):
+        run = _run_name(folder)._replace(recipe=recipes.get(folder, ""))
         tables = [content for key, content in contents.items() if key[0] == run.benchmark and not content.source]
         if not tables:
             tables = [contents.setdefault((run.benchmark, "", "", "", ""), Content(load_split(run.benchmark)))]

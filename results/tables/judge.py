@@ -131,7 +131,8 @@ def with_verdicts(frame: pd.DataFrame, family: Family | None, whole: str) -> pd.
     """
     if whole:
         return _with_differences(frame, family, whole)
-    known = {row.name for row in family.rows if not row.partial} if family else set()
+    family = None if "fold" in frame else family  # places are of means over folds
+    known = set(family.competing("hiou")) if family else set()
     ranks = [family.ranks(name, "hiou") if family and name in known else (math.nan, math.nan) for name in frame["name"]]
     frame["rank_low"], frame["rank_high"] = [rank[0] for rank in ranks], [rank[1] for rank in ranks]
     first = family.first["hiou"] if family else {}

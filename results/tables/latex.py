@@ -7,6 +7,7 @@ two-column pages too; headers of many methods are turned.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
@@ -35,7 +36,7 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': "''",  # \\textquotedbl needs another font encoding than LaTeX's own
-    "–": "--",
+    "–": r"\textendash{}",
     "±": r"$\pm$",
     "×": r"$\times$",
     "Δ": r"$\Delta$",
@@ -108,7 +109,8 @@ def _sentence(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Text that LaTeX prints as it stands; letters beyond Latin-1 become the nearest plain ones, or a question mark."""
-    return "".join(_SPECIAL.get(letter) or _plain(letter) for letter in plain(" ".join(text.split())))
+    letters = (_SPECIAL.get(letter) or _plain(letter) for letter in plain(" ".join(text.split())))
+    return re.sub("-(?=-)", "-{}", "".join(letters))  # two hyphens would be a dash
 
 
 def _plain(letter: str) -> str:

@@ -14,15 +14,15 @@ from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.registry import METHODS, config_class
 from results.store.data_changes import of_older_data
-from results.store.identity import VARIANT, key_of
+from results.store.identity import VARIANT, identity, key_of
 from results.store.provenance import is_stale
 from results.store.record import UNSURE, RunRecord
 from results.tables.accumulated import accumulated
-from results.tables.content import Content, fold_range
+from results.tables.content import CHOSEN, Content, fold_range
 from results.tables.inference import ALPHA
 from results.tables.row_names import SHORT, clip_and_weights, plain_setting, short_names
 from results.tables.sanity_floor import warnings_of
-from results.tables.table import PARTIAL_NOTE, STALE, UNDEFINED
+from results.tables.table import PARTIAL_NOTE, SD_NOTE, STALE, UNDEFINED
 from results.tables.transfers import transferred
 from results.tables.verdicts import Family
 from results.tables.views import By, View
@@ -130,7 +130,7 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
     """What stands behind ±, and what is bold."""
     if family is None:
         if content.episodic and (frame["seeds"] > 1).any():
-            yield "±: sample sd of the seeds with all folds"
+            yield SD_NOTE
         elif len(frame):
             yield (
                 "no ± here: `tables` computes it from the counts of single images"
@@ -196,7 +196,10 @@ def _made_with(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Ite
     if any(configs):
         yield "Settings off their defaults", _grouped(names, [text or "none" for text in configs], always=True)
     if not content.episodic:  # no class is seen there
-        yield "Own shift, taken off the seen scores", _grouped(names, _own_shifts(runs, rows))
+        imported = {key_of(identity(r)) for r in content.records if r.result.train.predictions}
+        made = rows[[key_of(row) not in imported for row in rows.to_dict("records")]]
+        if len(made):  # what other systems took off is not known
+            yield "Own shift, taken off the seen scores", _grouped(short_names(made), _own_shifts(runs, made))
 
 
 def _own_shifts(runs: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
@@ -344,8 +347,10 @@ def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
 
 def _missing(content: Content) -> Iterator[str]:
     groups: dict[tuple[int, str, str], list[str]] = {}
+    trained = {record.result.train.recipe.name for record in content.records}
     for run, state in sorted(content.missing.items()):
-        key = (run.rank, run.method, " ".join(state.split()))
+        other = f" ({run.recipe} recipe)" if trained and run.recipe in CHOSEN - trained else ""
+        key = (run.rank, f"{run.method}{other}", " ".join(state.split()))
         groups.setdefault(key, []).append(f"fold {run.fold} seed {run.seed}")
     for (_, method, state), runs in groups.items():
         yield f"Not there: {method} {', '.join(runs)} ({state})."

@@ -20,7 +20,7 @@ from results.tables.aggregate import aggregate, tidy
 from results.tables.content import Content
 from results.tables.register import METRICS, Published, gains, published
 from results.tables.row_names import row_names
-from results.tables.table import HEADERS, UNDEFINED, Column, Row, Table, mean_and_spread
+from results.tables.table import HEADERS, SD_NOTE, UNDEFINED, Column, Row, Table, mean_and_sd
 
 PLACES = {"pascal-5i": ("voc-15-5", 3)}  # a benchmark -> what the literature calls one of its folds
 SCORED = METRICS[1:]
@@ -144,11 +144,11 @@ def _columns() -> tuple[Column, ...]:
 
 def _beside(row: Row, metric: str) -> str:
     """Ours, and how much it is above the published value as printed."""
-    value, printed, sd = row[f"reproduced_{metric}"], row[metric], row[f"reproduced_{metric}_sd"]
+    value, printed = row[f"reproduced_{metric}"], row[metric]
     if math.isnan(value):
         return UNDEFINED
     delta = UNDEFINED if math.isnan(printed) else f"{100 * (value - printed):+.1f}"
-    return f"{mean_and_spread(value, sd)} ({delta})"
+    return f"{mean_and_sd(row, f'reproduced_{metric}')} ({delta})"
 
 
 def _explained(rows: list[Published], sources: list[str], reasons: list[str], protocol: Protocol) -> list[str]:
@@ -157,7 +157,7 @@ def _explained(rows: list[Published], sources: list[str], reasons: list[str], pr
     if not rows:
         return [f"Nothing is published in the setting {protocol.train.setting}."]
     lines = [
-        "Published values as printed, ours at the method's own shift; Δ: ours less the published value.",
+        f"Published values as printed, ours at the method's own shift; Δ: ours less the published value; {SD_NOTE}.",
         "The sources do not state the rule for absent classes and the sizes of every row; ours are those of the "
         "released ZegCLIP (absent classes skipped, short side 512, window 512, stride 426).",
     ]

@@ -37,7 +37,7 @@ class Number(Value):
     """Where it was printed: for a method's own number its paper, else the paper that compares with it."""
     table: str
     url: str
-    """Address or DOI of what was read; empty where nobody wrote it down."""
+    """Address or DOI of what was read, or of the paper that it goes with; empty where nobody wrote it down."""
     seen: str
     """The day on which it was put down."""
     read: str

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from results.store.kept_rows import KeptRows
-from results.store.selection import Selected, Selection, select
+from results.store.selection import Look, Selected, Selection, select
 from results.tables.calibration import tuned_scores
 from results.tables.families import reader
 from results.tables.judge import Judge
@@ -14,16 +15,18 @@ from results.tables.tables import build_tables
 from results.tables.views import View
 
 
-def chosen(selection: Selection, *, may_be_empty: bool = False) -> tuple[Selected, Selected, KeptRows]:
+def chosen(
+    selection: Selection, *, may_be_empty: bool = False, looks: Sequence[Look] = ()
+) -> tuple[Selected, Selected, KeptRows]:
     """What a selection names, the same of every method, as verdicts are of whole families, and counts of those.
 
-    may_be_empty: as of `select`, which raises UserError without it.
+    may_be_empty: as of `select`, which raises UserError without it. looks: at what the selection names.
     """
     kept = KeptRows()
     if not selection.methods:
-        found = select(selection, may_be_empty=may_be_empty, every_loss=False, looks=[kept])
+        found = select(selection, may_be_empty=may_be_empty, every_loss=False, looks=[kept, *looks])
         return found, found, kept
-    found = select(selection, may_be_empty=may_be_empty, every_loss=False)
+    found = select(selection, may_be_empty=may_be_empty, every_loss=False, looks=looks)
     return found, select(replace(selection, methods=()), may_be_empty=True, every_loss=False, looks=[kept]), kept
 
 
@@ -33,6 +36,7 @@ def selected_tables(found: Selected, every: Selected, kept: KeptRows, view: View
         found.records,
         view=view,
         states=found.states,
+        recipes=found.recipes,
         stale=found.stale,
         judge=Judge(reader(every.confusion, kept), every.records),
         tuned=tuned_scores(found.stored) if "calibrated" in view.kinds else {},

@@ -8,7 +8,7 @@ from results.tables.bootstrap import DRAWS
 from results.tables.inference import ALPHA, DELTA
 from results.tables.statistics import METRICS
 from results.tables.table import HEADERS
-from results.tables.verdicts import Family, Verdict
+from results.tables.verdicts import EQUIVALENT, Family, Verdict
 
 FEW = 0.001  # smaller p values are not told apart
 
@@ -45,10 +45,15 @@ def p_words(p: float) -> str:
     return f"{p:.{digits}f}"
 
 
+def p_told(verdict: Verdict) -> str:
+    """The corrected p that a verdict rests on, as `p = 0.012`; empty where nothing was tested."""
+    p = verdict.p_equivalent if verdict.words.startswith(EQUIVALENT) else verdict.p
+    return "" if math.isnan(p) else f"p {p_words(p) if p < FEW else f'= {p_words(p)}'}"
+
+
 def _difference(verdict: Verdict) -> str:
     by = verdict.found.by
     if math.isnan(by.value):
         return "undefined"
-    p = verdict.p_equivalent if verdict.words.startswith("equivalent") else verdict.p
-    told = "" if math.isnan(p) else f" (p {p_words(p) if p < FEW else f'= {p_words(p)}'})"
+    told = f" ({p})" if (p := p_told(verdict)) else ""
     return f"{round(100 * by.value, 1) + 0.0:+.1f} ± {100 * by.half():.1f}, {verdict.words}{told}"

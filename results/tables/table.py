@@ -24,6 +24,7 @@ Mark = Literal["", "best"]
 UNDEFINED = "–"
 PARTIAL, STALE = "†", "‡"  # behind the name of a row
 PARTIAL_NOTE = f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
+SD_NOTE = "±: sample sd over seeds, none of one seed or of seeds that are all alike (deterministic)"
 HEADERS = {  # of metrics, in the order of columns
     "miou": "mIoU",
     "pacc": "pAcc",
@@ -124,8 +125,11 @@ class Table:
 
     def csv(self) -> str:
         """Every field of the frame unrounded, as fractions; partial and stale runs have their own columns."""
-        frame = self.frame.assign(table=self.name, protocol=self.protocol.words() if self.protocol else "")
-        return csv_text(frame)
+        return csv_text(self.fields())
+
+    def fields(self) -> pd.DataFrame:
+        """The frame with the name of the table and the protocol in words."""
+        return self.frame.assign(table=self.name, protocol=self.protocol.words() if self.protocol else "")
 
 
 def csv_text(frame: pd.DataFrame, *, header: bool = True) -> str:
@@ -141,8 +145,8 @@ def marked(name: str, row: Row) -> str:
 
 
 def mean_and_sd(row: Row, key: str) -> str:
-    """A mean in percent, with its sd over seeds (the field `<key>_sd`) where there are several."""
-    return mean_and_spread(row[key], row[f"{key}_sd"])
+    """A mean in percent, with its sd over seeds (the field `<key>_sd`) where these differ: `SD_NOTE` says so."""
+    return mean_and_spread(row[key], row[f"{key}_sd"] or math.nan)
 
 
 def mean_and_spread(mean: float, spread: float) -> str:

@@ -30,7 +30,7 @@ from results.tables.row_names import in_order, names_of, recipe_words, row_names
 from results.tables.sets import sets_tables
 from results.tables.table import Column, Table
 from results.tables.transfers import group_columns, with_groups
-from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, By, View
+from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, REPORT_COLUMNS, By, View
 
 _SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants], list[Table]]] = {
     "classes": class_table,
@@ -46,6 +46,7 @@ def build_tables(
     *,
     view: View = PLAIN,
     states: Mapping[str, str] | None = None,
+    recipes: Mapping[str, str] | None = None,
     stale: frozenset[str] = frozenset(),
     judge: Judge | None = None,
     tuned: Tuned | None = None,
@@ -54,14 +55,15 @@ def build_tables(
     """The tables of each benchmark, part and protocol family among the records, in a fixed order.
 
     states: runs that were planned, as run folder (`TrainSpec.folder`) -> state and reason in words; runs that are in
-    the records are passed over. stale: folders of runs whose method sources have changed since. judge: None leaves out
-    half-widths and marks. tuned: of runs that were scored on the tune part too, their scores at the shift tuned there.
-    locate: where confusion matrices lie; None: no warning names the shift of class indices that would fit.
+    the records are passed over; recipes: the names of theirs. stale: folders of runs whose method sources have changed
+    since. judge: None leaves out half-widths and marks. tuned: of runs that were scored on the tune part too, their
+    scores at the shift tuned there. locate: where confusion matrices lie; None: no warning names the shift of class
+    indices that would fit.
     Raises UserError for a benchmark that `splits` does not know or a folder that is none.
     """
     judge = judge or Judge(None)
     records = list(records)
-    contents = gather(records, states or {}, locate)
+    contents = gather(records, states or {}, locate, recipes=recipes or {})
     tables = [table for content in contents for table in tables_of(content, view, stale, judge, tuned or {})]
     return [*tables, *(sets_tables(records, stale) if "sets" in view.kinds else ())]
 
@@ -147,7 +149,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 def _columns(view: View, by: By, whole: str, *, transferred: bool, open_vocabulary: bool) -> list[Column]:
     """What follows the name of a row."""
     single = {"rank", "first"} if by == "fold" or whole else set()  # of a family's means over all folds
-    names = OPEN_COLUMNS if open_vocabulary and view.columns == DEFAULT_COLUMNS else view.columns
+    names = OPEN_COLUMNS if open_vocabulary and view.columns in (DEFAULT_COLUMNS, REPORT_COLUMNS) else view.columns
     shown = value_columns([name for name in names if name not in single], open_vocabulary=open_vocabulary)
     if by == "fold":
         shown.insert(0, Column.figure("fold", "fold", ".0f"))

@@ -16,7 +16,7 @@ import pandas as pd
 from results.store.identity import by_identity, key_of
 from results.store.record import Result, RunRecord
 from results.tables.aggregate import estimate
-from results.tables.table import Column, mean_and_sd
+from results.tables.table import SD_NOTE, Column, mean_and_sd
 
 GROUPS = {"miou_labelled": "mIoU(labelled)", "miou_new": "mIoU(new)"}
 
@@ -54,7 +54,8 @@ def transferred(records: Iterable[RunRecord]) -> Iterator[str]:
         return
     yield (
         "Transfer: S and U are by the fold that is scored; mIoU(labelled) and mIoU(new) go over the classes that were "
-        "labelled in the training of the weights, and over the others. The own shift is taken off the labelled ones."
+        "labelled in the training of the weights, and over the others. The own shift is taken off the labelled ones. "
+        f"Of these two {SD_NOTE}."
     )
     for trained, result in sorted(known.items()):
         labelled, classes = result.evaluation.labelled or (), len(result.evaluation.side.classes)

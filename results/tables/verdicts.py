@@ -20,7 +20,7 @@ from results.tables.bootstrap import DRAWS, Weights, scores, spread, streamed_dr
 from results.tables.inference import ALPHA, DELTA, Uncertain, holm
 from results.tables.statistics import METRICS, Counts, Head, Runs, head_of, shared
 
-HIGHER, LOWER, APART = "higher", "lower", "not separated"
+HIGHER, LOWER, EQUIVALENT, APART = "higher", "lower", "equivalent", "not separated"
 ONE_SEED, PARTIAL, UNDEFINED = "one seed: not tested", "partial: not tested", "undefined"
 Place = tuple[int, int]  # fold, seed
 Key = tuple[str, tuple[int, ...], tuple[int, ...]]  # row, folds, seeds
@@ -78,7 +78,7 @@ class Verdict:
         if self.p < ALPHA:
             word = HIGHER if self.found.by.value > 0 else LOWER
             return f"{word}, by less than {within}" if self.p_equivalent < ALPHA else word
-        return f"equivalent within {within}" if self.p_equivalent < ALPHA else APART
+        return f"{EQUIVALENT} within {within}" if self.p_equivalent < ALPHA else APART
 
     @property
     def separated(self) -> bool:
@@ -101,6 +101,7 @@ class Family:
     first: Mapping[str, Mapping[str, float]]  # metric -> row -> probability of being first; rows of several seeds
     draws: int = DRAWS
     at: Mapping[Key, Mapping[str, Uncertain]] = field(default_factory=dict)  # means over the folds and seeds of pairs
+    folds: tuple[int, ...] = ()  # those that a row's mean goes over
 
     def verdict(self, a: str, b: str, metric: str) -> Verdict:
         """A beside B; raises KeyError where they have no fold and seed in common."""
@@ -119,17 +120,16 @@ class Family:
         Each row that is established above takes away one place from the top, each below one from the bottom. (Mohamad,
         Goeman and van Zwet, 2019, arXiv 1704.02729: such intervals hold together with the confidence of the family.)
         """
-        words = [self.verdict(row, other.name, metric).words for other in self._rivals(row, metric)]
+        words = [verdict.words for verdict in self.beside(row, metric).values()]
         above, below = (sum(word.startswith(start) for word in words) for start in (LOWER, HIGHER))
-        rows = sum(not other.partial for other in self.rows)
-        return 1 + above, rows - below
+        return 1 + above, len(self.competing(metric)) - below
 
     def not_separated(self, metric: str) -> frozenset[str]:
         """The row with the highest mean and those not separated from it, none of fewer seeds than it.
 
         Where a row with more seeds is no lower, the one with fewer cannot lead; partial rows compete for nothing.
         """
-        able = [r.name for r in self.rows if not r.partial and not math.isnan(self.means[r.name][metric].value)]
+        able = self.competing(metric)
         if len(able) < 2:
             return frozenset()
         most = max(self.means[name][metric].seeds for name in able)
@@ -139,12 +139,17 @@ class Family:
         best = max(able, key=lambda name: self.means[name][metric].value)
         if most < 2:
             return frozenset()
-        apart = {other.name for other in self._rivals(best, metric) if self.verdict(best, other.name, metric).separated}
+        apart = {name for name, verdict in self.beside(best, metric).items() if verdict.separated}
         return frozenset(name for name in able if name not in apart)
 
-    def _rivals(self, row: str, metric: str) -> list[Row]:
-        pairs = {(a, b) for a, b, of in self.verdicts if of == metric}
-        return [r for r in self.rows if (row, r.name) in pairs or (r.name, row) in pairs]
+    def competing(self, metric: str) -> list[str]:
+        """The rows that have a place among all: made from whole data, with a mean over all folds."""
+        return [r.name for r in self.rows if not r.partial and not math.isnan(self.means[r.name][metric].value)]
+
+    def beside(self, row: str, metric: str) -> dict[str, Verdict]:
+        """A row beside each one that competes, where both have all folds with a common seed: fewer are no mean."""
+        pairs = {name: self.pair(row, name, metric) for name in self.competing(metric) if name != row}
+        return {name: pair for name, pair in pairs.items() if pair and pair.found.folds.keys() == {*self.folds}}
 
 
 def judged(
@@ -177,7 +182,9 @@ def judged(
         for metric in METRICS:
             found[a.name, b.name, metric] = known.difference(a, b, metric, common, seeds, over)
     at = {(name, over_folds, seeds): known.estimates(name, over_folds, seeds) for name, over_folds, seeds in keys}
-    return Family(tuple(rows), means, _corrected(found, delta), known.first(means, folds, spans), draws, at)
+    whole = {row.name: means[row.name] for row in rows if not row.partial}
+    first = known.first(whole, folds, spans)
+    return Family(tuple(rows), means, _corrected(found, delta), first, draws, at, tuple(folds))
 
 
 def complete(runs: Runs, folds: Sequence[int]) -> tuple[int, ...]:
@@ -189,10 +196,11 @@ def _corrected(found: Mapping[tuple[str, str, str], Difference], delta: float) -
     verdicts = {}
     for metric in METRICS:
         keys = [key for key in found if key[2] == metric]
-        tested = [key for key in keys if found[key].by.tested and not found[key].partial]
-        ps = holm([found[key].by.p for key in tested])
+        ps = {key: found[key].by.p for key in keys if not found[key].partial}
+        tested = [key for key, p in ps.items() if not math.isnan(p)]  # else no test could be made
+        corrected_ps = holm([ps[key] for key in tested])
         equivalents = holm([found[key].by.p_equivalent(delta) for key in tested])
-        corrected = dict(zip(tested, zip(ps, equivalents, strict=True), strict=True))
+        corrected = dict(zip(tested, zip(corrected_ps, equivalents, strict=True), strict=True))
         for key in keys:
             p, equivalent = corrected.get(key, (math.nan, math.nan))
             verdicts[key] = Verdict(found[key], p, equivalent, delta, len(tested))
@@ -299,9 +307,12 @@ class _Means:
             for name in rows:
                 by, draws = means[name][metric], self._draws[name, tuple(folds), spans[name]][i]
                 drawn.append(draws + by.of_seeds * rng.standard_t(by.seeds - 1, len(draws)))
-            winners = np.argmax(np.nan_to_num(np.stack(drawn), nan=-1.0), axis=0) if len(drawn) > 1 else None
-            shares = {} if winners is None else {n: float((winners == k).mean()) for k, n in enumerate(rows)}
-            found[metric] = shares
+            if len(drawn) < 2:
+                found[metric] = {}
+                continue
+            values = np.nan_to_num(np.stack(drawn), nan=-1.0)
+            wins = values == values.max(axis=0)
+            found[metric] = dict(zip(rows, (wins / wins.sum(axis=0)).mean(axis=1).tolist(), strict=True))  # ties share
         return found
 
 

@@ -47,7 +47,7 @@ def main(options: argparse.Namespace) -> int:
     """Print the differences of the first method to each of the others; 1 where the gate is not passed."""
     from results.launch.commands.parse import selection_of
     from results.store.selection import select, settled, uncollected
-    from results.tables.comparison import Wanted, compare_records
+    from results.tables.comparison import Wanted, compare_records, one_csv
     from results.tables.forms import printed
 
     if len(options.compared) < 2:
@@ -59,7 +59,7 @@ def main(options: argparse.Namespace) -> int:
             tuple(options.compared), options.over, options.delta / 100, options.fail_under, tuple(options.folds)
         )
         tables, failed = compare_records(found.records, wanted, found.confusion)
-        print(printed(tables, options.format), end="")
+        print(one_csv(tables) if options.format == "csv" else printed(tables, options.format), end="")
     for line in failed:
         print(f"gate: {line}", file=sys.stderr)
     return 1 if failed else 0

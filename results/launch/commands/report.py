@@ -39,17 +39,19 @@ def main(options: argparse.Namespace) -> int:
     from results.report.curves import Readings
     from results.report.page import render
     from results.store.files import write_atomically
-    from results.store.kept_rows import KeptRows
-    from results.store.selection import select, settled, uncollected
+    from results.store.selection import settled, uncollected
+    from results.tables.selected_tables import chosen
 
-    kept, known = KeptRows(), Readings()
+    known = Readings()
     with uncollected():
-        found = select(selection_of(options), every_loss=False, looks=[kept, known])
+        found, every, kept = chosen(selection_of(options), looks=[known])
     with settled():
         text = render(
             found.records,
-            found.confusion,
+            every.confusion,
+            every=every.records,
             states=found.states,
+            recipes=found.recipes,
             stale=found.stale,
             pictures=sorted(options.pictures.glob("*.png")) if options.pictures.is_dir() else (),
             figures_to=options.figures,

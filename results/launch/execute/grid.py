@@ -117,10 +117,11 @@ def print_tables(rows: Rows, root: Path) -> int:
     # a transfer that is not there is named below; its training may well be, and its folder is the training's
     lacking = [(run, seen) for run, seen in rows if not seen.has_record and not run.evaluation.transferred]
     states = {run.train.folder: seen.words for run, seen in lacking}
+    recipes = {run.train.folder: run.train.recipe.name for run, _ in lacking}
     stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale")
     # a mean over some of the folds is no result: these are tabulated fold by fold
     view = View(by="method" if _whole(rows) else "fold")
-    for table in build_tables(records, view=view, states=states, stale=stale, locate=locate):
+    for table in build_tables(records, view=view, states=states, recipes=recipes, stale=stale, locate=locate):
         print("\n" + table.markdown())
     for line in warnings_of(records, locate):
         print(f"warning: {line}", file=sys.stderr)

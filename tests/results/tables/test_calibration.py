@@ -118,4 +118,7 @@ def test_the_table_shows_both_shifts_of_every_method(tmp_path: Path, toy: None) 
     assert row["hiou_tuned"] == pytest.approx(expected, abs=1e-12)
     assert row["delta"] == pytest.approx(row["hiou_tuned"] - row["hiou_own"])
     assert row["shifts"] == "0.5 to 1"
+    rounded = {"hiou_own": 0.32351, "hiou_tuned": 0.32246, "delta": 0.32246 - 0.32351}  # shown as 32.4 and 32.2
+    (cell,) = [column.cell(rounded) for column in table.columns if column.header == "Δ hIoU"]
+    assert cell == "-0.2"
     assert build_tables(records, view=View(("calibrated",)), tuned={}) == []

@@ -134,7 +134,11 @@ def test_over_classes_says_so(tmp_path):
     _, _, table = compared(tmp_path, "zeta", "alpha", over="classes", zeta={}, alpha={})
     assert table.frame["half"].isna().all()
     assert set(table.frame["verdict"]) == {"undefined"}
+    assert set(table.frame["comparisons"]) == {0}  # what nobody can test is in no family
     assert any("over other unseen classes" in note for note in table.notes)
+    _, _, table = compared(tmp_path / "one", "zeta", "alpha", over="classes", zeta={"seeds": [0]}, alpha={"seeds": [0]})
+    assert any("over other unseen classes only" in note for note in table.notes)
+    assert not any("over images" in note for note in table.notes)
 
 
 def test_classes_add_up(tmp_path):
@@ -183,6 +187,14 @@ def test_names_that_are_no_row(tmp_path):
     assert names("zeta", "alpha [k=3]").names[1] == "alpha [k=3]"
     assert has(content, ["zeta", "alpha [k=2]"])
     assert not has(content, ["zeta", "nobody"])
+
+
+def test_where_no_class_is_unseen_p_is_explained(tmp_path, monkeypatch):
+    """Fails if mIoU alone is tested, as no hIoU is defined, and nobody says what its p is."""
+    monkeypatch.setattr(factory, "seen_of", lambda _: factory.CLASSES)
+    _, _, table = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={})
+    assert table.frame["p_corrected"].notna().tolist() == [True, False, False]
+    assert any(note.startswith("p: Holm-corrected over all 1 tested") for note in table.notes)
 
 
 def test_the_gate(tmp_path):

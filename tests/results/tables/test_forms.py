@@ -82,7 +82,8 @@ def test_latex_escapes_every_letter_that_means_something():
     assert escaped("50% of $a_b$ & {c} #1 ~^\\") == (
         r"50\% of \$a\_b\$ \& \{c\} \#1 \textasciitilde{}\textasciicircum{}\textbackslash{}"
     )
-    assert escaped("[k=3] ± – †") == r"{[}k=3{]} $\pm$ -- $\dagger$"
+    assert escaped("[k=3] ± – †") == r"{[}k=3{]} $\pm$ \textendash{} $\dagger$"
+    assert escaped("--by fold") == "-{}-by fold"
     assert escaped("ﬁ ✓") == "fi ?"
 
 

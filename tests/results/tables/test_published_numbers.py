@@ -10,7 +10,7 @@ from benchmarks.recipes import recipe_for
 from benchmarks.spec import ClipId, EvalSpec, TrainSpec
 from results.store.record import Result, RunRecord, Scores
 from results.tables.register import gains, published
-from results.tables.table import Table
+from results.tables.table import SD_NOTE, Table
 from results.tables.tables import build_tables
 from results.tables.views import View
 from tests.results import factory
@@ -63,6 +63,13 @@ def test_a_reproduction_by_hand():
     assert found["ours: mIoU(U) (Δ)"] == "80.0 (+2.2)"
     assert found["ours: hIoU (Δ)"] == "85.0 (+0.7)"
     assert cells(table_of(run()), "SPNet")["ours: hIoU (Δ)"] == "–"
+
+
+def test_seeds_that_are_alike_have_no_spread():
+    """Fails if equal seeds are shown as ± 0.0, or nobody is told that ± is another one than in the main table."""
+    table = table_of(run(seed=0), run(seed=1))
+    assert cells(table, "ZegCLIP")["ours: hIoU (Δ)"] == "85.0 (+0.7)"
+    assert any(SD_NOTE in note for note in table.notes)
 
 
 def test_fold_3_of_pascal_is_the_literatures_split():

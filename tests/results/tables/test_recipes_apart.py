@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from results.store.folders import find_stored
+from results.store.folders import find_stored, recipe_named
 from results.store.record import RunRecord
-from results.tables.comparison import Wanted, compare_records
+from results.tables.comparison import Wanted, compare_records, one_csv
 from results.tables.content import COMPARISON, gather
+from results.tables.table import Table
 from results.tables.tables import build_tables
 from results.tables.views import View
-from tests.results.factory import SHAPES, UNTRAINED, judge, record, store
+from tests.results.factory import SHAPES, UNTRAINED, judge, record, specs, store
 
 pytestmark = pytest.mark.usefixtures("toy")
 
@@ -41,6 +44,27 @@ def test_each_recipe_has_a_table_the_longest_first() -> None:
     for table, trained in ((long, "long"), (short, "shapes")):
         rows = dict(zip(table.frame["name"], table.frame["recipe_name"], strict=True))
         assert rows == {"alpha": trained, "zeta": trained, "untold": "–"}
+
+
+def test_a_run_that_is_not_there_stands_under_its_own_recipe(tmp_path: Path) -> None:
+    """Fails when a run without a record is said to be missing in the table of the recipe by which it is there."""
+    records = _records()
+    planned = {name: specs("zeta", seed=2, recipe=recipe)[0] for name, recipe in (("long", LONG), ("shapes", SHAPES))}
+    for name, train in planned.items():
+        if name == "long":  # the other run's spec cannot be read: nobody knows whose it is
+            (tmp_path / train.folder).mkdir(parents=True)
+            (tmp_path / train.folder / "spec.json").write_text(train.model_dump_json())
+    recipes = {train.folder: recipe_named(tmp_path / train.folder) for train in planned.values()}
+    states = {train.folder: f"failed: {name}" for name, train in planned.items()}
+    view = View(kinds=("main",))
+    long, short = build_tables(records, view=view, states=states, recipes=recipes)
+    missing = [{note for note in table.notes if note.startswith("Not there")} for table in (long, short)]
+    unknown = "Not there: zeta fold 0 seed 2 (failed: shapes)."
+    assert missing == [{"Not there: zeta fold 0 seed 2 (failed: long).", unknown}, {unknown}]
+    (alone,) = build_tables(
+        [r for r in records if r.result.train.recipe.name != "long"], states=states, recipes=recipes
+    )
+    assert "Not there: zeta (long recipe) fold 0 seed 2 (failed: long)." in alone.notes
 
 
 def test_one_recipe_alone_is_not_divided() -> None:
@@ -79,9 +103,13 @@ def test_compare_tells_the_recipes_apart(tmp_path: Path) -> None:
     records = [one.record for one in found]
     paths = {one.record.result.train.folder: one.confusion for one in found}
 
-    def titles(*names: str) -> list[str]:
-        tables, _ = compare_records(records, Wanted(names), lambda r: paths[r.result.train.folder])
-        return [table.title.split(":")[0] for table in tables]
+    def tables(*names: str) -> list[Table]:
+        return compare_records(records, Wanted(names), lambda r: paths[r.result.train.folder])[0]
 
+    def titles(*names: str) -> list[str]:
+        return [table.title.split(":")[0] for table in tables(*names)]
+
+    rows = pd.read_csv(io.StringIO(one_csv(tables("alpha", "zeta"))))
+    assert rows.groupby("recipe")["metric"].count().to_dict() == {"long": 3, "shapes": 3}
     assert titles("alpha", "zeta") == ["toy-2i, long recipe", "toy-2i, shapes recipe"]
     assert titles("alpha (long recipe)", "alpha (shapes recipe)") == ["toy-2i"]

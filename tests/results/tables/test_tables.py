@@ -284,6 +284,13 @@ def test_bold_is_what_is_not_separated_from_the_best():
     assert not any("best" in row for row in part.marks())  # the best row is another one, which is not shown
 
 
+def test_a_single_fold_has_no_place():
+    """Fails if the row of one fold, in a CSV, has the rank of the mean over folds."""
+    records = grid(seeds=range(3)) + grid("zeta", 0.2, 0.05, seeds=range(3))
+    (table,) = build_tables(records, view=View(by="fold"), judge=judge(records))
+    assert table.frame[["rank_low", "rank_high", "first"]].isna().all(axis=None)
+
+
 def test_no_spread_over_equal_seeds():
     """Fails if seeds that all came to the same are given a spread of 0.00 instead of the reason."""
     records = [record(seed=seed, fold=fold) for seed in (0, 1) for fold in (0, 1)]
@@ -300,6 +307,8 @@ def test_predictions_without_scores_have_no_other_shift():
         (cells,) = table.cells()
         assert cells[1] == expected
         assert (cells[2] == "–") is not swept
+    (appendix,) = build_tables([*made, *grid("zeta", shift=0.3)], view=View(("appendix",)))
+    assert dict(appendix.cells())["Own shift, taken off the seen scores"] == "0.3"  # of what was scored here alone
 
 
 def test_own_shifts_come_from_all_runs():

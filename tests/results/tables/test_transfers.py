@@ -11,6 +11,7 @@ from results.tables.comparison import has
 from results.tables.content import gather
 from results.tables.row_names import names_of
 from results.tables.sanity_floor import warnings_of
+from results.tables.table import SD_NOTE
 from results.tables.tables import build_tables
 from results.tables.transfers import group_mious
 from results.tables.views import View
@@ -67,6 +68,7 @@ def test_rows_of_a_transfer_have_tables_of_their_own(toy):
         assert clean["miou_labelled"] == pytest.approx((0.3 + 0.6) / 2)
         assert clean["miou_new_sd"] == pytest.approx(math.sqrt(2 * 0.05**2))
         notes = "\n".join(second.notes)
+        assert f"Of these two {SD_NOTE}." in notes
         assert "Labelled in the training on toy-2i fold 0: 2 of 4 classes, bee, cow." in notes
         assert "Contaminated, no zero-shot result: alpha (trained on toy-2i fold 1; contaminated) fold 0" in notes
         assert not [line for line in first.notes if "Contaminated" in line or "Transfer" in line]

@@ -81,6 +81,23 @@ def test_partial_rows_compete_for_nothing():
     assert family.verdict("a", "d", "hiou").words == PARTIAL
     assert family.verdict("a", "b", "hiou").family == 3
     assert "d" not in family.not_separated("hiou")
+    assert family.first == judged(found, [0], draws=FEW).first
+
+
+def test_a_row_that_lacks_a_fold_has_no_place():
+    """Fails if a verdict on one of two folds takes away a place among means over both."""
+    low, high = rows(folds=2, better=(0.0, 0.3))
+    part = Row("part", {place: run for place, run in high.runs.items() if place[0] == 0})
+    family = judged([low, part], [0, 1], draws=FEW)
+    assert family.verdict("a", "part", "hiou").words == LOWER  # where both were scored
+    assert (family.competing("hiou"), family.ranks("a", "hiou")) == (["a"], (1, 1))
+
+
+def test_rows_that_score_alike_share_the_first_place():
+    """Fails if of two rows that are equal in every draw the one that is listed first is called the better one."""
+    (row,) = rows(better=(0.0,))
+    still = {place: row.runs[0, 0] for place in row.runs}  # nothing is trained: seeds do not differ
+    assert judged([Row("b", still), Row("c", still)], [0], draws=FEW).first["hiou"] == {"b": 0.5, "c": 0.5}
 
 
 def test_rows_not_separated_from_the_best_share_its_mark():
