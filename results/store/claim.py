@@ -79,7 +79,7 @@ def is_hidden(pid: int) -> bool:
         os.kill(pid, 0)
     except PermissionError:
         return True
-    except OSError:
+    except (OSError, OverflowError, TypeError):  # gone, or no number of a process
         pass
     return False
 

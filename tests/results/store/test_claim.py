@@ -149,6 +149,10 @@ def test_a_process_that_the_system_hides_is_timed(tmp_path, clock, monkeypatch):
     hidden = 2**22 + 1  # above the highest id that Linux gives
     rewrite(tmp_path, pid=hidden, waiter=f"{hidden}:77")
     assert not Claims(tmp_path).held()
+    for spoilt in (10**30, "x", -1):
+        rewrite(tmp_path, pid=spoilt)
+        assert not Claims(tmp_path).held()
+    rewrite(tmp_path, pid=hidden)
     monkeypatch.setattr(module.os, "kill", of_another)
     watcher = Claims(tmp_path)
     assert watcher.held()
