@@ -118,11 +118,18 @@ def submit(plan: Sequence[Batch], root: Path, submission_id: str, say: Callable[
 def cancel_hopeless(
     submission: Submission, root: Path, say: Callable[[str], None], *, seconds: float = 0.0
 ) -> Submission:
-    """Cancel elements that can never start and note why; looks until SLURM has judged all, or the time is over."""
+    """Cancel elements that can never start and note why; looks until SLURM has judged all, or the time is over.
+
+    Where SLURM does not answer they stay, for the next look.
+    """
     end = time.monotonic() + seconds
     while True:
-        found = scheduler.elements(array.name for array in submission.arrays)
-        submission = _cancel_hopeless_now(submission, found, root, say)
+        try:
+            found = scheduler.elements(array.name for array in submission.arrays)
+            submission = _cancel_hopeless_now(submission, found, root, say)
+        except scheduler.Unreachable as error:
+            say(f"jobs that can never start were not looked for: {error}")
+            return submission
         waiting = [a for a in submission.arrays if _unjudged(a, found)]
         if not waiting or time.monotonic() > end:
             return submission
@@ -150,10 +157,10 @@ def _cancel_hopeless_now(
         }
         if not lost:
             continue
+        scheduler.cancel(e.job_id for e in lost.values())
         reasons = {i: f"job {e.job_id} could never start ({e.reason}) and was cancelled" for i, e in lost.items()}
         submission = submission.with_array(array.model_copy(update={"refused": array.refused | reasons}))
         submission.write(root)
-        scheduler.cancel(e.job_id for e in lost.values())
         for i, reason in reasons.items():
             say(f"{array.runs[int(i)].train}: {reason}")
     return submission

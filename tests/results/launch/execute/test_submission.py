@@ -207,7 +207,7 @@ def test_jobs_of_hidden_partitions_are_seen(tmp_path: Path, runs: list[Run], slu
 def test_a_colleagues_hopeless_job_is_theirs(
     tmp_path: Path, runs: list[Run], slurm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fails when `collect` writes into a colleague's submission that a job was cancelled which it may not cancel."""
+    """Fails when `collect` says that it cancelled what it may not cancel, or ends because SLURM missed a call."""
     monkeypatch.setattr(cluster, "follow", lambda look, interval: look())
     monkeypatch.setattr(os, "getuid", lambda: 1000)
     monkeypatch.setenv("LOGNAME", "me")
@@ -217,8 +217,11 @@ def test_a_colleagues_hopeless_job_is_theirs(
     theirs.write(tmp_path)
     assert [seen.state for _, seen in wait_for(runs[:1], tmp_path, 1)] == ["queued"]
     assert submissions(tmp_path) == [theirs]
+    mine = theirs.model_copy(update={"user": "me"})
+    mine.write(tmp_path)
+    assert [seen.state for _, seen in wait_for(runs[:1], tmp_path, 1)] == ["queued"]
+    assert submissions(tmp_path) == [mine]
     slurm("scancel")
-    theirs.model_copy(update={"user": "me"}).write(tmp_path)
     wait_for(runs[:1], tmp_path, 1)
     assert states(tmp_path, runs[:1]) == ["failed"]
 
