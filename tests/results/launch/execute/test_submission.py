@@ -237,7 +237,7 @@ def test_a_submission_that_may_not_be_read(
     def refuse(path: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(*((os, "listdir") if closed == "the folder" else (Path, "read_text")), refuse)
+    monkeypatch.setattr("os.listdir" if closed == "the folder" else "pathlib.Path.read_text", refuse)
     with pytest.raises(UserError, match=r"\.jobs.*(may not be read|you may not read it)"):
         Queue(tmp_path)
 
