@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import lzma
 import re
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -24,8 +26,12 @@ def is_archive(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
-# what a broken archive, a password, or a kind of compression that Python does not know may raise
-UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, RuntimeError, OSError)
+# what a broken archive, a password, a kind of compression that Python does not know, or a spoilt name may raise
+UNREADABLE = (
+    *(zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, struct.error),
+    *(RuntimeError, LookupError, ValueError, OSError),
+)
+NO_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)  # what a disk says of a name that no file there can have
 
 
 def unpacked_size(archive: Path) -> int:
@@ -35,7 +41,7 @@ def unpacked_size(archive: Path) -> int:
             with zipfile.ZipFile(archive) as packed:
                 return sum(member.file_size for member in packed.infolist())
         with tarfile.open(archive) as packed_tar:
-            return sum(member.size for member in packed_tar)
+            return sum(_size(member) for member in packed_tar)
     except UNREADABLE as error:
         raise _broken(archive, error) from None
 
@@ -61,14 +67,21 @@ def unpack(archive: Path, target: Path) -> None:
             size = 0
             for entry in packed_tar:  # read twice: nothing is written before all of it is known to be harmless
                 _check(archive, entry.name, plain=entry.isfile() or entry.isdir())
-                size += entry.size
+                size += _size(entry)
             _check_room(archive, target, size)
             for entry in packed_tar:
                 _write(archive, target, entry.name, packed_tar.extractfile(entry))
     except UNREADABLE as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # EINVAL: a place before its start
             raise  # a full disk, say: not the archive's fault
         raise _broken(archive, error) from None
+
+
+def _size(member: tarfile.TarInfo) -> int:
+    """Its bytes. A negative number would hide others in a sum, or lead tarfile back to where it was (CVE-2025-8194)."""
+    if member.size < 0:
+        raise tarfile.ReadError(f"{member.name!r} has a negative size")
+    return member.size
 
 
 def _is_plain(mode: int) -> bool:
@@ -105,6 +118,10 @@ def _write(archive: Path, target: Path, name: str, content: IO[bytes] | None) ->
             shutil.copyfileobj(content, file)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise UserError(f"{archive}: {name!r} is a file and a folder at once; it is not unpacked whole") from None
+    except OSError as error:
+        if error.errno not in NO_NAME:
+            raise
+        raise UserError(f"{archive}: no file of {target} can be called {name!r} ({error.strerror})") from None
 
 
 def _broken(archive: Path, error: BaseException) -> UserError:

@@ -1,13 +1,15 @@
 """What was found in files, kept in the cache as long as a file's path, size and times stay as they were.
 
-One JSON file for each folder and kind. The time of the last change of the file's entry (ctime) is among the times: it
-cannot be set back, so that a file with its old size and date is noticed too.
+One JSON file for each folder and kind, with a digest in its last line. The time of the last change of a file's entry
+(ctime) is among the times: it cannot be set back, so that a file with its old size and date is noticed too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -56,10 +58,10 @@ def unknown(paths: Sequence[Path], kind: Kind) -> int:
 def _stamp(path: Path) -> str:
     """Size and times; empty where there is no file."""
     try:
-        stat = os.stat(path)
+        seen = os.stat(path)
     except OSError:
         return ""
-    return f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+    return f"{seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns}"
 
 
 def _kept(table: Table, path: Path, stamp: str, kind: Kind) -> Facts | None:
@@ -73,15 +75,24 @@ def _kept(table: Table, path: Path, stamp: str, kind: Kind) -> Facts | None:
 
 
 def _file(folder: Path, kind: Kind) -> Path:
-    return cache_folder() / "files" / f"{digest([str(folder.absolute()), kind])[:24]}-{VERSION}.json"
+    return cache_folder() / "files" / f"{digest([str(folder.absolute()), kind])[:24]}-{VERSION}.sealed.json"
 
 
 def _table(folder: Path, kind: Kind) -> Table:
+    """What is kept of a folder; nothing where it is not as it was written, or every user may write it."""
+    file = _file(folder, kind)
     try:
-        table = json.loads(_file(folder, kind).read_bytes())
+        if (file.stat().st_mode | file.parent.stat().st_mode) & stat.S_IWOTH:
+            return {}
+        content, seal = file.read_text(encoding="utf-8").split("\n")
+        table = json.loads(content) if seal == _sealed(file, content) else {}
     except (OSError, ValueError):
         return {}
     return table if isinstance(table, dict) else {}
+
+
+def _sealed(file: Path, content: str) -> str:
+    return hashlib.sha256(f"{file.name} {content}".encode()).hexdigest()
 
 
 def _keep(rows: Sequence[tuple[Path, str, Facts | None]], kind: Kind) -> None:
@@ -91,5 +102,6 @@ def _keep(rows: Sequence[tuple[Path, str, Facts | None]], kind: Kind) -> None:
         new = {p.name: [stamp, packed(facts)] for p, stamp, facts in rows if p.parent == folder and stamp and facts}
         with suppress(OSError, UserError), only_one(file):
             draft = file.with_suffix(f".{os.getpid()}")
-            draft.write_text(json.dumps(_table(folder, kind) | new, separators=(",", ":")), encoding="utf-8")
+            content = json.dumps(_table(folder, kind) | new, separators=(",", ":"))
+            draft.write_text(f"{content}\n{_sealed(file, content)}", encoding="utf-8")
             os.replace(draft, file)

@@ -4,7 +4,8 @@ Claims are numbered files, each made by an exclusive hard link, so that two clai
 highest number owns the folder; the number is the fencing token. A dead owner's folder is taken over by making the
 next number. An owner beats by rewriting its own claim with a counter; observers time an unchanged counter with their
 own monotonic clock, so that clocks of different machines are never compared. On the owner's own machine (the same
-boot and the same process ids: a host name may be shared by containers) a look at its process settles the question.
+boot and the same process ids: a host name may be shared by containers) a look at its process settles the question,
+unless the system hides the processes of other users.
 A cluster job that has started again knows that its earlier self is dead, wherever it ran: a scheduler runs a job once.
 """
 
@@ -67,6 +68,22 @@ def process_start(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
+def is_hidden(pid: int) -> bool:
+    """Is it a living process of another user, of whom this system shows nothing (hidepid)?"""
+    try:
+        Path(f"/proc/{pid}/stat").read_bytes()
+        return False
+    except OSError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError, TypeError):  # gone, or no number of a process
+        pass
+    return False
+
+
 def process_name(pid: int) -> str:
     """A process of this machine as no other is called, though its number comes again."""
     return f"{pid}:{process_start(pid)}"
@@ -117,7 +134,7 @@ class Claims:
         owner = current[1]
         if self.job and owner.job == self.job:
             return False
-        if owner.machine and owner.machine == this_machine():
+        if owner.machine and owner.machine == this_machine() and not is_hidden(owner.pid):
             return process_start(owner.pid) == owner.process_start != ""
         now = time.monotonic()
         if self._unchanged is None or self._unchanged[0] != current:
@@ -138,7 +155,8 @@ class Claims:
         ):
             return None
         pid, _, start = str(current[1].waiter).partition(":")
-        return None if not pid.isdigit() or process_start(int(pid)) == start else current[1].pid
+        waits = not pid.isdigit() or process_start(int(pid)) == start or is_hidden(int(pid))
+        return None if waits else current[1].pid
 
     def claim(self, waiter: str = "") -> Claim | None:
         """Own the folder, or None if somebody living has it or another claimant was faster. waiter: as the owner's."""

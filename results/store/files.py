@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,6 +73,19 @@ def disk_words(error: OSError) -> str:
         return ""
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{os.strerror(error.errno or 0)}; {REMEDIES[error.errno]}, then run the same again"
+
+
+def refusal(folder: Path) -> str:
+    """Why the disk takes no file in a folder, as `disk_words`; empty where it does. Leaves nothing."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = str(folder)
+        return disk_words(error)
+    return ""
 
 
 def sweep(folder: Path, *, besides: str = "") -> None:

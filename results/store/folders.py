@@ -209,7 +209,12 @@ def record_paths(root: Path) -> list[Path]:
 
 def unreadable_words(root: Path) -> Iterator[str]:
     """A line for each folder below a root that this user may not list."""
-    return (f"{folder}: may not be read; its owner must allow it: chmod -R g+rX" for folder in unreadable(root))
+    return map(closed_words, unreadable(root))
+
+
+def closed_words(folder: Path) -> str:
+    """What to do about a folder that this user may not list."""
+    return f"{folder}: may not be read; its owner must allow it: chmod -R g+rX"
 
 
 def _below(root: Path, pattern: str) -> list[Path]:

@@ -138,6 +138,17 @@ def test_a_site_that_hides_jobs(harness: Harness, people: tuple[Person, Person],
     assert "2 jobs cancelled" in one("cancel", *GRID, "--runs", shared).stdout
 
 
+def test_a_hidden_partition(people: tuple[Person, Person], shared: Path) -> None:
+    """Fails when a partition that a site hides is called unknown, or its jobs are lost once they are submitted."""
+    one = people[0]
+    hidden = ("--partition", "hidden", "--slurm", "begin=now+3600")
+    done = one("run", *GRID, *SLURM, *hidden, "--runs", shared)
+    assert done.returncode == 0, done.stderr
+    for person in people:
+        assert "2 runs: 2 queued" in person("status", *GRID, "--runs", shared).stdout
+    assert "2 jobs cancelled" in one("cancel", *GRID, "--runs", shared).stdout
+
+
 def test_umask_077(harness: Harness, people: tuple[Person, Person], shared: Path) -> None:
     """Fails when what a colleague may not read is passed over, as if it were not there."""
     one, two = people
@@ -160,4 +171,19 @@ def test_umask_077(harness: Harness, people: tuple[Person, Person], shared: Path
     assert blind.returncode != 0
     assert "Traceback" not in blind.stderr
     assert ".jobs" in blind.stderr or "shapes-5i" in blind.stderr
+    assert "2 jobs cancelled" in one("cancel", *GRID, "--seeds", "1", "--runs", shared).stdout
+
+
+def test_a_submission_under_umask_077(people: tuple[Person, Person], shared: Path) -> None:
+    """Fails when a colleague's closed submission in an open folder is passed over, and its runs are submitted again."""
+    one, two = people
+    later = (*SLURM, "--slurm", "begin=now+3600", "--runs", shared)
+    assert two("run", *GRID, *later).returncode == 0
+    assert one("run", *GRID, "--seeds", "1", *later, umask=0o077).returncode == 0
+    for command in (("status", *GRID, "--seeds", "1", "--runs", shared), ("run", *GRID, "--seeds", "1", *later)):
+        done = two(*command)
+        assert (done.returncode, "you may not read it" in done.stderr) == (2, True), done
+        assert ".jobs" in done.stderr
+    for person in people:
+        person.run("scancel", "--user", person.name)
     one("cancel", *GRID, "--seeds", "1", "--runs", shared)

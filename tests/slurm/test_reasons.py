@@ -56,12 +56,13 @@ def test_a_setup_line_that_fails(harness: Harness, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*/random/*/state.json"))
 
 
+@pytest.mark.parametrize("folds", [("0",), ("0", "1")], ids=["a job", "an array"])
 @pytest.mark.parametrize(
     "says",
     ["echo Welcome to the site, see ticket 99; echo Submitted batch job 77", "echo Stapelauftrag eingereicht", ":"],
     ids=["banner", "language", "nothing"],
 )
-def test_what_sbatch_says(harness: Harness, tmp_path: Path, says: str) -> None:
+def test_what_sbatch_says(harness: Harness, tmp_path: Path, says: str, folds: tuple[str, ...]) -> None:
     """Fails when a job is known by what sbatch prints: a banner's number, or no number that is understood."""
     real = next(p for p in os.environ["PATH"].split(os.pathsep) if Path(p, "sbatch").exists())
     front = tmp_path / "bin"
@@ -69,13 +70,14 @@ def test_what_sbatch_says(harness: Harness, tmp_path: Path, says: str) -> None:
     (front / "sbatch").write_text(f'#!/bin/sh\n{real}/sbatch "$@" > /dev/null || exit 1\n{says}\n')
     (front / "sbatch").chmod(0o755)
     path = f"{front}{os.pathsep}{os.environ['PATH']}"
-    root = tmp_path / "runs"
-    process = harness.start("run", *ONE, *SLURM, "--slurm", "begin=now+3600", "--runs", root, PATH=path)
+    root, grid = tmp_path / "runs", ("--methods", "random", "--folds", *folds, "--limit", "6")
+    process = harness.start("run", *grid, *SLURM, "--slurm", "begin=now+3600", "--runs", root, PATH=path)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    (job,) = harness.cluster.ask("squeue", "--noheader", "--states=pending", "--format=%A").split()
-    assert f"job {job}: 1 runs" in out
-    assert "1 jobs cancelled" in harness("cancel", *ONE, "--runs", root).stdout
+    (job,) = harness.cluster.ask("squeue", "--noheader", "--states=pending", "--format=%F").split()
+    assert f"job {job}: {len(folds)} runs" in out
+    assert len(list(root.glob(f".jobs/*/array0/{job}*/*submitted.pkl"))) == len(folds)
+    assert f"{len(folds)} jobs cancelled" in harness("cancel", *grid, "--runs", root).stdout
 
 
 def test_an_sbatch_that_refuses_in_another_language(harness: Harness, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ is stopped by its process id. What the configuration is for:
 * `cred_expire`: a requeued job waits that long before it may start again (two minutes by default);
 * `preempt_send_user_signal`: the partition `high` preempts `main`, and the victim gets USR2 first;
 * `MaxArraySize`: small, so that a small grid has to be cut;
+* the partition `hidden`: SLURM shows its jobs to nobody but root who does not ask for them;
 * `OverMemoryKill`: a job above its memory is killed, as control groups do elsewhere, which need a machine of their own;
 * no accounting: `sacct` answers that it is disabled, as on many small clusters.
 """
@@ -159,6 +160,7 @@ JobAcctGatherParams=OverMemoryKill
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=30
 PartitionName=high Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF
 PartitionName=short Nodes=ALL MaxTime=00:10:00 State=UP PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=hidden Nodes=ALL Hidden=YES State=UP PriorityTier=1 PreemptMode=REQUEUE
 """
 
     def _munge(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,7 +14,7 @@ from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, follow, print_states
 from results.launch.execute.resources import Resources, is_floor, resources_for
 from results.launch.execute.slurm import Batch, batches, cancel_hopeless, new_id, sbatch_text, submit
-from results.launch.execute.submission import FOLDER, Queue, current_user, one_at_a_time, statuses
+from results.launch.execute.submission import FOLDER, Queue, may_cancel, one_at_a_time, statuses
 from results.launch.plan.request import Device, Request, Run
 from results.launch.run.data_state import DataStates
 from results.launch.run.job import Job
@@ -62,7 +61,7 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
 
 
 def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
-    """Follow runs until none is at work; cancels those that can never start."""
+    """Follow runs until none is at work; cancels this user's that can never start."""
     queue = Queue(root)
 
     def look() -> Rows:
@@ -72,7 +71,7 @@ def wait_for(runs: Sequence[Run], root: Path, interval: float) -> Rows:
             print(f"SLURM does not answer, trying again: {queue.silence}", file=sys.stderr)
         elif any(seen.state == "queued" for _, seen in rows):
             waiting = [queue.place(run) for run, seen in rows if seen.state == "queued"]
-            for submission in {place[0].id: place[0] for place in waiting if place}.values():
+            for submission in {place[0].id: place[0] for place in waiting if place and may_cancel(place[0])}.values():
                 cancel_hopeless(submission, root, lambda line: print(line, file=sys.stderr))
         return rows
 
@@ -97,7 +96,7 @@ def cancel_grid(runs: Sequence[Run], root: Path) -> int:
             others += 1
         if element is None or not element.active:
             continue
-        if submission.user not in ("", current_user()) and os.getuid() != 0:
+        if not may_cancel(submission):
             others += 1
             continue
         ids.append(element.job_id)

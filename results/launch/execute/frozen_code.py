@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -27,47 +28,58 @@ DATA_OF_RESULTS = (
 
 
 def freeze(folder: Path) -> tuple[str, str, Path]:
-    """A copy of the packages below a folder, shared by all submissions of equal code.
+    """A copy of the packages below a folder, shared by all submissions of equal code. The copy appears whole.
 
-    Returns the commit they are of (empty: none), the sha256 of the copy, and where it is. The copy appears whole.
+    Returns the commit they are of (empty: none), the sha256 of the copy, and where it is: never where files are gone
+    (a disk that deletes what is old), changed, or closed to this user.
     """
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".code-", dir=folder))
     try:
-        digest = _copied(draft)
+        digest = _digest(PROJECT, copy_to=draft)
         commit, dirty = git_state()
         content = {"commit": commit, "dirty": dirty, "code_sha256": digest}
         (draft / FROZEN).write_text(canonical_json(content), encoding="utf-8")
         draft.chmod(0o755)  # colleagues' jobs read it too, as far as their group may
-        code = folder / f"code-{digest[:16]}-{commit[:8] or 'none'}{'-dirty' if dirty else ''}"
-        with contextlib.suppress(OSError):  # it is there already: another submission's
-            draft.rename(code)
-        if not (code / FROZEN).is_file():
-            raise OSError(errno.EIO, "the copy of the code could not be put into place", str(code))
+        name = f"code-{digest[:16]}-{commit[:8] or 'none'}{'-dirty' if dirty else ''}"
+        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        code = next(folder / one for one in names if _in_place(draft, folder / one, digest))
         return commit, digest, code
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _copied(folder: Path) -> str:
-    """Copy the packages file by file, so that an error has its number; returns the sha256 over all of them."""
+def _in_place(draft: Path, code: Path, digest: str) -> bool:
+    """Is a copy there, this one or another submission's, that is what it was, and may this user read all of it?"""
+    with contextlib.suppress(OSError):  # there is one already
+        draft.rename(code)
+    if not code.is_dir():
+        raise OSError(errno.EIO, "the copy of the code could not be put into place", str(code))
+    try:
+        return bool((code / FROZEN).read_bytes()) and _digest(code) == digest
+    except OSError:
+        return False
+
+
+def _digest(source: Path, *, copy_to: Path | None = None) -> str:
+    """The sha256 over the packages below a folder; copied file by file, so that an error has its number."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        for place, folders, names in os.walk(PROJECT / package):
-            left_out = _ignored(place, [*folders, *names])
+        for place, folders, names in os.walk(source / package):
+            left_out = _ignored([*folders, *names], of_results=Path(place) == source / "results")
             folders[:] = sorted(set(folders) - left_out)
-            target = folder / Path(place).relative_to(PROJECT)
-            target.mkdir(parents=True, exist_ok=True)
+            inner = Path(place).relative_to(source)
+            if copy_to:
+                (copy_to / inner).mkdir(parents=True, exist_ok=True)
             for name in sorted(set(names) - left_out):
                 content = Path(place, name).read_bytes()
-                (target / name).write_bytes(content)
-                digest.update(f"{(target / name).relative_to(folder).as_posix()}\0".encode())
+                if copy_to:
+                    (copy_to / inner / name).write_bytes(content)
+                digest.update(f"{(inner / name).as_posix()}\0".encode())
                 digest.update(hashlib.sha256(content).digest())
     return digest.hexdigest()
 
 
-def _ignored(folder: str, names: list[str]) -> set[str]:
+def _ignored(names: list[str], *, of_results: bool) -> set[str]:
     ignored = {name for name in names if name == "__pycache__" or name.endswith((".pyc", ".tmp"))}
-    if Path(folder) == PROJECT / "results":
-        ignored |= {name for name in names if name in DATA_OF_RESULTS}
-    return ignored
+    return ignored | set(DATA_OF_RESULTS if of_results else ())

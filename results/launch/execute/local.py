@@ -19,6 +19,7 @@ from results.launch.run.job import Job
 from results.launch.run.status import Status, status
 from results.launch.run.worker import run_job
 from results.store.claim import Claims, process_name
+from results.store.files import refusal
 
 POLL_SECONDS = 0.2
 
@@ -92,7 +93,8 @@ class _Process:
         if reached.state in ("done", "failed", "stale"):
             return reached
         state = "failed" if reached.state == "planned" else reached.state
-        reason = f"{reached.reason or 'its process ended without a word'}; log: {self.handle.log}"
+        full = refusal(self.job.root) if reached.state == "planned" else ""  # it could not even claim its folder
+        reason = f"{full or reached.reason or 'its process ended without a word'}; log: {self.handle.log}"
         return replace(reached, state=state, reason=reason)
 
 

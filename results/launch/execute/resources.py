@@ -30,8 +30,9 @@ Features = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:@+&|*()\[\]!-]*$")]
 OPTION = re.compile(r"[a-z][a-z0-9-]*")
 # set by the harness itself, or by an option of its own
 RESERVED = frozenset(
-    "account array chdir constraint cpus-per-task error export gpus-per-node gres input job-name mem nodes ntasks "
-    "ntasks-per-node open-mode output partition qos requeue no-requeue signal time wait wrap parsable test-only".split()
+    "account array chdir cluster-constraint clusters constraint cpus-per-task error export export-file get-user-env "
+    "gpus-per-node gres input job-name mem nodes no-requeue ntasks ntasks-per-node open-mode output parsable partition "
+    "qos requeue signal test-only time wait wrap".split()
 )
 EARLY_SECONDS = 60  # SLURM may send the signal that much before the delay given
 

@@ -30,6 +30,7 @@ HOPELESS = frozenset(
 )
 TIMEOUT_SECONDS = 60
 NAMES_AT_ONCE = 100
+WHICH_CLUSTER = ("SLURM_CONF", "SLURM_CONF_SERVER")
 OVERRULING = ("SBATCH_", "SLURM_", "SRUN_", "SALLOC_", "SQUEUE_", "SINFO_", "SACCT_", "SCANCEL_", "SCONTROL_")
 
 
@@ -88,10 +89,10 @@ def elements(names: Iterable[str]) -> dict[Key, Element]:
     wanted = sorted(set(names))
     for start in range(0, len(wanted), NAMES_AT_ONCE):
         part = ",".join(wanted[start : start + NAMES_AT_ONCE])
-        text = _output("squeue", "--noheader", "--array", "--states=all", f"--name={part}", "--format=%i|%T|%N|%r|%j")
+        text = _squeue("--array", f"--name={part}", "--format=%i|%T|%N|%r|%j")
         for line in text.splitlines():
             job_id, state, node, reason, name = line.split("|", 4)
-            for index in _indices(job_id):
+            for index in _indices(job_id) if state != "REVOKED" else ():  # it runs on another cluster of a federation
                 found[name, index] = Element(job_id, state, "" if reason == "None" else reason, node)
     return found
 
@@ -137,7 +138,7 @@ def max_array() -> int:
 
 def check_partition(name: str, minutes: int) -> None:
     """Refuse a partition that is not there, or whose time limit is below this. Raises UserError."""
-    limits = dict(line.split("|") for line in _output("sinfo", "--noheader", "--format=%P|%l").splitlines())
+    limits = dict(line.split("|") for line in _output("sinfo", "--all", "--noheader", "--format=%P|%l").splitlines())
     default = next((key for key in limits if key.endswith("*")), "")
     limits = {key.rstrip("*"): value for key, value in limits.items()}
     if name and (unknown := [part for part in name.split(",") if part not in limits]):
@@ -159,7 +160,7 @@ def cancel(ids: Iterable[str], *, name: str = "") -> None:
 def state_of(job_id: str) -> str:
     """The state of one job; empty where SLURM does not know or does not answer."""
     try:
-        return _output("squeue", "--noheader", "--array", "--states=all", f"--jobs={job_id}", "--format=%T").strip()
+        return _squeue("--array", f"--jobs={job_id}", "--format=%T").strip()
     except Unreachable:
         return ""
 
@@ -168,7 +169,7 @@ def state_of(job_id: str) -> str:
 def submitter_environment() -> Iterator[None]:
     """The environment to submit from: without variables that would overrule the script, or that are another job's.
 
-    sbatch and srun take their options from SBATCH_*, SLURM_* and SRUN_* too. SLURM_CONF stays: it says which cluster.
+    sbatch and srun take their options from SBATCH_*, SLURM_* and SRUN_* too. What says which cluster stays.
     """
     kept = {name: value for name, value in os.environ.items() if _overrules(name)}
     for name in kept:
@@ -180,7 +181,7 @@ def submitter_environment() -> Iterator[None]:
 
 
 def _overrules(name: str) -> bool:
-    return name.startswith(OVERRULING) and name != "SLURM_CONF"
+    return name.startswith(OVERRULING) and name not in WHICH_CLUSTER
 
 
 def _indices(job_id: str) -> list[int]:
@@ -205,9 +206,15 @@ def _minutes(limit: str) -> int | None:
     return days * 1440 + hours * 60 + minutes
 
 
+def _squeue(*options: str) -> str:
+    """What squeue prints; --all: of jobs in hidden partitions too, which it keeps even from who submitted them."""
+    return _output("squeue", "--all", "--noheader", "--states=all", *options)
+
+
 def _output(*command: str) -> str:
     # a person's SQUEUE_FORMAT would change what is printed, SLURM_CLUSTERS whom it is asked of
     environment = {name: value for name, value in os.environ.items() if not _overrules(name)}
+    environment["SLURM_BITSTR_LEN"] = "0"  # a list of elements in brackets is cut after 64 letters otherwise
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -8,13 +8,13 @@ import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import submitit
-from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.core.utils import DelayedSubmission, FailedJobError, FailedSubmissionError, JobPaths
 
 from results.launch.execute import scheduler
 from results.launch.execute.cluster_job import ClusterJob
@@ -26,6 +26,11 @@ from results.launch.run.job import Job
 from results.launch.run.worker import clear
 from splits.errors import UserError
 
+UNFIT = {  # letters of a folder of runs
+    "%": "SLURM reads % in the names of log files as its own",
+    "\\": "SLURM drops \\ from the names of log files",
+    os.pathsep: f"{os.pathsep} parts the folders where Python looks for the code",
+}
 ID_TRIES = 10
 PREVIEWED_ARRAY = 1001  # elements of an array where no SLURM says how many: its default
 SETTLE_SECONDS = 6.0  # the first look of SLURM's scheduler at a job says whether it can ever start
@@ -88,8 +93,9 @@ def sbatch_text(batch: Batch, folder: Path) -> str:
 
 def submit(plan: Sequence[Batch], root: Path, submission_id: str, say: Callable[[str], None] = print) -> Submission:
     """Submit every batch, then cancel what can never start. Raises UserError where SLURM refuses a batch."""
-    if "%" in str(root):
-        raise UserError(f"--runs {root}: SLURM reads % in the names of log files as its own; take a folder without it")
+    for letter, why in UNFIT.items():
+        if letter in str(root):
+            raise UserError(f"--runs {root}: {why}; take a folder without it")
     home = root / FOLDER / submission_id
     commit, digest, code = freeze(root / FOLDER)
     home.mkdir(parents=True)
@@ -112,11 +118,18 @@ def submit(plan: Sequence[Batch], root: Path, submission_id: str, say: Callable[
 def cancel_hopeless(
     submission: Submission, root: Path, say: Callable[[str], None], *, seconds: float = 0.0
 ) -> Submission:
-    """Cancel elements that can never start and note why; looks until SLURM has judged all, or the time is over."""
+    """Cancel elements that can never start and note why; looks until SLURM has judged all, or the time is over.
+
+    Where SLURM does not answer they stay, for the next look.
+    """
     end = time.monotonic() + seconds
     while True:
-        found = scheduler.elements(array.name for array in submission.arrays)
-        submission = _cancel_hopeless_now(submission, found, root, say)
+        try:
+            found = scheduler.elements(array.name for array in submission.arrays)
+            submission = _cancel_hopeless_now(submission, found, root, say)
+        except scheduler.Unreachable as error:
+            say(f"jobs that can never start were not looked for: {error}")
+            return submission
         waiting = [a for a in submission.arrays if _unjudged(a, found)]
         if not waiting or time.monotonic() > end:
             return submission
@@ -144,10 +157,10 @@ def _cancel_hopeless_now(
         }
         if not lost:
             continue
+        scheduler.cancel(e.job_id for e in lost.values())
         reasons = {i: f"job {e.job_id} could never start ({e.reason}) and was cancelled" for i, e in lost.items()}
         submission = submission.with_array(array.model_copy(update={"refused": array.refused | reasons}))
         submission.write(root)
-        scheduler.cancel(e.job_id for e in lost.values())
         for i, reason in reasons.items():
             say(f"{array.runs[int(i)].train}: {reason}")
     return submission
@@ -230,14 +243,33 @@ class _Executor(submitit.SlurmExecutor):
         """Fit for use: whether SLURM is here is asked before anything is submitted, and a preview needs none."""
         return 1
 
+    def _internal_process_submissions(self, delayed_submissions: list[DelayedSubmission]) -> list[submitit.Job[Any]]:
+        """As submitit's own, which gives an array to a plain executor that believes what sbatch prints."""
+        if len(delayed_submissions) == 1:
+            return super()._internal_process_submissions(delayed_submissions)
+        folder = JobPaths.get_first_id_independent_folder(self.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        pickles = [folder / f"{index}.pkl" for index in range(len(delayed_submissions))]
+        for element, pickle in zip(delayed_submissions, pickles, strict=True):
+            element.set_timeout(self.parameters["time"], self.max_num_timeout)
+            element.dump(pickle)
+        self.parameters["map_count"] = len(pickles)
+        first = self._submit_command(self._submitit_command_str)
+        tasks, ids = list(range(first.num_tasks)), [f"{first.job_id}_{index}" for index in range(len(pickles))]
+        jobs: list[submitit.Job[Any]] = [submitit.SlurmJob(folder=self.folder, job_id=id_, tasks=tasks) for id_ in ids]
+        for job, pickle in zip(jobs, pickles, strict=True):
+            job.paths.move_temporary_file(pickle, "submitted_pickle")
+        return jobs
+
     def _get_job_id_from_submission_command(self, string: bytes | str) -> str:  # type: ignore[override]
         for _ in range(ID_TRIES):
-            for element in scheduler.elements([self._name]).values():
-                return element.job_id.partition("_")[0]
+            with suppress(scheduler.Unreachable):  # a busy controller misses a call; a job without its pickle is lost
+                for element in scheduler.elements([self._name]).values():
+                    return element.job_id.partition("_")[0]
             time.sleep(0.5)
         text = string if isinstance(string, str) else string.decode(errors="replace")
         lines = text.strip().splitlines() or ["nothing"]
-        raise FailedSubmissionError(f"error: SLURM has no job {self._name}; sbatch said: {lines[-1].strip()}")
+        raise FailedSubmissionError(f"error: SLURM shows no job {self._name}; sbatch said: {lines[-1].strip()}")
 
 
 def _or_stop(line: str) -> str:

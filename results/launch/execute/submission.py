@@ -16,7 +16,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,10 +28,11 @@ from results.launch.run.data_state import DataStates
 from results.launch.run.status import Status, status
 from results.store.claim import Claims
 from results.store.files import write_atomically
-from results.store.folders import read_json
+from results.store.folders import closed_words, read_json
 from splits.errors import UserError
 
 FOLDER, FILE = ".jobs", "submission.json"
+ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")  # of a submission, which is its folder's name
 LOCK_SECONDS = 600.0
 LOG_TAIL = 16_384  # bytes of a log that are looked at
 LONGEST_LINE = 300
@@ -93,15 +94,31 @@ class Submission(Value):
         return self.model_copy(update={"arrays": tuple(a for a in self.arrays if a.name != name)})
 
 
+def may_cancel(submission: Submission) -> bool:
+    """Are its jobs this user's to cancel?"""
+    return submission.user in ("", current_user()) or os.getuid() == 0
+
+
 def ticket_of(name: str, index: int) -> str:
     """The name of one job that no other job ever has."""
     return f"{name}.{index}"
 
 
 def submissions(root: Path) -> list[Submission]:
-    """All of a root of runs, the newest first."""
-    paths = sorted((root / FOLDER).glob(f"*/{FILE}"), reverse=True)
-    return [Submission.parse(read_json(path), source=str(path)) for path in paths]
+    """All of a root of runs, the newest first. Raises UserError where one may not be read: what is not known to be
+    submitted would be submitted again.
+    """
+    found: list[Submission] = []
+    try:
+        names = sorted(filter(ID.fullmatch, os.listdir(root / FOLDER)), reverse=True)
+    except FileNotFoundError:
+        return found
+    except PermissionError:
+        raise UserError(closed_words(root / FOLDER)) from None
+    for path in (root / FOLDER / name / FILE for name in names):
+        with suppress(FileNotFoundError):
+            found.append(Submission.parse(read_json(path), source=str(path)))
+    return found
 
 
 @contextmanager

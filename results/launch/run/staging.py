@@ -1,13 +1,16 @@
 """Data sets copied to a node's own disk, once for all jobs that run there, compared with their source by sha256.
 
 An archive (tar, zip) in a data root stands for what is in it: it is unpacked on the node, where it lies in the root.
+A node's disk is other people's too (/tmp): each user has copies of their own, which nobody else may enter.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,13 +39,16 @@ def staged(data: Data, scratch: str) -> Data:
 
 
 def _copy(root: Path, scratch: Path) -> Path:
-    """One data root below the scratch folder; its name follows from what files there are, so a change is another."""
+    """One data root below the scratch folder; its name follows from whose it is and what files there are, so a change
+    is another.
+    """
     files = [
         name for name in sorted(p.relative_to(root) for p in root.rglob("*") if p.is_file()) if _wanted(root, name)
     ]
     stats = [(root / name).stat() for name in files]
-    content = [[str(name), stat.st_size, stat.st_mtime_ns] for name, stat in zip(files, stats, strict=True)]
-    home = scratch / f"zss-data-{digest([str(root.resolve()), content])[:16]}"
+    content = [[str(name), seen.st_size, seen.st_mtime_ns] for name, seen in zip(files, stats, strict=True)]
+    home = scratch / f"zss-data-{digest([str(root.resolve()), content, os.getuid()])[:16]}"
+    _own(home)
     claims = Claims(home)
     while not (home / WHOLE).exists():
         claim = claims.claim()
@@ -53,7 +59,7 @@ def _copy(root: Path, scratch: Path) -> Path:
             if (home / WHOLE).exists():
                 break
             packed = [name for name in files if is_archive(name)]
-            sizes = {name: stat.st_size for name, stat in zip(files, stats, strict=True)}
+            sizes = {name: seen.st_size for name, seen in zip(files, stats, strict=True)}
             largest = max((sizes.pop(name) for name in packed), default=0)  # one at a time lies there packed too
             content_size = sum(unpacked_size(root / name) for name in packed)
             _check_room(root, scratch, sum(sizes.values()) + content_size + largest)
@@ -64,6 +70,18 @@ def _copy(root: Path, scratch: Path) -> Path:
                     _copy_file(root / name, home / "data" / name)
             (home / WHOLE).touch()
     return home / "data"
+
+
+def _own(folder: Path) -> None:
+    """Make it, for this user alone; refuse one that somebody else has made, or may write to."""
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    seen = folder.lstat()
+    if seen.st_uid != os.getuid() or not stat.S_ISDIR(seen.st_mode) or seen.st_mode & 0o077:
+        raise UserError(
+            f"--stage-data: {folder} is not yours alone, so what is in it may be anybody's; delete it, or give another "
+            "folder"
+        )
 
 
 def _wanted(root: Path, name: Path) -> bool:

@@ -177,3 +177,33 @@ def test_a_file_used_as_a_folder(tmp_path: Path, suffix: str, names: tuple[str, 
     archive = archive_of(tmp_path / f"a.{suffix}", [*names], b"x")
     with pytest.raises(UserError, match="file and a folder"):
         unpack(archive, tmp_path / "in")
+
+
+def test_a_name_that_the_disk_refuses(tmp_path: Path) -> None:
+    """Fails when a name too long for any file ends in a trace."""
+    archive = tar(tmp_path / "a.tar", (member("n" * 300), b"x"))
+    with pytest.raises(UserError, match=r"can be called 'nnn.*too long"):
+        unpack(archive, tmp_path / "in")
+
+
+@pytest.mark.parametrize("read", [unpacked_size, lambda archive: unpack(archive, archive.parent / "in")])
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"\0\0"], ids=["no UTF-8", "empty"])
+def test_a_name_that_is_none(tmp_path: Path, read: Callable[[Path], object], name: bytes) -> None:
+    """Fails when a zip's name that is said to be UTF-8 and is not, or is nothing, ends in a trace."""
+    archive = archive_of(tmp_path / "a.zip", ["é"], b"x")
+    archive.write_bytes(archive.read_bytes().replace("é".encode(), name))
+    if read is unpacked_size and name == b"\0\0":
+        assert unpacked_size(archive) == 1
+        return
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        read(archive)
+
+
+@pytest.mark.parametrize("read", [unpacked_size, lambda archive: unpack(archive, archive.parent / "in")])
+def test_a_negative_size(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    """Fails when a size below nothing makes an archive look small, or is read again and again (CVE-2025-8194)."""
+    info, archive = member("a"), tmp_path / "a.tar"
+    info.size = -512  # the next header would be this one
+    archive.write_bytes(member("first").tobuf() + info.tobuf(tarfile.GNU_FORMAT) + bytes(10_240))
+    with pytest.raises(UserError, match="cannot be unpacked"):
+        read(archive)

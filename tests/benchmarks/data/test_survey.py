@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,13 @@ def test_a_broken_cache_costs_only_time(folder, tmp_path):
     for file in (tmp_path / "cache/files").glob("*.json"):
         file.write_text("[")
     assert sha256(folder) == first
+    for file in (tmp_path / "cache/files").glob("*.json"):
+        file.write_text(re.sub('"[0-9a-f]{64}"', f'"{"0" * 64}"', file.read_text()))
+    assert sha256(folder) == first
+    assert unread(reader(folder)) == 0
+    for file in (tmp_path / "cache/files").glob("*.json"):
+        file.chmod(0o666)  # every user's
+    assert unread(reader(folder)) > 0
 
 
 def test_facts_survive_the_cache(folder):

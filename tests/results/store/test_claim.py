@@ -139,6 +139,29 @@ def test_a_reused_process_id_is_not_the_owner(tmp_path):
     assert not Claims(tmp_path).held()
 
 
+def test_a_process_that_the_system_hides_is_timed(tmp_path, clock, monkeypatch):
+    """Fails if a colleague's run is taken over where /proc shows nobody's processes but one's own (hidepid)."""
+
+    def of_another(pid: int, number: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    owned(tmp_path)
+    hidden = 2**22 + 1  # above the highest id that Linux gives
+    rewrite(tmp_path, pid=hidden, waiter=f"{hidden}:77")
+    assert not Claims(tmp_path).held()
+    for spoilt in (10**30, "x", -1):
+        rewrite(tmp_path, pid=spoilt)
+        assert not Claims(tmp_path).held()
+    rewrite(tmp_path, pid=hidden)
+    monkeypatch.setattr(module.os, "kill", of_another)
+    watcher = Claims(tmp_path)
+    assert watcher.held()
+    assert watcher.claim() is None
+    assert watcher.orphan() is None, "nobody can see whether its starter is gone"
+    clock.now += module.DEAD_AFTER_SECONDS
+    assert not watcher.held()
+
+
 def test_an_owner_elsewhere_lives_until_its_beat_stands_still(tmp_path, clock):
     """Fails if a foreign claim is judged by its age or by the process ids of this machine."""
     elsewhere(tmp_path)

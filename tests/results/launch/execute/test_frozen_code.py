@@ -47,6 +47,36 @@ def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
     assert not list(copy.rglob("__pycache__"))
 
 
+@pytest.mark.parametrize("harm", ["deleted", "changed", "closed"])
+def test_a_copy_is_looked_at_before_it_is_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    """Fails when jobs get a copy of which a disk has deleted what is old, that a colleague has changed, or may not be
+    read by who submits.
+    """
+    _, digest, old = freeze(tmp_path)
+    file = old / "results" / "store" / "record.py"
+    if harm == "deleted":
+        file.unlink()
+    elif harm == "changed":
+        file.write_text("")
+    else:
+        read = Path.read_bytes
+
+        def closed(self: Path) -> bytes:
+            if old in self.parents:
+                raise PermissionError(errno.EACCES, "Permission denied", str(self))
+            return read(self)
+
+        monkeypatch.setattr(Path, "read_bytes", closed)
+    new = freeze(tmp_path)
+    assert new[1] == digest
+    assert new[2] != old
+    assert (new[2] / "results" / "store" / "record.py").read_text()
+    assert freeze(tmp_path) == new
+    assert set(tmp_path.iterdir()) == {old, new[2]}
+
+
 def test_a_full_disk_has_a_number_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a disk that fills while code is copied ends in an error that nobody can put into one line."""
 

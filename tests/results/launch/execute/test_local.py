@@ -1,7 +1,9 @@
-"""Local jobs: how GPUs are shared out among them."""
+"""Local jobs: how GPUs are shared out among them, and what is said of one that could not even begin."""
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,3 +49,25 @@ def test_gpus_are_shared_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at
     ended = local.run_jobs(jobs, at_once=at_once, folder=tmp_path / ".jobs", gpus=["4", "5", "6", "7"])
     assert len(ended) == len(jobs)
     assert max(most) == together
+
+
+def test_a_disk_that_is_full_before_a_run_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a job that could write neither its claim nor its log has no reason but an empty log."""
+    monkeypatch.setattr(local, "POLL_SECONDS", 0)
+    (run,) = plan(Request(("random",), ("shapes-5i",), folds=(0,)))
+    job, log = Job(run=run, root=tmp_path), tmp_path / "log.err"
+    handle = SimpleNamespace(ended=lambda: True, log=log)
+    claims = run.folder(tmp_path).claims
+    monkeypatch.setattr(local, "_start", lambda executor, job, slot, gpus: local._Process(job, handle, slot, claims))
+
+    def reason() -> str:
+        (ended,) = local.run_jobs([job], at_once=1, folder=tmp_path / ".jobs")
+        return ended.status.reason
+
+    assert reason() == f"its process ended without a word; log: {log}"
+
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    assert reason().startswith(f"{tmp_path}: No space left on device; free space there")

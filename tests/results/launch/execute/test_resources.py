@@ -55,6 +55,8 @@ def test_time_limits_that_are_refused(text: str) -> None:
         ("--slurm", "exclude=n1\nrm"),
         ("--slurm", "array=0-5"),
         ("--slurm", "job-name=x"),
+        ("--slurm", "clusters=elsewhere"),
+        ("--slurm", "export-file=/dev/null"),
         ("--slurm", "EXPORT"),
         ("--slurm", "a b=c"),
         ("--time", "2"),

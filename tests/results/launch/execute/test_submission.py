@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from results.launch.execute import scheduler
-from results.launch.execute.cluster import _tell_ending, cancel_grid
+from results.launch.execute import cluster, scheduler
+from results.launch.execute.cluster import _tell_ending, cancel_grid, wait_for
 from results.launch.execute.resources import Resources
 from results.launch.execute.scheduler import Unreachable
-from results.launch.execute.slurm import _Executor, _or_stop, batches, sbatch_text
+from results.launch.execute.slurm import _Executor, _or_stop, batches, sbatch_text, submit
 from results.launch.execute.submission import Array, Queue, Submission, Submitted, one_at_a_time, submissions, ticket_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
@@ -156,6 +156,90 @@ def test_a_job_is_found_by_its_name(tmp_path: Path, slurm, printed: str) -> None
     """Fails when a number in sbatch's banner, or another language, decides which job is ours."""
     slurm("squeue", f"7_[0-3]|PENDING||None|{NAME}\n")
     assert _Executor(NAME, folder=tmp_path / "%j")._get_job_id_from_submission_command(printed) == "7"
+
+
+def test_an_array_is_found_by_its_name(
+    tmp_path: Path, runs: list[Run], slurm, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    """Fails when the number in sbatch's banner decides where the elements of an array look for what they are to do, or
+    a controller that misses a call after sbatch leaves them without it.
+    """
+    monkeypatch.setattr("results.launch.execute.slurm.SETTLE_SECONDS", 0.0)
+    slurm("sbatch", "Welcome! See job 99 of the docs\nSubmitted batch job 7")
+    slurm("squeue", f"7_[0-1]|PENDING||Priority|{NAME}\n")
+    answers = scheduler.elements
+
+    def after_a_pause(names: object) -> object:
+        monkeypatch.setattr(scheduler, "elements", answers)
+        raise Unreachable("squeue did not answer")
+
+    monkeypatch.setattr(scheduler, "elements", after_a_pause)
+    jobs, shapes = [Job(run=run, root=tmp_path) for run in runs[:2]], dict.fromkeys(("random", "clip"), Resources())
+    stored = submit(batches(jobs, shapes, NAME[4:-2]), tmp_path, NAME[4:-2])
+    assert stored.arrays[0].job_id == "7"
+    assert "job 7: 2 runs" in capsys.readouterr().out
+    folder = tmp_path / ".jobs" / stored.id / "array0"
+    assert all(list((folder / f"7_{index}").glob("*submitted.pkl")) for index in range(2))
+
+
+@pytest.mark.parametrize("letter", ["%", "\\", os.pathsep])
+def test_folders_that_a_job_would_not_find(tmp_path: Path, runs: list[Run], slurm, letter: str) -> None:
+    """Fails when jobs are submitted whose logs, or whose code, are looked for elsewhere."""
+    root = tmp_path / f"12{letter}30"
+    plan = batches([Job(run=runs[0], root=root)], {"random": Resources()}, NAME[4:-2])
+    with pytest.raises(UserError, match="take a folder without it"):
+        submit(plan, root, NAME[4:-2])
+    assert not root.exists()
+
+
+def test_jobs_of_hidden_partitions_are_seen(tmp_path: Path, runs: list[Run], slurm) -> None:
+    """Fails when what squeue and sinfo show only with --all is taken for gone, or lists of elements come cut short."""
+    submitted(tmp_path, runs[:1])
+    slurm("squeue", f"7|PENDING||Priority|{NAME}\n")
+    for command in ("squeue", "sinfo"):
+        script = tmp_path / "bin" / command
+        asked = '[ "$SLURM_BITSTR_LEN" = 0 ] || exit 1\ncase " $* " in *" --all "*) ;; *) exit 0;; esac\n'
+        script.write_text(script.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{asked}"))
+    assert states(tmp_path, runs[:1]) == ["queued"]
+    scheduler.check_partition("day", 10)
+
+
+def test_a_colleagues_hopeless_job_is_theirs(
+    tmp_path: Path, runs: list[Run], slurm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when `collect` says that it cancelled what it may not cancel, or ends because SLURM missed a call."""
+    monkeypatch.setattr(cluster, "follow", lambda look, interval: look())
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    monkeypatch.setenv("LOGNAME", "me")
+    slurm("squeue", f"7|PENDING||DependencyNeverSatisfied|{NAME}\n")
+    slurm("scancel", "Access/permission denied", 1)
+    theirs = submitted(tmp_path, runs[:1]).model_copy(update={"user": "ada"})
+    theirs.write(tmp_path)
+    assert [seen.state for _, seen in wait_for(runs[:1], tmp_path, 1)] == ["queued"]
+    assert submissions(tmp_path) == [theirs]
+    mine = theirs.model_copy(update={"user": "me"})
+    mine.write(tmp_path)
+    assert [seen.state for _, seen in wait_for(runs[:1], tmp_path, 1)] == ["queued"]
+    assert submissions(tmp_path) == [mine]
+    slurm("scancel")
+    wait_for(runs[:1], tmp_path, 1)
+    assert states(tmp_path, runs[:1]) == ["failed"]
+
+
+@pytest.mark.parametrize("closed", ["the folder", "a submission"])
+def test_a_submission_that_may_not_be_read(
+    tmp_path: Path, runs: list[Run], slurm, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """Fails when a colleague's submission is passed over because it may not be read: its runs would be made twice."""
+    submitted(tmp_path, runs[:1])
+    (tmp_path / ".jobs" / "20260101-000000-k3x_9abz").mkdir()  # logs of local jobs, which are nobody else's
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.listdir" if closed == "the folder" else "pathlib.Path.read_text", refuse)
+    with pytest.raises(UserError, match=r"\.jobs.*(may not be read|you may not read it)"):
+        Queue(tmp_path)
 
 
 def test_a_setup_line_that_fails_ends_the_job() -> None:
@@ -311,11 +395,13 @@ OVERRULING = (
 
 @pytest.mark.parametrize("name", OVERRULING)
 def test_a_users_variables_do_not_overrule_the_script(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Fails when a variable of the user or of a job around reaches sbatch or srun, or SLURM_CONF does not."""
+    """Fails when a variable of the user or of a job around reaches sbatch, or what says which cluster does not."""
     monkeypatch.setenv(name, "5")
-    monkeypatch.setenv("SLURM_CONF", "/some/slurm.conf")
+    which = {"SLURM_CONF": "/some/slurm.conf", "SLURM_CONF_SERVER": "controller"}
+    for one, value in which.items():
+        monkeypatch.setenv(one, value)
     with scheduler.submitter_environment():
-        assert os.environ["SLURM_CONF"] == "/some/slurm.conf"
+        assert {one: os.environ[one] for one in which} == which
         assert name not in os.environ
     assert os.environ[name] == "5"
 

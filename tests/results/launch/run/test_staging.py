@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import threading
 import zipfile
@@ -74,6 +75,25 @@ def test_jobs_of_one_node_share_a_copy(source: Path, tmp_path: Path, monkeypatch
     for job in jobs:
         job.join(timeout=120)
     assert sorted(copies) == ["a.jpg", "b.png"]
+
+
+def test_a_copy_is_its_users_alone(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a job reads what another user of the node has put, or could put, where its copy is expected."""
+    home = Path(staged(Data(str(source)), str(tmp_path / "scratch")).root or "").parent
+    assert not home.stat().st_mode & 0o077
+    home.chmod(0o770)
+    with pytest.raises(UserError, match="not yours alone"):
+        staged(Data(str(source)), str(tmp_path / "scratch"))
+    home.rename(tmp_path / "elsewhere")
+    home.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="not yours alone"):
+        staged(Data(str(source)), str(tmp_path / "scratch"))
+    home.unlink()
+    me = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: me + 1)
+    with pytest.raises(UserError, match="not yours alone"):  # made as who this process really is
+        staged(Data(str(source)), str(tmp_path / "scratch"))
+    assert not home.exists()
 
 
 def test_what_is_refused(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
