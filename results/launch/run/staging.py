@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.catalogue import Data
 from benchmarks.data.archives import UNPACKED, is_archive, unpack, unpacked_size
 from benchmarks.data.datasets import data_roots
+from benchmarks.data.listing import files_below
 from benchmarks.values import digest
 from results.store.claim import Claims
 from splits.errors import UserError
@@ -38,7 +39,7 @@ def staged(data: Data, scratch: str) -> Data:
 def _copy(root: Path, scratch: Path) -> Path:
     """One data root below the scratch folder; its name follows from what files there are, so a change is another."""
     files = [
-        name for name in sorted(p.relative_to(root) for p in root.rglob("*") if p.is_file()) if _wanted(root, name)
+        name for name in sorted(p.relative_to(root) for p in files_below(root) if p.is_file()) if _wanted(root, name)
     ]
     stats = [(root / name).stat() for name in files]
     content = [[str(name), stat.st_size, stat.st_mtime_ns] for name, stat in zip(files, stats, strict=True)]
