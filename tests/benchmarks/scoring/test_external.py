@@ -243,12 +243,28 @@ def test_a_wrong_class_order_is_refused(tmp_path, text):
         read_order(tmp_path / "classes.json")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_class_order_is_read_as_editors_write_it(tmp_path, random_reader, encoding):
+    """Fails when a byte order mark, UTF-16 or a Mac's form of a name makes a class order another one, or none."""
+    reader, names = random_reader(1, 12, 20), ("kühe", *NAMES[1:])
+    (tmp_path / "o.json").write_bytes(
+        json.dumps([unicodedata.normalize("NFD", name) for name in names], ensure_ascii=False).encode(encoding)
+    )
+    found = Predictions(save(tmp_path / "p", reader, Coarse()).files, read_order(tmp_path / "o.json"))
+    for form in ("NFC", "NFD"):
+        scored = [unicodedata.normalize(form, name) for name in names]
+        assert score_predictions(found, reader, scored, SEEN, TABLE).images == 1
+    (tmp_path / "o.json").write_bytes("[é]".encode("latin-1"))
+    with pytest.raises(UserError, match="save it as UTF-8"):
+        read_order(tmp_path / "o.json")
+
+
 def test_other_classes_are_refused_by_name(tmp_path, random_reader):
     """Fails when a system that knows other classes is scored as if it knew these."""
     reader = random_reader(1, 12, 20)
     found = save(tmp_path / "p", reader, Coarse())
-    (tmp_path / "o.json").write_text(json.dumps(["cat", "dog", "cow", "lorry"]))
+    (tmp_path / "o.json").write_text(json.dumps(["cat", "dog", "cow", "lorry "]))
     order = read_order(tmp_path / "o.json")
-    with pytest.raises(UserError, match="without bus and with lorry"):
+    with pytest.raises(UserError, match="without 'bus' and with 'lorry ', which is"):
         score_predictions(find_predictions(tmp_path / "p", order, reader.ids), reader, NAMES, SEEN, TABLE)
     assert found.order == ClassOrder(NAMES)
