@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from benchmarks.catalogue import BUILTIN, benchmark
-from benchmarks.data.photos import Photo, photos
+from benchmarks.data.photos import Photo, passed_over, photos
 from benchmarks.overlap import labelled
 from benchmarks.prompts import check_names
 from benchmarks.protocol import BACKGROUND, Inference
@@ -112,12 +112,17 @@ def _query(wanted: Prediction, source: Finished) -> Query:
     vocabulary, remarks = asked_about(source, names, sentences, "--classes")
     bench = benchmark(spec.benchmark)
     usual = bench.inference_at(request.scale or default_scale(bench, spec.clip)).model_dump()
+    left = f"{wanted.images}: {words}" if (words := passed_over(wanted.images)) else ""
     return Query(
         vocabulary=vocabulary,
         inference=Inference.parse(usual | dict(request.inference), source="the sizes asked for"),
         pictures=photos(wanted.images, limit=wanted.limit, every=wanted.every),
         about=f"pictures of {wanted.images}",
-        remarks=(*remarks, *((DRAWINGS,) if spec.clip is not None and spec.clip.pretrained == BUILTIN else ())),
+        remarks=(
+            *remarks,
+            *((left,) if left else ()),
+            *((DRAWINGS,) if spec.clip is not None and spec.clip.pretrained == BUILTIN else ()),
+        ),
     )
 
 
