@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.catalogue import BUILTIN, benchmark, builtin_clip
+from benchmarks.data.datasets import data_roots
 from results.launch.execute.display import cost_lines
 from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, counted, print_states
@@ -69,7 +70,18 @@ def make_runs(
         rows = statuses(runs, root, data)
     else:
         keep(root, _benchmarks(runs))
+    _warn_of_lost_data(rows, request, data)
     return report(rows)
+
+
+def _warn_of_lost_data(rows: Rows, request: Request, data: DataStates) -> None:
+    """Of stored numbers whose files cannot be compared any more; a look at them without any data is no fault."""
+    names = {run.evaluation.benchmark for run, _ in rows}
+    rooted = {name for name in names if benchmark(name).custom or data_roots(request.data.root)}
+    done = [run for run, seen in rows if seen.state == "done" and run.evaluation.benchmark in rooted]
+    problems = ((run.evaluation.benchmark, problem) for run in done for problem in data.of(run).problems[:1])
+    for name, problem in dict.fromkeys(problems):
+        print(f"warning: {name}: the stored numbers are of its files as they were; now {problem}", file=sys.stderr)
 
 
 def _refuse_untrained(jobs: Sequence[Job]) -> None:
