@@ -79,6 +79,11 @@ def _check(wanted: Prediction) -> None:
         raise UserError("say which weights: --run KEY, --weights FILE, or --methods clip, which trains nothing")
     if wanted.request.benchmarks and wanted.classes:
         raise UserError("--classes belongs to --images; a benchmark has its own")
+    if len(wanted.classes) == 1 and wanted.background_below is None:  # the name of a list's file, say
+        raise UserError(
+            f"--classes {wanted.classes[0]}: one class alone is said of every pixel; give several names, parted by "
+            "commas, or --background-below T"
+        )
     if weights and not weights.is_file():
         raise UserError(f"--weights {weights}: there is no such file")
 
