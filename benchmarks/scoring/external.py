@@ -214,6 +214,12 @@ def _top(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         with zipfile.ZipFile(path) as packed:
             refuse_bomb(packed, packed.namelist())
         with np.load(path, allow_pickle=False) as content:
+            if lacking := [name for name in ("classes", "scores") if name not in content.files]:
+                there = ", ".join(content.files) or "nothing"
+                raise DataError(
+                    f"prediction {path} has no {' and no '.join(lacking)}, but {there}; "
+                    "expected both, (k, H, W) each; where there is an index a pixel alone, save it as PNG"
+                )
             classes, scores = content["classes"], content["scores"]
     except SPOILT as error:
         raise DataError(f"prediction {path} cannot be read: {' '.join(str(error).split())}") from None

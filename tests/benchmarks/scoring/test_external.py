@@ -206,7 +206,8 @@ def test_a_class_that_is_thin_in_some_predictions_is_no_interpolation(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"classes": np.zeros((1, 12, 20), int)}, "scores"),
+        ({"classes": np.zeros((1, 12, 20), int)}, "has no scores, but classes; expected both"),
+        ({"arr_0": np.zeros((12, 20), int)}, "has no classes and no scores, but arr_0; expected both"),
         ({"classes": np.zeros((1, 12, 20), int), "scores": np.zeros((2, 12, 20))}, "expected (k, H, W) twice"),
         ({"classes": np.zeros((1, 12, 20)), "scores": np.zeros((1, 12, 20))}, "whole numbers"),
         ({"classes": np.zeros((1, 12, 20), int), "scores": np.full((1, 12, 20), np.nan)}, "finite"),
