@@ -172,6 +172,7 @@ SLIPS = [  # a command line, and words of the one line that answers it
     ("predict --methods clip --images empty --out o", "no picture in it"),
     ("predict --methods clip --images nowhere --out o", "there is no such file or folder"),
     ("predict --methods clip --images photos --classes a,,b --out o", "none of them empty"),
+    ("predict --methods clip --images photos --classes train.txt --out o", "one class alone is said of every pixel"),
     ("predict --methods clip --images photos --out farm.toml", "is a file; give a folder"),
     ("score --predictions nowhere --name x --benchmarks farm.toml --folds 0", "there is no such folder"),
     ("score --predictions said --name x --benchmarks farm.toml --folds 0", "no prediction for img2, img3"),

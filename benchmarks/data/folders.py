@@ -58,6 +58,11 @@ class FolderReader(Reader):
         present = part.present
         if len(present) < part.count and not (subset and present):
             raise (DataError if present else AbsentData)(_incomplete(part, present))
+        if len(present) > part.count:
+            raise DataError(
+                f"{part.name}: {len(present)} images under {part.root}, expected {part.count}; is it another edition, "
+                "or are there files of other parts?"
+            )
         self.part, self.legal_ids, self.mask_rule, self.year = part, legal_ids, mask_rule, year
         self.ids, self.partial = present, len(present) < part.count
 

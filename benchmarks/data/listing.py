@@ -33,7 +33,7 @@ class Place:
     text: str
     endings: Sequence[str]
     _folders: dict[Path, dict[Key, list[Path]]] = field(default_factory=dict)
-    _taken: set[Path] = field(default_factory=set)
+    taken: set[Path] = field(default_factory=set)  # files that were found for an id
 
     def find(self, ids: Iterable[str]) -> dict[str, Path]:
         """The file of each id that has one. Raises DataError where an id has two."""
@@ -41,10 +41,10 @@ class Place:
         for id_ in ids:
             files = self._files(id_)
             if len(files) > 1:
-                raise DataError(f"{files[0]} and {files[1]} are both of image {id_}; leave one")
+                raise DataError(f"{files[0]} and {files[1]} are both of image {id_}; {self._advice(files)}")
             if files:
                 found[id_] = files[0]
-        self._taken |= set(found.values())
+        self.taken |= set(found.values())
         return found
 
     def expected(self, id_: str) -> Path:
@@ -54,7 +54,7 @@ class Place:
     def others(self) -> list[Path]:
         """Files of the listed folders that are of no id which was looked for, sorted."""
         there = {path for folder in self._folders.values() for files in folder.values() for path in files}
-        return sorted(there - self._taken)
+        return sorted(there - self.taken)
 
     def stems(self) -> set[str]:
         """Names without endings of the files in the listed folders and in the uppermost one."""
@@ -67,6 +67,12 @@ class Place:
         stem = one_form(PurePosixPath(id_).name)
         names = sorted(file for (name, _), files in self._folder(path.parent).items() if stem in name for file in files)
         return names[0] if names else None
+
+    def _advice(self, files: Sequence[Path]) -> str:
+        first, second = (path.suffix.lower() for path in files[:2])
+        if ID in self.text or first == second:
+            return "leave one"
+        return f'leave one, or name the ending that is meant in a pattern: "{Path(self.text).name}/{ID}{first}"'
 
     def _files(self, id_: str) -> list[Path]:
         path = self.expected(id_)
@@ -107,12 +113,13 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
-    """The lines of an image list, each a whole id; empty lines are passed over.
+    """The lines of an image list, each a whole id; empty lines are passed over. `./a` and `a//b` are `a` and `a/b`.
 
     Raises DataError where the file cannot be read.
     """
     try:
-        return tuple(one_form(text) for line in lines(decoded(path.read_bytes())) if (text := line.strip()))
+        texts = [text for line in lines(decoded(path.read_bytes())) if (text := line.strip())]
+        return tuple(PurePosixPath(one_form(text)).as_posix() for text in texts)
     except (OSError, ValueError) as error:  # not there; of another encoding
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"image list {path} cannot be read ({reason}); expected an image id a line, in UTF-8") from None

@@ -25,6 +25,11 @@ Mask = NDArray[
 BYTES: Final = 256
 VALUES: Final = 65536
 MODES: Final = frozenset({"1", "L", "P", "I;16", "I;16B", "I;16L", "I;16N", "I"})
+LOSSY: Final = {  # by format, and of TIFF by compression too
+    **{"JPEG": "JPEG", "MPO": "JPEG", "WEBP": "WebP"},
+    **dict.fromkeys(("TIFF jpeg", "TIFF tiff_jpeg"), "JPEG within a TIFF"),
+    "TIFF webp": "WebP within a TIFF",
+}
 STRETCHED: Final = {2: 255 // 3, 4: 255 // 15}  # Pillow's factor for grey of so few bits
 
 
@@ -45,10 +50,10 @@ def read_raw(path: Path, what: str = "mask", content: bytes | None = None) -> Ra
     """The stored numbers of a file; raises DataError where it is missing or broken, or its numbers are no ids."""
     with picture(path, what, content) as opened:
         image = opened.image
-        if image.format in ("JPEG", "MPO", "WEBP"):
+        if lossy := LOSSY.get(image.format or "") or LOSSY.get(f"{image.format} {image.info.get('compression')}"):
             raise DataError(
-                f"{what} {path} is a {'WebP' if image.format == 'WEBP' else 'JPEG'} whatever its name: its compression "
-                "changes ids at every edge; expected the original as PNG"
+                f"{what} {path} is a {lossy} whatever its name: its compression changes ids at every edge; expected "
+                "the original as PNG"
             )
         if image.mode not in MODES:
             raise DataError(

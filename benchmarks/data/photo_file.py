@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.data.picture_file import Opened, picture
+from benchmarks.data.picture_file import Opened, described, picture
 from splits.errors import DataError
 
 Size = tuple[int, int]  # width, height
@@ -51,6 +51,11 @@ def read_image(path: Path, mask_size: Size | None = None, undecided: Turn = "ref
     if orientation != 1 and wanted != upright:
         rgb = rgb.transpose((UPRIGHT if wanted else BACK)[orientation])
     return np.array(rgb)
+
+
+def in_memory(image: Image.Image) -> NDArray[np.uint8]:
+    """A Pillow image as `(H, W, 3)` uint8 RGB, its pixels as they lie. Raises DataError as `read_image`."""
+    return np.array(to_rgb(described(image), Path("in memory")))
 
 
 def turn_problems(

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data.listing import PICTURES
+from benchmarks.data.listing import PICTURES, some
 from benchmarks.data.photo_file import read_image
 from splits.errors import DataError
 from splits.text import one_form
@@ -45,9 +45,20 @@ def picture_files(place: Path) -> dict[str, Path]:
             raise DataError(f"{path} and {found[id_]} would both be called {id_}; rename one of the two")
         found[id_] = path
     if not found:
+        rest = f"; {words}" if (words := passed_over(place)) else ""
         kinds = ", ".join((*PICTURES, *(VIDEOS if place.is_file() else ())))
-        raise DataError(f"{place}: no picture in it; expected files ending in {kinds}")
+        raise DataError(f"{place}: no picture in it; expected files ending in {kinds}{rest}")
     return found
+
+
+def passed_over(place: Path) -> str:
+    """What of a folder `photos` does not read, in words: files of other endings, folders. Hidden ones do not count."""
+    there = sorted(path for path in place.iterdir() if path.name[0] != ".") if place.is_dir() else []
+    folders = [path for path in there if path.is_dir()]
+    files = [path for path in there if path not in folders and path.suffix.lower() not in PICTURES]
+    words = [f"{len(files)} files are not read: {some(files)}"] if files else []
+    words += [f"{len(folders)} folders are not looked into: {some(folders)}"] if folders else []
+    return "; ".join(words)
 
 
 def _frames(path: Path, limit: int | None, every: int) -> Iterator[Photo]:

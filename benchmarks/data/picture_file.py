@@ -65,7 +65,7 @@ def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Ope
                     f"{what} {path} holds {frames} pictures, an animation or pages; expected one: save the one meant"
                 )
             _check_memory(path, what, image)
-            yield Opened(image, _bits(image), _from_white(image), _stretched(image), _orientation(image))
+            yield described(image)
     except DataError:
         raise
     except FileNotFoundError:
@@ -79,6 +79,11 @@ def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Ope
         raise DataError(f"{what} {path} did not fit into memory; {SMALLER}") from None
     except Exception as error:  # Pillow's decoders let through whatever a broken file makes them raise
         raise DataError(f"{what} {path} {_why(path, content, error)}") from None
+
+
+def described(image: Image.Image) -> Opened:
+    """A Pillow image with what its file's header says, if it has a file."""
+    return Opened(image, _bits(image), _from_white(image), _stretched(image), _orientation(image))
 
 
 def _check_memory(path: Path, what: str, image: Image.Image) -> None:

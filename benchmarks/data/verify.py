@@ -141,8 +141,10 @@ def _twice(first: Survey, second: Survey) -> list[str]:
 
 def strays(surveys: Sequence[Survey]) -> list[str]:
     """Files that are of no listed id, in words: pictures, and what is none."""
-    beside = [{path for place in survey.reader.part.places for path in place.others()} for survey in surveys]
-    paths = sorted(set.intersection(*beside)) if beside else []
+    places = [survey.reader.part.places for survey in surveys]
+    beside = [{path for place in of for path in place.others()} for of in places]
+    taken = {path for of in places for place in of for path in place.taken}  # photos and masks may share a folder
+    paths = sorted(set.intersection(*beside) - taken) if beside else []
     pictures = [path for path in paths if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
     others = [path for path in paths if path not in pictures]
     words = [f"{len(pictures)} pictures are of no listed id: {some(pictures)}"] if pictures else []

@@ -34,7 +34,7 @@ from benchmarks.scoring.evaluate import Best, Evaluation, image_pairs
 from benchmarks.scoring.seen_shift import ShiftSweep, shift_grid
 from splits.errors import DataError, UserError, file_words, json_words
 from splits.hashing import file_sha256
-from splits.text import one_form
+from splits.text import decoded, one_form
 
 SUFFIXES: Final = (".png", ".npz")
 SHOWN: Final = 5  # ids named in one line
@@ -68,17 +68,20 @@ class Predictions:
 def read_order(path: Path) -> ClassOrder:
     """The JSON of a class order: a list of names, or an object with `classes` and perhaps `shift_span`."""
     try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(decoded(path.read_bytes()))
     except FileNotFoundError:
         raise UserError(f"class order {path} is missing; it is a JSON list of class names, index 0 first") from None
     except OSError as error:
         raise UserError(f"class order {path}: {file_words(error)}") from None
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise UserError(f"class order {path} cannot be read as JSON ({json_words(error)})") from None
+    except ValueError as error:  # of another encoding
+        raise UserError(f"class order {path} cannot be read ({error})") from None
     names = content.get("classes") if isinstance(content, dict) else content
     span = content.get("shift_span", SPAN) if isinstance(content, dict) else SPAN
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise UserError(f"class order {path}: expected a list of names, or an object with such a list as `classes`")
+    names = [one_form(name) for name in names]
     if len(set(names)) != len(names):
         raise UserError(f"class order {path}: names must differ from one another")
     if isinstance(span, bool) or not isinstance(span, int | float) or not 0 < span < 1e9:
@@ -176,15 +179,17 @@ def score_predictions(
 
 def _places(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
     """Where each class of the order stands among those that are scored."""
+    classes = [one_form(name) for name in classes]
     missing, extra = [c for c in classes if c not in names], [n for n in names if n not in classes]
     if missing or extra:
-        problems = [f"without {_some(missing)}"] if missing else []
-        problems += [f"with {_some(extra)}, which {'is' if len(extra) == 1 else 'are'} not scored"] if extra else []
+        which = f", which {'is' if len(extra) == 1 else 'are'} not scored"
+        problems = [f"without {_some([*map(repr, missing)])}"] if missing else []
+        problems += [f"with {_some([*map(repr, extra)])}{which}"] if extra else []
         raise UserError(
             f"the class order is {' and '.join(problems)}; expected these names, letter by letter, also those "
             f"that are never said: {', '.join(classes)}{_background_words(extra)}"
         )
-    return np.array([list(classes).index(name) for name in names])
+    return np.array([classes.index(name) for name in names])
 
 
 def _background_words(extra: Sequence[str]) -> str:
@@ -209,6 +214,12 @@ def _top(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         with zipfile.ZipFile(path) as packed:
             refuse_bomb(packed, packed.namelist())
         with np.load(path, allow_pickle=False) as content:
+            if lacking := [name for name in ("classes", "scores") if name not in content.files]:
+                there = ", ".join(content.files) or "nothing"
+                raise DataError(
+                    f"prediction {path} has no {' and no '.join(lacking)}, but {there}; "
+                    "expected both, (k, H, W) each; where there is an index a pixel alone, save it as PNG"
+                )
             classes, scores = content["classes"], content["scores"]
     except SPOILT as error:
         raise DataError(f"prediction {path} cannot be read: {' '.join(str(error).split())}") from None

@@ -155,8 +155,9 @@ def segment(
 ) -> NDArray[np.uint8]:
     """The index of the class of every pixel, (H, W) uint8, at the size of the image.
 
-    method: from `load`. image: a file, a Pillow image, or (H, W, 3) uint8 RGB. classes: any words; empty: those of the
-    training. background_below: a pixel whose best score is below it is background, index `len(classes)`.
+    method: from `load`. image: a file, a Pillow image as its pixels lie, or (H, W, 3) uint8 RGB. classes: any words;
+    empty: those of the training. background_below: a pixel whose best score is below it is background, index
+    `len(classes)`.
     Command: `predict`.
     """
     from benchmarks.catalogue import benchmark
@@ -206,7 +207,8 @@ def evaluate(
     from results.launch.run.scoring import scored_images
 
     spec, where = method.spec, chosen_device(device)
-    bench, data = catalogue.benchmark(_known(benchmark)), _data(data_root, subset)
+    (name,), data = _known([benchmark]), _data(data_root, subset)
+    bench = catalogue.benchmark(name)
     request = Request(methods=(spec.method,), benchmarks=(bench.name,), limit=limit, data=data)
     scored = evaluations_of(bench, (fold,), default_scale(bench, spec.clip), request)[0]
     run_ = Run(spec, transferred(spec, scored))
@@ -225,6 +227,7 @@ def evaluate(
         confusion_sha256="",
         weights_sha256=method.weights_sha256,
         eval_data_sha256=state.eval_sha256,
+        warnings=(*state.warnings, *method.remarks),
     )
 
 
@@ -262,7 +265,7 @@ def run(
     clip_id, clip_file = clip_of(clip)
     request = Request(
         methods=methods_named(methods),
-        benchmarks=tuple(map(_known, benchmarks)),
+        benchmarks=_known(benchmarks),
         folds=None if folds is None else tuple(folds),
         seeds=tuple(seeds),
         clip=clip_id,
@@ -287,14 +290,15 @@ def _selection(root: Place | Sequence[Place] | None, methods: Sequence[str], ben
     given = [runs_folder()] if root is None else [root] if isinstance(root, str | Path) else root
     roots = tuple(map(Path, given))
     load_stored(roots)
-    return Selection(roots, methods_named(methods), tuple(map(_known, benchmarks)))
+    return Selection(roots, methods_named(methods), _known(benchmarks))
 
 
-def _known(benchmark: str) -> str:
-    """The name of a benchmark; a TOML is read first."""
-    from results.launch.plan.custom import load_data_set
+def _known(benchmarks: Sequence[str]) -> tuple[str, ...]:
+    """The names of benchmarks; TOMLs are read first."""
+    from results.launch.plan.custom import names_of
 
-    return load_data_set(Path(benchmark)) if benchmark.endswith(".toml") else benchmark
+    names = names_of(benchmarks)
+    return tuple(names[text] for text in benchmarks)
 
 
 def _data(root: Place | None, subset: bool) -> Data:
@@ -308,7 +312,11 @@ def _pixels(image: Any) -> NDArray[np.uint8]:
         from benchmarks.data.photo_file import read_image
 
         return read_image(Path(image))
-    pixels = np.asarray(image.convert("RGB") if hasattr(image, "convert") else image)
+    if hasattr(image, "convert"):
+        from benchmarks.data.photo_file import in_memory
+
+        return in_memory(image)
+    pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
         raise UserError(f"segment: an image is (H, W, 3) uint8 RGB, got {pixels.shape} {pixels.dtype}")
     return np.ascontiguousarray(pixels)

@@ -193,8 +193,9 @@ def weights(folder: Path) -> tuple[st.SearchStrategy, Reader]:
     import torch
     from safetensors.torch import save
 
+    from results.launch.plan.weight_cards import spec_on
     from results.launch.run.build import build, clip_of
-    from results.launch.run.weights import export, restore, spec_on
+    from results.launch.run.weights import export, restore
     from results.store.folders import RunFolder
     from tests.torture.trials import job_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from methods.registry import METHODS
 
@@ -24,14 +23,12 @@ def with_custom(options: argparse.Namespace) -> argparse.Namespace:
     strange = runs or weights or any(name not in METHODS for name in asked)
     if not (any(map(_is_toml, named)) or files or stored or strange or entry_points(group="zss_harness.methods")):
         return options  # most often: then the imports below need not be waited for
-    from results.launch.plan.custom import load_data_set, load_methods, load_stored
+    from results.launch.plan.custom import load_methods, load_stored, names_of
     from results.launch.plan.method_copies import load_kept
 
-    def name(text: str) -> str:
-        return load_data_set(Path(text)) if _is_toml(text) else text
-
+    names = names_of(named)
     for field, value in benchmarks.items():
-        benchmarks[field] = [name(text) for text in value] if isinstance(value, list) else value and name(value)
+        benchmarks[field] = [names[text] for text in value] if isinstance(value, list) else value and names[value]
     load_methods(files)
     load_stored(roots)
     if strange:

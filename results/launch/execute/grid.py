@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.catalogue import BUILTIN, benchmark, builtin_clip
+from benchmarks.data.datasets import VARIABLE
 from results.launch.execute.display import cost_lines
 from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, counted, print_states
@@ -69,7 +71,17 @@ def make_runs(
         rows = statuses(runs, root, data)
     else:
         keep(root, _benchmarks(runs))
+    _warn_of_lost_data(rows, request, data)
     return report(rows)
+
+
+def _warn_of_lost_data(rows: Rows, request: Request, data: DataStates) -> None:
+    """Of stored numbers whose files cannot be compared any more; a look at them without any data is no fault."""
+    rooted = bool(request.data.root or os.environ.get(VARIABLE))
+    done = [r for r, seen in rows if seen.state == "done" and (rooted or benchmark(r.evaluation.benchmark).custom)]
+    problems = ((run.evaluation.benchmark, problem) for run in done for problem in data.of(run).problems[:1])
+    for name, problem in dict.fromkeys(problems):
+        print(f"warning: {name}: the stored numbers are of its files as they were; now {problem}", file=sys.stderr)
 
 
 def _refuse_untrained(jobs: Sequence[Job]) -> None:

@@ -53,6 +53,20 @@ def load_data_set(file: Path) -> str:
     return data.name
 
 
+def names_of(benchmarks: Iterable[str]) -> dict[str, str]:
+    """The name of each benchmark, given by it or by a TOML, whose data set is known from here on.
+
+    Raises UserError where two TOMLs describe different data sets of one name: only one of them would be read.
+    """
+    names: dict[str, str] = {}
+    first: dict[str, tuple[str, CustomDataSet]] = {}
+    for text in benchmarks:
+        names[text] = name = load_data_set(Path(text)) if text.endswith(".toml") else text
+        if name in KNOWN and first.setdefault(name, (text, KNOWN[name]))[1] != KNOWN[name]:
+            raise UserError(f"{first[name][0]} and {text}: two data sets are called {name}; give one another `name`")
+    return names
+
+
 def load_methods(files: Iterable[Path]) -> None:
     """Make the methods of installed packages and of these files known. Raises UserError for a broken one."""
     methods.load_installed()

@@ -18,7 +18,7 @@ from methods.registry import METHODS
 from results.launch.plan.checks import check_year
 from results.launch.plan.request import Files, Request, Run, Transfer
 from results.launch.plan.runs import evaluations_of, plan, scale_of
-from results.launch.plan.weight_cards import card_of, check_clip, run_folder, spec_on
+from results.launch.plan.weight_cards import card_of, check_clip, origin_of, run_folder
 from results.store.folders import SPEC, RunFolder, read_json
 from splits.errors import UserError
 from splits.hashing import file_sha256
@@ -49,8 +49,7 @@ def names_training(transfer: Transfer, files: Files) -> bool:
 
 def _as_on_the_card(weights: Path | None, runs: list[Run]) -> list[Run]:
     """The runs. Raises UserError where weights would stand among those of another training than their card's."""
-    if card := card_of(weights) if weights else None:
-        spec = spec_on(card)
+    if spec := origin_of(weights) if weights else None:
         for train in (run.train for run in runs):
             if _training_of(train.method) != _training_of(spec.method):
                 raise UserError(
@@ -123,9 +122,9 @@ def _of_run(path: Path) -> TrainSpec:
 
 def _of_card(file: Path) -> TrainSpec:
     """The training on a card, as one of imported weights: it was made elsewhere."""
-    card = card_of(file)
-    assert card is not None
-    return spec_on(card).model_copy(update={"weights": file_sha256(file)})
+    spec = origin_of(file)
+    assert spec is not None
+    return spec.model_copy(update={"weights": file_sha256(file)})
 
 
 def _onto(train: TrainSpec, transfer: Transfer, request: Request) -> list[Run]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.spec import TrainSpec
 from results.store.folders import SPEC, read_json
 from splits.errors import UserError
+from splits.hashing import file_sha256
 
 KEY = re.compile(r"[0-9a-f]{4,8}")
 
@@ -26,9 +27,30 @@ def run_folder(text: str, root: Path) -> Path:
 
 
 def card_of(file: Path) -> Path | None:
-    """The card beside a file of weights (`model.json` beside `model.safetensors`), if there is one."""
+    """The card beside a file of weights (`model.json` beside `model.safetensors`), if there is one.
+
+    A JSON of another program under that name is none.
+    """
     card = file.with_suffix(".json")
-    return card if file.suffix == ".safetensors" and card.is_file() else None
+    return card if file.suffix == ".safetensors" and card.is_file() and _sha256_on(card) else None
+
+
+def origin_of(file: Path) -> TrainSpec | None:
+    """The training that the card beside a file names; None without a card.
+
+    Raises UserError where it is the card of other weights: what it says of images and labels is not true of these.
+    """
+    card = card_of(file)
+    if card is not None and _sha256_on(card) != file_sha256(file):
+        raise UserError(
+            f"{card}: is the card of other weights than {file} (another sha256); put their own card there, or none"
+        )
+    return None if card is None else spec_on(card)
+
+
+def _sha256_on(card: Path) -> str:
+    content = read_json(card)
+    return str(content.get("weights_sha256", "")) if isinstance(content, dict) else ""
 
 
 def spec_on(card: Path) -> TrainSpec:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from benchmarks.catalogue import BUILTIN, benchmark
-from benchmarks.data.photos import Photo, photos
+from benchmarks.data.photos import Photo, passed_over, photos
 from benchmarks.overlap import labelled
 from benchmarks.prompts import check_names
 from benchmarks.protocol import BACKGROUND, Inference
@@ -79,6 +79,11 @@ def _check(wanted: Prediction) -> None:
         raise UserError("say which weights: --run KEY, --weights FILE, or --methods clip, which trains nothing")
     if wanted.request.benchmarks and wanted.classes:
         raise UserError("--classes belongs to --images; a benchmark has its own")
+    if len(wanted.classes) == 1 and wanted.background_below is None:  # the name of a list's file, say
+        raise UserError(
+            f"--classes {wanted.classes[0]}: one class alone is said of every pixel; give several names, parted by "
+            "commas, or --background-below T"
+        )
     if weights and not weights.is_file():
         raise UserError(f"--weights {weights}: there is no such file")
 
@@ -112,12 +117,17 @@ def _query(wanted: Prediction, source: Finished) -> Query:
     vocabulary, remarks = asked_about(source, names, sentences, "--classes")
     bench = benchmark(spec.benchmark)
     usual = bench.inference_at(request.scale or default_scale(bench, spec.clip)).model_dump()
+    left = f"{wanted.images}: {words}" if (words := passed_over(wanted.images)) else ""
     return Query(
         vocabulary=vocabulary,
         inference=Inference.parse(usual | dict(request.inference), source="the sizes asked for"),
         pictures=photos(wanted.images, limit=wanted.limit, every=wanted.every),
         about=f"pictures of {wanted.images}",
-        remarks=(*remarks, *((DRAWINGS,) if spec.clip is not None and spec.clip.pretrained == BUILTIN else ())),
+        remarks=(
+            *remarks,
+            *((left,) if left else ()),
+            *((DRAWINGS,) if spec.clip is not None and spec.clip.pretrained == BUILTIN else ()),
+        ),
     )
 
 

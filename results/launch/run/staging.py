@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.catalogue import Data
 from benchmarks.data.archives import UNPACKED, is_archive, unpack, unpacked_size
 from benchmarks.data.datasets import data_roots
+from benchmarks.data.listing import files_below
 from benchmarks.values import digest
 from results.store.claim import Claims
 from splits.errors import UserError
@@ -43,7 +44,7 @@ def _copy(root: Path, scratch: Path) -> Path:
     is another.
     """
     files = [
-        name for name in sorted(p.relative_to(root) for p in root.rglob("*") if p.is_file()) if _wanted(root, name)
+        name for name in sorted(p.relative_to(root) for p in files_below(root) if p.is_file()) if _wanted(root, name)
     ]
     stats = [(root / name).stat() for name in files]
     content = [[str(name), seen.st_size, seen.st_mtime_ns] for name, seen in zip(files, stats, strict=True)]

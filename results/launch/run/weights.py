@@ -16,7 +16,7 @@ from benchmarks.spec import TrainSpec
 from benchmarks.training.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
-from results.launch.plan.weight_cards import card_of, spec_on
+from results.launch.plan.weight_cards import origin_of
 from results.launch.run.build import loaded_body_sha256
 from results.store.folders import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
 from results.store.record import Phase
@@ -119,8 +119,7 @@ def import_weights(
     if file_sha256(file) != spec.weights:
         raise UserError(f"{file}: has changed since the run was planned; plan it again")
     remarks = imported(method, file)
-    card = card_of(file)
-    return export(folder, spec, method, Trained(), sources, write, spec_on(card) if card else None, remarks=remarks)
+    return export(folder, spec, method, Trained(), sources, write, origin_of(file), remarks=remarks)
 
 
 def imported(method: Method, file: Path) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.data.datasets import expected_images, open_reader
+from benchmarks.data.folders import FolderReader
 from benchmarks.data.limited import Limited, Without
 from benchmarks.labels import apply, evaluation_table
 from splits.errors import DataError
@@ -103,6 +105,15 @@ def test_wrong_context(tmp_path: Path) -> None:
     context(tmp_path, np.full((2, 2), 60, np.uint8))
     with pytest.raises(DataError, match=r"holds ids 60, expected 0\.\.59"):
         open_reader(CONTEXT, "val", data_root=root, subset=True).read(0)
+
+
+def test_more_images_than_the_official_part_has(tmp_path: Path) -> None:
+    """Fails when files of another part or edition, beside all that belong there, are scored under the set's name."""
+    reader = open_reader(STUFF, "val", data_root=stuff(tmp_path, np.zeros((2, 2), np.uint8)), subset=True)
+    assert isinstance(reader, FolderReader)
+    assert not FolderReader(replace(reader.part, count=2), STUFF.legal_ids, "").partial
+    with pytest.raises(DataError, match=r"2 images under .*, expected 1; is it another edition"):
+        FolderReader(replace(reader.part, count=1), STUFF.legal_ids, "", subset=True)
 
 
 def test_images_without_some_classes(tmp_path: Path) -> None:

@@ -61,8 +61,11 @@ def test_two_files_for_one_id_are_refused(folder):
         with pytest.raises(DataError, match="are both of image") as caught:
             place(folder).find([id_])
         assert first in str(caught.value)
+        pattern = 'leave one, or name the ending that is meant in a pattern: "photos/{id}.jpg"'
+        assert str(caught.value).endswith(pattern if id_ == "img0" else "; leave one")
     with pytest.raises(DataError, match="are both of image img1"):
         files(folder, ".jpg")
+    assert place(folder / "{id}.png").find(["img0"]) == {"img0": folder / "img0.png"}
     (folder / "img1.JPG").unlink()
     assert set(files(folder, ".jpg")) == {"img0", "img1"}
 
@@ -88,6 +91,12 @@ def test_an_id_is_the_whole_line(tmp_path, end, encoding):
     (tmp_path / "list.txt").write_bytes("é".encode("latin-1"))
     with pytest.raises(DataError, match="UTF-8"):
         read_ids(tmp_path / "list.txt")
+
+
+def test_one_path_is_one_id(tmp_path):
+    """Fails when an image counts twice, or is in train and val, since one list was made by `find .`."""
+    (tmp_path / "list.txt").write_text("./img0\nnorth//img1\n")
+    assert read_ids(tmp_path / "list.txt") == ("img0", "north/img1")
 
 
 @pytest.mark.parametrize(

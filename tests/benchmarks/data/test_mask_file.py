@@ -62,6 +62,8 @@ def test_lossy_masks_are_refused_whatever_their_name(tmp_path, ending):
     """Fails when a JPEG passes for a mask, called PNG or not, with ids that its compression made."""
     Image.fromarray(np.full((16, 16), 3, np.uint8)).save(tmp_path / f"mask.{ending}", format="JPEG")
     assert "is a JPEG" in refusal(tmp_path / f"mask.{ending}")
+    Image.fromarray(np.full((16, 16), 3, np.uint8)).save(tmp_path / "mask.tif", compression="jpeg")
+    assert "is a JPEG within a TIFF" in refusal(tmp_path / "mask.tif")
     Image.fromarray(np.full((16, 16), 3, np.uint8)).save(tmp_path / "mask.webp")
     assert "is a WebP" in refusal(tmp_path / "mask.webp")
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.data.photo_file import read_image
+from benchmarks.data.photo_file import in_memory, read_image
 from splits.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
@@ -168,3 +168,16 @@ def test_missing_large_and_dangling(tmp_path, monkeypatch):
     words = refusal(tmp_path / "large.png")
     assert "make it smaller" in words
     assert "copy it again" not in words
+
+
+def test_pictures_in_memory_are_read_as_files_are(tmp_path: Path) -> None:
+    """Fails when a Pillow image of another depth is clipped where its file is scaled or refused."""
+    deep = Image.fromarray(np.linspace(0, 65535, 35).astype(np.uint16).reshape(5, 7))
+    for name, picture in (("deep", deep), ("colours", Image.fromarray(PIXELS)), ("grey", Image.new("L", (7, 5), 9))):
+        picture.save(tmp_path / f"{name}.png")
+        for one in (picture, Image.open(tmp_path / f"{name}.png")):
+            assert np.array_equal(in_memory(one), read_image(tmp_path / f"{name}.png"))
+    clear = Image.new("RGBA", (7, 5), (9, 9, 9, 0))
+    for picture in (Image.new("I", (7, 5), 70_000), Image.new("F", (7, 5), 0.5), clear):
+        with pytest.raises(DataError, match=r"^image in memory "):
+            in_memory(picture)

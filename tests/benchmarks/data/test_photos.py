@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.data.photos import photos
+from benchmarks.data.photos import passed_over, photos
 from splits.errors import DataError
 
 
@@ -28,6 +28,11 @@ def test_a_folder_in_the_order_of_names(tmp_path):
     assert np.array_equal(found["b"], second)
     assert list(dict(photos(tmp_path, limit=1))) == ["a.b"]
     assert list(dict(photos(tmp_path / "b.png"))) == ["b"]
+    for name in ("d.HEIC", ".DS_Store", "d.mp4"):
+        (tmp_path / name).touch()
+    words = "3 files are not read: d.HEIC, d.mp4, notes.txt; 1 folders are not looked into: c.png"
+    assert passed_over(tmp_path) == words
+    assert passed_over(tmp_path / "b.png") == ""
 
 
 def test_grey_pictures_become_rgb_and_turned_ones_upright(tmp_path):
@@ -66,6 +71,8 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path):
 
     assert "no such file" in refusal(tmp_path / "nowhere")
     assert "no picture" in refusal(tmp_path)
+    (tmp_path / "trip").mkdir()
+    assert refusal(tmp_path).endswith("1 folders are not looked into: trip")
     (tmp_path / "v.mp4").write_bytes(b"no video")
     assert "cannot be decoded" in refusal(tmp_path / "v.mp4")
     save(tmp_path / "a.png")

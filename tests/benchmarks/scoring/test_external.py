@@ -206,7 +206,8 @@ def test_a_class_that_is_thin_in_some_predictions_is_no_interpolation(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ({"classes": np.zeros((1, 12, 20), int)}, "scores"),
+        ({"classes": np.zeros((1, 12, 20), int)}, "has no scores, but classes; expected both"),
+        ({"arr_0": np.zeros((12, 20), int)}, "has no classes and no scores, but arr_0; expected both"),
         ({"classes": np.zeros((1, 12, 20), int), "scores": np.zeros((2, 12, 20))}, "expected (k, H, W) twice"),
         ({"classes": np.zeros((1, 12, 20)), "scores": np.zeros((1, 12, 20))}, "whole numbers"),
         ({"classes": np.zeros((1, 12, 20), int), "scores": np.full((1, 12, 20), np.nan)}, "finite"),
@@ -243,12 +244,28 @@ def test_a_wrong_class_order_is_refused(tmp_path, text):
         read_order(tmp_path / "classes.json")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_class_order_is_read_as_editors_write_it(tmp_path, random_reader, encoding):
+    """Fails when a byte order mark, UTF-16 or a Mac's form of a name makes a class order another one, or none."""
+    reader, names = random_reader(1, 12, 20), ("kühe", *NAMES[1:])
+    (tmp_path / "o.json").write_bytes(
+        json.dumps([unicodedata.normalize("NFD", name) for name in names], ensure_ascii=False).encode(encoding)
+    )
+    found = Predictions(save(tmp_path / "p", reader, Coarse()).files, read_order(tmp_path / "o.json"))
+    for form in ("NFC", "NFD"):
+        scored = [unicodedata.normalize(form, name) for name in names]
+        assert score_predictions(found, reader, scored, SEEN, TABLE).images == 1
+    (tmp_path / "o.json").write_bytes("[é]".encode("latin-1"))
+    with pytest.raises(UserError, match="save it as UTF-8"):
+        read_order(tmp_path / "o.json")
+
+
 def test_other_classes_are_refused_by_name(tmp_path, random_reader):
     """Fails when a system that knows other classes is scored as if it knew these."""
     reader = random_reader(1, 12, 20)
     found = save(tmp_path / "p", reader, Coarse())
-    (tmp_path / "o.json").write_text(json.dumps(["cat", "dog", "cow", "lorry"]))
+    (tmp_path / "o.json").write_text(json.dumps(["cat", "dog", "cow", "lorry "]))
     order = read_order(tmp_path / "o.json")
-    with pytest.raises(UserError, match="without bus and with lorry"):
+    with pytest.raises(UserError, match="without 'bus' and with 'lorry ', which is"):
         score_predictions(find_predictions(tmp_path / "p", order, reader.ids), reader, NAMES, SEEN, TABLE)
     assert found.order == ClassOrder(NAMES)

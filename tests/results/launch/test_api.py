@@ -91,6 +91,8 @@ def test_segmenting_is_what_predict_writes(made, tmp_path: Path) -> None:
         np.testing.assert_array_equal(harness.segment(method, image, words, device="cpu"), written)
     with pytest.raises(UserError, match=r"\(H, W, 3\) uint8"):
         harness.segment(method, np.zeros((4, 4)))
+    with pytest.raises(UserError, match="no known scale"):
+        harness.segment(method, Image.new("F", (4, 4)))
     with pytest.raises(UserError, match="classes: star stands there twice"):
         harness.segment(method, picture, ["star", "key", "star"], device="cpu")
 

@@ -16,6 +16,7 @@ import harness
 from benchmarks.training.checkpoint import BadCheckpoint, Checkpoints
 from results.store.folders import find_records
 from results.store.record import RunRecord
+from splits.errors import UserError
 from tests.unregister import forget_data_sets
 
 CLASSES = ["cow", "sheep", "dog"]
@@ -158,6 +159,38 @@ def test_tables_mark_what_is_of_older_data(farm, capsys):
     assert "stale: the data have changed since (runs of constant: 1)" in shown
 
 
+def test_stored_numbers_of_files_that_are_gone(farm, capsys):
+    """Fails when old numbers stand as done without a word although a photo of theirs is not there any more."""
+    run(farm)
+    (farm / "photos/img4.png").unlink()
+    capsys.readouterr()
+    assert run(farm) == 0
+    shown = capsys.readouterr()
+    assert "1 runs: 1 done" in shown.out
+    assert "warning: farm: the stored numbers are of its files as they were; now farm val: 1 of 3 images" in shown.err
+
+
+def test_two_data_sets_of_one_name(farm, tmp_path, capsys):
+    """Fails when of two data sets of one name in one command the first is passed over."""
+    other = write(tmp_path / "copy")
+    both = [str(folder / "farm.toml") for folder in (farm, other)]
+    assert harness.main(["run", "--methods", "constant", "--benchmarks", *both, "--dry-run"]) == 2
+    assert "copy/farm.toml: two data sets are called farm; give one another `name`" in capsys.readouterr().err
+    with pytest.raises(UserError, match="two data sets are called farm"):
+        harness.run(["constant"], benchmarks=both)
+    assert harness.main(["run", "--methods", "constant", "--benchmarks", both[0], both[0], "--dry-run"]) == 0
+
+
+def test_photos_and_masks_in_one_folder(farm, capsys):
+    """Fails when masks beside their photos are called pictures of no listed id."""
+    for name in NAMES:
+        Image.open(farm / f"photos/{name}.png").save(farm / f"masks/{name}.jpg")
+    text = (farm / "farm.toml").read_text().replace('"photos"', '"masks/{id}.jpg"')
+    (farm / "farm.toml").write_text(text)
+    assert harness.main(["data", "verify", str(farm / "farm.toml")]) == 0
+    assert "of no listed id" not in capsys.readouterr().out
+
+
 def test_checkpoints_of_other_data(tmp_path):
     """Fails when a training goes on over data that have changed, or one of data that nobody knew is refused."""
     before = Checkpoints(tmp_path, "spec", lambda path, data: path.write_bytes(data) and None, "sources", "a" * 64)
@@ -244,6 +277,8 @@ def test_what_readers_must_know_stands_in_the_record(farm, capsys):
     assert record.result.warnings[0].startswith(words)
     run(farm, command="tables")
     assert f"- Warning: {words}" in capsys.readouterr().out
+    found = harness.evaluate(harness.load("clip"), str(farm / "farm.toml"), device="cpu")
+    assert found.warnings[0].startswith(words)
 
 
 def test_predictions_of_a_program_that_numbers_colours(farm, capsys):

@@ -82,12 +82,14 @@ def test_own_pictures_and_words(made, tmp_path, capsys):
     photos.mkdir()
     for name, size in (("wide", (90, 40)), ("tall", (33, 71))):
         Image.new("RGB", size, (200, 180, 20)).save(photos / f"{name}.jpg")
+    (photos / "phone.HEIC").write_bytes(b"")
     key, out = (made / "key").read_text(), tmp_path / "out"
     words = ("predict", "--run", key, "--runs", made / "runs", "--images", photos, "--classes", "zebra, star,lorry")
     code, printed, err = call(capsys, *words, "--out", out)
     assert code == 0, err
     assert "labelled in its training: star" in printed
     assert "warning: the built-in CLIP knows the drawn shapes of shapes-5i and no photos" in printed
+    assert f"warning: {photos}: 1 files are not read: phone.HEIC" in printed
     assert {p.name for p in (out / "index").iterdir()} == {"wide.png", "tall.png"}
     assert Image.open(out / "index" / "tall.png").size == (33, 71)
     assert np.asarray(Image.open(out / "index" / "wide.png")).max() < 3

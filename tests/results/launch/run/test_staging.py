@@ -53,6 +53,15 @@ def test_changed_data_is_another_copy(source: Path, tmp_path: Path) -> None:
     assert first.root != second.root
 
 
+def test_linked_folders_are_copied(source: Path, tmp_path: Path) -> None:
+    """Fails when a data set that a link leads to is missing from the copy."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/c.png").write_bytes(b"c")
+    (source / "linked").symlink_to(tmp_path / "disk")
+    copied = Path(staged(Data(str(source)), str(tmp_path / "scratch")).root or "")
+    assert (copied / "linked/c.png").read_bytes() == b"c"
+
+
 def test_a_broken_copy_is_mended(source: Path, tmp_path: Path) -> None:
     """Fails when what an attempt that was cut short left behind is taken for whole."""
     copied = Path(staged(Data(str(source)), str(tmp_path / "scratch")).root or "")
