@@ -28,13 +28,14 @@ from results.store.provenance import node
 from splits.errors import UserError
 
 
-def set_up(device: Device, threads: int) -> None:
+def set_up(device: str, threads: int) -> None:
     """Threads and determinism of this process; what measures runs sets them up alike."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     if device != "cpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not; read at its first product
-        torch.utils.deterministic.fill_uninitialized_memory = False  # no value is read before it is written
+        # no value is read before it is written
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def built(job: Job, *, finished: bool = False) -> tuple[Clip | None, Method]:
