@@ -17,8 +17,10 @@ from lightning_fabric.accelerators import CPUAccelerator  # noqa: E402
 from lightning_fabric.plugins.environments import LightningEnvironment  # noqa: E402
 from lightning_fabric.strategies import SingleDeviceStrategy  # noqa: E402
 from torch import nn  # noqa: E402
+from torch._decomp import decompositions  # noqa: E402
 
-from benchmarks.protocol import Inference  # noqa: E402
+from benchmarks.protocol import Inference, Softmax  # noqa: E402
+from benchmarks.scoring.decision import Decision  # noqa: E402
 from benchmarks.scoring.episodic import evaluate_items  # noqa: E402
 from benchmarks.scoring.evaluate import evaluate  # noqa: E402
 from benchmarks.scoring.predict import predicted  # noqa: E402
@@ -115,6 +117,39 @@ def test_evaluation_there_is_the_cpus(name: str, how: str, background: float | N
     _, fewer = evaluated(name, how, background, 2, str(DEVICE))
     assert waits - fewer <= 3 * WAITS_PER_IMAGE + 1  # a size that comes up for the first time
     assert fewer <= 2 * WAITS_PER_IMAGE + WAITS_ONCE
+
+
+@pytest.mark.parametrize("softmax", [None, Softmax(scale=40.0, threshold=0.3)])
+def test_names_of_classes_and_probabilities_wait_for_nothing(softmax: Softmax | None) -> None:
+    """Fails when what decides between the names of classes is copied there for each image, or decides otherwise."""
+    decision = Decision((0, 0, 1, 2, 2), softmax, 100.0)
+    table = np.full(256, 255, dtype=np.uint8)
+    table[:5] = decision.owners
+    found, counted = [], []
+    for device, count in (("cpu", 4), (str(DEVICE), 1), (str(DEVICE), 4), (str(DEVICE), 2)):  # 1: fills what is kept
+        with pretended() as waits:
+            method = subject("clip").build().to(device)
+            waits.clear()
+            asked = (Blocks(count), words(SEEN + UNSEEN), INFERENCE["whole"], table)
+            found.append(evaluate(method, *asked, decision=decision, swept=False, device=device))
+            counted.append(waits.total())
+    assert np.array_equal(found[2].matrices, found[0].matrices)
+    assert np.array_equal(found[2].per_image, found[0].per_image)
+    assert counted[2] - counted[3] <= 2 * WAITS_PER_IMAGE + 1  # a size that comes up for the first time
+
+
+def test_scores_are_resized_by_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a GPU's maps of scores go torch's slow way where algorithms are deterministic, as in every run."""
+    slow: list[object] = []
+    monkeypatch.setattr(decompositions, "_upsample_linear_vec", lambda x, *_: slow.append(x) or x)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    table = np.minimum(np.arange(256), 252).astype(np.uint8)
+    with pretended():
+        method = Planted("nothing").to("cuda")
+        evaluate(method, Blocks(1, (0, 1)), words(SEEN), INFERENCE["flips"], table, device="cuda")
+        assert not slow
+        nn.functional.interpolate(torch.ones(1, 1, 2, 2, device="cuda"), (3, 3), mode="bilinear")
+    assert len(slow) == 1  # which is torch's way today
 
 
 def test_episodic_items_there_are_the_cpus() -> None:

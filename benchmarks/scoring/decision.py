@@ -8,14 +8,14 @@ class, background, where that stays below a threshold. So do SCLIP and the train
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from benchmarks.protocol import Softmax
 from benchmarks.scoring.bands import Best
-from benchmarks.scoring.planes import Views, class_type, score_chunks
+from benchmarks.scoring.planes import Views, class_type, score_chunks, seen_first
 
 Size = tuple[int, int]
 
@@ -36,12 +36,14 @@ class Decision:
         """A best score with the class in the place of its best name."""
         if not self.owners:
             return best
-        return best[0], self.lookup.to(best[1].device)[best[1].long()]
+        return best[0], _lookup(self.owners, best[1].device)[best[1].long()]
 
-    @cached_property
-    def lookup(self) -> Tensor:
-        """`(N,)`: the class of each name."""
-        return torch.tensor(self.owners, dtype=class_type(self.owners[-1] + 1))
+
+@lru_cache(maxsize=16)
+def _lookup(owners: tuple[int, ...], device: torch.device) -> Tensor:
+    """`(N,)`: the class of each name. Kept for each device, to which it is copied once."""
+    with torch.inference_mode(False):
+        return torch.tensor(owners, dtype=class_type(owners[-1] + 1), device=device)
 
 
 def by_probability(scored: Views, size: Size, decision: Decision) -> Best:
@@ -68,14 +70,17 @@ def _over(scored: Views, size: Size, factor: float, names: range | list[int]) ->
 
     Chunk by chunk, with a running maximum: all names are never held at full size.
     """
-    wanted = set(names)
+    wanted, end = set(names), 0
+    every = seen_first(scored.seen, scored.grids[0].device)[0]  # in the order of the chunks
     highest: Tensor | None = None
     for chunk, scores in score_chunks(scored, size):
+        order, end = every[end : end + len(chunk)], end + len(chunk)
         places = [place for place, name in enumerate(chunk) if name in wanted]
         if not places:
             continue
-        logits = (scores if len(places) == len(chunk) else scores[places]) * factor
-        order = torch.tensor([chunk[place] for place in places], device=scores.device)
+        if len(places) < len(chunk):
+            scores, order = scores[places], order[places]
+        logits = scores * factor
         value, first = logits.max(dim=0)
         where = order[first]
         if highest is None:

@@ -12,7 +12,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from benchmarks.choices import Precision
 from benchmarks.protocol import Inference
@@ -116,4 +115,6 @@ def _resize(scores: Tensor, size: tuple[int, ...]) -> Tensor:
     if tuple(scores.shape[-2:]) == tuple(size):
         return scores
     planes = scores.flatten(0, 1)[:, None]  # (W c, 1, h, w): beside others, a plane would be rounded by its place
-    return interpolate(planes, size=tuple(size), mode="bilinear", align_corners=False).view(*scores.shape[:2], *size)
+    # `interpolate`, but for its slow way round on a GPU where algorithms are deterministic: that is for gradients' sake
+    resized: Tensor = torch.ops.aten.upsample_bilinear2d.default(planes, size, False)
+    return resized.view(*scores.shape[:2], *size)

@@ -214,7 +214,8 @@ class _Loop:
             "pending": pending[0],
             SECONDS: self.seconds,
         }
-        self.checkpoints.save(self.step, state | ({"pending of others": pending[1:]} if pending[1:] else {}))
+        others = {"pending of others": pending[1:], "precision": self.fabric.strategy.precision.state_dict()}
+        self.checkpoints.save(self.step, state | {name: value for name, value in others.items() if value})
 
     def resume(self) -> None:
         """Go on from the newest checkpoint that can be trusted, if there is one."""
@@ -224,12 +225,15 @@ class _Loop:
         self.method.load_trained_state(state["trained"])
         if self.optimizer is not None:
             self.optimizer.load_state_dict(state["optimizer"])
+        if scale := state.get("precision"):  # what 16-mixed multiplies losses by
+            self.fabric.strategy.precision.load_state_dict(scale)
         self.step, self.seconds = state["step"], state.get(SECONDS, 0.0)
         self.curve = [(step, dict(losses)) for step, losses in state["curve"]]
         pending = [state["pending"], *state.get("pending of others", [])][self.ranks.rank]
         self._pending = [(tuple(names), values.to(self.fabric.device)) for names, values in pending]
 
     def _add_point(self) -> None:
+        self.ranks.any(False)  # a rank that is gone is noticed here: a GPU's copy would wait for its gradients
         if losses := self._means(self._of_all_ranks()):
             self.curve.append((self.step, losses))
         self._pending = []

@@ -138,6 +138,8 @@ class Lean:
         for value, name in ((train, "side"), (train, "clip"), (train, "recipe"), (result, "evaluation")):
             value.__dict__[name] = self._same(value.__dict__[name])
         train.__dict__["config"] = self._same(train.config)
+        if result.unshifted == result.own:  # what has no shift of its own
+            result.__dict__["unshifted"] = result.own
         provenance = record.provenance
         phases = [phase for phase in (provenance.training, provenance.scoring) if phase is not None]
         for phase in phases:

@@ -36,12 +36,15 @@ def load() -> float | None:
         return None
 
 
-def gpu_joules(index: int) -> float | None:
-    """Energy that a GPU has taken since its driver was loaded, by NVML; None where it cannot be read."""
+def gpu_joules(uuid: str) -> float | None:
+    """Energy that a GPU has taken since its driver was loaded, by NVML; None where it cannot be read.
+
+    uuid: as torch tells it. NVML counts all GPUs of the machine, torch those that its process may see.
+    """
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByIndex(index)) / 1000
+        return pynvml.nvmlDeviceGetTotalEnergyConsumption(pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")) / 1000
     except Exception:  # not installed, no GPU, or one that does not count: each has an error of its own
         return None

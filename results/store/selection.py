@@ -61,11 +61,11 @@ class Selected:
 
     def confusion(self, record: RunRecord) -> Path:
         """The file of a record's confusion matrices."""
-        return self._paths[record.result.confusion_sha256]
+        return self._by_counts[record.result.confusion_sha256].confusion
 
     @cached_property
-    def _paths(self) -> dict[str, Path]:
-        return {s.record.result.confusion_sha256: s.confusion for s in self.stored}
+    def _by_counts(self) -> dict[str, Stored]:
+        return {s.record.result.confusion_sha256: s for s in self.stored}
 
 
 Look = Callable[[RunRecord, Arrays], None]

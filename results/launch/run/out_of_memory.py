@@ -6,7 +6,8 @@ import re
 
 from results.launch.plan.request import Run
 
-SAID = re.compile(r"[^.:\n]*(?:out of memory|can't allocate memory)[^.\n]*")  # torch's words, on CUDA and on a CPU
+# torch's words, on CUDA and on a CPU; its libraries for CUDA say it in their own
+SAID = re.compile(r"[^.:\n]*(?:out of memory|can't allocate memory|_STATUS_ALLOC_FAILED)[^.\n]*")
 
 
 def memory_words(error: BaseException, run: Run, *, trained: bool) -> str:

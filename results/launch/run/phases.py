@@ -54,4 +54,6 @@ class PhaseClock:
         )
 
     def _energy(self) -> float | None:
-        return machine.gpu_joules(torch.cuda.current_device()) if self.job.device == "cuda" else None
+        if self.job.device != "cuda":
+            return None
+        return machine.gpu_joules(str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -27,10 +28,14 @@ from results.store.provenance import node
 from splits.errors import UserError
 
 
-def set_up(job: Job) -> None:
-    """Threads and determinism of this process."""
-    torch.set_num_threads(job.threads)
-    torch.use_deterministic_algorithms(True, warn_only=job.device != "cpu")
+def set_up(device: str, threads: int) -> None:
+    """Threads and determinism of this process; what measures runs sets them up alike."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
+    if device != "cpu":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not; read at its first product
+        # no value is read before it is written
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def built(job: Job, *, finished: bool = False) -> tuple[Clip | None, Method]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -216,22 +217,13 @@ def test_a_gpu_learns_as_a_cpu(make_recipe, tmp_path: Path, precision: str) -> N
     assert [pytest.approx(step, rel=tolerance) for step in losses] == others
 
 
-@needs_gpu
 @pytest.mark.parametrize("workers", [0, 1])
 def test_batches_for_a_gpu_are_pinned(random_reader, workers: int) -> None:
-    """Fails when a batch lies in memory that a GPU cannot copy from by itself."""
-    images, labels = next(pinned(random_reader, workers))
-    assert images.pixels.is_pinned()
-    assert labels.is_pinned()
-
-
-def pinned(random_reader, workers: int):
-    """Batches for a GPU."""
-    import numpy as np
-
-    table = np.arange(256, dtype=np.uint8)
-    items = TrainSet(random_reader(4, 8, 8), table, Augmentation(), full_table=table, crop_decision="visible", seed=0)
-    return batches(items, 4, seed=0, batch=2, start=0, workers=workers, pinned=True)
+    """Fails when a batch lies in memory that a GPU cannot copy from by itself; without one, when there is no batch."""
+    gpu, table = torch.cuda.is_available(), np.arange(256, dtype=np.uint8)
+    items = TrainSet(random_reader(4, 8, 8), table, Augmentation(), full_table=table, crop_decision="masked", seed=0)
+    images, labels = next(batches(items, 4, seed=0, batch=2, start=0, workers=workers, pinned=gpu))
+    assert images.pixels.is_pinned() == labels.is_pinned() == gpu
 
 
 @needs_gpu

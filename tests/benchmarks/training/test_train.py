@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 from lightning_fabric import Fabric  # noqa: E402
+from lightning_fabric.plugins import Precision  # noqa: E402
 from lightning_fabric.plugins.environments import LightningEnvironment  # noqa: E402
 from torch import nn  # noqa: E402
 
 from benchmarks.training.augmentation import Augmentation  # noqa: E402
 from benchmarks.training.checkpoint import Checkpoints  # noqa: E402
-from benchmarks.training.train import Stopped, learning_rate, train  # noqa: E402
+from benchmarks.training.ranks import Ranks  # noqa: E402
+from benchmarks.training.train import Stopped, _Loop, learning_rate, train  # noqa: E402
 from benchmarks.values import derive_seed  # noqa: E402
 from methods.method import Images, Method, Vocabulary  # noqa: E402
 from methods.training_free.floors import Constant  # noqa: E402
@@ -364,6 +366,46 @@ def test_progress_runs_from_zero_to_one(through) -> None:
 
 
 # -- ends
+
+
+class Scaling(Precision):
+    """Keeps a number from step to step, as fp16's scale of losses is kept."""
+
+    steps = 0
+
+    def optimizer_step(self, optimizer, **kwargs):
+        self.steps += 1
+        return super().optimizer_step(optimizer, **kwargs)
+
+    def state_dict(self):
+        return {"steps": self.steps}
+
+    def load_state_dict(self, state_dict):
+        self.steps = state_dict["steps"]
+
+
+def test_the_scale_of_losses_goes_on_too(make_recipe, tmp_path: Path, monkeypatch) -> None:
+    """Fails when a training in 16-mixed goes on from the first scale of its losses."""
+    plugins = [Scaling(), Scaling()]
+    made = (Fabric(accelerator="cpu", devices=1, plugins=[LightningEnvironment(), plugin]) for plugin in plugins)
+    monkeypatch.setitem(globals(), "fabric", lambda: next(made))
+    with pytest.raises(Stopped):
+        run(tmp_path, make_recipe(iterations=6), stop_at=4)
+    run(tmp_path, make_recipe(iterations=6))
+    assert [plugin.steps for plugin in plugins] == [4, 6]
+
+
+def test_a_lost_rank_is_noticed_before_the_device_is_waited_for() -> None:
+    """Fails when losses are copied from a device that waits for the gradients of a rank that is gone."""
+
+    class Gone(Ranks):
+        def any(self, flag: bool) -> bool:
+            raise RuntimeError("Connection closed by peer")
+
+    loop = object.__new__(_Loop)
+    loop.ranks, loop._pending = Gone(0, 2), [(("loss",), None)]
+    with pytest.raises(RuntimeError, match="closed by peer"):
+        loop._add_point()
 
 
 def test_stop_after_the_last_step_is_no_stop(make_recipe, tmp_path: Path) -> None:

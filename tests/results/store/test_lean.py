@@ -54,6 +54,17 @@ def test_loss_curves(points: tuple[LossPoint, ...]) -> None:
     assert whole(kept).result.losses == points
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.1])
+def test_scores_without_a_shift_are_kept_once(shift: float) -> None:
+    """Fails when a record without a shift keeps its scores twice, or one with a shift loses those without it."""
+    made = factory.record().result
+    unshifted = made.own.model_copy(update={"hiou": made.own.hiou + shift})
+    record = factory.record().model_copy(update={"result": made.model_copy(update={"unshifted": unshifted})})
+    kept = Lean()(record).result
+    assert (kept.unshifted is kept.own) == (shift == 0)
+    assert kept.unshifted == unshifted
+
+
 def test_a_class_that_is_not_averaged_stays_undefined() -> None:
     """Fails if an IoU of None becomes a number, or places count otherwise than in a tuple."""
     made = factory.record()

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 from methods.check_subject import SEEN, UNSEEN, Subject, labels_of, small_clip, words
 from methods.precision import float32_products
 from methods.registry import METHODS, build_method, config_class, entry
-from results.launch.run.doctor.sections import Bench, Row
+from results.launch.run.doctor.sections import Bench, Row, words_of
 
 # Relative distances (of losses: of each; of gradients and scores: of all together) that rounding may leave. Sums on a
 # GPU have another order: float32 has 24 bits, of which a network of this depth keeps some 13; bf16 has 8, and keeps
@@ -66,7 +66,7 @@ def agreement(bench: Bench, methods: tuple[str, ...] = ()) -> tuple[str, list[Ro
                 row |= {part: _distance(found[part], expected[part]) for part in within}
                 row["wrong"] = ", ".join(part for part, most in within.items() if not row[part] <= most)
             except Exception as error:
-                row["wrong"] = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+                row["wrong"] = words_of(error)
             rows.append(row)
     tolerances = "; ".join(
         f"{precision}: {', '.join(f'{part} {most:g}' for part, most in within.items())}"

@@ -13,13 +13,15 @@ import torch
 
 from benchmarks.training import acceleration
 from methods.check_subject import labels_of
+from methods.precision import float32_products
 from results.launch.plan.request import Request
 from results.launch.plan.runs import plan
 from results.launch.run.doctor import jobs, page
 from results.launch.run.doctor.agreement import agreement, subject
-from results.launch.run.doctor.sections import Bench, Row, Section, section
+from results.launch.run.doctor.sections import Bench, Row, Section, section, words_of
 from results.launch.run.doctor.throughput import hours, throughput
 from results.launch.run.out_of_memory import memory_words
+from results.launch.run.training import set_up
 from results.store import machine, provenance
 from results.store.files import write_atomically
 from splits.errors import UserError
@@ -29,15 +31,23 @@ TOO_MUCH = 1 << 50  # bytes that no machine has
 
 
 def checked(out: Path, *, device: str | None, say: Callable[[str], None]) -> int:
-    """Check, write `gpu-check.json` and `gpu-check.md`; 1 where something is wrong. Raises UserError without a GPU."""
+    """Check, write `gpu-check.json` and `gpu-check.md`; 1 where something is wrong.
+
+    Raises UserError without a GPU, or with one that this torch cannot compute on (an old driver, an old card).
+    """
     if device != "cpu" and not torch.cuda.is_available():
         raise UserError("doctor --gpu: torch sees no GPU here; `python harness.py doctor` says what there is")
     bench = Bench(torch.device("cpu" if device == "cpu" else "cuda"))
-    torch.set_num_threads(1)  # small tensors: many threads would wait for one another
+    try:
+        float(torch.ones(1, device=bench.device))
+    except Exception as error:
+        raise UserError(f"doctor --gpu: torch cannot compute on this GPU: {words_of(error)}") from None
+    set_up(bench.kind, threads=1)  # small tensors: many threads would wait for one another
     began = time.perf_counter()
     made: list[Section] = []
     for name, work in parts(bench, made).items():
         made.append(done := section(name, work))
+        bench.freed()
         say(f"{done.state:8} {done.seconds:6.1f} s  {name}: {done.said}")
     report = {"machine": about(bench), "seconds": round(time.perf_counter() - began, 1)}
     report["sections"] = [one.as_dict() for one in made]
@@ -106,7 +116,9 @@ def compiled(bench: Bench) -> tuple[str, list[Row]]:
         method = of.build().to(bench.device).eval()  # no dropout: compiled code draws otherwise
         if backend:
             acceleration.compile_losses(method, backend)
-        found = method.losses(of.pictures().to(bench.device), labels_of(of.masks()).to(bench.device), progress=0.5)
+        images, labels = of.pictures().to(bench.device), labels_of(of.masks()).to(bench.device)
+        with float32_products():
+            found = method.losses(images, labels, progress=0.5)
         losses.append({name: float(value.detach()) for name, value in found.items()})
     rows: list[Row] = [
         {"loss": name, "plain": value, "compiled": losses[1][name], "wrong": ""} for name, value in losses[0].items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 import traceback
 from collections.abc import Callable
@@ -39,6 +40,12 @@ class Bench:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
+    def freed(self) -> None:
+        """Give back what nobody holds: other processes need it, and a peak is to be of one method."""
+        gc.collect()
+        if self.device.type == "cuda" and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
 
 @dataclass
 class Section:
@@ -66,7 +73,12 @@ def section(name: str, work: Callable[[], tuple[str, list[Row]]]) -> Section:
     except LeftOut as reason:
         made.state, made.said = "left out", str(reason)
     except Exception as error:
-        lines = str(error).strip().splitlines() or ["no message"]
-        made.state, made.said, made.trace = "failed", f"{type(error).__name__}: {lines[0]}", traceback.format_exc()
+        made.state, made.said, made.trace = "failed", words_of(error), traceback.format_exc()
     made.seconds = round(time.perf_counter() - start, 1)
     return made
+
+
+def words_of(error: Exception) -> str:
+    """An error in one line."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[0]}"

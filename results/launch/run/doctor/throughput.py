@@ -20,13 +20,14 @@ from benchmarks.training import acceleration, costs
 from benchmarks.training.ranks import ALONE
 from methods.clip import Clip, load_clip
 from methods.method import UNLABELLED, Images, Method
+from methods.precision import float32_products
 from methods.registry import METHODS, build_method, entry
 from results.launch.plan.body_weights import without_weights
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
 from results.launch.plan.settings import config_of
 from results.launch.run.build import clip_of, scored_vocabulary, training_vocabulary
-from results.launch.run.doctor.sections import Bench, Row
+from results.launch.run.doctor.sections import Bench, LeftOut, Row, words_of
 from results.launch.run.out_of_memory import memory_words
 from results.launch.run.training import fabric_of
 
@@ -69,11 +70,14 @@ def throughput(bench: Bench) -> tuple[str, list[Row]]:
     """A row for each method and precision; where 16 images do not fit, the fewest micro-batches that do."""
     rows: list[Row] = []
     for subject in subjects(bench):
-        scored = _scored(bench, subject)
         for precision in PRECISIONS:
-            row: Row = {"method": subject.run.train.method, "precision": precision, **scored.get(precision, {})}
-            if subject.run.train.recipe.iterations:
-                row |= _steps(bench, subject, precision)
+            row: Row = {"method": subject.run.train.method, "precision": precision}
+            try:
+                row |= _scored(bench, subject, precision)
+                if subject.run.train.recipe.iterations:
+                    row |= _steps(bench, subject, precision)
+            except Exception as error:  # one method's fault is no other's
+                row["wrong"] = words_of(error)
             rows.append(row)
     size = "the built-in world's sizes, batch 4" if bench.small else f"{MEASURED_ON}'s sizes, batch {BATCH}"
     return f"{size}; random weights, images in memory; the loader is not measured", rows
@@ -90,13 +94,14 @@ def _steps(bench: Bench, subject: Subject, precision: str) -> Row:
         except (RuntimeError, MemoryError) as error:
             if not memory_words(error, subject.run, trained=False):
                 raise
-            torch.cuda.empty_cache()
             continue
         return {"steps_per_second": rate / accumulate, "peak_mib": peak, "accumulate": accumulate}
     return {"wrong": "one image at a time does not fit"}
 
 
 def _timed(bench: Bench, subject: Subject, precision: str, batch: int) -> tuple[float, float]:
+    bench.freed()
+    costs.forget_peak(bench.device)
     recipe = subject.run.train.recipe.model_copy(update={"precision": PRECISIONS[precision]})
     fabric = fabric_of(bench.kind, recipe.precision, ALONE)  # type: ignore[arg-type]
     method = acceleration.placed(subject.build(), fabric.device, recipe).train()
@@ -104,15 +109,15 @@ def _timed(bench: Bench, subject: Subject, precision: str, batch: int) -> tuple[
     wrapped, optimizer = fabric.setup(method, acceleration.adamw(groups, recipe, fabric.device))
     wrapped.mark_forward_method("losses")
     images, labels = batch_of(subject.run, batch)
-    costs.forget_peak(fabric.device)
     start = 0.0
-    for step in range(WARM + STEPS):
-        if step == WARM:
-            start = bench.settled()
-        optimizer.zero_grad(set_to_none=True)
-        losses = wrapped.losses(*acceleration.moved(images, labels, fabric.device), progress=0.5)
-        fabric.backward(torch.stack(tuple(losses.values())).sum())
-        optimizer.step()
+    with float32_products():
+        for step in range(WARM + STEPS):
+            if step == WARM:
+                start = bench.settled()
+            optimizer.zero_grad(set_to_none=True)
+            losses = wrapped.losses(*acceleration.moved(images, labels, fabric.device), progress=0.5)
+            fabric.backward(torch.stack(tuple(losses.values())).sum())
+            optimizer.step()
     return STEPS / (bench.settled() - start), costs.peak_memory_mib(fabric.device)
 
 
@@ -143,27 +148,30 @@ class Noise(Reader):
         return Sample(self.ids[index], self._image, self._mask)
 
 
-def _scored(bench: Bench, subject: Subject) -> dict[str, Row]:
-    """Images scored a second, by precision."""
+def _scored(bench: Bench, subject: Subject, precision: str) -> Row:
+    """Images scored a second."""
+    bench.freed()
+    costs.forget_peak(bench.device)
     evaluation = subject.run.evaluation
     words = scored_vocabulary(evaluation)
     reader = Noise(*((3, (64, 64)) if bench.small else (17, (375, 500))), len(words))
-    table, found = np.arange(256, dtype=np.uint8), {}
-    method = subject.build().to(bench.device)
-    for precision in ("float32", "bf16"):
-        costs.forget_peak(bench.device)
-        done = evaluate(
-            method, reader, words, evaluation.side.inference, table, device=bench.device, precision=precision
-        )
-        found[precision] = {
-            "images_per_second": done.images_per_second,
-            "scoring_peak_mib": costs.peak_memory_mib(bench.device),
-        }
-    return found
+    method, table = subject.build().to(bench.device), np.arange(256, dtype=np.uint8)
+    done = evaluate(
+        method,
+        reader,
+        words,
+        evaluation.side.inference,
+        table,
+        device=bench.device,
+        precision=precision,  # type: ignore[arg-type]
+    )
+    return {"images_per_second": done.images_per_second, "scoring_peak_mib": costs.peak_memory_mib(bench.device)}
 
 
 def hours(rows: list[Row]) -> tuple[str, list[Row]]:
     """Hours of every fold and three seeds of each benchmark, from the measured rates, by precision."""
+    if all(row.get("wrong") for row in rows):
+        raise LeftOut("no rate is known")
     found: list[Row] = []
     for precision in PRECISIONS:
         for name in GRID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from results.launch.run import scoring  # noqa: E402
 from results.launch.run.nondeterminism import CUBLAS, named  # noqa: E402
+from results.launch.run.training import set_up  # noqa: E402
 from results.launch.run.worker import run_job  # noqa: E402
 from tests.torture.trials import job_of  # noqa: E402
 
@@ -44,6 +46,28 @@ def test_torch_itself_words_it_so() -> None:
     finally:
         torch.use_deterministic_algorithms(False)
     assert names == {"put_"}
+
+
+@pytest.mark.usefixtures("torch_as_it_was")
+def test_a_gpu_is_set_up_for_what_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when every record of a GPU names cuBLAS for want of a variable, when a person's choice is lost, or when
+    memory is filled at each step for nothing.
+    """
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    filled = torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        set_up("cuda", 1)
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert not torch.utils.deterministic.fill_uninitialized_memory
+        del os.environ["CUBLAS_WORKSPACE_CONFIG"]
+        set_up("cuda", 1)
+        assert os.environ.pop("CUBLAS_WORKSPACE_CONFIG") == ":4096:8"
+        set_up("cpu", 1)
+        assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.utils.deterministic.fill_uninitialized_memory = filled
 
 
 def test_the_record_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,13 @@ def test_a_cpus_words_are_known_too() -> None:
     assert memory_words(RuntimeError("shapes differ"), run, trained=False) == ""
 
 
+def test_a_librarys_words_are_known_too() -> None:
+    """Fails when the memory runs out just where cuBLAS makes its own, and that ends in a stack trace."""
+    (run,) = plan(Request(("zegclip",), ("shapes-5i",), folds=(0,)))
+    error = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+    assert "CUBLAS_STATUS_ALLOC_FAILED" in memory_words(error, run, trained=False)
+
+
 def test_a_run_that_lacks_memory_ends_in_that_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a person reads a stack trace of torch's allocator in the place of what to do."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +13,7 @@ pytest.importorskip("torch")
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
 from results.launch.run.job import Job
+from results.launch.run.phases import PhaseClock
 from results.store import provenance
 from tests.results.launch.in_process import made, record_of
 
@@ -64,3 +67,21 @@ def test_what_trains_nothing_has_a_scoring_alone(tmp_path):
     found = record_of(job).provenance
     assert found.training is None
     assert found.scoring.processor
+
+
+def test_the_energy_is_of_the_gpu_that_computes(monkeypatch, tmp_path):
+    """Fails when the GPU is looked up by its number among those that the process sees: NVML counts all of them."""
+    import torch
+
+    nvml = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda uuid: uuid,
+        nvmlDeviceGetTotalEnergyConsumption=lambda handle: {"GPU-ab-1": 5000}[handle],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(uuid="ab-1"))
+    clock = PhaseClock(replace(job_of(tmp_path), device="cuda"), SimpleNamespace(spent_before=lambda since: (0.0, 0.0)))
+    assert clock._joules == 5.0
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert clock._energy() is None

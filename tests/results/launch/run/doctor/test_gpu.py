@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +33,17 @@ def test_without_a_gpu_it_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     assert harness.main(["doctor", "--gpu"]) == 2
     said = capsys.readouterr().err
     assert "torch sees no GPU here" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_gpu_that_torch_cannot_use_is_one_line_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys) -> None:
+    """Fails when a driver that is too old for torch fails every part, and a stack trace ends them without a report."""
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # as NVML has it, whatever the driver's age
+    assert harness.main(["doctor", "--gpu", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "torch cannot compute on this GPU" in said
     assert len(said.splitlines()) == 1
 
 
@@ -100,7 +112,11 @@ def test_steps_memory_and_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"zegclip", "clip-to-seg", "chimera-seg", "cascade-clip", "otseg", "clip"} <= set(names)
     few = [subject for subject in every if subject.run.train.method in ("zegclip", "clip")]
     monkeypatch.setattr(throughput, "subjects", lambda bench: iter(few))
-    timed, asked = throughput._timed, []
+    timed, asked, tf32 = throughput._timed, [], set()
+    moved = throughput.acceleration.moved
+    monkeypatch.setattr(
+        throughput.acceleration, "moved", lambda *of: (tf32.add(torch.backends.cudnn.allow_tf32), moved(*of))[1]
+    )
 
     def lacking(bench: Bench, subject: Any, precision: str, batch: int) -> tuple[float, float]:
         asked.append(batch)
@@ -111,6 +127,7 @@ def test_steps_memory_and_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throughput, "_timed", lacking)
     _, rows = throughput.throughput(CPU)
     assert asked == [4, 2, 4, 2]
+    assert tf32 == {False}  # as in a training
     trained = [row for row in rows if row["method"] == "zegclip"]
     assert all(row["accumulate"] == 2 and row["steps_per_second"] > 0 and row["peak_mib"] > 0 for row in trained)
     assert all(row["images_per_second"] > 0 for row in rows)
@@ -128,6 +145,26 @@ def test_hours_say_whom_they_leave_out() -> None:
     assert found == throughput.hours([row])[1]
     assert "h without otseg, of which no rate is known" in said
     assert "without" not in throughput.hours([row])[0]
+
+
+def test_one_methods_fault_is_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a method that raises takes the rates of all others with it, or where no rate is known hours are 0."""
+
+    def steps(_: Bench, subject: Any, precision: str) -> dict[str, float]:
+        if subject.run.train.method == "a":
+            raise RuntimeError("no kernel\nfor this")
+        return {"steps_per_second": 1.0}
+
+    trains = [SimpleNamespace(method=name, recipe=SimpleNamespace(iterations=1)) for name in "ab"]
+    every = [SimpleNamespace(run=SimpleNamespace(train=train)) for train in trains]
+    monkeypatch.setattr(throughput, "subjects", lambda bench: iter(every))
+    monkeypatch.setattr(throughput, "_scored", lambda *_: {"images_per_second": 1.0})
+    monkeypatch.setattr(throughput, "_steps", steps)
+    _, rows = throughput.throughput(CPU)
+    assert [row.get("wrong", "") for row in rows] == ["RuntimeError: no kernel"] * 2 + [""] * 2
+    for none in ([], rows[:2]):
+        with pytest.raises(LeftOut, match="no rate"):
+            throughput.hours(none)
 
 
 def test_a_part_ends_no_other() -> None:
@@ -153,10 +190,18 @@ def test_a_part_ends_no_other() -> None:
         assert words in page
 
 
+@pytest.mark.usefixtures("torch_as_it_was")
 def test_the_command_writes_both_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    """Fails when a part is not in the report, a failed one is no exit code, or a file is missing."""
+    """Fails when a part is not in the report, a failed one is no exit code, or a file is missing; when rates are not
+    measured as runs are made, or one part's memory is kept from the processes of the next.
+    """
+    row = {"method": "zegclip", "precision": "float32", "steps_per_second": 2.0, "images_per_second": 10.0}
+    seen: list[Any] = []
+    freed = Bench.freed
+    monkeypatch.setattr(Bench, "freed", lambda self: (seen.append("freed"), freed(self))[1])
     monkeypatch.setattr(gpu, "agreement", lambda bench: agreement(bench, ("clip",)))
-    monkeypatch.setattr(gpu, "throughput", lambda bench: ("few", []))
+    rates = lambda bench: (seen.append(torch.are_deterministic_algorithms_enabled()), ("few", [row]))[1]  # noqa: E731
+    monkeypatch.setattr(gpu, "throughput", rates)
     for name in ("runs", "ranks", "targets", "tests"):
         monkeypatch.setattr(jobs, name, lambda bench: ("done", []))
     out = ["doctor", "--gpu", "--device", "cpu", "--out", str(tmp_path)]
@@ -164,6 +209,7 @@ def test_the_command_writes_both_files(tmp_path: Path, monkeypatch: pytest.Monke
     report = json.loads((tmp_path / "gpu-check.json").read_text())
     assert [one["name"] for one in report["sections"]] == list(gpu.parts(CPU, []))
     assert {one["state"] for one in report["sections"]} == {"ok"}
+    assert seen == ["freed"] * 3 + [True] + ["freed"] * 6
     assert "no figure counts" in (tmp_path / "gpu-check.md").read_text()
     monkeypatch.setattr(jobs, "tests", lambda bench: ("done", [{"wrong": "one"}]))
     assert harness.main(out) == 1
