@@ -16,9 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from scipy.optimize import brentq
 from scipy.special import nctdtr, ndtri, stdtrit
-
-from results.tables.roots import root
 
 ALPHA = 0.05  # of tests; intervals hold 1 - ALPHA
 DELTA = 0.01  # one point: differences below it are called equivalent by default
@@ -99,7 +98,7 @@ def _level(distance: float, half: Callable[[float], float]) -> float:
         return 1.0
     if half(SMALLEST_P) <= distance:
         return SMALLEST_P
-    return root(lambda p: half(p) - distance, SMALLEST_P, 1.0, within=1e-15)
+    return float(brentq(lambda p: half(p) - distance, SMALLEST_P, 1.0, xtol=1e-15))
 
 
 @cache
@@ -112,7 +111,7 @@ def _noncentrality(df: float) -> float:
     def missing(shift: float) -> float:
         return 1 - float(nctdtr(df, shift, critical)) - POWER  # found with the right sign
 
-    return root(missing, 0.0, 2 * critical)
+    return float(brentq(missing, 0.0, 2 * critical))
 
 
 def holm(values: Sequence[float]) -> list[float]:
