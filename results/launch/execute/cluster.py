@@ -43,7 +43,7 @@ def submit_grid(request: Request, execution: Execution, runs: Sequence[Run], job
         print_states(rows)
         jobs = _apart(_placed(jobs_of(rows, device), resources))
         plan = batches(jobs if preview else _free(jobs, root), resources, new_id(), preview=preview)
-        _print_plan(plan, root.resolve(), request, share=not execution.force)
+        _print_plan(plan, root.resolve(), request, execution)
         return
     with one_at_a_time(root):
         rows = statuses(runs, root, data, share=not execution.force)
@@ -184,9 +184,9 @@ def _check_weights(jobs: Sequence[Job]) -> None:
         )
 
 
-def _print_plan(plan: Sequence[Batch], root: Path, request: Request, *, share: bool) -> None:
+def _print_plan(plan: Sequence[Batch], root: Path, request: Request, execution: Execution) -> None:
     for batch in plan:
         print(f"\narray of {len(batch.jobs)}: " + ", ".join(job.run.name for job in batch.jobs))
         print(sbatch_text(batch, root / FOLDER / "SUBMISSION" / "ARRAY"), end="")
     runs = [job.run for batch in plan for job in batch.jobs]
-    print("", *cost_lines(runs, root, request.data, share=share), sep="\n")
+    print("", *cost_lines(runs, root, request.data, train=execution.train, force=execution.force), sep="\n")

@@ -89,18 +89,19 @@ def state_lines(rows: Sequence[tuple[Run, Status]]) -> list[str]:
     return lines
 
 
-def cost_lines(runs: Sequence[Run], root: Path, data: Data, *, share: bool = True) -> list[str]:
+def cost_lines(
+    runs: Sequence[Run], root: Path, data: Data, *, train: bool = True, force: bool = False
+) -> list[str]:
     """What making these runs needs and takes, for `--dry-run`. root: of the runs whose hours are known.
 
-    share: what runs take of others under another name is neither trained nor scored.
+    train, force: as of the command. What is there, or taken of a run under another name, is neither trained nor scored.
     """
     from results.launch.plan.estimates import expected, work
     from results.launch.run.readiness import unready
     from results.launch.run.sharing import remaining
     from results.store.places import shipped_records
 
-    if share:
-        runs = [left for run in runs if (left := remaining(run, root)) is not None]
-        if not runs:
-            return ["nothing to train or to score"]
-    return [*work(runs, data), *unready(runs), expected(runs, root, data, shipped_records())]
+    left = [part for run in runs if (part := remaining(run, root, train=train, force=force)) is not None]
+    if not left:
+        return ["nothing to train or to score"]
+    return [*work(left, data), *unready(left), expected(left, root, data, shipped_records())]

@@ -55,7 +55,8 @@ def make_runs(
     if execution.dry_run:
         print_states(rows)
         if to_make := [run for run, _ in _to_make(rows, execution)]:
-            print("", *cost_lines(to_make, root, request.data, share=not execution.force), sep="\n")
+            costs = cost_lines(to_make, root, request.data, train=execution.train, force=execution.force)
+            print("", *costs, sep="\n")
         return 0
     if wanted := _sound(_to_make(rows, execution), data):  # else torch, which knows the devices, need not be imported
         device, count = device_and_count(execution.device, threads=execution.threads, ranks=request.ranks)

@@ -16,10 +16,14 @@ from splits.errors import UserError
 
 
 def unready(runs: Sequence[Run]) -> Iterator[str]:
-    """Lines: weights that are absent and what fetches them, and bodies that begin without ImageNet weights."""
+    """Lines: weights that are absent and what fetches them, and bodies that begin without ImageNet weights.
+
+    A run of no iterations is scored alone: its body begins with nothing.
+    """
+    trained = [run for run in runs if run.train.recipe.iterations]
     try:
         absent = [f"{clip.model}/{clip.pretrained}" for clip in tagged_clips(runs) if not _is_here(clip)]
-        absent += absent_bodies(runs)
+        absent += absent_bodies(trained)
     except ModuleNotFoundError as error:
         yield f"weights: not looked for, {error.name} is not installed: pip install '.[train]'"
     else:
@@ -27,7 +31,7 @@ def unready(runs: Sequence[Run]) -> Iterator[str]:
             yield f"absent weights: {', '.join(absent)}; fetch with `python harness.py prefetch` (same arguments)"
     noise = dict.fromkeys(
         f"{run.train.method} ({config.body})"
-        for run in runs
+        for run in trained
         if not run.train.weights
         and getattr(config := config_of(run.train), "body_weights", None) == NONE
         and hasattr(config, "body")

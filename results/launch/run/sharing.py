@@ -70,14 +70,23 @@ def shared(
     return Shared(other, folder, card, record)
 
 
-def remaining(run: Run, root: Path) -> Run | None:
-    """What making a run takes: all of it, or the scoring alone, named as where its time was measured; None: nothing."""
+def remaining(run: Run, root: Path, *, train: bool = True, force: bool = False) -> Run | None:
+    """What making a run takes: all of it, or the scoring alone, named as where its time was measured; None: nothing.
+
+    train: False where finished weights are only scored. force: nothing is taken of another run, or kept of its own.
+    """
     scored = (run.folder(root).evaluation(run.evaluation) / RECORD).exists()  # and to be made: it is stale
-    found = shared(run, root, anew=scored)
-    if found is None or found.record is not None:
-        return run if found is None else None
+    found = None if force else shared(run, root, anew=scored)
+    if found is None:
+        stays = not train or (run.folder(root).trained() and not scored and not force)
+        return _scoring(run) if stays else run
+    return _scoring(found.twin) if found.record is None else None
+
+
+def _scoring(run: Run) -> Run:
+    """The run without its training."""
     recipe = run.train.recipe.model_copy(update={"iterations": 0})
-    return replace(found.twin, train=found.twin.train.model_copy(update={"recipe": recipe}))
+    return replace(run, train=run.train.model_copy(update={"recipe": recipe}))
 
 
 def trained_first(job: Job) -> Run | None:

@@ -181,6 +181,18 @@ def test_force_trains_anew(root: Path, photos: Path, capsys) -> None:
     assert not any("already" in line for line in stored(root)["voc-15-5"].record.result.warnings)
 
 
+@pytest.mark.parametrize("command", ["run", "eval"])
+def test_a_dry_run_counts_no_training_that_is_done(command: str, root: Path, photos: Path, capsys) -> None:
+    """Fails when finished weights that are scored another way count as training to be done, in hours too."""
+    other = ("--window", "64", "--stride", "64", "--dry-run")
+    assert call(command, photos, root, *PASCAL, *other) == 0
+    printed = capsys.readouterr().out
+    assert "nothing to train: zegclip" in printed
+    assert "to train: zegclip: " not in printed
+    assert call(command, photos, root, *PASCAL, *other, "--force") == 0
+    assert ("to train: zegclip: " in capsys.readouterr().out) == (command == "run")
+
+
 def _other_photo(root: Path, photos: Path) -> None:
     put(photos / "VOCdevkit/VOC2012", TRAIN[0], palette=True, seed=9)
 
