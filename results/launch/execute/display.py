@@ -89,9 +89,7 @@ def state_lines(rows: Sequence[tuple[Run, Status]]) -> list[str]:
     return lines
 
 
-def cost_lines(
-    runs: Sequence[Run], root: Path, data: Data, *, train: bool = True, force: bool = False
-) -> list[str]:
+def cost_lines(runs: Sequence[Run], root: Path, data: Data, *, train: bool = True, force: bool = False) -> list[str]:
     """What making these runs needs and takes, for `--dry-run`. root: of the runs whose hours are known.
 
     train, force: as of the command. What is there, or taken of a run under another name, is neither trained nor scored.
