@@ -42,6 +42,8 @@ def recipe_for(method: str, bench: str, scale: str, chosen: str = "") -> tuple[R
     """
     known, where = entry(method), benchmark(bench)
     kind = _kind(where, scale, chosen)
+    if not known.trained:  # a choice among recipes says nothing to it
+        kind = _kind(where, scale, "")
     data = _data(method, known, where, kind)
     name = "pascal" if where.custom and data.name == PAPER else CUSTOM if known.recipe else data.name
     fields = {"augmentation": AUGMENTATION.get(kind, PHOTOS).model_dump(mode="json"), **data.training, **known.recipe}

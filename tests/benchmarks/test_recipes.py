@@ -232,6 +232,12 @@ def test_the_long_recipe_is_the_short_one_for_longer(method: str) -> None:
     assert recipe_for(method, "shapes-5i", "native") == (short, config)
 
 
+@pytest.mark.parametrize("method", sorted(set(METHODS) - set(TRAINED)))
+def test_the_long_recipe_changes_nothing_of_what_is_not_trained(method: str) -> None:
+    """Fails when `--recipe long` scores a CLIP without the settings that the built-in world has for it."""
+    assert recipe_for(method, "shapes-5i", "native", "long") == recipe_for(method, "shapes-5i", "native")
+
+
 def test_a_choice_that_a_benchmark_has_not_is_refused() -> None:
     """Fails when a recipe asked for by name is passed over, or a photo set is trained by the built-in world's."""
     with pytest.raises(
