@@ -227,7 +227,7 @@ def _differences(
         return {}
     rows = [(short[of.name], *of.points, of.established) for of in others]
     note = (
-        "Bars: half the 95 % interval over images and seeds. Filled: established, Holm-corrected over all stored rows."
+        "Bars: the 95 % interval over images and seeds. Filled: established, Holm-corrected over all stored rows."
     )
     return {"forest": (f"{header} beside {short[best]}", figures.forest(rows, short[best], header, looks), note)}
 
