@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,12 @@ def planned_as(record: RunRecord) -> Run:
     """The run that a command with this record's method, place and settings plans."""
     train, scored = record.result.train, record.result.evaluation
     request = Request((train.method,), (train.benchmark,), folds=(train.fold,), seeds=(train.seed,), part=scored.part)
+    request = replace(request, recipe="long" if train.recipe.name == "long" else "")
     (usual,) = plan(request)
     stored, default = (config_of(spec).model_dump(mode="json") for spec in (train, usual.train))
     fields = stored.keys() - entry(train.method).fixed.keys()
     changed = [f"{train.method}.{f}={json.dumps(stored[f])}" for f in sorted(fields) if stored[f] != default[f]]
-    (run,) = plan(Request(**{**vars(request), "overrides": tuple(changed)}))
+    (run,) = plan(replace(request, overrides=tuple(changed)))
     return run
 
 
