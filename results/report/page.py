@@ -226,9 +226,7 @@ def _differences(
     if not others or best not in short:
         return {}
     rows = [(short[of.name], *of.points, of.established) for of in others]
-    note = (
-        "Bars: the 95 % interval over images and seeds. Filled: established, Holm-corrected over all stored rows."
-    )
+    note = "Bars: the 95 % interval over images and seeds. Filled: established, Holm-corrected over all stored rows."
     return {"forest": (f"{header} beside {short[best]}", figures.forest(rows, short[best], header, looks), note)}
 
 
