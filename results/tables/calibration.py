@@ -26,7 +26,7 @@ from results.store.metrics import swept
 from results.store.record import Result, RunRecord, Scores
 from results.tables.aggregate import estimate
 from results.tables.content import Content
-from results.tables.table import HEADERS, SD_NOTE, UNDEFINED, Column, Row, Table, mean_and_sd
+from results.tables.table import HEADERS, SD_NOTE, UNDEFINED, Column, Row, Table, mean_and_sd, signed
 from splits.loader import load_split
 
 TUNE: Final = "tune"  # the part, and the end of a benchmark's name
@@ -100,7 +100,7 @@ def _row(name: str, runs: Sequence[RunRecord], tuned: Tuned, folds: set[int]) ->
 
 def _delta(row: Row) -> str:
     tuned, own = (round(100 * row[f"hiou_{what}"], 1) for what in ("tuned", "own"))
-    return UNDEFINED if math.isnan(tuned - own) else f"{round(tuned - own, 1) + 0.0:+.1f}"  # no -0.0
+    return UNDEFINED if math.isnan(tuned - own) else signed(tuned - own)
 
 
 def _number(value: float | None) -> float:

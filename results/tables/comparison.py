@@ -22,7 +22,7 @@ from results.tables.over_classes import over_classes
 from results.tables.row_names import names_of
 from results.tables.sentences import p_words
 from results.tables.statistics import METRICS, shared
-from results.tables.table import HEADERS, UNDEFINED, Column, Table, csv_text
+from results.tables.table import HEADERS, UNDEFINED, Column, Table, csv_text, signed
 from results.tables.table import Row as Cells
 from results.tables.verdicts import Family, Row, Verdict
 from splits.errors import UserError
@@ -313,7 +313,7 @@ def _listed(classes: Sequence[tuple[float, str]]) -> str:
 
 def _points(row: Cells, key: str) -> str:
     apart = row[key]
-    return UNDEFINED if math.isnan(apart) else f"{round(100 * apart, 2) + 0.0:+.2f}"  # no -0.00
+    return UNDEFINED if math.isnan(apart) else signed(100 * apart, 2)
 
 
 def _p(row: Cells) -> str:

@@ -7,7 +7,7 @@ import math
 from results.tables.bootstrap import DRAWS
 from results.tables.inference import ALPHA, DELTA
 from results.tables.statistics import METRICS
-from results.tables.table import HEADERS
+from results.tables.table import HEADERS, signed
 from results.tables.verdicts import EQUIVALENT, Family, Verdict
 
 FEW = 0.001  # smaller p values are not told apart
@@ -56,4 +56,4 @@ def _difference(verdict: Verdict) -> str:
     if math.isnan(by.value):
         return "undefined"
     told = f" ({p})" if (p := p_told(verdict)) else ""
-    return f"{round(100 * by.value, 1) + 0.0:+.1f} ± {100 * by.half():.1f}, {verdict.words}{told}"
+    return f"{signed(100 * by.value)} ± {100 * by.half():.1f}, {verdict.words}{told}"

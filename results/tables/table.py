@@ -149,6 +149,11 @@ def mean_and_sd(row: Row, key: str) -> str:
     return mean_and_spread(row[key], row[f"{key}_sd"] or math.nan)
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """A number with its sign; what rounds to nothing is +0.0."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
+
+
 def mean_and_spread(mean: float, spread: float) -> str:
     """Both in percent, with equal digits; the mean alone where the spread is undefined."""
     if math.isnan(mean):

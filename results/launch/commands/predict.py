@@ -62,7 +62,7 @@ def _which_pictures(group: argparse._ArgumentGroup) -> None:
         type=add.positive,
         default=Prediction.every,
         metavar="N",
-        help="of a video, each N-th frame; default: 1",
+        help="of a video, each N-th frame; default: %(default)s",
     )
     group.add_argument("--classes", metavar="A,B,C", help="any words, in order; default: those of the training")
     group.add_argument("--benchmarks", nargs=1, metavar="B", help="instead of --images: the images of a benchmark")

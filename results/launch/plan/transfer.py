@@ -32,7 +32,7 @@ def runs_of(request: Request, files: Files, transfer: Transfer | None, root: Pat
     if transfer is not None and transfer.folds and not transfer.benchmarks:
         raise UserError("--on-folds belongs to --on; the folds of the training are --folds")
     if transfer is None or not names_training(transfer, files):
-        return _as_on_the_card(files.weights, plan(request))
+        return _as_on_the_card(files.weights, request.weights, plan(request))
     if transfer.benchmarks and request.sweep:
         raise UserError("--on scores finished weights elsewhere; nothing is chosen there: leave --sweep out")
     trainings = _named(transfer, files, root) or _planned(request, files, transfer)
@@ -47,9 +47,9 @@ def names_training(transfer: Transfer, files: Files) -> bool:
     return bool(transfer.runs or transfer.benchmarks or alone)
 
 
-def _as_on_the_card(weights: Path | None, runs: list[Run]) -> list[Run]:
+def _as_on_the_card(weights: Path | None, sha256: str, runs: list[Run]) -> list[Run]:
     """The runs. Raises UserError where weights would stand among those of another training than their card's."""
-    if spec := origin_of(weights) if weights else None:
+    if spec := origin_of(weights, sha256) if weights else None:
         for train in (run.train for run in runs):
             if _training_of(train.method) != _training_of(spec.method):
                 raise UserError(
@@ -122,9 +122,10 @@ def _of_run(path: Path) -> TrainSpec:
 
 def _of_card(file: Path) -> TrainSpec:
     """The training on a card, as one of imported weights: it was made elsewhere."""
-    spec = origin_of(file)
+    sha256 = file_sha256(file)
+    spec = origin_of(file, sha256)
     assert spec is not None
-    return spec.model_copy(update={"weights": file_sha256(file)})
+    return spec.model_copy(update={"weights": sha256})
 
 
 def _onto(train: TrainSpec, transfer: Transfer, request: Request) -> list[Run]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from benchmarks.spec import TrainSpec
 from results.store.folders import SPEC, read_json
 from splits.errors import UserError
-from splits.hashing import file_sha256
 
 KEY = re.compile(r"[0-9a-f]{4,8}")
 
@@ -35,13 +34,13 @@ def card_of(file: Path) -> Path | None:
     return card if file.suffix == ".safetensors" and card.is_file() and _sha256_on(card) else None
 
 
-def origin_of(file: Path) -> TrainSpec | None:
-    """The training that the card beside a file names; None without a card.
+def origin_of(file: Path, sha256: str) -> TrainSpec | None:
+    """The training that the card beside a file of this sha256 names; None without a card.
 
     Raises UserError where it is the card of other weights: what it says of images and labels is not true of these.
     """
     card = card_of(file)
-    if card is not None and _sha256_on(card) != file_sha256(file):
+    if card is not None and _sha256_on(card) != sha256:
         raise UserError(
             f"{card}: is the card of other weights than {file} (another sha256); put their own card there, or none"
         )

@@ -119,7 +119,7 @@ def import_weights(
     if file_sha256(file) != spec.weights:
         raise UserError(f"{file}: has changed since the run was planned; plan it again")
     remarks = imported(method, file)
-    return export(folder, spec, method, Trained(), sources, write, origin_of(file), remarks=remarks)
+    return export(folder, spec, method, Trained(), sources, write, origin_of(file, spec.weights), remarks=remarks)
 
 
 def imported(method: Method, file: Path) -> tuple[str, ...]:
