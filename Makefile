@@ -79,6 +79,7 @@ docs: $(DEV)
 
 readme: $(DEV)
 	$(BIN)/python -m tests.readme_blocks
+	$(BIN)/python -m results.store.read_aloud
 
 clean:
 	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
