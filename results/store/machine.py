@@ -11,12 +11,26 @@ from pathlib import Path
 
 @cache
 def processor() -> str:
-    """The model of the CPU as the kernel names it, else its architecture."""
+    """The CPU as the kernel names it, with family and model, for several share a name; else its architecture."""
+    name, family, model = (_of_cpu(field) for field in ("model name", "cpu family", "model"))
+    if not name:
+        return platform.processor() or platform.machine()
+    return f"{name}, family {family}, model {model}" if family and model else name
+
+
+def has_avx2() -> bool:
+    """Is it an x86 CPU with AVX2, as far as the kernel tells?"""
+    return "avx2" in _of_cpu("flags").split()
+
+
+@cache
+def _of_cpu(field: str) -> str:
+    """A field of the first core in /proc/cpuinfo; empty where there is none."""
     try:
-        found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        found = re.search(rf"^{field}[ \t]*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
-        found = None
-    return found[1].strip() if found else platform.processor() or platform.machine()
+        return ""
+    return found[1].strip() if found else ""
 
 
 def driver() -> str:

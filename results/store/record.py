@@ -245,7 +245,7 @@ class Phase(Value):
     device: str
     """"cpu", or the GPU as its driver names it."""
     processor: str = ""
-    """Model of the CPU."""
+    """The CPU: its name, family, model, and the vector instructions that torch took."""
     driver: str = ""
     """Version of the GPU's driver; empty without one."""
     cuda: str = ""

@@ -21,7 +21,7 @@ from results.launch.execute.cluster_job import ClusterJob
 from results.launch.execute.frozen_code import freeze
 from results.launch.execute.resources import Resources
 from results.launch.execute.submission import FOLDER, Array, Submission, Submitted, current_user, ticket_of
-from results.launch.run.environment import environment
+from results.launch.run.environment import environment, vector_variables
 from results.launch.run.job import Job
 from results.launch.run.worker import clear
 from splits.errors import UserError
@@ -287,6 +287,7 @@ def _job_environment(code: Path, batch: Batch) -> Iterator[None]:
         PYTHONSAFEPATH="1",
         OMP_NUM_THREADS=str(batch.jobs[0].threads),
         HF_HUB_OFFLINE="1",
+        **vector_variables(),
     ):
         yield
 

@@ -43,6 +43,11 @@ class Job:
         """How many processes make the run: those that train it together. Scoring alone takes one."""
         return self.run.train.recipe.ranks if self.train else 1
 
+    @property
+    def half(self) -> bool:
+        """Is anything of the run computed in half precision? So by its spec, whether or not it is trained now."""
+        return self.run.train.recipe.precision != "32-true" or self.run.evaluation.precision == "bf16"
+
 
 class StateWriter:
     """Writes the state of a running job for observers, at most once a second."""

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import torch
 
+from results.launch.run.environment import vectors
 from results.launch.run.job import Job
 from results.launch.run.training import device_name
 from results.store import machine, provenance
@@ -34,7 +35,7 @@ class PhaseClock:
         return Phase(
             **provenance.here(),
             device=device_name(self.job.device),
-            processor=machine.processor(),
+            processor=f"{machine.processor()}, {vectors(torch.backends.cpu.get_cpu_capability())}",
             driver=machine.driver() if on_gpu else "",
             cuda=(torch.version.cuda or "") if on_gpu else "",
             threads=self.job.threads,

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 
+from results.launch.run.environment import bound_onednn
 from results.launch.run.ranks import follow
 
 
@@ -19,6 +20,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job, meeting, rank = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    bound_onednn(half=job.half)
     follow(job, meeting, rank)
 
 
