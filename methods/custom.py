@@ -42,7 +42,7 @@ LOADED: Final[dict[str, MethodFile]] = {}  # by module
 def read_file(path: Path) -> MethodFile:
     """Raises UserError where it cannot be read."""
     try:
-        return MethodFile(str(path.resolve()), path.read_text(encoding="utf-8"))
+        return MethodFile(str(path.resolve()), path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"--method-file {path}: {file_words(error)}") from None
     except UnicodeDecodeError as error:

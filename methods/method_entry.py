@@ -60,7 +60,7 @@ class MethodEntry:
     trained_as: str = ""  # the method whose training it shares: weights of either are scored by both
     # Config fields that its authors chose for each data set on the very images they report: tables show their values.
     tuned: tuple[str, ...] = ()
-    published_as: tuple[str, ...] = ()  # its names in `results/published/generalised.csv`
+    published_as: tuple[str, ...] = ()  # its names in `results/published/register.csv`
     published_clip: str = ""  # the CLIP of those rows, "model/tag" as open_clip names them
     custom: bool = False  # set by `methods.custom`: not of the harness
     source: str = ""  # the text of the file that a custom method came in

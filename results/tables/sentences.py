@@ -20,7 +20,7 @@ def sentence(family: Family, a: str, b: str) -> str:
     """
     parts = [f"{HEADERS[metric]} {_difference(family.verdict(a, b, metric))}" for metric in reversed(METRICS)]
     folds = family.verdict(a, b, "hiou").found.folds
-    by_fold = ", ".join(f"{100 * value:+.1f}" for _, value in sorted(folds.items()))
+    by_fold = ", ".join(signed(100 * value) for _, value in sorted(folds.items()))
     return f"`{a}` beside `{b}`: {'; '.join(parts)}. hIoU by fold: {by_fold}."
 
 

@@ -112,6 +112,13 @@ def test_a_job_carries_the_file_as_it_was(tmp_path):
     job.custom.register()  # a second job of the same process
 
 
+def test_a_mark_at_the_start_of_a_file_is_no_code(tmp_path):
+    """Fails when an editor's byte order mark makes the file a syntax error, or other sources."""
+    marked = tmp_path / "adapter.py"
+    marked.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert method_files.read_file(marked).source == method_files.read_file(EXAMPLE).source
+
+
 def test_the_digest_is_of_the_file_and_what_it_imports(tmp_path):
     """Fails when a change of a method's file leaves its runs fresh, or a comment makes them stale."""
 
