@@ -50,7 +50,7 @@ _RANGES: Final[dict[str, Declared]] = {
     "steps": Between(2, 8),
     "last_share": Between(0.05, 0.4, log=True),
     "pooling": OneOf(("mean", "softmax")),
-    "candidates": OneOf(("bank", "bank+batch")),
+    "candidates": OneOf(("bank", "enqueued", "bank+batch")),
     "bank_size": Around(4),
     "temperature": TEMPERATURE,
     "sgd_weight": Around(3),
