@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from results.launch.commands.parser import Parser
 from results.launch.commands.plain_output import plain_output
+from results.launch.run.environment import vector_variables
 from splits.errors import UserError
 from splits.packages import too_old, what_is_missing
 from splits.plain_text import plain
@@ -75,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _done(arguments: list[str]) -> int:
     """Do what was asked for; every error that is a person's to mend becomes one line."""
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # its advice to programmers is none to whoever runs this
+    os.environ.update(vector_variables())  # before NumPy is imported; `--cluster debug` makes runs in this process
     try:
         options = _parser().parse_args(arguments)
         return options.command(_with_custom(options))

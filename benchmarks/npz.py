@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -20,6 +21,7 @@ SPOILT: Final = (
     RuntimeError,  # encrypted, or packed in a way that Python does not know
     MemoryError,  # a header that claims a size beyond all bounds
     zipfile.BadZipFile,
+    tokenize.TokenError,  # a header of an array that is cut: NumPy reads it as Python
     zlib.error,
 )
 

@@ -47,6 +47,8 @@ def check_names(names: Sequence[str], templates: Sequence[str], source: str) -> 
 
     names: the words for each class. source: where they come from, for messages.
     """
+    if not names:
+        raise UserError(f"{source}: expected a name for CLIP, got none")
     if empty := [name for name in names if not pieces(name)]:
         raise UserError(f"{source}: the class name {empty[0]!r} is empty to CLIP; give it a word")
     prompts = {name: tuple(pieces(template.replace("{}", name)) for template in templates) for name in names}

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from results.launch.run.environment import vector_variables
+
+os.environ.update(vector_variables())  # before NumPy is imported: tests compute as jobs do
 from methods import custom
 from methods.registry import METHODS
 from tests.unregister import forget, forget_data_sets

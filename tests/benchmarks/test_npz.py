@@ -47,3 +47,12 @@ def test_a_prediction_beyond_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "b.npy").rename(tmp_path / "b.npz")
     with pytest.raises(DataError, match="cannot be read"):
         _top(tmp_path / "b.npz")
+
+
+def test_a_header_that_is_cut(tmp_path: Path) -> None:
+    """Fails when NumPy's reading of a spoilt header ends a command in a stack trace."""
+    header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (3,"
+    with zipfile.ZipFile(tmp_path / "confusion.npz", "w") as packed:
+        packed.writestr("shifts.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(npz.SPOILT):
+        counted(tmp_path / "confusion.npz", ("shifts",))

@@ -54,6 +54,12 @@ def test_empty_names(name):
         check_names(("cow", name), ONE, "farm.toml")
 
 
+def test_no_name():
+    """Fails when a list without names, of classes or of a class's words, is a stack trace."""
+    with pytest.raises(UserError, match=r"^farm\.toml: expected a name for CLIP, got none$"):
+        check_names((), ONE, "farm.toml")
+
+
 def test_what_is_worth_knowing():
     """Fails when a prompt that CLIP cuts, or an underscore, passes unseen; or a plain name is remarked on."""
     cut, lines = check_names((f"cow {LONG}", "traffic_light", "wall-brick"), ONE, "farm.toml")

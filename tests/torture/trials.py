@@ -127,7 +127,10 @@ def warm() -> None:
 def forked(work: Callable[[], object], log: Path | None = None) -> int:
     """Do `work` in a child of this process; returns its process id. Exit code 0 where it returned."""
     sys.stdout.flush()
+    # as a process that is started otherwise: no signal falls into what Python does around a fork
+    kept = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     pid = os.fork()
+    signal.pthread_sigmask(signal.SIG_SETMASK, kept)
     if pid:
         return pid
     code = 1

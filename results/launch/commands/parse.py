@@ -12,7 +12,6 @@ from benchmarks.data.datasets import data_roots
 from benchmarks.spec import ClipId
 from methods.clip_file import config_sha256, weights_at
 from methods.weight_endings import has_weight_ending
-from methods.weight_kind import refuse_what_is_none
 from results.launch.execute.execution import Execution
 from results.launch.execute.resources import Resources
 from results.launch.plan.readings import read_readings
@@ -20,6 +19,7 @@ from results.launch.plan.request import Files, Request, Transfer
 from results.launch.plan.runs import methods_named
 from results.launch.plan.sweeps import Overrides, settings_of
 from results.launch.plan.transfer import names_training
+from results.launch.plan.weight_cards import refused_by_kind
 from results.store.selection import Selection
 from splits.errors import UserError
 from splits.hashing import file_sha256
@@ -141,14 +141,6 @@ def clip_of(text: str | None) -> tuple[ClipId | None, Path | None]:
     if has_weight_ending(path):
         raise UserError(f"--clip {text}: there is no file {path}")
     return ClipId(model=model, pretrained=weights), None
-
-
-def refused_by_kind(path: Path, option: str) -> None:
-    """Raises UserError where a file is by its bytes none of weights: a page, a pointer, a part of a file."""
-    try:
-        refuse_what_is_none(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{option}: {error}") from None
 
 
 def _of_a_file(model: str, path: Path) -> ClipId:

@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.shapes.body import files as shipped
 from benchmarks.spec import TrainSpec
 from methods.config import MethodConfig
+from results.launch.plan.weight_cards import refused_by_kind
 from splits.errors import UserError
 
 NONE, PUBLISHED, WITHOUT_UNSEEN = "none", shipped.PUBLISHED, shipped.WITHOUT_UNSEEN
@@ -75,7 +76,9 @@ def check(method: str, bench: str, config: MethodConfig) -> None:
             f"{method}: weights {WITHOUT_UNSEEN!r} are there for the body {SMALL} on {shipped.BENCHMARK} alone; give a "
             f"file, a URL, {PUBLISHED!r} or {NONE!r}"
         )
-    elif source != NONE and BodyWeights(body, source).is_file and not Path(source).is_file():
-        raise UserError(
-            f"{method}: there is no file of body weights {source}; give a file, a URL, {PUBLISHED!r} or {NONE!r}"
-        )
+    elif source != NONE and BodyWeights(body, source).is_file:
+        if not Path(source).is_file():
+            raise UserError(
+                f"{method}: there is no file of body weights {source}; give a file, a URL, {PUBLISHED!r} or {NONE!r}"
+            )
+        refused_by_kind(Path(source), f"{method}: body weights")

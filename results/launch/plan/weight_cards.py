@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from pathlib import Path
 
 from benchmarks.spec import TrainSpec
+from methods.weight_kind import is_torchscript, refuse_what_is_none
 from results.store.folders import SPEC, read_json
 from splits.errors import UserError
 
@@ -23,6 +25,20 @@ def run_folder(text: str, root: Path) -> Path:
         which = ", ".join(p.relative_to(root).as_posix() for p in found[:5])
         raise UserError(f"--run {text}: {f'several runs: {which}' if found else f'no such run in {root}'}")
     return found[0]
+
+
+def refused_by_kind(path: Path, source: str) -> None:
+    """Raises UserError where a file is by its bytes none of weights: a page, a pointer, a part of a file.
+
+    source: what named the file, for messages.
+    """
+    try:
+        refuse_what_is_none(path)
+        is_torchscript(path)
+    except zipfile.BadZipFile as error:  # the end of a zip behind what is none
+        raise UserError(f"{source}: {path} is a broken archive ({error}); copy or download it again") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{source}: {error}") from None
 
 
 def card_of(file: Path) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,8 @@ def imported(method: Method, file: Path) -> tuple[str, ...]:
     """Load weights from elsewhere; returns what to know of them, raises UserError where they do not fit."""
     try:
         found = method.import_weights(file)
+    except zipfile.BadZipFile as error:  # the end of a zip behind what is none
+        raise UserError(f"{file} is a broken archive ({error}); copy or download it again") from None
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from None
     return tuple(f"the imported weights are {remark}" for remark in found or ())  # a custom method may return None

@@ -43,7 +43,14 @@ def test_a_file_that_is_not_there_is_refused_at_planning(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"clip-to-seg: there is no file of body weights /no/such/mscan_t\.pth"):
         runs_with("/no/such/mscan_t.pth")
     file = tmp_path / "mscan_t.pth"
-    file.touch()
+    file.write_text("<html>")
+    with pytest.raises(UserError, match=r"^clip-to-seg: body weights: .*mscan_t\.pth is an HTML page"):
+        runs_with(str(file))
+    torch.save({}, file)
+    spoilt = b"\0" + file.read_bytes()[1:].replace(b"PK\1\2", b"XX\1\2")  # a zip by its end alone
+    (tmp_path / "spoilt.pth").write_bytes(spoilt)
+    with pytest.raises(UserError, match=r"spoilt\.pth is a broken archive \(Bad magic number"):
+        runs_with(str(tmp_path / "spoilt.pth"))
     (weights,) = prefetch.body_weights(runs_with(str(file)))
     assert (weights.source, prefetch.is_cached(weights)) == (str(file), True)
     assert prefetch.body_weights(runs_with("none")) == []
