@@ -230,8 +230,7 @@ def _explained(found: Comparison) -> Iterator[str]:
     tested = max(verdicts, key=lambda verdict: verdict.family)  # where no class is unseen, mIoU(S) alone is tested
     if tested.family:
         yield (
-            f"p: Holm-corrected over all {tested.family} tested pairs of {_family_words(found.table)}, in each metric, "
-            f"whichever pairs are shown; half-widths are not corrected. Higher or lower: p under {ALPHA:g}; "
+            f"p: {_corrected(tested.family, _family_words(found.table))}. Higher or lower: p under {ALPHA:g}; "
             f"equivalent: two one-sided tests, corrected alike, put the difference under {_points_of(tested.delta)}."
         )
         yield f"Detectable: the true difference that one such test, uncorrected, finds in {100 * POWER:g} % of studies."
@@ -241,6 +240,14 @@ def _explained(found: Comparison) -> Iterator[str]:
             f"One seed: half-widths are over {sample} only, and are about these weights, not about the methods. Runs "
             "of both with more seeds (`--seeds 0 1 2`) are tested."
         )
+
+
+def _corrected(family: int, of: str) -> str:
+    """Over what p values are corrected; of: the table, in words."""
+    if family == 1:
+        return f"not corrected, for {of} has one tested pair"
+    over = f"all {family} tested pairs of {of}, in each metric, whichever pairs are shown"
+    return f"Holm-corrected over {over}; half-widths are not corrected"
 
 
 def _family_words(table: str) -> str:

@@ -105,6 +105,8 @@ def test_what_is_typed_changes_no_verdict(tmp_path):
     assert alone.frame["p_corrected"].tolist() == pair["p_corrected"].tolist()
     assert set(alone.frame["comparisons"]) == {3}
     assert any("all 3 tested pairs of the table of comparison" in note for note in alone.notes)
+    _, _, only = compared(tmp_path / "c", "zeta", "alpha", zeta={}, alpha={})
+    assert any(note.startswith("p: not corrected") and "has one tested pair" in note for note in only.notes)
     frame = among.frame
     for metric in METRICS:
         rows = frame[frame["metric"] == metric]
