@@ -62,6 +62,13 @@ def printed(*options: str, besides: Sequence[str] = ()) -> str:
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
 
 
+def pretraining() -> str:
+    """What `compare` prints of the two bodies that `results/pretraining` has runs of."""
+    rows = [f"clip-to-seg [body_weights={name}]" for name in ("published", "without-unseen")]
+    command = [sys.executable, "harness.py", "compare", *rows, "--from", "results/pretraining"]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+
+
 @cache
 def verdicts() -> str:
     """A sentence for each of PAIRS, by table, from the very families that `compare` and `tables` use."""
@@ -108,6 +115,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/evidence.md": {
         "table": lambda: printed("--show", "main"),
         "verdicts": verdicts,
+        "pretraining": pretraining,
         "calibrated": lambda: printed("--show", "calibrated", besides=["results/tuning/records"]),
     },
     "docs/tuning.md": {"trials": lambda: f"{as_markdown(pd.read_csv(TRIALS))}\n"},
