@@ -14,6 +14,7 @@ from statistics import fmean
 import numpy as np
 
 from results.report.curves import ERRORS, Reading
+from results.store.machine import name_of
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import Variants, class_ious
 from results.tables.content import Content
@@ -144,7 +145,7 @@ def cost(runs: Sequence[RunRecord]) -> str:
     hours: dict[str, float] = {}
     for run in runs:
         phase = run.provenance.scoring
-        device = phase.device if phase.device != "cpu" else (phase.processor or "CPU")
+        device = phase.device if phase.device != "cpu" else (name_of(phase.processor) or "CPU")
         hours[device] = hours.get(device, 0.0) + (run.costs.train_seconds + run.costs.eval_seconds) / HOUR
     told = "; ".join(f"{of:.2f} hours on {device}" for device, of in sorted(hours.items()))
     return f"{told}, for {len(runs)} run{'s' * (len(runs) != 1)}"

@@ -18,6 +18,15 @@ def processor() -> str:
     return f"{name}, family {family}, model {model}" if family and model else name
 
 
+def name_of(processor: str) -> str:
+    """The name alone of what a record says of its CPU.
+
+    >>> name_of("AMD EPYC, family 25, model 17, AVX2")
+    'AMD EPYC'
+    """
+    return processor.partition(", family ")[0]
+
+
 def has_avx2() -> bool:
     """Is it an x86 CPU with AVX2, as far as the kernel tells?"""
     return "avx2" in _of_cpu("flags").split()

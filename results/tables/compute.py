@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.twins import either_digest
+from results.store.machine import name_of
 from results.store.record import Phase, RunRecord
 from results.tables.table import Column, Table
 
@@ -64,7 +65,7 @@ def _phases(records: Iterable[RunRecord]) -> Iterator[dict[str, Any]]:
 
 
 def _device(phase: Phase) -> str:
-    return phase.device if phase.device != "cpu" else phase.processor or "CPU, model not recorded"
+    return phase.device if phase.device != "cpu" else name_of(phase.processor) or "CPU, model not recorded"
 
 
 def _costs(phase: Phase) -> dict[str, float]:

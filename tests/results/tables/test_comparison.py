@@ -196,7 +196,9 @@ def test_where_no_class_is_unseen_p_is_explained(tmp_path, monkeypatch):
     monkeypatch.setattr(factory, "seen_of", lambda _: factory.CLASSES)
     _, _, table = compared(tmp_path, "zeta", "alpha", zeta={}, alpha={})
     assert table.frame["p_corrected"].notna().tolist() == [True, False, False]
-    assert any(note.startswith("p: not corrected, for the table of comparison has one tested pair.") for note in table.notes)
+    assert any(
+        note.startswith("p: not corrected, for the table of comparison has one tested pair.") for note in table.notes
+    )
 
 
 def test_the_gate(tmp_path):

@@ -82,3 +82,12 @@ def test_what_was_not_timed_is_undefined() -> None:
     rows = rows_of(with_phases(None, old), with_phases(None, {}, seed=1))
     assert (rows["alpha", "scoring", "X"]["wall_hours"], rows["alpha", "scoring", "X"]["without_time"]) == (1.0, 1)
     assert "–" in compute_table([with_phases(None, old)]).markdown()
+
+
+def test_a_cpu_is_one_device_whatever_its_vectors() -> None:
+    """Fails if hours of one kind of machine stand in several rows, because a record also names model and vectors."""
+    rows = rows_of(
+        with_phases(None, {"processor": "AMD EPYC"}),
+        with_phases(None, {"processor": "AMD EPYC, family 25, model 17, AVX2"}, seed=1),
+    )
+    assert [key for key in rows if key[0] == "alpha"] == [("alpha", "scoring", "AMD EPYC")]
