@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.values import canonical_json
+from methods.registry import METHODS, config_class
 from results.store.files import write_atomically
 from results.store.folders import CorruptRecord, find_records
 from results.store.record import RunRecord
@@ -74,13 +76,24 @@ def means(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def briefly(table: pd.DataFrame) -> pd.DataFrame:
-    """The settings of each row without those that all rows of its method share."""
-    told = [{f"{k}={canonical_json(v)}" for k, v in json.loads(text).items()} for text in table["settings"]]
-    shared = {
-        method: set.intersection(*(told[i] for i in rows)) for method, rows in table.groupby("method").groups.items()
-    }
-    own = [" ".join(sorted(one - shared[method])) for one, method in zip(told, table["method"], strict=True)]
-    return table.assign(settings=own)
+    """The settings of each row without those that most runs of its method have: what is left out is none the less set.
+
+    A field that a row does not name has its default there.
+    """
+    told = [json.loads(text) for text in table["settings"]]
+    own: list[list[str]] = [[] for _ in told]
+    for method, rows in table.groupby("method").indices.items():
+        known = str(method) in METHODS  # a method of a file is not, when it is read later
+        defaults = config_class(str(method))().model_dump(mode="json") if known else {}
+        for name in dict.fromkeys(name for row in rows for name in told[row]):
+            values = {row: f"{name}={canonical_json(told[row].get(name, defaults.get(name)))}" for row in rows}
+            runs: Counter[str] = Counter()
+            for row, value in values.items():
+                runs[value] += int(table["runs"].iloc[row])
+            usual = max(sorted(runs), key=lambda value: runs[value])
+            for row, value in values.items():
+                own[row] += [value] * (value != usual)
+    return table.assign(settings=[" ".join(sorted(words)) for words in own])
 
 
 def as_markdown(trials: pd.DataFrame) -> str:
