@@ -34,9 +34,9 @@ PHOTOS_CONFIG: Final[dict[str, Any]] = {
 # the built-in CLIP's read-out and size; the body stays the photos', from noise: a trial needs nothing from the net
 _TRIAL_CONFIG: Final[dict[str, Any]] = {"readout": "plain", "teacher_side": 96, "local_side": 96, "decoder_heads": 2}
 # Ours. The objects are a tenth of a scene and all else is unlabelled. On the tune part (docs/tuning.md) NEL at the
-# weights of ZegCLIP's code, 100 and 1, leaves hIoU at 13.4; at 1 and 1 it is 37.1 (se 1.1), at 0.3 and 0.3 37.9 (0.4). An
-# inner product for seen classes (35.7) and local pictures of 64 pixels (35.8) are no better. The other weights and the
-# mining were chosen earlier and with less: on fold 0, one seed, a body from noise, and on training scenes.
+# weights of ZegCLIP's code, 100 and 1, leaves hIoU at 13.4; at 1 and 1 it is 37.1 (se 1.1), at 0.3 and 0.3 37.9 (0.4).
+# An inner product for seen classes (35.7) and local pictures of 64 pixels (35.8) are no better. The other weights and
+# the mining were chosen earlier and with less: on fold 0, one seed, a body from noise, and on training scenes.
 _SHAPES_CONFIG: Final[dict[str, Any]] = {
     "body": "small",
     "body_weights": "published",  # of the built-in world: all 20 names, as ImageNet has those of the photo benchmarks
