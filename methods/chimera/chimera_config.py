@@ -67,7 +67,7 @@ class ChimeraConfig(MethodConfig):
     # Classification
     scale: float = Field(default=1 / 0.07, gt=0)  # of cosines with the texts, 1 / tau; reading
     cross_entropy_weight: float = Field(default=1.0, ge=0)  # reading: CLIP-to-Seg's weights are 1
-    focal_weight: float = Field(default=100.0, ge=0)  # NEL's focal part; reading: ZegCLIP's code (doubtful: docs/tuning.md)
+    focal_weight: float = Field(default=100.0, ge=0)  # NEL's focal part; reading: ZegCLIP's code. See docs/tuning.md
     dice_weight: float = Field(default=1.0, ge=0)  # of NEL's dice part; reading: ZegCLIP's code
     focal_alpha: float | None = Field(default=0.25, gt=0, lt=1)  # reading: ZegCLIP's code
     focal_gamma: float = Field(default=2.0, ge=0)  # reading: ZegCLIP's code

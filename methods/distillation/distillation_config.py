@@ -60,7 +60,7 @@ class DistillationConfig(MethodConfig):
     # Weight of a pixel of a latent class in the cross-entropy, those of seen classes have 1; [P], [S] print none, so 1.
     # Less is ours: where nearly everything is unlabelled, latent classes drown the seen ones.
     latent_pixel_weight: float = Field(default=1.0, ge=0)
-    focal_weight: float = Field(default=100.0, ge=0)  # NEL's focal part; reading: ZegCLIP's code (doubtful: docs/tuning.md)
+    focal_weight: float = Field(default=100.0, ge=0)  # NEL's focal part; reading: ZegCLIP's code. See docs/tuning.md
     dice_weight: float = Field(default=1.0, ge=0)  # of NEL's dice part; reading: ZegCLIP's code
     focal_alpha: float | None = Field(default=0.25, gt=0, lt=1)  # reading: ZegCLIP's code
     focal_gamma: float = Field(default=2.0, ge=0)  # reading: ZegCLIP's code
