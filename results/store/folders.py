@@ -16,6 +16,7 @@ import glob
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,8 +27,8 @@ from pydantic import ValidationError
 from benchmarks.protocol import EvalSide, Protocol, TrainSide
 from benchmarks.spec import EvalSpec, TrainSpec
 from benchmarks.values import Value, canonical_json
-from results.store.claim import Claim, Claims
-from results.store.files import write_atomically
+from results.store.claim import CLAIMS, Claim, Claims, LostClaim
+from results.store.files import DRAFT, sweep, write_atomically
 from results.store.record import SCHEMA, RunRecord
 from results.store.schema_steps import upgraded
 from splits.errors import UserError, file_words, json_words
@@ -94,6 +95,16 @@ class RunFolder:
         """Store the owner's own word about the run."""
         text = canonical_json({"state": state, "claim": claim.number, **details})
         write_atomically(self.path / STATE, text.encode(), durable=durable, before_rename=claim.check)
+
+    def tidy(self) -> None:
+        """Delete what the last owner of a finished run left as it was killed: nobody else would claim the folder."""
+        if not any(self.path.glob(DRAFT)):
+            return
+        with suppress(OSError, LostClaim):  # a folder of somebody else, or at work again
+            if claim := self.claims.claim():
+                with claim:
+                    sweep(self.path, besides=CLAIMS)
+                    self.write_state("done", claim)
 
     def read_state(self) -> dict[str, Any]:
         """The owner's last word; {} where there is none or it cannot be read (the files beside it decide then)."""

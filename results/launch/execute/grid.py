@@ -72,6 +72,9 @@ def make_runs(
         rows = statuses(runs, root, data)
     else:
         keep(root, _benchmarks(runs))
+    for run, seen in rows:
+        if seen.state == "done":
+            run.folder(root).tidy()
     _warn_of_lost_data(rows, request, data)
     return report(rows)
 

@@ -198,3 +198,20 @@ def test_what_may_not_be_read_is_named(tmp_path):
     locked.chmod(0o700)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"{locked}: may not be read")
+
+
+def test_what_a_killed_owner_left_in_a_finished_run_goes(tmp_path):
+    """Fails if a draft stays for ever beside a record, is taken from one at work, or a clean folder is claimed."""
+    _, made = factory.store(tmp_path)
+    folder = RunFolder(tmp_path / made.result.train.folder)
+    folder.tidy()
+    assert folder.claims.current() is None
+    draft = folder.path / ".state.json.0123456789ab.tmp"
+    draft.touch()
+    with folder.claims.claim():
+        folder.tidy()
+        assert draft.exists()
+    folder.tidy()
+    assert not draft.exists()
+    assert folder.read_state()["state"] == "done"
+    assert not folder.claims.held()
