@@ -1,5 +1,5 @@
 # make install: install into .venv. make run: install, run every method on the built-in benchmark, print the table.
-# make test: install, check everything. make torture: faults and broken input, for about an hour.
+# make test: install, check everything. make torture: faults and broken input, for about forty minutes.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -14,7 +14,7 @@ help:
 	@echo "make test   install into $(VENV), run linter, type checker and tests"
 	@echo "make bench  time this beside other implementations (minutes; nothing fails on a time)"
 	@echo "make gpu    check and measure a GPU in ten minutes; one JSON and one page in results/gpu-check"
-	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; an hour"
+	@echo "make torture   kills, full disks, broken input by the thousand; prints what was survived; forty minutes"
 	@echo "make readme write what is generated in README and docs anew: tables, verdicts, reference pages"
 	@echo "make docs   the documentation as web pages, in site/; broken links fail"
 	@echo "make lock   write constraints.txt and locks/ anew from pyproject.toml"
