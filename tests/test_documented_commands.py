@@ -42,7 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
         kept = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
         (folder / "tests").symlink_to(PROJECT / "tests")
         (folder / "results").mkdir()
-        for name in ("reference", "sensitivity"):
+        for name in ("reference", "sensitivity", "pretraining"):
             (folder / "results" / name).symlink_to(PROJECT / "results" / name)
         _photos(folder)
         _farm(folder)
