@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 
 
-@cache
 def processor() -> str:
     """The CPU as the kernel names it, with family and model, for several share a name; else its architecture."""
-    name, family, model = (_of_cpu(field) for field in ("model name", "cpu family", "model"))
+    name, family, model = (_cpu().get(field) for field in ("model name", "cpu family", "model"))
     if not name:
         return platform.processor() or platform.machine()
     return f"{name}, family {family}, model {model}" if family and model else name
@@ -29,17 +28,17 @@ def name_of(processor: str) -> str:
 
 def has_avx2() -> bool:
     """Is it an x86 CPU with AVX2, as far as the kernel tells?"""
-    return "avx2" in _of_cpu("flags").split()
+    return "avx2" in _cpu().get("flags", "").split()
 
 
 @cache
-def _of_cpu(field: str) -> str:
-    """A field of the first core in /proc/cpuinfo; empty where there is none."""
+def _cpu() -> dict[str, str]:
+    """What the kernel tells of the first core; empty where it tells nothing."""
     try:
-        found = re.search(rf"^{field}[ \t]*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        first = Path("/proc/cpuinfo").read_text().partition("\n\n")[0]
     except OSError:
-        return ""
-    return found[1].strip() if found else ""
+        return {}
+    return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
 
 
 def driver() -> str:

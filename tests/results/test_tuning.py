@@ -66,3 +66,11 @@ def test_means_over_folds_and_seeds() -> None:
     assert mine["se"] == pytest.approx(abs(seeds[0] - seeds[1]) / math.sqrt(2) / math.sqrt(2), abs=1e-3)
     assert mine["fold 1"] == pytest.approx((hious[0][1] + hious[1][1]) / 2, abs=1e-3)
     assert sorted(tuning.briefly(table)["settings"]) == ["", "tokens=3"]
+
+
+def test_a_default_that_a_trial_went_back_to_is_named() -> None:
+    """Fails when a trial at a default, which no record names, looks like the recipe, or the recipe is told too."""
+    recipe = [tuned(0.5, method="clip-to-seg", config={"focal_weight": 0.3}, seed=seed) for seed in (0, 1)]
+    trial = tuned(0.1, method="clip-to-seg", config={})
+    table = tuning.briefly(tuning.means(tuning.joined(pd.DataFrame(), [*recipe, trial])))
+    assert dict(zip(table["runs"], table["settings"], strict=True)) == {2: "", 1: "focal_weight=100.0"}

@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--device", default="cuda", choices=["cpu", "cuda"])
     device = parser.parse_args().device
-    set_up(device, torch.get_num_threads())
+    set_up(device, torch.get_num_threads(), half=True)
     with float32_products():
         rows = [*steps(device), *evaluations(device)]
     print(json.dumps(rows))

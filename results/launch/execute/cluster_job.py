@@ -12,7 +12,6 @@ import submitit
 from submitit.core.utils import DelayedSubmission, UncompletedJobError
 
 from results.launch.execute import scheduler
-from results.launch.run.environment import bound_onednn
 from results.launch.run.job import Job
 from results.launch.run.ranks import Others, follow
 from results.launch.run.rendezvous import Meeting
@@ -33,7 +32,6 @@ class ClusterJob:
 
         Of several tasks the first does that; the others train with it.
         """
-        bound_onednn(half=self.job.half)
         task, meeting = submitit.JobEnvironment().global_rank, self._meeting()
         with _stop_signals() as signals:
             if task > 0:

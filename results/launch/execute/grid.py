@@ -20,7 +20,6 @@ from results.launch.plan.recipe_changes import recipe_changes
 from results.launch.plan.request import Device, Files, Request, Run
 from results.launch.run.data_state import DataStates
 from results.launch.run.devices import device_and_count
-from results.launch.run.environment import bound_onednn
 from results.launch.run.job import Job
 from results.launch.run.prefetch import refuse_absent_bodies, refuse_absent_clips
 from results.launch.run.sharing import in_turn, shared
@@ -269,7 +268,6 @@ def _execute_here(jobs: Sequence[Job]) -> bool:
     """One run after another in this process, where breakpoints work; no debugger opens by itself."""
     from results.launch.run.worker import run_job
 
-    bound_onednn(half=any(job.half for job in jobs))
     for number, job in enumerate(jobs, 1):
         state = run_job(job)
         print(f"[{number}/{len(jobs)}] {job.run.name}: {state}", flush=True)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from results.launch.execute.processes import Handle, Processes, processes_for
-from results.launch.run.environment import bound_onednn
 from results.launch.run.job import Job
 from results.launch.run.status import Status, status
 from results.launch.run.worker import run_job
@@ -120,7 +119,6 @@ def visible_gpus(count: int) -> list[str]:
 def _run(job: Job, gpus: Sequence[str], waiter: str) -> str:
     """In the new process: see these GPUs alone. Ctrl-C is for the harness, which stops its jobs by SIGTERM."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    bound_onednn(half=job.half)
     return run_job(job, waiter, stop_at=(signal.SIGTERM,))
 
 

@@ -35,10 +35,15 @@ def refused_by_kind(path: Path, source: str) -> None:
     try:
         refuse_what_is_none(path)
         is_torchscript(path)
-    except zipfile.BadZipFile as error:  # the end of a zip behind what is none
-        raise UserError(f"{source}: {path} is a broken archive ({error}); copy or download it again") from None
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{source}: {broken_archive(path, error)}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{source}: {error}") from None
+
+
+def broken_archive(path: Path, error: zipfile.BadZipFile) -> str:
+    """In words: a file that is a zip by its end, and none by what lies before."""
+    return f"{path} is a broken archive ({error}); copy or download it again"
 
 
 def card_of(file: Path) -> Path | None:

@@ -75,7 +75,7 @@ class _Maker:
     def make(self) -> bool:
         """Everything, in order."""
         check_precision(self.job.run, self.job.device, train=self.job.train and not self.folder.trained())
-        set_up(self.job.device, self.job.threads)
+        set_up(self.job.device, self.job.threads, half=self.job.half)
         self.device = fabric_of(self.job.device, self.recipe.precision, ALONE).device
         costs.forget_peak(self.device)
         self.state.write(0, None, "looking at the data", now=True)

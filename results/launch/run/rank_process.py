@@ -11,7 +11,6 @@ import signal
 import sys
 import threading
 
-from results.launch.run.environment import bound_onednn
 from results.launch.run.ranks import follow
 
 
@@ -20,7 +19,6 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job, meeting, rank = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    bound_onednn(half=job.half)
     follow(job, meeting, rank)
 
 

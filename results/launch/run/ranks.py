@@ -208,7 +208,7 @@ def _train(job: Job, address: Address, rank: int, stop: Callable[[], bool]) -> N
     def refuse(path: Path, data: bytes) -> None:
         raise AssertionError(f"rank {rank} must not write {path}")
 
-    set_up(job.device, job.threads)
+    set_up(job.device, job.threads, half=job.half)
     _, method = built(job)
     folder = job.run.folder(job.root).path
     checkpoints = Checkpoints(folder, job.run.train.digest(), refuse)

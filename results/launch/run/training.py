@@ -22,15 +22,19 @@ from methods.method import Images, Method
 from methods.registry import entry
 from results.launch.plan.settings import config_of
 from results.launch.run.build import build, clip_of, train_set
-from results.launch.run.environment import environment
+from results.launch.run.environment import bound_onednn, environment
 from results.launch.run.job import Device, Job
 from results.store.provenance import node
 from splits.errors import UserError
 
 
-def set_up(device: str, threads: int) -> None:
-    """Threads and determinism of this process; what measures runs sets them up alike."""
+def set_up(device: str, threads: int, *, half: bool = False) -> None:
+    """Threads, determinism and oneDNN's vectors of this process; what measures runs sets them up alike.
+
+    half: is anything computed in half precision?
+    """
     torch.set_num_threads(threads)
+    bound_onednn(half=half)
     torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
     if device != "cpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not; read at its first product

@@ -17,7 +17,7 @@ from benchmarks.spec import TrainSpec
 from benchmarks.training.train import Trained
 from benchmarks.values import canonical_json
 from methods.method import Method
-from results.launch.plan.weight_cards import origin_of
+from results.launch.plan.weight_cards import broken_archive, origin_of
 from results.launch.run.build import loaded_body_sha256
 from results.store.folders import CARD, WEIGHTS, CorruptRecord, RunFolder, read_json
 from results.store.record import Phase
@@ -127,8 +127,8 @@ def imported(method: Method, file: Path) -> tuple[str, ...]:
     """Load weights from elsewhere; returns what to know of them, raises UserError where they do not fit."""
     try:
         found = method.import_weights(file)
-    except zipfile.BadZipFile as error:  # the end of a zip behind what is none
-        raise UserError(f"{file} is a broken archive ({error}); copy or download it again") from None
+    except zipfile.BadZipFile as error:
+        raise UserError(broken_archive(file, error)) from None
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from None
     return tuple(f"the imported weights are {remark}" for remark in found or ())  # a custom method may return None

@@ -42,7 +42,7 @@ def checked(out: Path, *, device: str | None, say: Callable[[str], None]) -> int
         float(torch.ones(1, device=bench.device))
     except Exception as error:
         raise UserError(f"doctor --gpu: torch cannot compute on this GPU: {words_of(error)}") from None
-    set_up(bench.kind, threads=1)  # small tensors: many threads would wait for one another
+    set_up(bench.kind, threads=1, half=True)  # small tensors: many threads would wait for one another
     began = time.perf_counter()
     made: list[Section] = []
     for name, work in parts(bench, made).items():
