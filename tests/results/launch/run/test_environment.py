@@ -16,6 +16,7 @@ from results.launch.plan.request import Request
 from results.launch.plan.runs import plan
 from results.launch.run import environment
 from results.launch.run.job import Job
+from results.launch.run.training import set_up
 from results.store import machine
 
 ALL = ("ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "NPY_DISABLE_CPU_FEATURES", "ONEDNN_MAX_CPU_ISA", "MKL_CBWR")
@@ -72,3 +73,12 @@ def test_half_precision_keeps_its_instructions(
     (run,) = plan(Request(("zegclip",), ("shapes-5i",), folds=(0,), overrides=overrides, precision=precision))
     environment.bound_onednn(half=Job(run, tmp_path).half)
     assert ("ONEDNN_MAX_CPU_ISA" in os.environ) == bounded
+
+
+@pytest.mark.usefixtures("torch_as_it_was")
+@pytest.mark.parametrize("half", [False, True])
+def test_what_sets_a_process_up_bounds_onednn(half: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when convolutions of a job take wider vectors than its other sums, or half precision is bounded."""
+    monkeypatch.setattr(environment, "has_avx2", lambda: True)
+    set_up("cpu", 1, half=half)
+    assert os.environ.get("ONEDNN_MAX_CPU_ISA") == (None if half else "AVX2")
