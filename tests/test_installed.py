@@ -16,7 +16,8 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[1]
 REFERENCE = PROJECT / "results" / "reference"
 PACKAGES = ("benchmarks", "methods", "splits", "results")
-STORED = ("reference", "sensitivity", "reliability", "runs", "figures", "records")  # records are no part of the package
+# records are no part of the package
+STORED = ("reference", "sensitivity", "pretraining", "reliability", "runs", "figures", "records")
 
 pytest.importorskip("setuptools", minversion="77")
 

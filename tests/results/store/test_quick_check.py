@@ -93,7 +93,7 @@ def test_what_older_records_do_not_say_is_no_doubt(tmp_path: Path) -> None:
 
 def test_stored_records_are_sound() -> None:
     """Fails when a record as runs write it is doubted, or looked at the slow way and the quick one with two results."""
-    for name in ("reference", "sensitivity"):
+    for name in ("reference", "sensitivity", "pretraining"):
         for item in find_stored(ROOT / name):
             assert not isinstance(item, CorruptRecord)
             assert doubt(item) == ""
