@@ -68,11 +68,20 @@ def test_what_float32_cannot_hold_is_not_exact(pixels, exact):
     assert not is_exact(halves)
 
 
-def test_few_runs_and_sparse_ones_are_left_to_sparse_products():
-    """Fails when a handful of runs, or many images with a pixel here and there, are multiplied cell by cell."""
+def test_few_runs_are_left_to_sparse_products():
+    """Fails when a handful of runs are put together, which takes longer than one by one."""
     given = [Few.of(run) for run in runs(np.random.default_rng(4), 10)]
     seen = [np.array(SEEN[0])] * 10
     assert dense(given, seen) is not None
     assert dense(given[: dense_draws.FEWEST - 1], seen[: dense_draws.FEWEST - 1]) is None
-    apart = [Few(np.eye(400, 4, -i, dtype=np.uint8), np.eye(400, 4, -9 * i, dtype=np.uint8)) for i in range(10)]
-    assert dense(apart, [np.array([True, True, False, False])] * 10) is None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 1.0])
+def test_sums_are_those_of_a_product_wherever_the_pixels_lie(share):
+    """Fails when an image is left out, or counted twice, because few runs have a pixel in it, or many, or all."""
+    rng = np.random.default_rng(5)
+    counts = rng.integers(1, 200, (40, IMAGES)) * (rng.random((40, IMAGES)) < share * rng.random(IMAGES))
+    counts[:, 7] = 3 * (share > 0)  # one image that all runs have
+    weights = rng.integers(0, 6, (IMAGES, 50)).astype(np.float32)
+    pixels = dense_draws._Pixels(counts.astype(np.uint8))
+    np.testing.assert_array_equal(pixels.weighted(weights), counts @ weights)
