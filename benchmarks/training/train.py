@@ -151,7 +151,7 @@ class _Loop:
             self._wrapped: Any = fabric.setup_module(method)
         else:
             self._wrapped, self.optimizer = fabric.setup(method, self.optimizer)
-        self._wrapped.mark_forward_method("losses")  # else neither gradient synchronisation nor precision applies
+        self._wrapped.mark_forward_method("losses")  # else gradients of ranks are not synchronised
 
     def advance(self, images: Images, labels: Tensor) -> None:
         """One step."""
@@ -179,7 +179,8 @@ class _Loop:
         weights: of each loss in the gradient, by what it is averaged over; None: all of them count as they are.
         """
         images, labels = acceleration.moved(images, labels, self.fabric.device)
-        losses = self._wrapped.losses(images, labels, progress=self.step / self.recipe.iterations)
+        with self.fabric.autocast():  # Fabric enters it by itself only where a method is wrapped for several ranks
+            losses = self._wrapped.losses(images, labels, progress=self.step / self.recipe.iterations)
         if weights is not None:
             losses = {n: v * weights[self.over.get(n, "images")] for n, v in losses.items()}
         if losses and self.optimizer is not None:

@@ -46,8 +46,20 @@ def main() -> None:
 
 
 def steps(device: str) -> list[dict[str, Any]]:
-    """A step of ours in float32 and in bf16, beside the tower called as the released code calls it, in float32."""
+    """`_steps` of the papers' batch, or of the largest half of it that fits."""
     side, batch = (64, 2) if device == "cpu" else (512, 16)
+    while True:
+        try:
+            return _steps(device, side, batch)
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise
+        batch //= 2
+        torch.cuda.empty_cache()
+
+
+def _steps(device: str, side: int, batch: int) -> list[dict[str, Any]]:
+    """A step of ours in float32 and in bf16, beside the tower called as the released code calls it, in float32."""
     method = step.zegclip(step.SEEN).to(device)
     ours, theirs = (
         step.step(method, side, batch, device=device),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 torch = pytest.importorskip("torch")
+from methods.method_entry import COMPARISON, RIVALS  # noqa: E402
 from methods.registry import METHODS  # noqa: E402
 from tests.speed import waits  # noqa: E402
 
@@ -32,7 +33,7 @@ NOTHING: tuple[set[tuple[str, str]], int] = (set(), 0)
 pytestmark = pytest.mark.usefixtures("fast_kernels")
 
 
-@pytest.mark.parametrize("name", [n for n, known in METHODS.items() if known.trained and known.group == "comparison"])
+@pytest.mark.parametrize("name", [n for n, known in METHODS.items() if known.trained and known.group in (COMPARISON, RIVALS)])
 def test_a_step_waits_for_nothing_else(name: str) -> None:
     """Fails when a training step reads a number or a size from the device in a new place, copies to it, or more often.
 

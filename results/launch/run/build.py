@@ -124,8 +124,11 @@ def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:
     )
 
 
-def clip_of(clip_id: ClipId | None, file: Path | None = None) -> Clip | None:
-    """The CLIP of a spec; `file` is where it lies if it is a local one. Raises UserError where it cannot be had."""
+def clip_of(clip_id: ClipId | None, file: Path | None = None, *, text_cache: Path | None = None) -> Clip | None:
+    """The CLIP of a spec; `file` is where it lies if it is a local one. Raises UserError where it cannot be had.
+
+    text_cache: a folder that keeps its class embeddings from run to run.
+    """
     if clip_id is None:
         return None
     try:
@@ -137,7 +140,8 @@ def clip_of(clip_id: ClipId | None, file: Path | None = None) -> Clip | None:
                 best_readout="plain",  # as `clip`'s recipe on shapes-5i reads it
             )
         else:
-            clip = load_clip(clip_id.model, str(file or clip_id.pretrained), beside=_config_of(clip_id, file))
+            beside = _config_of(clip_id, file)
+            clip = load_clip(clip_id.model, str(file or clip_id.pretrained), beside=beside, text_cache=text_cache)
     except (ValueError, OSError) as error:
         raise UserError(str(error)) from None
     if clip_id.sha256 and clip.weights_sha256 != clip_id.sha256:

@@ -1,24 +1,29 @@
 """Which operations of a run are not deterministic on this device, as torch itself names them.
 
-With `torch.use_deterministic_algorithms(True, warn_only=True)` torch warns of each such operation once.
+With `torch.use_deterministic_algorithms(True, warn_only=True)` torch warns of each such operation. Of the kernels of
+attention it warns once in a process, unless it is told to warn always.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
+
 _NAMED = re.compile(r"(?P<name>\S+) does not have a deterministic implementation")
+_ATTENTION = re.compile(r"(?P<name>\w[\w ]*?) defaults to a non-deterministic algorithm")
 _CUBLAS = re.compile(r"because it uses CuBLAS")
 CUBLAS = "cuBLAS without CUBLAS_WORKSPACE_CONFIG"
-_MESSAGES = r"(?s).*(deterministic implementation|because it uses CuBLAS)"
+_MESSAGES = r"(?s).*(deterministic implementation|to a non-deterministic algorithm|because it uses CuBLAS)"
 
 
 def name_in(message: str) -> str | None:
     """The operation that a warning names; None for a warning of anything else."""
-    if found := _NAMED.search(message):
+    if found := _NAMED.search(message) or _ATTENTION.search(message):
         return found["name"]
     return CUBLAS if _CUBLAS.search(message) else None
 
@@ -27,7 +32,10 @@ def name_in(message: str) -> str | None:
 def named() -> Iterator[set[str]]:
     """The operations torch warns of within; their warnings go into the record and not onto the screen."""
     names: set[str] = set()
-    with warnings.catch_warnings():
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # a later run of this process has its own record
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        stack.callback(torch.set_warn_always, always)
         warnings.filterwarnings("always", message=_MESSAGES)
         show = warnings.showwarning
 

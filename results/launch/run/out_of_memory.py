@@ -7,7 +7,7 @@ import re
 from results.launch.plan.request import Run
 
 # torch's words, on CUDA and on a CPU; its libraries for CUDA say it in their own
-SAID = re.compile(r"[^.:\n]*(?:out of memory|can't allocate memory|_STATUS_ALLOC_FAILED)[^.\n]*")
+SAID = re.compile(r"[^.:\n]*(?:out of memory|can't allocate memory|_ALLOC(?:ATION)?_FAILED)[^.\n]*")
 
 
 def memory_words(error: BaseException, run: Run, *, trained: bool) -> str:

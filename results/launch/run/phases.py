@@ -57,4 +57,8 @@ class PhaseClock:
     def _energy(self) -> float | None:
         if self.job.device != "cuda":
             return None
-        return machine.gpu_joules(str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid))
+        try:
+            gpu = str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+        except RuntimeError:  # a GPU that is gone: the run itself says so
+            return None
+        return machine.gpu_joules(gpu)

@@ -250,7 +250,18 @@ def _joined(job: Job, address: Address, rank: int, store: Any) -> Iterator[Ranks
     try:
         group = dist.group.WORLD if backend == "gloo" else dist.new_group(backend="gloo", timeout=TIMEOUT)
         yield Ranks(rank, job.ranks, group)
-    finally:
+    except BaseException:
+        # NCCL's end waits for collectives that a rank which is gone will never join
+        _ended(dist, abort=backend == "nccl")
+        raise
+    _ended(dist, abort=False)
+
+
+def _ended(dist: Any, *, abort: bool) -> None:
+    """Leave the process group; abort: without waiting for what is under way."""
+    if abort:
+        dist.distributed_c10d._abort_process_group()
+    else:
         dist.destroy_process_group()
 
 

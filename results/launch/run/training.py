@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.catalogue import benchmark
+from benchmarks.data.cache import cache_folder
 from benchmarks.data.limited import Limited, Without
 from benchmarks.data.reader import Reader, Watch
 from benchmarks.training.batches import batches
@@ -44,7 +45,10 @@ def set_up(device: str, threads: int, *, half: bool = False) -> None:
 
 def built(job: Job, *, finished: bool = False) -> tuple[Clip | None, Method]:
     """The CLIP and the method of a job as training begins, on the CPU; `finished` as of `build`."""
-    clip = clip_of(job.run.train.clip, job.clip_file)
+    # Texts are embedded on the CPU: minutes for hundreds of classes, in which a GPU would wait. Runs on a CPU make them
+    # anew, so that no record depends on what another process, of other vectors, left in a cache.
+    kept = cache_folder() / "texts" if job.device == "cuda" else None
+    clip = clip_of(job.run.train.clip, job.clip_file, text_cache=kept)
     return clip, build(job.run.train, clip, finished=finished)
 
 

@@ -395,6 +395,25 @@ def test_the_scale_of_losses_goes_on_too(make_recipe, tmp_path: Path, monkeypatc
     assert [plugin.steps for plugin in plugins] == [4, 6]
 
 
+@pytest.mark.parametrize(("precision", "half"), [("32-true", None), ("bf16-mixed", torch.bfloat16)])
+def test_losses_are_computed_in_the_precision_of_the_recipe(
+    make_recipe, tmp_path, monkeypatch, precision, half
+) -> None:
+    """Fails when a record says bf16 and the training was float32, or the other way round."""
+    seen = []
+
+    class Asking(Small):
+        def losses(self, images: Images, labels: torch.Tensor, *, progress: float) -> dict[str, torch.Tensor]:
+            inside = torch.is_autocast_enabled("cpu")
+            seen.append((inside, self.head(torch.ones(1, 4, 3, 3)).dtype))
+            return super().losses(images, labels, progress=progress)
+
+    made = Fabric(accelerator="cpu", devices=1, precision=precision, plugins=[LightningEnvironment()])
+    monkeypatch.setitem(globals(), "fabric", lambda: made)
+    run(tmp_path, make_recipe(iterations=2, precision=precision), method=Asking())
+    assert seen == [(half is not None, half or torch.float32)] * 2
+
+
 def test_a_lost_rank_is_noticed_before_the_device_is_waited_for() -> None:
     """Fails when losses are copied from a device that waits for the gradients of a rank that is gone."""
 

@@ -25,6 +25,11 @@ WORKSPACE = (
     "and you have CUDA >= 10.2."
 )
 
+ATTENTION = (
+    "Memory Efficient attention defaults to a non-deterministic algorithm. To explicitly enable determinism call "
+    "torch.use_deterministic_algorithms(True, warn_only=False)."
+)
+
 
 def test_operations_are_named_once_and_others_are_shown() -> None:
     """Fails when an operation is lost, named twice, or a warning of something else is swallowed."""
@@ -32,8 +37,9 @@ def test_operations_are_named_once_and_others_are_shown() -> None:
         for _ in range(2):
             warnings.warn(OPERATION, stacklevel=1)
         warnings.warn(WORKSPACE, stacklevel=1)
+        warnings.warn(ATTENTION, stacklevel=1)
         warnings.warn("the disk is slow", stacklevel=1)
-    assert names == {"upsample_bilinear2d_backward_out_cuda", CUBLAS}
+    assert names == {"upsample_bilinear2d_backward_out_cuda", CUBLAS, "Memory Efficient attention"}
     assert [str(w.message) for w in printed] == ["the disk is slow"]
 
 
@@ -46,6 +52,14 @@ def test_torch_itself_words_it_so() -> None:
     finally:
         torch.use_deterministic_algorithms(False)
     assert names == {"put_"}
+
+
+def test_what_torch_warns_of_once_is_named_in_every_run() -> None:
+    """Fails when the second run of a process says nothing of attention, of which torch warns once in a process."""
+    was = torch.is_warn_always_enabled()
+    with named():
+        assert torch.is_warn_always_enabled()
+    assert torch.is_warn_always_enabled() == was
 
 
 @pytest.mark.usefixtures("torch_as_it_was")

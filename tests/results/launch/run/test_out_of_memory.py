@@ -55,6 +55,8 @@ def test_a_librarys_words_are_known_too() -> None:
     (run,) = plan(Request(("zegclip",), ("shapes-5i",), folds=(0,)))
     error = RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
     assert "CUBLAS_STATUS_ALLOC_FAILED" in memory_words(error, run, trained=False)
+    error = RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED")
+    assert "DEVICE_ALLOCATION_FAILED" in memory_words(error, run, trained=False)
 
 
 def test_a_run_that_lacks_memory_ends_in_that_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
