@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from methods.idle import Idle
 from methods.loss_averaging import Averaging, unknown_averaging
 from methods.ranges import Declared
 
@@ -27,7 +28,7 @@ NOTHING: Final = "none"  # the name of the recipe of methods that train nothing
 class MethodRecipe:
     """How a method is trained on one kind of benchmark, as plain data; `benchmarks.recipes` makes a `Recipe` of it."""
 
-    name: str  # stands in tables: "paper" only for what the authors published, the kind's name for a recipe of ours
+    name: str  # stands in tables: "paper": the authors' alone; "reading": as a text is read; the kind's: ours
     training: Mapping[str, Any] = field(default_factory=dict)  # fields of a Recipe; the benchmark has the augmentation
     config: Mapping[str, Any] = field(default_factory=dict)  # values of the method's config that go with it
 
@@ -56,6 +57,7 @@ class MethodEntry:
     # are never drawn.
     ranges: Mapping[str, Declared] = field(default_factory=dict)
     not_drawn: Mapping[str, str] = field(default_factory=dict)
+    idle: tuple[Idle, ...] = ()  # config fields that others switch off: to set one by hand is refused
     cosines: float = 0.0  # its scores are cosines of tokens and texts times this; 0: they are something else
     trained_as: str = ""  # the method whose training it shares: weights of either are scored by both
     # Config fields that its authors chose for each data set on the very images they report: tables show their values.

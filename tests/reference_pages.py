@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import harness
 from benchmarks.spec import Recipe
 from methods.method_entry import MethodRecipe
 from methods.registry import METHODS, config_class, entry
-from results.launch.plan.readings import comments
+from results.launch.plan.readings import comments, headings
 from results.store.record_schema import schema
 from tests.croissant import croissant
 
@@ -105,7 +106,7 @@ def configs() -> str:
         "## The recipe",
         _table(("field", "default", "meaning"), list(_recipe_fields())),
     ]
-    shown: dict[type, str] = {}
+    owner = {config: _owner(config) for config in map(config_class, METHODS)}
     recipes: dict[tuple[tuple[str, ...], ...], str] = {}  # rows -> the first method that has them
     for name in METHODS:
         config = config_class(name)
@@ -114,10 +115,10 @@ def configs() -> str:
         if entry(name).fixed:
             fixed = ", ".join(f"`{field}={json.dumps(value)}`" for field, value in entry(name).fixed.items())
             lines.append(f"Fixed, as what makes it this method: {fixed}.")
-        if config in shown:
-            lines.append(f"Fields as those of {_link(shown[config])}.")
+        if owner[config] != name:
+            lines.append(f"Fields as those of {_link(owner[config])}.")
         elif rows := list(_config_fields(config)):
-            shown[config] = name
+            lines.append(" ".join((inspect.getdoc(inspect.getmodule(config)) or "").split()))
             lines.append(_table(("field", "default", "meaning"), rows))
         else:
             lines.append("It has no fields.")
@@ -127,6 +128,12 @@ def configs() -> str:
             as_there = f"Recipes as those of {_link(first)}."
             lines.append(_table(("benchmarks", "recipe", "its fields"), rows) if first == name else as_there)
     return "\n\n".join(lines) + "\n"
+
+
+def _owner(config: type) -> str:
+    """The method under which a config's fields are listed: of those that have it, the first with the least fixed."""
+    having = [name for name in METHODS if config_class(name) is config]
+    return min(having, key=lambda name: len(entry(name).fixed))
 
 
 def _link(method: str) -> str:
@@ -142,8 +149,10 @@ def _recipe_fields() -> Iterator[tuple[str, str, str]]:
 
 
 def _config_fields(config: type) -> Iterator[tuple[str, str, str]]:
-    defaults, words = config().model_dump(mode="json"), comments(config)
+    defaults, words, titles = config().model_dump(mode="json"), comments(config), headings(config)
     for name in config.model_fields:
+        if name in titles:
+            yield f"*{titles[name]}*", "", ""
         if name != "setting":
             yield f"`{name}`", f"`{json.dumps(defaults[name])}`", " ".join(words.get(name, ()))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from methods.method_entry import RIVALS, MethodEntry, MethodRecipe, RecipeKind, borrowed
-from methods.zegclip.zegclip_entries import LONG, NOT_DRAWN, RANGES, RELEASED, SHAPES, TINY_CONFIG, averaging
+from methods.zegclip.zegclip_entries import IDLE, LONG, NOT_DRAWN, RANGES, RELEASED, SHAPES, TINY_CONFIG, averaging
 
 # Released configs: ZegCLIP's training and crops everywhere, Context for 40,000 iterations; 35 prompts there, 50 on
 # COCO-Stuff. Nobody published a training on COCO-20i: COCO-Stuff's is used. The recipes of ours are ZegCLIP's as they
@@ -38,6 +38,7 @@ def _entry(title: str, fidelity: str, **fields: Any) -> MethodEntry:
         averaging=averaging,
         ranges=RANGES,
         not_drawn=_NOT_DRAWN,
+        idle=IDLE,
         **fields,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from methods.distillation import distillation_entries
+from methods.idle import Idle
 from methods.loss_averaging import BATCH_NORM, PER_PIXEL, Averaging, contrast_apart
 from methods.method_entry import COMPARISON, MethodEntry, borrowed, with_config
 from methods.ranges import HEADS, NEL, TEMPERATURE, Around, Between, Declared, OneOf
@@ -72,6 +73,18 @@ _NOT_DRAWN: Final = {
     "seen_shift": "a calibration: the tables show every shift",
 }
 
+_NEGATIVES: Final = ("candidates", "bank_size")
+_IDLE: Final = (
+    Idle(("blocks", "most_tokens", "adapter_norm"), {"head": ("conv",)}),
+    Idle(("steps",), {"schedule": ("linear", "cosine")}),
+    Idle(("schedule", "steps", "last_share", "pooling"), {"distillation": ("global", "off")}),
+    Idle(("pool_padding",), {"distillation": ("selective", "off")}),
+    Idle(("sgd_loss", *_NEGATIVES, "temperature", "sgd_weight", "sgd_warmup"), {"distillation": ("off",)}),
+    Idle(_NEGATIVES, {"sgd_loss": ("cosine",)}),
+    Idle(("temperature",), {"sgd_loss": ("cosine",), "pooling": ("mean",)}),
+    Idle(("alignment_heads", "alignment_dropout"), {"alignment": ("off",)}),
+)
+
 
 def _averaging(config: ChimeraConfig) -> Averaging:
     apart = [BATCH_NORM]
@@ -95,6 +108,7 @@ def _entry(title: str, *, group: str = "ablation:chimera-seg", **fixed: Any) -> 
         averaging=_averaging,
         ranges=_RANGES,
         not_drawn=_NOT_DRAWN,
+        idle=_IDLE,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from methods.idle import Idle
 from methods.loss_averaging import BATCH_NORM, PER_PIXEL, Averaging, contrast_apart
 from methods.method_entry import COMPARISON, MethodEntry, MethodRecipe, RecipeKind, borrowed
 from methods.ranges import HEADS, NEL, TEMPERATURE, Around, Between, Declared, OneOf
@@ -64,9 +65,10 @@ _SHAPES_CONFIG: Final[dict[str, Any]] = {
 }
 _COCO: Final = {**_PAPERS, "iterations": 80_000}
 RECIPES: Final[dict[RecipeKind, MethodRecipe]] = {
-    "voc": MethodRecipe("paper", _PAPERS, PHOTOS_CONFIG),
-    "context": MethodRecipe("paper", {**_PAPERS, "iterations": 40_000}, PHOTOS_CONFIG),
-    "coco-stuff": MethodRecipe("paper", _COCO, PHOTOS_CONFIG),
+    # No "paper": the page leaves the rate, the decay, the warm-up and NEL's weights to be read.
+    "voc": MethodRecipe("reading", _PAPERS, PHOTOS_CONFIG),
+    "context": MethodRecipe("reading", {**_PAPERS, "iterations": 40_000}, PHOTOS_CONFIG),
+    "coco-stuff": MethodRecipe("reading", _COCO, PHOTOS_CONFIG),
     "coco-20i": MethodRecipe("clip-to-seg's", _COCO, PHOTOS_CONFIG),  # nobody published one: COCO-Stuff's
     "trial": MethodRecipe("trial", {**_PAPERS, "iterations": 100, "warmup_iterations": 10}, _TRIAL_CONFIG),
     "shapes": MethodRecipe("shapes", zegclip_entries.SHAPES, _SHAPES_CONFIG),  # length and rate were not tuned apart
@@ -117,6 +119,22 @@ _NOT_DRAWN: Final = {
     "seen_shift": "a calibration: the tables show every shift",
 }
 
+_MINING: Final = (
+    *("windows", "window_unlabelled", "cell_unlabelled", "metric", "iterations", "merge_above", "smallest"),
+    "most_latent",
+)
+_DECODER: Final = ("decoder_layers", "decoder_heads", "decoder_feed", "decoder_dropout", "decoder_lr_scale")
+_IDLE: Final = (
+    Idle(_DECODER, {"latent": ("off", "centroids")}),
+    Idle(("latent_scale", "latent_pixel_weight"), {"latent": ("off",)}),
+    Idle(_MINING, {"local_loss": (False,), "latent": ("off",)}),
+    Idle(("global_weight", "candidates", "bank_size", "pool_padding"), {"global_loss": (False,)}),
+    Idle(("local_weight", "local_reduction", "local_side", "local_fill"), {"local_loss": (False,)}),
+    Idle(("temperature",), {"global_loss": (False,), "local_loss": (False,)}),
+    Idle(("seen_weight",), {"seen_loss": (False,)}),
+    Idle(("focal_weight", "dice_weight", "focal_alpha", "focal_gamma"), {"per_pixel": ("ce",)}),
+)
+
 
 def _averaging(config: DistillationConfig) -> Averaging:
     apart = [BATCH_NORM]
@@ -141,6 +159,7 @@ def _entry(title: str, *, fixed: dict[str, Any], **fields: Any) -> MethodEntry:
         fixed=fixed,
         averaging=_averaging,
         not_drawn=_NOT_DRAWN,
+        idle=_IDLE,
         # how CLIPTeacher and all ablations were trained could not be read
         **{"recipes": borrowed(RECIPES, "clip-to-seg"), **fields},
     )

@@ -63,6 +63,7 @@ def _entry(title: str, fidelity: str, **fields: Any) -> MethodEntry:
         averaging=_averaging,
         ranges={"seen_shift": Around(2, published=True)},
         not_drawn=_NOT_DRAWN,
+        idle=zegclip.IDLE,
         **fields,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from methods.idle import Idle
 from methods.loss_averaging import PER_PIXEL, Averaging
 from methods.method_entry import COMPARISON, MethodEntry, MethodRecipe, RecipeKind, borrowed
 from methods.ranges import HEADS, Around, Declared, OneOf
@@ -60,6 +61,18 @@ NOT_DRAWN: Final = {
     **dict.fromkeys(("token_scale", "ignored"), "without it nothing is learnt at small widths"),
 }
 
+_FOLLOWED: Final = ("inductive", "fully-supervised")  # settings without pseudo labels
+IDLE: Final = (
+    Idle(("prompt_tokens", "prompt_dropout"), {"encoder": ("frozen", "finetuned")}),
+    Idle(("encoder_lr_scale",), {"encoder": ("prompts", "frozen")}),
+    Idle(
+        ("focal_weight", "dice_weight", "focal_alpha", "focal_gamma", "dice_denominator", "ignored", "seen_shift"),
+        {"loss": ("exclusive",)},
+    ),
+    Idle(("seen_shift",), {"setting": ("fully-supervised", "transductive", "transductive-known-extent")}),
+    Idle(("self_training_from",), {"setting": _FOLLOWED}),
+)
+
 
 def averaging(config: ZegClipConfig) -> Averaging:
     """Of its losses, and of its followers'."""
@@ -82,6 +95,7 @@ def _entry(title: str, fidelity: str = _SWITCHED, *, fixed: dict[str, Any], **fi
         fixed=fixed,
         averaging=averaging,
         not_drawn=NOT_DRAWN,
+        idle=IDLE,
         # nobody published how its baselines and ablations were trained
         **{"group": "ablation:zegclip", "ranges": RANGES, "recipes": borrowed(RECIPES, "zegclip"), **fields},
     )

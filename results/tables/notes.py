@@ -12,6 +12,7 @@ import pandas as pd
 from benchmarks.recipes import IMPORTED
 from benchmarks.spec import Recipe
 from benchmarks.values import digest
+from methods.idle import idle_fields
 from methods.registry import METHODS, config_class
 from results.store.data_changes import of_older_data
 from results.store.identity import VARIANT, identity, key_of
@@ -211,10 +212,12 @@ def _own_shifts(runs: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
 
 
 def _chosen(row: Mapping[Any, Any]) -> str:
-    """Settings off their defaults, those left out that make the method what its name says."""
-    fixed = METHODS[row["method"]].fixed if row["method"] in METHODS else {}
-    settings = json.loads(row["config"])
-    return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items() if fixed.get(k) != v)
+    """Settings off their defaults; those left out that make the method what its name says, or that nothing reads."""
+    method, settings = row["method"], json.loads(row["config"])
+    if method not in METHODS:
+        return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items())
+    fixed, idle = METHODS[method].fixed, idle_fields(METHODS[method].idle, config_class(method)(**settings))
+    return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items() if fixed.get(k) != v and k not in idle)
 
 
 def _tuned(row: Mapping[Any, Any]) -> str:

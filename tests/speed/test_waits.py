@@ -31,9 +31,10 @@ KNOWN = {
 NOTHING: tuple[set[tuple[str, str]], int] = (set(), 0)
 
 pytestmark = pytest.mark.usefixtures("fast_kernels")
+COMPARED = [name for name, known in METHODS.items() if known.trained and known.group in (COMPARISON, RIVALS)]
 
 
-@pytest.mark.parametrize("name", [n for n, known in METHODS.items() if known.trained and known.group in (COMPARISON, RIVALS)])
+@pytest.mark.parametrize("name", COMPARED)
 def test_a_step_waits_for_nothing_else(name: str) -> None:
     """Fails when a training step reads a number or a size from the device in a new place, copies to it, or more often.
 

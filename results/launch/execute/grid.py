@@ -16,6 +16,7 @@ from results.launch.execute.execution import Execution
 from results.launch.execute.follow import Rows, counted, print_states
 from results.launch.execute.submission import statuses
 from results.launch.plan.custom import everything, keep
+from results.launch.plan.idle_settings import refuse_idle
 from results.launch.plan.recipe_changes import recipe_changes
 from results.launch.plan.request import Device, Files, Request, Run
 from results.launch.run.data_state import DataStates
@@ -46,6 +47,7 @@ def make_runs(
         from results.launch.run.loggers import check_logs
 
         check_logs(execution.logs)
+    refuse_idle(request, runs)
     _warn(request, runs, trained=execution.train)
     on_slurm = execution.cluster == "slurm"
     data = DataStates(request.data, train=execution.train, look_only=execution.dry_run, custom_only=on_slurm)

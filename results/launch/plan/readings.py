@@ -74,8 +74,10 @@ def template(method: str) -> str:
         raise UserError(f"{method} has no constants to read otherwise")
     head = [f"# {line}" for line in (inspect.getdoc(inspect.getmodule(config)) or "").splitlines()]
     lines = [*(line.rstrip() for line in head), "", f'method = "{method}"', 'name = "my reading"', "", "[constants]"]
-    defaults, words = config().model_dump(mode="json"), comments(config)
+    defaults, words, titles = config().model_dump(mode="json"), comments(config), headings(config)
     for name in free:
+        if name in titles:
+            lines += ["", f"# -- {titles[name]}"]
         lines += [f"# {line}" for line in words[name]]
         lines.append(f"# {name} = {json.dumps(defaults[name])}")
     return "\n".join(lines) + "\n"
@@ -83,24 +85,45 @@ def template(method: str) -> str:
 
 def comments(config: type[MethodConfig]) -> dict[str, list[str]]:
     """What stands above and beside each field of a config in its source, or that of its bases, without the marks."""
+    return {name: words for name, (_, words) in _commented(config).items()}
+
+
+def headings(config: type[MethodConfig]) -> dict[str, str]:
+    """The heading that stands before a field, of fields that have one: a line alone, without a full stop."""
+    return {name: heading for name, (heading, _) in _commented(config).items() if heading}
+
+
+def _commented(config: type[MethodConfig]) -> dict[str, tuple[str, list[str]]]:
+    """Of each field the heading before it and its comments."""
     bases = (cls for cls in reversed(config.mro()) if issubclass(cls, MethodConfig) and cls is not MethodConfig)
-    return {name: words for cls in bases for name, words in _own_comments(cls).items()}
+    return {name: found for cls in bases for name, found in _own_comments(cls).items()}
 
 
-def _own_comments(config: type[MethodConfig]) -> dict[str, list[str]]:
+def _own_comments(config: type[MethodConfig]) -> dict[str, tuple[str, list[str]]]:
     above: list[str] = []
-    found: dict[str, list[str]] = {}
+    after_gap = False  # is the first of these lines the first after an empty one?
+    found: dict[str, tuple[str, list[str]]] = {}
+    last = ""
     for line in inspect.getsource(config).splitlines():
-        text = line.strip()
+        text = re.sub(r"  # type: ignore\[[\w, -]+\]", "", line.strip())
         if text.startswith("#"):
+            after_gap = after_gap if above else not last
             above.append(text.lstrip("# "))
         elif field := re.match(r"(\w+):\s", text):
-            beside = re.search(r"  # (.*)$", line)
-            found[field[1]] = [*above, *([beside[1]] if beside else [])]
-            above = []
+            beside = re.search(r"  # (.*)$", text)
+            heading = above.pop(0) if after_gap and _is_heading(above) else ""
+            found[field[1]] = heading, [*above, *([beside[1]] if beside else [])]
+            above, after_gap = [], False
         else:
-            above = []
+            above, after_gap = [], False
+        last = text
     return found
+
+
+def _is_heading(lines: list[str]) -> bool:
+    """Is the first of these comment lines a heading, and not the first line of a sentence?"""
+    first, *rest = lines or [""]
+    return first[:1].isupper() and not first.endswith(".") and (not rest or rest[0][:1].isupper())
 
 
 def _read(path: Path) -> Reading:

@@ -21,6 +21,7 @@ from splits.errors import UserError
 
 WHOSE = {
     PAPER: "the paper's recipe",
+    "reading": "the paper's recipe as it is read",
     "followers'": "its followers' recipe",
     "shapes": "the harness's own shapes recipe",
     "long": "the harness's own long recipe",
