@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from benchmarks.recipes import IMPORTED
 from benchmarks.spec import Recipe
@@ -216,7 +217,11 @@ def _chosen(row: Mapping[Any, Any]) -> str:
     method, settings = row["method"], json.loads(row["config"])
     if method not in METHODS:
         return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items())
-    fixed, idle = METHODS[method].fixed, idle_fields(METHODS[method].idle, config_class(method)(**settings))
+    fixed = METHODS[method].fixed
+    try:
+        idle = idle_fields(METHODS[method].idle, config_class(method)(**settings))
+    except ValidationError:  # settings of another version
+        idle = {}
     return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items() if fixed.get(k) != v and k not in idle)
 
 
