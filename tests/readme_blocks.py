@@ -102,7 +102,10 @@ def five_columns() -> str:
     table = "\n".join(f"| {' | '.join(row[at] for at in kept)} |" for row in [rows[0], *rows[2:]])
     rule = f"|{'|'.join('---' if at == 0 else '---:' for at in kept)}|"
     first, rest = table.split("\n", 1)
-    marks = "Mean over folds, in percent; ±: half the 95 % interval; bold: not separated from the best row."
+    marks = (
+        "Mean over folds, in percent; ±: half the 95 % interval; bold: not separated from the best row, Holm-corrected "
+        "over all pairs of rows.\nWith three seeds even large differences may not be separated."
+    )
     if len(tables) > 1:
         marks += "\nThe long recipe; `make run` trains by the short one, whose table stands in docs/evidence.md."
     if any(STALE in row[0] for row in rows):

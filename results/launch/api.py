@@ -80,15 +80,17 @@ def compare(
     benchmarks: Sequence[str] = (),
     folds: Sequence[int] = (),
     delta: float = 1.0,
+    over: str = "images",
 ) -> list[Table]:
-    """The first method beside each other one, paired over seeds, folds and images, one table per benchmark.
+    """The first method beside each other one, paired over seeds, folds and images, one table per benchmark and family.
 
-    folds: on these alone; empty: all. delta: in points; smaller differences are equivalent. Command: `compare`.
+    folds: on these alone; empty: all. delta: in points; smaller differences are equivalent. over: what an interval is
+    over, besides seeds: "images" or "classes". Command: `compare`.
     """
     from results.tables.comparison import Wanted, compare_records
 
     found = select(_selection(root, (), benchmarks), every_loss=False)
-    wanted = Wanted(names, delta=delta / 100, folds=tuple(folds))
+    wanted = Wanted(names, over, delta / 100, folds=tuple(folds))
     return compare_records(found.records, wanted, found.confusion)[0]
 
 

@@ -14,16 +14,15 @@ from statistics import fmean
 import numpy as np
 
 from results.report.curves import ERRORS, Reading
-from results.store.machine import name_of
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import Variants, class_ious
+from results.tables.compute import phases
 from results.tables.content import Content
 from results.tables.sentences import p_told
 from results.tables.table import HEADERS, Row, Table
 from results.tables.verdicts import APART, EQUIVALENT, HIGHER, Family, Verdict
 
 WORST = 5  # classes named
-HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -141,14 +140,23 @@ def _established(others: Sequence[Beside], best: str, family: Family | None, met
 
 
 def cost(runs: Sequence[RunRecord]) -> str:
-    """Hours of training and scoring of these runs, by device."""
-    hours: dict[str, float] = {}
-    for run in runs:
-        phase = run.provenance.scoring
-        device = phase.device if phase.device != "cpu" else (name_of(phase.processor) or "CPU")
-        hours[device] = hours.get(device, 0.0) + (run.costs.train_seconds + run.costs.eval_seconds) / HOUR
-    told = "; ".join(f"{of:.2f} hours on {device}" for device, of in sorted(hours.items()))
-    return f"{told}, for {len(runs)} run{'s' * (len(runs) != 1)}"
+    """Hours of training and scoring of these runs over all attempts, each phase on its own device.
+
+    Of a GPU: hours times the GPUs that were held; of a CPU: hours of its cores.
+    """
+    hours: dict[tuple[str, str], float] = {}
+    unknown = 0
+    for phase in phases(runs):
+        if phase["without_time"]:
+            unknown += 1
+            continue
+        on_gpu = phase["on_gpu"]
+        at = phase["device"], "GPU hours" if on_gpu else "CPU hours"
+        hours[at] = hours.get(at, 0.0) + phase["device_hours" if on_gpu else "cpu_hours"]
+    told = "; ".join(f"{of:.2f} {unit} on {device}" for (device, unit), of in sorted(hours.items()))
+    told = told or "not known"
+    lacking = f" ({unknown} trainings or scorings without a stored time are left out)" if unknown else ""
+    return f"{told}, for {len(runs)} run{'s' * (len(runs) != 1)}{lacking}"
 
 
 def _worst(runs: Sequence[RunRecord], *, seen: bool) -> Iterable[str]:

@@ -32,15 +32,19 @@ class Sweep:
 
     @property
     def area(self) -> float:
-        """Area under the curve of U against S, trapezoids; NaN unless it reaches from all-seen to all-unseen.
+        """Area under the curve of U against S; NaN unless it reaches from all-seen to all-unseen.
 
-        The AUSUC of Chao et al. (ECCV 2016), with mIoU for accuracy. Between finite shifts it would depend on how far
-        the scores of a method lie apart.
+        The AUSUC of Chao et al. (ECCV 2016), with mIoU for accuracy. mIoU falls at both ends of a sweep, so that the
+        curve folds back. The area is that below its outline: at each S the highest U of the points with S or more,
+        trapezoids between them. Between finite shifts it would depend on how far the scores of a method lie apart.
         """
         if not (np.isneginf(self.shifts).any() and np.isposinf(self.shifts).any()):
             return math.nan
-        order = np.lexsort((-self.unseen, self.seen))
-        return float(np.trapezoid(self.unseen[order], self.seen[order]))
+        order = np.argsort(self.seen, kind="stable")
+        seen = self.seen[order]
+        highest = np.maximum.accumulate(self.unseen[order][::-1])[::-1]
+        # from the axis on: with less S than any point has, U is the highest
+        return float(np.trapezoid([highest[0], *highest], [0.0, *seen]))
 
 
 @dataclass(frozen=True)

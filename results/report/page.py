@@ -122,7 +122,10 @@ def _section(
         for kind, (_, figure, _) in shown.items():
             page.save(f"{main.label}-{kind}", figure)
         if group == COMPARISON:
-            page.answers.append(_answer(title, f"s{number}", main, family, variants, readings, shown, asked))
+            answer = _answer(title, f"s{number}", main, family, variants, readings, shown, asked)
+            of = "Means over folds, which are fixed: nothing is said of other folds."
+            answer["lines"] += [line for line in (of, part.split.note) if line]
+            page.answers.append(answer)
         anchor = f"s{number}-{main.name}"
         links.append({"id": anchor, "title": title_of(part, group)})
         blocks.append(_block(part, group, main, anchor, shown, _supplements(part, group, classes, variants, readings)))
@@ -226,7 +229,14 @@ def _differences(
     if not others or best not in short:
         return {}
     rows = [(short[of.name], *of.points, of.established) for of in others]
-    note = "Bars: the 95 % interval over images and seeds. Filled: established, Holm-corrected over all stored rows."
+    tested = [of.established is not None for of in others]
+    over = (
+        "images and seeds" if all(tested) else "images and, where there are several, seeds" if any(tested) else "images"
+    )
+    filled = (
+        " Filled: established, Holm-corrected over all stored rows." if any(tested) else " One seed: nothing is tested."
+    )
+    note = f"Bars: the 95 % interval over {over}.{filled}"
     return {"forest": (f"{header} beside {short[best]}", figures.forest(rows, short[best], header, looks), note)}
 
 

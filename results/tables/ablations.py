@@ -28,7 +28,7 @@ def at_common_seeds(frame: pd.DataFrame, runs: pd.DataFrame, folds: Sequence[int
 
     Those with most common seeds come first, each group led by its base; rows without a base come last, as they are.
     A base is the only row of the whole method that is made alike, and in the same fold. `hiou_delta`: hIoU less the
-    base's, both as printed.
+    base's; `hiou_delta_printed`: of both as printed.
     """
     found = [_again(rows, seeds, runs, folds, by) for rows, seeds in _groups(frame, whole)]
     return pd.concat(found, ignore_index=True) if found else frame.assign(hiou_delta=math.nan)
@@ -71,5 +71,8 @@ def _again(rows: Rows, seeds: tuple[int, ...], runs: pd.DataFrame, folds: Sequen
         again = aggregate(own, lambda _: folds, by=by).to_dict("records")[0]
         made.append({**row, **again, "incomplete": row["incomplete"]})
     frame = pd.DataFrame(made)
-    printed = [round(100 * value, 1) for value in frame["hiou"]]
-    return frame.assign(hiou_delta=[math.nan, *(round((value - printed[0]) / 100, 6) for value in printed[1:])])
+    exact, printed = [*frame["hiou"]], [round(100 * value, 1) for value in frame["hiou"]]
+    return frame.assign(
+        hiou_delta=[math.nan, *(value - exact[0] for value in exact[1:])],
+        hiou_delta_printed=[math.nan, *(round((value - printed[0]) / 100, 6) for value in printed[1:])],
+    )

@@ -81,7 +81,7 @@ def delta_column() -> Column:
 
 
 def _delta(row: Row) -> str:
-    delta, half = row["hiou_delta"], row.get("hiou_delta_half", math.nan)
+    delta, half = row.get("hiou_delta_printed", math.nan), row.get("hiou_delta_half", math.nan)
     if math.isnan(delta):
         return UNDEFINED
     return f"{100 * delta:+.1f}" if math.isnan(half) else f"{100 * delta:+.1f} ± {100 * half:.1f}"

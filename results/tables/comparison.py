@@ -14,7 +14,7 @@ from results.store.confusion import Locate
 from results.store.record import RunRecord
 from results.tables.class_differences import class_differences
 from results.tables.classes_and_costs import Variants, by_variant
-from results.tables.content import Content, elsewhere, fold_range, gather, parts_of, trained_by
+from results.tables.content import ABLATION, Content, by_recipe, elsewhere, fold_range, gather, parts_of, trained_by
 from results.tables.families import Counted, family_of, reader
 from results.tables.inference import ALPHA, DELTA, POWER, holm
 from results.tables.notes import measured
@@ -41,6 +41,15 @@ class Wanted:
     fail_under: float | None = None  # in points
     folds: tuple[int, ...] = ()  # the only ones that count; empty: all
 
+    def __post_init__(self) -> None:
+        """Raises UserError for numbers that no difference could be held against."""
+        if self.over not in ("images", "classes"):
+            raise UserError(f"compare: intervals are over images or classes, not {self.over!r}")
+        if not (math.isfinite(self.delta) and self.delta > 0):
+            raise UserError(f"--delta {100 * self.delta:g}: expected points above 0")
+        if self.fail_under is not None and not math.isfinite(self.fail_under):
+            raise UserError(f"--fail-under {self.fail_under:g}: expected points, a finite number")
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -60,27 +69,42 @@ class Comparison:
 def compare_records(records: Sequence[RunRecord], wanted: Wanted, locate: Locate) -> tuple[list[Table], list[str]]:
     """The tables of every benchmark that has runs of all, and a line for each difference in hIoU that is too small.
 
-    Raises UserError where no benchmark has runs of all.
+    Each pair is judged in the table that `tables` prints both of its rows in, whichever other rows are named. Raises
+    UserError where no benchmark has runs of all.
     """
     methods, read = wanted.names, reader(locate)
     if len(methods) < 2:
         raise UserError(f"compare {methods[0]}: names one method; expected two or more")
     of_folds = _of_folds(records, wanted.folds)
-    for divided in (True, False):  # rows of two recipes stand in one content only where it is left undivided
-        contents = [content for content in gather(of_folds, {}, divided=divided) if has(content, methods)]
-        if contents:
-            break
-    else:
+    contents = [content for content in gather(of_folds, {}, divided=False) if has(content, methods)]
+    if not contents:
         known = sorted({record.result.train.method for record in records})
         if strange := [name for name in methods if not any(has(content, [name]) for content in gather(records, {}))]:
             raise UserError(f"compare: there is no run of {strange[0]!r}; {suggestion(strange[0], known)}")
         raise UserError(f"compare {' '.join(methods)}: no benchmark has runs of all; there are: {', '.join(known)}")
     tables, failed = [], []
-    for content in contents:
-        found = compare_content(content, methods, read, delta=wanted.delta, over=wanted.over)
+    for content, names in (judged for whole in contents for judged in _judged_together(whole, methods)):
+        found = compare_content(content, names, read, delta=wanted.delta, over=wanted.over)
         tables += tables_of_comparison(content, found, read)
         failed += [] if wanted.fail_under is None else below(found, wanted.fail_under)
     return tables, failed
+
+
+def _judged_together(whole: Content, methods: Sequence[str]) -> Iterator[tuple[Content, list[str]]]:
+    """The first method with those others that stand in one table with it, table by table.
+
+    whole: of all recipes. Rows of two recipes stand in no table: their family is that of all rows under the protocol.
+    """
+    first, *others = methods
+    found: dict[tuple[str, str], tuple[Content, list[str]]] = {}
+    for other in others:
+        for content in [part for part in by_recipe(whole) if has(part, (first, other))] or [whole]:
+            everything = by_variant(content.records, names_of(content))
+            names = [_row_named(name, everything) for name in (first, other)]
+            group, _ = _table_with(content, names, everything)
+            _, named = found.setdefault((content.recipe, group), (content, [first]))
+            named.append(other)
+    yield from found.values()
 
 
 def _of_folds(records: Sequence[RunRecord], folds: Sequence[int]) -> Sequence[RunRecord]:
@@ -138,7 +162,8 @@ def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> 
     frame, folds = pd.DataFrame(rows), sorted({fold for row in rows for fold in row["by_fold"]})
     for fold in folds:
         frame[f"fold_{fold}"] = [row["by_fold"].get(fold, math.nan) for row in rows]
-    frame = frame.assign(benchmark=content.split.name, recipe=content.recipe, source=content.source)
+    frame = frame.assign(benchmark=content.split.name, recipe=content.recipe, source=content.source, table=found.table)
+    frame = frame.assign(over=found.over, draws=found.family.draws, delta=[row["delta"] for row in rows])
     columns = [
         Column.text("A", "a"),
         Column.text("B", "b"),
@@ -149,11 +174,13 @@ def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> 
         Column.figure("half-width", "half", ".2f", scale=100),
         Column.figure("detectable", "detectable", ".2f", scale=100),
         Column("p (Holm)", _p, value=lambda row: row["p_corrected"]),
+        Column("p (TOST)", _p_equivalent, value=lambda row: row["p_equivalent"]),
         Column.text("A is", "verdict"),
         *(Column.percent(f"fold {f}", f"fold_{f}", partial(_points, key=f"fold_{f}")) for f in folds if len(folds) > 1),
     ]
     lines = [*measured(content), *_explained(found), *_classes(content, found, read)]
-    title = f"{content.split.name}{trained_by(content)}{elsewhere(content)}: paired differences, in points"
+    group = f", ablations of {found.table.partition(':')[2]}" if found.table.startswith(ABLATION) else ""
+    title = f"{content.split.name}{trained_by(content)}{elsewhere(content)}{group}: paired differences, in points"
     return [Table(title, frame.drop(columns="by_fold"), tuple(columns), tuple(lines), content.protocol, "comparison")]
 
 
@@ -202,6 +229,7 @@ def _row(a: str, b: str, metric: str, family: Family) -> dict[str, Any]:
         "p_corrected": verdict.p,
         "p_equivalent": verdict.p_equivalent,
         "verdict": verdict.words,
+        "delta": verdict.delta,
         "comparisons": verdict.family,
         "error_sample": by.of_sample,
         "error_seeds": by.of_seeds,
@@ -209,6 +237,8 @@ def _row(a: str, b: str, metric: str, family: Family) -> dict[str, Any]:
         "sample_low": by.low,
         "sample_high": by.high,
         "seeds": len(found.seeds),
+        "seed_list": " ".join(map(str, found.seeds)),
+        "fold_list": " ".join(map(str, sorted(found.folds))),
         "by_fold": dict(found.folds),
     }
 
@@ -231,7 +261,8 @@ def _explained(found: Comparison) -> Iterator[str]:
     if tested.family:
         yield (
             f"p: {_corrected(tested.family, _family_words(found.table))}. Higher or lower: p under {ALPHA:g}; "
-            f"equivalent: two one-sided tests, corrected alike, put the difference under {_points_of(tested.delta)}."
+            f"equivalent: two one-sided tests (TOST), corrected among themselves, put the difference under "
+            f"{_points_of(tested.delta)}."
         )
         yield f"Detectable: the true difference that one such test, uncorrected, finds in {100 * POWER:g} % of studies."
     if any(len(family.verdict(a, b, "hiou").found.seeds) == 1 for a, b in found.pairs):
@@ -324,5 +355,8 @@ def _points(row: Cells, key: str) -> str:
 
 
 def _p(row: Cells) -> str:
-    p = row["p_corrected"]
-    return UNDEFINED if math.isnan(p) else p_words(p)
+    return UNDEFINED if math.isnan(row["p_corrected"]) else p_words(row["p_corrected"])
+
+
+def _p_equivalent(row: Cells) -> str:
+    return UNDEFINED if math.isnan(row["p_equivalent"]) else p_words(row["p_equivalent"])

@@ -28,7 +28,7 @@ _NOTES = (
 
 def compute_table(records: Iterable[RunRecord]) -> Table:
     """A row for each method, phase and device, and for the sum over methods of each device."""
-    rows = pd.DataFrame(list(_phases(records)), columns=[*_KEYS, *_COUNTED])
+    rows = pd.DataFrame(list(phases(records)), columns=[*_KEYS, *_COUNTED])
     frames = [_summed(rows, _KEYS), _summed(rows.assign(method="all methods", phase="both"), _KEYS)]
     frame = pd.concat(frames, ignore_index=True)
     columns = [
@@ -48,8 +48,8 @@ _KEYS = ["method", "phase", "device"]
 _COUNTED = ["phases", *_SUMS, "energy_kwh", "with_energy", "without_time"]
 
 
-def _phases(records: Iterable[RunRecord]) -> Iterator[dict[str, Any]]:
-    """Each training and each scoring once."""
+def phases(records: Iterable[RunRecord]) -> Iterator[dict[str, Any]]:
+    """Each training and each scoring once: method, phase, device, hours."""
     known: set[tuple[str, ...]] = set()
     for record in records:
         result, provenance = record.result, record.provenance
@@ -61,7 +61,8 @@ def _phases(records: Iterable[RunRecord]) -> Iterator[dict[str, Any]]:
             key = (either_digest(result.train), name, asked, phase.host, phase.started, phase.ended)
             if key not in known:
                 known.add(key)
-                yield {"method": method, "phase": name, "device": _device(phase), **_costs(phase)}
+                where = {"device": _device(phase), "on_gpu": phase.device != "cpu"}
+                yield {"method": method, "phase": name, **where, **_costs(phase)}
 
 
 def _device(phase: Phase) -> str:

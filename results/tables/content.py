@@ -96,10 +96,10 @@ def gather(
     there = {r.result.train.folder for r in kept} | _folders(conflicts)
     _place_missing(contents, {f: states[f] for f in states.keys() - there}, recipes)
     ordered = [contents[key] for key in sorted(contents)]
-    return [one for content in ordered for one in _by_recipe(content)] if divided else ordered
+    return [one for content in ordered for one in by_recipe(content)] if divided else ordered
 
 
-def _by_recipe(content: Content) -> list[Content]:
+def by_recipe(content: Content) -> list[Content]:
     """The content by recipes of a choice, the longest first; the content itself where no two of them are there."""
     recipes = {r.result.train.recipe.name: r.result.train.recipe.iterations for r in content.records}
     names = [name for name in sorted(recipes, key=lambda name: -recipes[name]) if name in CHOSEN]

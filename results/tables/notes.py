@@ -217,9 +217,9 @@ def _chosen(row: Mapping[Any, Any]) -> str:
     method, settings = row["method"], json.loads(row["config"])
     if method not in METHODS:
         return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items())
-    fixed = METHODS[method].fixed
+    fixed, rules = METHODS[method].fixed, METHODS[method].idle
     try:
-        idle = idle_fields(METHODS[method].idle, config_class(method)(**settings))
+        idle = idle_fields(rules, config_class(method)(**settings)) if rules else {}
     except ValidationError:  # settings of another version
         idle = {}
     return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items() if fixed.get(k) != v and k not in idle)

@@ -18,9 +18,13 @@ _NOTES = (
 )
 
 
-def published_alone(benchmarks: Collection[str] = ()) -> list[Table]:
-    """A table for each benchmark of the register, or for these: generalised rows, episodic folds, open vocabularies."""
+def published_alone(benchmarks: Collection[str] = (), settings: Collection[str] = ()) -> list[Table]:
+    """A table for each benchmark of the register, or for these: generalised rows, episodic folds, open vocabularies.
+
+    settings: of generalised rows these alone; empty: all.
+    """
     rows = [row for row in published() if not benchmarks or row.benchmark in benchmarks]
+    rows = [row for row in rows if not settings or row.setting in settings]
     names = list(dict.fromkeys(row.benchmark for row in rows))
     tables = [_generalised(name, [row for row in rows if row.benchmark == name]) for name in names]
     items = dict.fromkeys(n.benchmark for n in numbers() if n.kind == "episodic-binary")

@@ -29,7 +29,8 @@ def explanation() -> str:
     return (
         f"A difference in points ± half the 95 % interval, over images ({DRAWS:,} draws) and seeds; p: Holm-corrected "
         "over all tested pairs of the table's rows, in each metric. Higher, lower: p under 0.05; equivalent: a "
-        f"difference of {100 * DELTA:g} point or more is ruled out. Folds are fixed."
+        f"difference of {100 * DELTA:g} point or more is ruled out, by two one-sided tests (TOST) that are corrected "
+        "among themselves. Folds are fixed."
     )
 
 
@@ -46,9 +47,10 @@ def p_words(p: float) -> str:
 
 
 def p_told(verdict: Verdict) -> str:
-    """The corrected p that a verdict rests on, as `p = 0.012`; empty where nothing was tested."""
-    p = verdict.p_equivalent if verdict.words.startswith(EQUIVALENT) else verdict.p
-    return "" if math.isnan(p) else f"p {p_words(p) if p < FEW else f'= {p_words(p)}'}"
+    """The corrected p that a verdict rests on, as `p = 0.012`, of equivalence `TOST p = 0.012`; empty: not tested."""
+    equivalent = verdict.words.startswith(EQUIVALENT)
+    p, name = (verdict.p_equivalent, "TOST p") if equivalent else (verdict.p, "p")
+    return "" if math.isnan(p) else f"{name} {p_words(p) if p < FEW else f'= {p_words(p)}'}"
 
 
 def _difference(verdict: Verdict) -> str:

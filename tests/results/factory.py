@@ -13,6 +13,7 @@ from benchmarks.protocol import DataSource, EvalSide, Inference, Protocol, Queri
 from benchmarks.scoring.metrics import harmonic
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec
 from benchmarks.training.augmentation import Augmentation
+from methods.method_entry import MethodEntry
 from results.store.metrics import measured
 from results.store.record import ClassCounts, Costs, Phase, Provenance, Result, RunRecord, Scores
 from results.tables.judge import Judge
@@ -129,6 +130,12 @@ def _provenance(device: str) -> Provenance:
         attempts=1,
     )
     return Provenance(sources_sha256="a" * 64, scoring=scoring)
+
+
+def methods(*names: str, group: str = "comparison") -> dict[str, MethodEntry]:
+    """Entries of these names, for a registry of a test."""
+    made = {"title": "", "config": "", "builder": "", "fidelity": "exact", "needs": "nothing"}
+    return {name: MethodEntry(group=group, **made) for name in names}  # type: ignore[arg-type]
 
 
 def counts(train: TrainSpec, images: int = 4, scored: int = 4) -> dict[str, Any]:

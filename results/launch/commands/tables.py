@@ -57,7 +57,7 @@ def main(options: argparse.Namespace) -> int:
         found, every, kept = chosen(selection, may_be_empty=alone)
     with settled():
         tables = selected_tables(found, every, kept, view)
-        tables = tables or (published_alone(selection.benchmarks) if alone else [])
+        tables = tables or (published_alone(selection.benchmarks, selection.settings) if alone else [])
         if not tables:
             raise UserError(f"there is no table of {', '.join(kinds)} of these records")
         if options.out is not None:

@@ -41,6 +41,8 @@ def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pict
 
     Raises UserError for a method of a difference that is not among them.
     """
+    if len(pictures.between) == 2 and len(set(pictures.between)) == 1:
+        raise UserError(f"--by-difference {' '.join(pictures.between)}: expected two methods")
     for name in pictures.between:
         if name not in request.methods:
             raise UserError(f"--by-difference: {name} is not shown; {suggestion(name, request.methods)}")
@@ -48,7 +50,8 @@ def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pict
         runs = list(group)
         methods = [of_plan(run, root, files.clip).method for run in runs]
         reader = request.data.open(benchmark(name), request.part)
-        path = pictures.out / f"{name}-fold{fold}-seed{seed}.png"
+        between = f"-{'-'.join(pictures.between)}" if pictures.between else ""
+        path = pictures.out / f"{name}-fold{fold}-seed{seed}{between}.png"
         images, rule = chosen(runs, root, pictures, len(reader))
         save_sheet(runs, methods, reader, images, path)
         write_atomically(path.with_suffix(".txt"), f"{rule} {OUTLINES}\n".encode())
@@ -79,9 +82,11 @@ def most_different(first: NDArray[np.float64], second: NDArray[np.float64], coun
     """
     apart = first - second
     order = [int(i) for i in np.argsort(-np.nan_to_num(apart, nan=0.0), kind="stable") if not np.isnan(apart[i])]
-    ahead = order[: min((count + 1) // 2, len(order))]
-    behind = [i for i in reversed(order) if i not in ahead][: count - len(ahead)]
-    return ahead + behind
+    ahead = [i for i in order if apart[i] >= 0]
+    behind = [i for i in reversed(order) if apart[i] < 0]
+    # where one side has too few, the other has more
+    lead = min(len(ahead), max((count + 1) // 2, count - len(behind)))
+    return ahead[:lead] + behind[: count - lead]
 
 
 def accuracies(run: Run, root: Path) -> NDArray[np.float64]:

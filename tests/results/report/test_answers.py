@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from results.report.answers import answers, asked_of
+from results.report.answers import answers, asked_of, cost
 from results.report.curves import Reading, Sweep
 from results.report.page import VIEW, render
 from results.store.record import RunRecord
@@ -42,6 +42,25 @@ def told(records: list[RunRecord], besides: Iterable[RunRecord] = ()) -> str:
     )
     lines = answers(table, judged.family(content, COMPARISON), variants, {}, asked_of(content))
     return "\n".join(line for line in lines if not line.startswith(("Cost", "Its worst")))
+
+
+def test_each_phase_costs_on_its_own_device() -> None:
+    """Fails if a training on GPUs is told as hours of the CPU that scored it, or eight GPUs as one."""
+    (made,) = runs("alpha", 0.3, [0], folds=[0])
+    scoring = made.provenance.scoring.model_copy(
+        update={
+            "device": "cpu",
+            "processor": "EPYC, family 25, model 17, AVX2",
+            "seconds": 7200.0,
+            "cpu_seconds": 3600.0,
+        }
+    )
+    training = scoring.model_copy(
+        update={"device": "H100", "seconds": 3600.0, "device_seconds": 8 * 3600.0, "started": "2026-01-01T00:00:01Z"}
+    )
+    provenance = made.provenance.model_copy(update={"scoring": scoring, "training": training})
+    told = cost([made.model_copy(update={"provenance": provenance})])
+    assert told == "1.00 CPU hours on EPYC; 8.00 GPU hours on H100, for 1 run"
 
 
 def test_a_row_of_fewer_seeds_that_is_higher_is_not_called_lower() -> None:

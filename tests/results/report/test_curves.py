@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from results.report.curves import Readings, mean_losses, read
+from results.report.curves import Readings, Sweep, mean_losses, read
 from results.store.confusion import ARRAYS, counted
 from results.store.record import LossPoint
 from tests.results.factory import record, store
@@ -49,3 +49,15 @@ def test_what_is_read_in_passing_is_what_lies_in_the_file(tmp_path: Path) -> Non
         np.testing.assert_array_equal(one.errors, two.errors)
         for name in ("shifts", "seen", "unseen", "hiou"):
             np.testing.assert_array_equal(getattr(one.sweep, name), getattr(two.sweep, name))
+
+
+def test_a_curve_that_folds_back_has_the_area_below_its_outline() -> None:
+    """Fails if points of the branch that falls in both mIoUs are taken for the curve, or points are added within it."""
+    shifts = np.array([-np.inf, -2.0, -1.0, 0.0, 1.0, np.inf])
+    seen = np.array([0.5, 0.6, 0.8, 0.7, 0.4, 0.0])
+    unseen = np.array([0.0, 0.1, 0.2, 0.4, 0.6, 0.5])
+    by_hand = 0.4 * 0.6 + 0.1 * (0.6 + 0.4) / 2 + 0.1 * 0.4 + 0.1 * 0.4 + 0.1 * (0.4 + 0.2) / 2
+    # at S of 0.5 and 0.6 the highest U still within reach is 0.4, that of the point at 0.7
+    assert Sweep(shifts, seen, unseen, unseen).area == pytest.approx(by_hand)
+    kept = [0, 2, 3, 4, 5]
+    assert Sweep(shifts[kept], seen[kept], unseen[kept], unseen[kept]).area >= by_hand

@@ -11,7 +11,7 @@ import pytest
 from results.store.folders import find_stored
 from results.store.record import RunRecord
 from results.tables.class_differences import class_differences
-from results.tables.comparison import below, compare_content, has, tables_of_comparison
+from results.tables.comparison import Wanted, below, compare_content, compare_records, has, tables_of_comparison
 from results.tables.content import gather
 from results.tables.families import reader
 from results.tables.statistics import METRICS
@@ -112,6 +112,35 @@ def test_what_is_typed_changes_no_verdict(tmp_path):
         rows = frame[frame["metric"] == metric]
         assert (rows["p_corrected"] >= rows["p"]).all()
         assert (rows["verdict"].str.startswith(("higher", "lower")) == (rows["p_corrected"] < 0.05)).all()
+
+
+def test_a_pair_keeps_its_table_whatever_else_is_named(tmp_path, monkeypatch):
+    """Fails if an ablation beside its method is judged among all rows because a row of another table is named too."""
+    known = factory.methods("zeta", "omega") | factory.methods("without", group="ablation:zeta")
+    monkeypatch.setattr("results.tables.content.METHODS", known)
+    monkeypatch.setattr("results.tables.notes.METHODS", known)
+    records, paths = stored(tmp_path, zeta={}, omega={}, without={})
+
+    def told(*names: str) -> dict[str, tuple]:
+        tables, _ = compare_records(records, Wanted(names), lambda r: paths[r.result.confusion_sha256])
+        rows = [(table.title, row) for table in tables for row in table.frame.to_dict("records")]
+        kept = ("difference", "p_corrected", "verdict", "comparisons")
+        return {(title, row["b"], row["metric"]): tuple(row[name] for name in kept) for title, row in rows}
+
+    apart = told("zeta", "without") | told("zeta", "omega")
+    assert told("zeta", "omega", "without") == told("zeta", "without", "omega") == apart
+    assert len({title for title, *_ in apart}) == 2
+    assert {family for *_, family in apart.values()} == {1}
+
+
+@pytest.mark.parametrize("delta", [float("nan"), float("inf"), -0.01, 0.0])
+def test_numbers_that_are_no_threshold_are_refused(delta):
+    """Fails if a gate, or an equivalence, is passed by a number that nothing is less than."""
+    with pytest.raises(UserError, match=r"--delta .*: expected points above 0"):
+        Wanted(("zeta", "alpha"), delta=delta)
+    for gate in (float("nan"), float("inf")):
+        with pytest.raises(UserError, match="--fail-under"):
+            Wanted(("zeta", "alpha"), fail_under=gate)
 
 
 def test_a_single_pair_agrees_with_its_half_width(tmp_path):
