@@ -67,6 +67,8 @@ def notes(
     lines += _incomplete(content, frame, by)
     lines += [f"Conflict: {conflict.words()}." for conflict in content.conflicts]
     lines += _missing(content)
+    if view.notes == "short" and "appendix" not in view.kinds:
+        lines += [f"{item}: {text}." for item, text in _columns_asked(view, by)]
     if view.notes == "full":
         lines += [f"{item}: {text}." for item, text in details(content, runs, frame, by, view)]
     return lines
@@ -150,6 +152,12 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
             yield f"bold: separated from {whole}, Holm-corrected over all pairs of rows; one seed is not tested"
     elif by == "method" and any(verdict.family for verdict in family.verdicts.values()):
         yield "bold: not separated from the best row, Holm-corrected over all pairs of rows, of those with most seeds"
+    hidden = len(family.rows) - len(frame)
+    if by == "method" and hidden > 0:
+        yield (
+            f"bold, ranks and chances are those among {len(family.rows)} stored rows"
+            f"{f' of the {content.recipe} recipe' if content.recipe else ''}, {hidden} of which not shown"
+        )
 
 
 def _over_folds(content: Content, by: By) -> bool:
@@ -168,6 +176,11 @@ def _columns_explained(content: Content, by: By, view: View) -> Iterator[tuple[s
         yield "mIoU", "mean IoU of all classes that are in truth or predictions, background among them where it is one"
         return
     yield "hIoU", "harmonic mean of mIoU(S) and mIoU(U), fold by fold, at the method's own shift of the seen scores"
+    yield from _columns_asked(view, by)
+
+
+def _columns_asked(view: View, by: By) -> Iterator[tuple[str, str]]:
+    """What the columns are that stand there because they were asked for."""
     explained = {
         "h-of-means": ("H of means", "the harmonic mean of the mean S and the mean U"),
         "no-shift": ("No shift", "hIoU without a shift of the seen scores"),

@@ -44,6 +44,17 @@ def told(records: list[RunRecord], besides: Iterable[RunRecord] = ()) -> str:
     return "\n".join(line for line in lines if not line.startswith(("Cost", "Its worst")))
 
 
+def test_a_table_tells_of_the_rows_that_its_ranks_are_among() -> None:
+    """Fails if two rows have ranks among many that nobody sees, or a whole table is said to lack some."""
+    shown, hidden = [*runs("alpha", 0.3, range(3)), *runs("beta", 0.5, range(3))], runs("omega", 0.1, range(3))
+    for besides, words in ((hidden, "among 3 stored rows, 1 of which not shown"), ([], "")):
+        (content,) = gather(shown, {})
+        table = group_table(content, COMPARISON, VIEW, frozenset(), judge([*shown, *besides]))
+        told = [note for note in table.notes if "bold, ranks and chances are those" in note]
+        assert len(told) == len(besides[:1])
+        assert all(words in note for note in told)
+
+
 def test_each_phase_costs_on_its_own_device() -> None:
     """Fails if a training on GPUs is told as hours of the CPU that scored it, or eight GPUs as one."""
     (made,) = runs("alpha", 0.3, [0], folds=[0])
