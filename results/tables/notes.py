@@ -49,6 +49,7 @@ def notes(
     if view.notes == "none":
         return []
     lines = [*measured(content, brief="appendix" in view.kinds), _counted(content, runs, frame, by, family, whole)]
+    lines += _of_an_ablation(runs, frame, whole) if whole and len(frame) else ()
     lines += _marks(content, runs, frame)
     lines += _warned(content)
     lines += warnings_of(content.records, content.locate)
@@ -158,6 +159,22 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
             f"bold, ranks and chances are those among {len(family.rows)} stored rows"
             f"{f' of the {content.recipe} recipe' if content.recipe else ''}, {hidden} of which not shown"
         )
+
+
+def _of_an_ablation(runs: pd.DataFrame, frame: pd.DataFrame, whole: str) -> Iterator[str]:
+    """What keeps a row from being the whole method with one part less."""
+    rows = frame.to_dict("records")
+    shifts = list(zip(rows, _own_shifts(runs, frame), strict=True))
+    base = dict.fromkeys(shift for row, shift in shifts if row["method"] == whole)
+    if others := dict.fromkeys(f"{row['name']} ({shift})" for row, shift in shifts if base and shift not in base):
+        yield (
+            f"Another own shift than {whole} ({', '.join(base)}): {', '.join(others)}. Their Δ is of the shift, too."
+        )
+    seeds = {seed for row in rows if row["method"] == whole for seed in row["hiou_of_seed"]}
+    if apart := [
+        row["name"] for row in rows if seeds and row["method"] != whole and not seeds & {*row["hiou_of_seed"]}
+    ]:
+        yield f"No seed in common with {whole}: {', '.join(dict.fromkeys(apart))}."
 
 
 def _over_folds(content: Content, by: By) -> bool:

@@ -64,6 +64,23 @@ def test_an_ablation_is_held_against_what_differs_in_nothing_else():
 
 
 @pytest.mark.usefixtures("ablations")
+def test_what_an_ablation_changes_besides_is_told():
+    """Fails if another own shift, or other seeds alone, pass for the effect of the part that is left out."""
+
+    def shifted(made: RunRecord) -> RunRecord:
+        own = made.result.own.model_copy(update={"shift": 0.25})
+        return made.model_copy(update={"result": made.result.model_copy(update={"own": own})})
+
+    _, alike = build_tables(grid() + grid("without", unseen=0.1))
+    assert not any("own shift than" in note or "No seed in common" in note for note in alike.notes)
+    _, other = build_tables(grid() + [shifted(made) for made in grid("without", unseen=0.1)])
+    assert any(note.startswith("Another own shift than alpha (0): without (0.25).") for note in other.notes)
+    elsewhere = [record(method="without", unseen=0.1, fold=fold, seed=7) for fold in range(2)]
+    _, apart = build_tables(grid() + elsewhere)
+    assert "No seed in common with alpha: without." in apart.notes
+
+
+@pytest.mark.usefixtures("ablations")
 def test_an_ablation_is_held_against_the_same_seeds():
     """Fails if a difference is one of other seeds: hIoU of seed 0 is 24.76 and of seed 1 higher, `without` has seed 0.
 
