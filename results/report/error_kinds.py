@@ -33,7 +33,8 @@ def error_table(variants: Variants, readings: Mapping[int, Reading], title: str)
     notes = [
         "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under the "
         "outline of U against S from all-seen to all-unseen, both as fractions (at each S the highest U with S "
-        "or more); – where a run's shifts do not reach both ends: imported without scores, without unseen classes, or scored before these were counted. Means over all runs.",
+        "or more); – where a run's shifts do not reach both ends: imported without scores, without "
+        "unseen classes, or scored before these were counted. Means over all runs.",
         f"{NEAR[0].upper()}{NEAR[1:]}: the part of these four where a pixel with another label lies at most {REACH} "
         "pixels away (Euclidean, at the truth's own size), ignored pixels being one label more. The error rates are "
         "shares of the pixels there and of the others: alike where whole objects are mistaken, far apart where their "
