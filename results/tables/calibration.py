@@ -73,7 +73,7 @@ def calibrated_table(
     frame = pd.DataFrame(rows)
     return [
         Table(
-            f"{title}: a shift tuned alike, in percent", frame, tuple(columns), _NOTES, content.protocol, "calibrated"
+            f"{title}: a shift tuned alike, in percent ± sd over seeds", frame, tuple(columns), _NOTES, content.protocol, "calibrated"
         )
     ]
 
