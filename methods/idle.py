@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.values import canonical_json
 from methods.config import MethodConfig
 
 
@@ -30,4 +30,4 @@ def idle_fields(rules: Iterable[Idle], config: MethodConfig) -> dict[str, str]:
 
 def _words(rule: Idle, config: MethodConfig) -> str:
     values = config.model_dump(mode="json")
-    return " and ".join(f"{name}={canonical_json(values[name])}" for name in rule.while_)
+    return " and ".join(f"{name}={json.dumps(values[name])}" for name in rule.while_)

@@ -103,8 +103,8 @@ def five_columns() -> str:
     rule = f"|{'|'.join('---' if at == 0 else '---:' for at in kept)}|"
     first, rest = table.split("\n", 1)
     marks = (
-        "Mean over folds, in percent; ±: half the 95 % interval; bold: not separated from the best row, Holm-corrected "
-        "over all pairs of rows.\nWith three seeds even large differences may not be separated."
+        "Mean over folds, in percent; ±: half the 95 % interval; bold: not separated from the best row,\n"
+        "Holm-corrected over all pairs of rows. With three seeds even large differences may not be separated."
     )
     if len(tables) > 1:
         marks += "\nThe long recipe; `make run` trains by the short one, whose table stands in docs/evidence.md."

@@ -73,7 +73,12 @@ def calibrated_table(
     frame = pd.DataFrame(rows)
     return [
         Table(
-            f"{title}: a shift tuned alike, in percent ± sd over seeds", frame, tuple(columns), _NOTES, content.protocol, "calibrated"
+            f"{title}: a shift tuned alike, in percent ± sd over seeds",
+            frame,
+            tuple(columns),
+            _NOTES,
+            content.protocol,
+            "calibrated",
         )
     ]
 

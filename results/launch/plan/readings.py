@@ -111,7 +111,7 @@ def _own_comments(config: type[MethodConfig]) -> dict[str, tuple[str, list[str]]
             above.append(text.lstrip("# "))
         elif field := re.match(r"(\w+):\s", text):
             beside = re.search(r"  # (.*)$", text)
-            heading = above.pop(0) if after_gap and _is_heading(above) else ""
+            heading = above.pop(0) if after_gap and _is_heading(above) and (beside or above[1:]) else ""
             found[field[1]] = heading, [*above, *([beside[1]] if beside else [])]
             above, after_gap = [], False
         else:

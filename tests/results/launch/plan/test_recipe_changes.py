@@ -37,8 +37,8 @@ def test_each_field_is_named_with_both_values() -> None:
     assert lines_of("zegclip", "clip", "clip-to-seg", overrides=overrides, accumulate=2) == [
         "zegclip on pascal-5i is changed from the paper's recipe: iterations 20000 -> 300, batch 16 -> 8, "
         "accumulate 1 -> 2, zegclip.prompt_tokens 10 -> 20",
-        "clip-to-seg on pascal-5i is changed from the paper's recipe: iterations 20000 -> 300, batch 16 -> 8, "
-        "accumulate 1 -> 2, clip-to-seg.iterations 10 -> 3",
+        "clip-to-seg on pascal-5i is changed from the paper's recipe as it is read: iterations 20000 -> 300, "
+        "batch 16 -> 8, accumulate 1 -> 2, clip-to-seg.iterations 10 -> 3",
     ]
 
 
