@@ -36,7 +36,8 @@ def _of_record(record: RunRecord) -> Iterator[str]:
         yield "of a sweep that saw the test images, or of a drawn setting"
     if result.contamination not in CLEAN:
         yield f"contamination: {result.contamination}"
-    if result.evaluation.benchmark not in BENCHMARKS:
+    known = BENCHMARKS.get(result.evaluation.benchmark)
+    if known is None or known.custom:
         yield f"{result.evaluation.benchmark} is a data set of your own; nobody else can score on it"
     imported = bool(result.train.predictions)
     if imported:

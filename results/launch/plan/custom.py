@@ -92,9 +92,19 @@ def _unfit(entry: MethodEntry) -> str:
 
 
 def load_stored(roots: Iterable[Path]) -> None:
-    """Make the data sets known that are kept beside the runs of these roots, unless theirs is a known name."""
+    """Make the data sets known that are kept beside the runs of these roots, unless theirs is a known name.
+
+    Raises UserError where two of one name have other classes or folds: their runs would be averaged.
+    """
+    first: dict[str, tuple[CustomDataSet, Path]] = {}
     for path in sorted(path for root in roots for path in root.glob(f"*/{FILE}")):
         data = _stored(path)
+        other, where = first.setdefault(data.name, (data, path))
+        if (other.classes, other.unseen) != (data.classes, data.unseen):
+            raise UserError(
+                f"{path} and {where}: two data sets called {data.name}, of other classes or folds; look at one "
+                "of these folders at a time"
+            )
         if data.name not in KNOWN:
             _register(data)
 

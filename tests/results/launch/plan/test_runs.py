@@ -183,7 +183,7 @@ def test_overrides_of_the_recipe() -> None:
     """Fails when a changed recipe is still called by its old name, or one is made up for what is not trained."""
     run, floor = plan(ask("zegclip", "random", overrides=("recipe.iterations=600", "recipe.betas=[0.8,0.99]")))
     assert (run.train.recipe.iterations, run.train.recipe.betas) == (600, (0.8, 0.99))
-    assert run.train.recipe.name == "changed reading"
+    assert run.train.recipe.name == "changed paper"
     assert run.train.recipe.lr == only().train.recipe.lr
     assert floor.train == only("random").train
 
@@ -389,8 +389,8 @@ def test_micro_batches_make_another_run_of_what_is_trained() -> None:
     assert only(ranks=2, accumulate=4).train.recipe.micro_batch == 2
     assert only("zegclip-baseline", accumulate=2).train.recipe.name == "zegclip's"
     assert only("clip-to-seg", accumulate=2).train.recipe.name == "changed reading"
-    assert only("zegclip", accumulate=2, setting="transductive").train.recipe.name == "changed reading"
-    assert only("clip-to-seg", accumulate=2, overrides=("recipe.lr=0.1",)).train.recipe.name == "changed paper"
+    assert only("zegclip", accumulate=2, setting="transductive").train.recipe.name == "changed paper"
+    assert only("clip-to-seg", accumulate=2, overrides=("recipe.lr=0.1",)).train.recipe.name == "changed reading"
     assert clip == same
     assert "batches of 16, which cannot be cut" in line(ask(accumulate=3))
     assert "8 images on each of 2 ranks" in line(ask(ranks=2, accumulate=16))
