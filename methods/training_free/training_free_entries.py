@@ -180,7 +180,7 @@ READOUTS: Final[dict[str, MethodEntry]] = {
         "attention of middle blocks and a first result added to attention by equal keys and nearness",
         "resclip",
         "ResClipConfig",
-        "no licence",
+        "no licence seen at its commit",
         ours="weak pixels of its first pass are a class of their own, the first class there and here on "
         "open-vocabulary benchmarks; with fewer than 11 blocks, those at the same share of the depth (both ours)",
         recipes=_RESCLIP,

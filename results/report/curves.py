@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,19 @@ class Sweep:
     def area(self) -> float:
         """Area under the curve of U against S; NaN unless it reaches from all-seen to all-unseen.
 
-        The AUSUC of Chao et al. (ECCV 2016), with mIoU for accuracy. mIoU falls at both ends of a sweep, so that the
-        curve folds back. The area is that below its outline: at each S the highest U of the points with S or more,
-        trapezoids between them. Between finite shifts it would depend on how far the scores of a method lie apart.
+        The AUSUC of Chao et al. (ECCV 2016), with mIoU for accuracy. Both mIoUs may fall towards one end of a sweep, so
+        that the curve folds back: at each S of a swept shift the highest U counts that the curve has there (reading),
+        with trapezoids between. Between finite shifts it would depend on how far the scores of a method lie apart.
         """
         if not (np.isneginf(self.shifts).any() and np.isposinf(self.shifts).any()):
             return math.nan
-        order = np.argsort(self.seen, kind="stable")
-        seen = self.seen[order]
-        highest = np.maximum.accumulate(self.unseen[order][::-1])[::-1]
-        # from the axis on: with less S than any point has, U is the highest
-        return float(np.trapezoid([highest[0], *highest], [0.0, *seen]))
+        at = np.unique(self.seen)
+        highest = np.full(len(at), -np.inf)
+        for ends in pairwise(zip(self.seen, self.unseen, strict=True)):  # of a line from shift to shift
+            seen, unseen = zip(*sorted(ends), strict=True)
+            on = (at >= seen[0]) & (at <= seen[1])
+            highest[on] = np.maximum(highest[on], np.interp(at[on], seen, unseen))
+        return float(np.trapezoid(highest, at))
 
 
 @dataclass(frozen=True)

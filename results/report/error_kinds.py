@@ -31,9 +31,9 @@ def error_table(variants: Variants, readings: Mapping[int, Reading], title: str)
     columns += [Column.figure(key, key, ".1f", scale=100) for key in (*ERRORS, NEAR, *RATES)]
     columns.append(Column.figure("area under S-U", "area", ".4f"))
     notes = [
-        "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under the "
-        "outline of U against S from all-seen to all-unseen, both as fractions (at each S the highest U with S "
-        "or more); – where a run's shifts do not reach both ends: imported without scores, without "
+        "Percent of the labelled pixels, the true class named first, at the method's own shift; area: under U "
+        "against S from all-seen to all-unseen, both as fractions (where the curve folds back, under its highest U at "
+        "each S); – where a run's shifts do not reach both ends: imported without scores, without "
         "unseen classes, or scored before these were counted. Means over all runs.",
         f"{NEAR[0].upper()}{NEAR[1:]}: the part of these four where a pixel with another label lies at most {REACH} "
         "pixels away (Euclidean, at the truth's own size), ignored pixels being one label more. The error rates are "

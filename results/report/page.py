@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,9 +123,7 @@ def _section(
             page.save(f"{main.label}-{kind}", figure)
         if group == COMPARISON:
             answer = _answer(title, f"s{number}", main, family, variants, readings, shown, asked)
-            of = "Means over folds, which are fixed: nothing is said of other folds."
-            answer["lines"] += [line for line in (of, part.split.note) if line]
-            page.answers.append(answer)
+            page.answers.append(answer | {"lines": [*answer["lines"], *_of_these_lines(part, main)]})
         anchor = f"s{number}-{main.name}"
         links.append({"id": anchor, "title": title_of(part, group)})
         blocks.append(_block(part, group, main, anchor, shown, _supplements(part, group, classes, variants, readings)))
@@ -157,6 +155,14 @@ def _answer(
     picture = [_image(*shown["forest"])] if "forest" in shown else []
     lines = answers(main, family, variants, readings, asked)
     return {"title": title, "link": link, "lines": lines, "figures": picture}
+
+
+def _of_these_lines(part: Content, main: Table) -> Iterator[str]:
+    """What must be read with the answers where they are copied from the page."""
+    if len(part.split.folds) > 1 and not main.long:
+        yield "Means over folds, which are fixed: nothing is said of other folds."
+    if part.split.note:
+        yield part.split.note
 
 
 def _supplements(
@@ -230,13 +236,13 @@ def _differences(
         return {}
     rows = [(short[of.name], *of.points, of.established) for of in others]
     tested = [of.established is not None for of in others]
-    over = (
-        "images and seeds" if all(tested) else "images and, where there are several, seeds" if any(tested) else "images"
-    )
-    filled = (
-        " Filled: established, Holm-corrected over all stored rows." if any(tested) else " One seed: nothing is tested."
-    )
-    note = f"Bars: the 95 % interval over {over}.{filled}"
+    note = "Bars: the 95 % interval over images alone: one seed in common, nothing is tested."
+    if any(tested):
+        note = (
+            "Bars: the 95 % interval over images and seeds. Filled: established, Holm-corrected over all stored rows."
+        )
+    if any(tested) and not all(tested):
+        note += " Rows with one seed in common: over images alone, not tested."
     return {"forest": (f"{header} beside {short[best]}", figures.forest(rows, short[best], header, looks), note)}
 
 

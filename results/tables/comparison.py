@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -162,8 +163,8 @@ def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> 
     frame, folds = pd.DataFrame(rows), sorted({fold for row in rows for fold in row["by_fold"]})
     for fold in folds:
         frame[f"fold_{fold}"] = [row["by_fold"].get(fold, math.nan) for row in rows]
-    frame = frame.assign(benchmark=content.split.name, recipe=content.recipe, source=content.source, table=found.table)
-    frame = frame.assign(over=found.over, draws=found.family.draws, delta=[row["delta"] for row in rows])
+    frame = frame.assign(benchmark=content.split.name, recipe=content.recipe, source=content.source)
+    frame = frame.assign(table=found.table, over=found.over, draws=found.family.draws)
     columns = [
         Column.text("A", "a"),
         Column.text("B", "b"),
@@ -173,8 +174,10 @@ def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> 
         Column.percent("A − B", "difference", partial(_points, key="difference")),
         Column.figure("half-width", "half", ".2f", scale=100),
         Column.figure("detectable", "detectable", ".2f", scale=100),
-        Column("p (Holm)", _p, value=lambda row: row["p_corrected"]),
-        Column("p (TOST)", _p_equivalent, value=lambda row: row["p_equivalent"]),
+        *(
+            Column(header, partial(_p, key=key), value=itemgetter(key))
+            for header, key in (("p (Holm)", "p_corrected"), ("p (TOST)", "p_equivalent"))
+        ),
         Column.text("A is", "verdict"),
         *(Column.percent(f"fold {f}", f"fold_{f}", partial(_points, key=f"fold_{f}")) for f in folds if len(folds) > 1),
     ]
@@ -354,9 +357,5 @@ def _points(row: Cells, key: str) -> str:
     return UNDEFINED if math.isnan(apart) else signed(100 * apart, 2)
 
 
-def _p(row: Cells) -> str:
-    return UNDEFINED if math.isnan(row["p_corrected"]) else p_words(row["p_corrected"])
-
-
-def _p_equivalent(row: Cells) -> str:
-    return UNDEFINED if math.isnan(row["p_equivalent"]) else p_words(row["p_equivalent"])
+def _p(row: Cells, key: str) -> str:
+    return UNDEFINED if math.isnan(row[key]) else p_words(row[key])

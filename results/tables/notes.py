@@ -68,7 +68,11 @@ def notes(
     lines += _incomplete(content, frame, by)
     lines += [f"Conflict: {conflict.words()}." for conflict in content.conflicts]
     lines += _missing(content)
-    if view.notes == "short" and "appendix" not in view.kinds:
+    if (
+        view.notes == "short"
+        and "appendix" not in view.kinds
+        and not (content.episodic or content.split.open_vocabulary)
+    ):
         lines += [f"{item}: {text}." for item, text in _columns_asked(view, by)]
     if view.notes == "full":
         lines += [f"{item}: {text}." for item, text in details(content, runs, frame, by, view)]

@@ -6,7 +6,6 @@ attention it warns once in a process, unless it is told to warn always.
 
 from __future__ import annotations
 
-import contextlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -33,9 +32,7 @@ def named() -> Iterator[set[str]]:
     """The operations torch warns of within; their warnings go into the record and not onto the screen."""
     names: set[str] = set()
     always = torch.is_warn_always_enabled()
-    torch.set_warn_always(True)  # a later run of this process has its own record
-    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
-        stack.callback(torch.set_warn_always, always)
+    with warnings.catch_warnings():
         warnings.filterwarnings("always", message=_MESSAGES)
         show = warnings.showwarning
 
@@ -47,4 +44,8 @@ def named() -> Iterator[set[str]]:
                 names.add(name)
 
         warnings.showwarning = collect
-        yield names
+        torch.set_warn_always(True)  # a later run of this process has its own record
+        try:
+            yield names
+        finally:
+            torch.set_warn_always(always)

@@ -41,7 +41,7 @@ def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pict
 
     Raises UserError for a method of a difference that is not among them.
     """
-    if len(pictures.between) == 2 and len(set(pictures.between)) == 1:
+    if len({*pictures.between}) < len(pictures.between):
         raise UserError(f"--by-difference {' '.join(pictures.between)}: expected two methods")
     for name in pictures.between:
         if name not in request.methods:

@@ -246,23 +246,17 @@ def _joined(job: Job, address: Address, rank: int, store: Any) -> Iterator[Ranks
     backend = "gloo" if job.device == "cpu" else "nccl"
     if job.device != "cpu":
         _choose_gpu(rank % (job.ranks // job.nodes))
+    leave = dist.destroy_process_group
     dist.init_process_group(backend, store=store, rank=rank, world_size=job.ranks, timeout=TIMEOUT)
     try:
         group = dist.group.WORLD if backend == "gloo" else dist.new_group(backend="gloo", timeout=TIMEOUT)
         yield Ranks(rank, job.ranks, group)
     except BaseException:
-        # NCCL's end waits for collectives that a rank which is gone will never join
-        _ended(dist, abort=backend == "nccl")
+        if backend == "nccl":  # whose end waits for collectives that a rank which is gone will never join
+            leave = dist.distributed_c10d._abort_process_group
         raise
-    _ended(dist, abort=False)
-
-
-def _ended(dist: Any, *, abort: bool) -> None:
-    """Leave the process group; abort: without waiting for what is under way."""
-    if abort:
-        dist.distributed_c10d._abort_process_group()
-    else:
-        dist.destroy_process_group()
+    finally:
+        leave()
 
 
 def _choose_gpu(place: int) -> None:

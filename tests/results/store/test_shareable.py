@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import harness
+from benchmarks.catalogue import BENCHMARKS, benchmark
 from results.store.folders import find_stored
 from results.store.shareable import refusals
 
@@ -74,3 +76,10 @@ def test_the_command_says_no_with_1(whole: Path, capsys: pytest.CaptureFixture[s
     assert "fold 2 is missing" in capsys.readouterr().out
     (whole / "empty").mkdir()
     assert harness.main(["submit", "--from", str(whole / "empty")]) == 2
+
+
+def test_a_data_set_of_ones_own_is_named(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a data set that came in a TOML passes because reading its records has made its name known."""
+    own = replace(benchmark("shapes-5i"), custom=True)
+    monkeypatch.setitem(BENCHMARKS, "shapes-5i", own)
+    assert any("shapes-5i is a data set of your own" in line for line in reasons(whole))

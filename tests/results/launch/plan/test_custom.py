@@ -220,3 +220,7 @@ def test_another_data_set_of_the_same_name_is_refused(tmp_path, capsys):
     capsys.readouterr()
     assert harness.main([*words, "--dry-run"]) == 2
     assert "is another data set called little" in capsys.readouterr().err
+    assert harness.main([*words, "--limit", "1", "--folds", "0", "--runs", str(tmp_path / "others")]) == 0
+    capsys.readouterr()
+    assert harness.main(["tables", "--from", str(tmp_path / "runs"), str(tmp_path / "others")]) == 2
+    assert "two data sets called little, of other classes or folds" in capsys.readouterr().err

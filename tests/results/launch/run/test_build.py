@@ -11,7 +11,11 @@ from benchmarks.catalogue import BENCHMARKS, BUILTIN, benchmark, train_side
 from benchmarks.labels import MOST_CLASSES, UNSEEN_EXTENT, training_table
 from benchmarks.protocol import DataSource
 from benchmarks.spec import ClipId
+from results.launch.plan.request import Request
+from results.launch.plan.runs import plan
+from results.launch.run import training
 from results.launch.run.build import clip_of, training_vocabulary, vocabulary_of
+from results.launch.run.job import Job
 from splits.errors import UserError
 from splits.settings import SETTINGS, Setting
 
@@ -74,3 +78,15 @@ def test_the_built_in_clip_is_no_copy_of_another() -> None:
     clip = clip_of(ClipId(model="tiny-shapes", pretrained=BUILTIN))
     assert clip is not None
     assert clip.remarks == ()
+
+
+@pytest.mark.parametrize(("device", "kept"), [("cpu", None), ("cuda", "texts")])
+def test_texts_are_kept_for_runs_on_a_gpu_alone(monkeypatch, tmp_path, device, kept) -> None:
+    """Fails when each run on a GPU embeds all texts anew on the CPU, or a run on a CPU takes them from a cache."""
+    asked = []
+    monkeypatch.setenv("ZSS_CACHE", str(tmp_path))
+    monkeypatch.setattr(training, "clip_of", lambda clip, file, *, text_cache: asked.append(text_cache))
+    monkeypatch.setattr(training, "build", lambda *args, **more: None)
+    (run,) = plan(Request(methods=("clip",), benchmarks=("shapes-5i",), folds=(0,)))
+    training.built(Job(run=run, root=tmp_path, device=device))
+    assert asked == [kept and tmp_path / kept]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from results.launch.run.picture import most_different, spread
+from results.launch.plan.request import Files, Pictures, Request
+from results.launch.run.picture import most_different, prediction_sheets, spread
+from splits.errors import UserError
 
 
 def test_worst_and_best_are_always_there():
@@ -35,3 +37,18 @@ def test_the_most_different_images():
     assert most_different(first, second, 4) == [0, 4, 2, 5]
     assert most_different(second, first, 2) == [2, 0]
     assert sorted(most_different(first, second, 9)) == [0, 1, 2, 4, 5]
+
+
+def test_a_method_is_behind_only_where_it_is():
+    """Fails if images on which a method is ahead fill the half that shows it behind."""
+    first, second = np.array([0.9, 0.8, 0.7, 0.6, 0.1]), np.array([0.1, 0.2, 0.3, 0.4, 0.2])
+    assert most_different(first, second, 4) == [0, 1, 2, 4]
+    assert most_different(second, first, 4) == [4, 0, 1, 2]
+
+
+def test_a_difference_is_of_two_methods(tmp_path):
+    """Fails if a method is held against itself."""
+    pictures = Pictures(tmp_path, choose="difference", between=("clip", "clip"))
+    request = Request(methods=("clip",), benchmarks=("shapes-5i",), folds=(0,))
+    with pytest.raises(UserError, match="--by-difference clip clip: expected two methods"):
+        next(prediction_sheets(request, Files(), tmp_path, pictures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -225,6 +226,26 @@ def test_a_rank_ends_with_its_parent(tmp_path: Path) -> None:
     assert process.poll() is None
     process.stdin.close()
     assert process.wait(300) == 1
+
+
+@pytest.mark.parametrize(
+    ("device", "fails", "left"), [("cuda", True, "abort"), ("cuda", False, "end"), ("cpu", True, "end")]
+)
+def test_nobody_waits_for_a_rank_that_is_gone(tmp_path, monkeypatch, device, fails, left) -> None:
+    """Fails when a rank that failed ends NCCL in the way that waits for collectives which others never join."""
+    import torch.distributed as dist
+
+    ended: list[str] = []
+    monkeypatch.setattr(ranks, "_choose_gpu", lambda place: None)
+    monkeypatch.setattr(dist, "init_process_group", lambda *args, **more: None)
+    monkeypatch.setattr(dist, "new_group", lambda **more: None)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: ended.append("end"))
+    monkeypatch.setattr(dist.distributed_c10d, "_abort_process_group", lambda: ended.append("abort"))
+    job = replace(job_of(tmp_path, 2), device=device)
+    with contextlib.suppress(RuntimeError), ranks._joined(job, Address("localhost", 1), 0, object()):
+        if fails:
+            raise RuntimeError("a broken image")
+    assert ended == [left]
 
 
 def test_gpus_are_found_by_tasks_that_see_one_and_by_those_that_see_all(monkeypatch: pytest.MonkeyPatch) -> None:
