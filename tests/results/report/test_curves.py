@@ -59,5 +59,6 @@ def test_a_curve_that_folds_back_has_the_area_below_its_outline() -> None:
     # from S of 0.8 to 0.7 U rises from 0.2 to 0.4, to 0.4 it rises to 0.6, to 0 it falls to 0.5
     by_hand = 0.1 * (0.2 + 0.4) / 2 + 0.3 * (0.4 + 0.6) / 2 + 0.4 * (0.6 + 0.5) / 2
     assert Sweep(shifts, seen, unseen, unseen).area == pytest.approx(by_hand)
+    assert Sweep(shifts[::-1], seen[::-1], unseen[::-1], unseen).area == pytest.approx(by_hand)
     upper = [0, 2, 3, 4, 5]  # without a point of the lower branch
     assert Sweep(shifts[upper], seen[upper], unseen[upper], unseen[upper]).area == pytest.approx(by_hand)
