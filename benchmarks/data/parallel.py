@@ -6,6 +6,8 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -41,3 +43,17 @@ def mapped(
         jobs, multiprocessing.get_context("forkserver"), initializer=start, initargs=start_arguments
     ) as pool:
         yield from pool.map(function, items, chunksize=CHUNK)
+
+
+@contextmanager
+def beside(module: str) -> Iterator[ProcessPoolExecutor | None]:
+    """A second process that imports a module at once, for work with it meanwhile; None where there is one core alone.
+
+    For commands alone, as `mapped` with several jobs.
+    """
+    if cores() == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as pool:
+        pool.submit(import_module, module)
+        yield pool

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +40,14 @@ class Sweep:
         """
         if not (np.isneginf(self.shifts).any() and np.isposinf(self.shifts).any()):
             return math.nan
-        at = np.unique(self.seen)
-        highest = np.full(len(at), -np.inf)
-        for ends in pairwise(zip(self.seen, self.unseen, strict=True)):  # of a line from shift to shift
-            seen, unseen = zip(*sorted(ends), strict=True)
-            on = (at >= seen[0]) & (at <= seen[1])
-            highest[on] = np.maximum(highest[on], np.interp(at[on], seen, unseen))
-        return float(np.trapezoid(highest, at))
+        at = np.unique(self.seen)[:, None]
+        start, end = self.seen[:-1], self.seen[1:]  # of the lines between shifts
+        first, last = self.unseen[:-1], self.unseen[1:]
+        on = (at >= np.minimum(start, end)) & (at <= np.maximum(start, end))
+        upright = start == end
+        share = (at - start) / np.where(upright, 1.0, end - start)
+        unseen = np.where(upright, np.maximum(first, last), (1 - share) * first + share * last)
+        return float(np.trapezoid(np.where(on, unseen, -np.inf).max(axis=1), at[:, 0]))
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,14 @@ class Readings:
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], Reading] = {}
 
-    def __call__(self, record: RunRecord, found: Mapping[str, NDArray[Any]]) -> None:
-        """Read what is in hand."""
-        self._known[_counted_as(record)] = reading(record, found)
+    @staticmethod
+    def take(record: RunRecord, found: Mapping[str, NDArray[Any]], /) -> Reading:
+        """What one record's matrices say."""
+        return reading(record, found)
+
+    def keep(self, record: RunRecord, taken: Reading) -> None:
+        """Know it from now on."""
+        self._known[_counted_as(record)] = taken
 
     def of(self, record: RunRecord, path: Path) -> Reading:
         """What was found, else what lies in the file."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +45,28 @@ VIEW = View(("main", "ablations", "published", "appendix"), by=None, columns=REP
 Shown = tuple[str, Figure, str]  # title, figure, what to know
 
 
+@dataclass(frozen=True)
+class Image:
+    """A figure on the page, or a picture. It may still be drawn while the page goes on: `data` waits for it."""
+
+    title: str
+    wide: bool
+    note: str
+    kind: str  # of its bytes
+    content: Callable[[], bytes]
+
+    @property
+    def data(self) -> str:
+        """Its bytes within an address."""
+        return f"data:{self.kind};base64,{base64.b64encode(self.content()).decode()}"
+
+
 @dataclass
 class Page:
     """What the template needs. Figures go to files as they are made, where somebody wants them."""
 
     figures_to: Path | None = None
+    drawing: Executor | None = None  # draws the figures meanwhile; None: they are drawn when they are needed
     sections: list[dict[str, Any]] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)  # of each comparison
 
@@ -55,6 +74,16 @@ class Page:
         """Write a figure, where files are wanted; `name` is without ending."""
         if self.figures_to is not None:
             figures.save(figure, self.figures_to, name)
+
+    def image(self, title: str, figure: Figure, note: str) -> Image:
+        """A figure as an image of the page."""
+        wide = figure.get_size_inches()[0] > WIDE
+        content = (
+            partial(figures.drawn, figure, "svg")
+            if self.drawing is None
+            else self.drawing.submit(figures.drawn, figure, "svg").result
+        )
+        return Image(title, wide, note, "image/svg+xml", content)
 
 
 def render(
@@ -69,31 +98,41 @@ def render(
     figures_to: Path | None = None,
     kept: KeptRows | None = None,
     known: Readings | None = None,
+    drawing: Executor | None = None,
 ) -> str:
     """The page of these records. every: all that families of verdicts are of; none: these.
 
     states: runs without a record, as folder -> state and reason in words; recipes: the names of theirs. kept, known:
-    what was taken from the records' counts when they were read.
+    what was taken from the records' counts when they were read. drawing: draws the figures meanwhile.
     """
-    page, judge = Page(figures_to), Judge(reader(locate, kept), every or records)
+    page, judge = Page(figures_to, drawing), Judge(reader(locate, kept), every or records)
     known = known or Readings()
     for content in gather(records, states, locate, recipes=recipes or {}):
         readings = {} if content.episodic else {id(r): known.of(r, locate(r)) for r in content.records}
         _section(page, content, readings, stale, judge)
+    return _written(page, pictures, f"{len(records)} records{_waiting(states)}.", run_table(records, states, stale))
+
+
+def _waiting(states: Mapping[str, str]) -> str:
+    """How many runs have no record yet, by state."""
+    counts = Counter(words.split(":")[0] for words in states.values())
+    return "".join(f"; {count} {state}" for state, count in sorted(counts.items()))
+
+
+def _written(page: Page, pictures: Sequence[Path], lead: str, runs: Table) -> str:
+    """The page as HTML."""
     script = source("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    counts = Counter(words.split(":")[0] for words in states.values())
-    waiting = "".join(f"; {count} {state}" for state, count in sorted(counts.items()))
     return (
         environment()
         .get_template("report.html.j2")
         .render(
             title=TITLE,
-            lead=f"{len(records)} records{waiting}.",
+            lead=lead,
             answers=page.answers,
             sections=page.sections,
             pictures=[_picture(path) for path in pictures],
-            runs=fragment(run_table(records, states, stale), "runs"),
+            runs=fragment(runs, "runs"),
             style=Markup(source("style.css")),
             script=Markup(script),
             script_sha256=digest,
@@ -121,12 +160,15 @@ def _section(
         shown = _figures(main, family, classes, variants, readings, looks, asked) if part.records and readings else {}
         for kind, (_, figure, _) in shown.items():
             page.save(f"{main.label}-{kind}", figure)
+        images = {kind: page.image(*of) for kind, of in shown.items()}
         if group == COMPARISON:
-            answer = _answer(title, f"s{number}", main, family, variants, readings, shown, asked)
-            page.answers.append(answer | {"lines": [*answer["lines"], *_of_these_lines(part, main)]})
+            lines = [*answers(main, family, variants, readings, asked), *_of_these_lines(part, main)]
+            first = [images.pop("forest")] if "forest" in images else []
+            page.answers.append({"title": title, "link": f"s{number}", "lines": lines, "figures": first})
         anchor = f"s{number}-{main.name}"
         links.append({"id": anchor, "title": title_of(part, group)})
-        blocks.append(_block(part, group, main, anchor, shown, _supplements(part, group, classes, variants, readings)))
+        folded = _supplements(part, group, classes, variants, readings)
+        blocks.append(_block(title_of(part, group), main, anchor, list(images.values()), folded))
     rest = [*published_of(content, stale), *appendix(content, VIEW, stale)]
     tables = [fragment(table, f"s{number}-{table.name}") for table in rest]
     page.sections.append({"id": f"s{number}", "title": title, "links": links, "blocks": blocks, "tables": tables})
@@ -139,22 +181,6 @@ def _short(content: Content, names: Mapping[tuple[Any, ...], str]) -> list[str]:
     short = [(m, m if counts[m] == 1 else name) for m, name in zip(methods, names.values(), strict=True)]
     compared = {r.result.train.method for r in parts_of(content).get(COMPARISON, content).records}
     return [name for method, name in sorted(short, key=lambda of: of[0] not in compared)]
-
-
-def _answer(
-    title: str,
-    link: str,
-    main: Table,
-    family: Family | None,
-    variants: Variants,
-    readings: Mapping[int, Reading],
-    shown: Mapping[str, Shown],
-    asked: tuple[str, str],
-) -> dict[str, Any]:
-    """What stands first of one comparison: sentences, and the differences to the best as a picture."""
-    picture = [_image(*shown["forest"])] if "forest" in shown else []
-    lines = answers(main, family, variants, readings, asked)
-    return {"title": title, "link": link, "lines": lines, "figures": picture}
 
 
 def _of_these_lines(part: Content, main: Table) -> Iterator[str]:
@@ -177,13 +203,12 @@ def _supplements(
 
 
 def _block(
-    part: Content, group: str, main: Table, anchor: str, shown: Mapping[str, Shown], supplements: Sequence[Table]
+    heading: str, main: Table, anchor: str, images: Sequence[Image], supplements: Sequence[Table]
 ) -> dict[str, Any]:
     """A group's table and figures, what is long folded away."""
     folded = [{"title": t.title, "table": fragment(t, f"{anchor}-{t.name}")} for t in supplements]
-    images = [_image(*of) for kind, of in shown.items() if kind != "forest" or group != COMPARISON]
     table = fragment(main, f"{anchor}-table")
-    return {"id": anchor, "heading": title_of(part, group), "table": table, "figures": images, "folded": folded}
+    return {"id": anchor, "heading": heading, "table": table, "figures": images, "folded": folded}
 
 
 def _figures(
@@ -257,16 +282,7 @@ def _of_errors(variants: Variants, short: Mapping[str, str], readings: Mapping[i
 _HATCHED = f" Hatched: the part of each kind within {REACH} pixels of a boundary of the truth."
 
 
-def _image(title: str, figure: Figure, note: str) -> dict[str, Any]:
-    wide = figure.get_size_inches()[0] > WIDE
-    return {"title": title, "wide": wide, "data": _data("image/svg+xml", figures.drawn(figure, "svg")), "note": note}
-
-
-def _picture(path: Path) -> dict[str, Any]:
+def _picture(path: Path) -> Image:
     text = path.with_suffix(".txt")
     note = text.read_text(encoding="utf-8") if text.exists() else ""
-    return {"title": path.stem, "wide": True, "data": _data("image/png", path.read_bytes()), "note": note}
-
-
-def _data(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return Image(path.stem, True, note, "image/png", path.read_bytes)

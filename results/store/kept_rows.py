@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from results.store.record import RunRecord
 
+Rows = tuple[tuple[NDArray[Any], ...], bool]  # columns; whether more shifts than one were swept
 ROOM = 28 * 2**20  # bytes: of some 2,000 runs over 500 images; the rest is read again
 
 
@@ -20,21 +21,28 @@ class KeptRows:
 
     def __init__(self, room: int = ROOM):
         self._left = room
-        self._known: dict[str, tuple[tuple[NDArray[Any], ...], bool]] = {}
+        self._known: dict[str, Rows] = {}
 
-    def __call__(self, record: RunRecord, found: dict[str, NDArray[Any]]) -> None:
-        """Keep the rows of one record, where it has some and there is room."""
-        name, rows = record.result.confusion_sha256, found.get("per_image")
-        if rows is None or not rows.size or name in self._known:
-            return
+    @staticmethod
+    def take(record: RunRecord, found: dict[str, NDArray[Any]]) -> Rows | None:
+        """The rows of one record, where it has some."""
+        rows = found.get("per_image")
+        if rows is None or not rows.size:
+            return None
         image, *others = rows.T  # none is negative
         if (np.diff(image) < 0).any():  # as nothing writes them
+            return None
+        return tuple(map(_small, (np.bincount(image), *others))), len(found["shifts"]) > 1
+
+    def keep(self, record: RunRecord, taken: Rows | None) -> None:
+        """Keep them, where there is room."""
+        name = record.result.confusion_sha256
+        if taken is None or name in self._known:
             return
-        columns = tuple(map(_small, (np.bincount(image), *others)))
-        size = sum(column.nbytes for column in columns)
+        size = sum(column.nbytes for column in taken[0])
         if size <= self._left:
             self._left -= size
-            self._known[name] = (columns, len(found["shifts"]) > 1)
+            self._known[name] = taken
 
     def of(self, record: RunRecord) -> tuple[NDArray[np.int64], bool] | None:
         """`(n, 4)` rows as they lie in the file, and whether more shifts than one were swept; None: not kept."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 from benchmarks.values import Value, canonical_json
 from results.store.record import ClassCounts, LossPoint, RunRecord, curve_digest
 
+Share = Callable[[Any], Any]
 _ABSENT = float("nan")  # in an array of IoUs; a record holds no NaN
 
 
@@ -60,6 +61,10 @@ class Classes(_Packed):
     def __len__(self) -> int:
         return len(self._ious)
 
+    def share(self, shared: Share) -> None:
+        """Hold the first of equal values in place of one's own."""
+        self._kinds = shared(self._kinds)
+
     def ious(self) -> Iterator[tuple[str, bool, float]]:
         """Name, seen and IoU of each class that has one, without making its other values."""
         return ((*kind, iou) for kind, iou in zip(self._kinds, self._ious, strict=True) if iou == iou)
@@ -83,6 +88,10 @@ class Losses(_Packed):
     def __len__(self) -> int:
         return len(self._steps)
 
+    def share(self, shared: Share) -> None:
+        """As of classes."""
+        self._names = shared(self._names)
+
     def _made(self, place: int) -> LossPoint:
         count = len(self._names)
         values = self._values[count * place : count * (place + 1)]
@@ -100,6 +109,10 @@ class Totals(_Packed):
 
     def __len__(self) -> int:
         return len(self._totals)
+
+    def share(self, shared: Share) -> None:
+        """As of classes."""
+        self._steps = shared(self._steps)
 
     def pairs(self) -> Iterator[tuple[int, float]]:
         """Step and sum of each point, without making points."""
@@ -132,8 +145,12 @@ class Lean:
         self._known: dict[Any, Any] = {}
         self._every_loss = every_loss
 
+    def empty(self) -> Lean:
+        """Another of the same kind, which has seen nothing."""
+        return Lean(every_loss=self._every_loss)
+
     def __call__(self, record: RunRecord) -> RunRecord:
-        """The same record, in place: it is the reader's own and nobody else has seen it."""
+        """The same record, in place: it is the reader's own and nobody else has seen it. It may be lean already."""
         result, train = record.result, record.result.train
         for value, name in ((train, "side"), (train, "clip"), (train, "recipe"), (result, "evaluation")):
             value.__dict__[name] = self._same(value.__dict__[name])
@@ -152,11 +169,16 @@ class Lean:
 
     def _pack(self, record: RunRecord) -> None:
         result = record.result
+        if isinstance(result.classes, Classes):
+            result.classes.share(self._shared)
+            if isinstance(result.losses, Losses | Totals):
+                result.losses.share(self._shared)
+            return
         kinds = self._shared(tuple((c.name, c.seen) for c in result.classes))
         result.__dict__["classes"] = Classes(result.classes, kinds)
         if result.losses and not self._every_loss:
             steps = b"".join(point.step.to_bytes(8, "little", signed=True) for point in result.losses)
-            result.__dict__["losses"] = Totals(result.losses, self._known.setdefault(steps, steps))
+            result.__dict__["losses"] = Totals(result.losses, self._shared(steps))
         elif result.losses:
             names = {tuple(point.losses) for point in result.losses}
             if len(names) == 1:  # else they stay as they are
@@ -176,8 +198,8 @@ class Lean:
             return self._known.setdefault((type(value), value.model_dump_json()), value)
         return self._known.setdefault(("plain", canonical_json(value)), value) if value is not None else None
 
-    def _shared(self, value: tuple[Any, ...]) -> Any:
-        return self._known.setdefault(("tuple", value), value)
+    def _shared(self, value: tuple[Any, ...] | bytes) -> Any:
+        return self._known.setdefault(("plain", value), value)
 
 
 _UNIQUE = ("started", "ended", "confusion_sha256", "weights_sha256", "job")  # of each record its own

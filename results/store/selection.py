@@ -9,9 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol
 
+from benchmarks.data.parallel import mapped
 from results.store.data_changes import of_older_data
-from results.store.folders import CorruptRecord, Stored, find_stored, recipe_named, unfinished
+from results.store.folders import (
+    CorruptRecord,
+    Stored,
+    load_stored,
+    recipe_named,
+    record_paths,
+    unfinished,
+    unreadable_words,
+)
 from results.store.lean import Lean
 from results.store.provenance import is_stale
 from results.store.quick_check import Arrays, looked_at
@@ -68,32 +78,54 @@ class Selected:
         return {s.record.result.confusion_sha256: s for s in self.stored}
 
 
-Look = Callable[[RunRecord, Arrays], None]
+Take = Callable[[RunRecord, Arrays], Any]
+MANY = 512  # records for each process that reads them: it imports for half a second first
+
+
+class Look(Protocol):
+    """Takes something from the counts of each record while they are in hand, in the process that reads them."""
+
+    @staticmethod
+    def take(record: RunRecord, found: Arrays, /) -> Any:
+        """From one record and its counts, in few bytes: it may be sent from process to process."""
+
+    def keep(self, record: RunRecord, taken: Any, /) -> None:
+        """Here, what was taken of one record."""
 
 
 def select(
-    selection: Selection, *, may_be_empty: bool = False, every_loss: bool = True, looks: Sequence[Look] = ()
+    selection: Selection,
+    *,
+    may_be_empty: bool = False,
+    every_loss: bool = True,
+    looks: Sequence[Look] = (),
+    jobs: int = 1,
 ) -> Selected:
     """Everything of a selection; what cannot be trusted is named on stderr. Raises UserError where there is nothing.
 
     may_be_empty: then nothing is an answer, too. every_loss: else only the sums of the losses of trainings are
     kept, and no record can be written or compared field by field. looks: what is to be taken from the counts of each
-    selected record while they are in hand; the arrays are let go then.
+    selected record while they are in hand; the arrays are let go then. jobs: processes at most; more than one is for
+    commands alone (`benchmarks.data.parallel.mapped`).
     """
     stored: list[Stored] = []
     states: dict[str, str] = {}
     recipes: dict[str, str] = {}
-    lean = Lean(every_loss=every_loss)
+    read = _Reader(selection, Lean(every_loss=every_loss), tuple(look.take for look in looks))
     for root in selection.roots:
         if not root.is_dir():
             if may_be_empty:
                 continue
             raise UserError(f"{root} is no folder of runs; give one with --from, or run something first")
-        for found, arrays in _readable(root, lean):
-            if selection.has_record(found.record):
-                stored.append(found)
-                for look in looks if arrays else ():
-                    look(found.record, arrays)
+        for words in unreadable_words(root):
+            print(plain(f"left out: {words}"), file=sys.stderr)
+        for found in read.all(record_paths(root), jobs):
+            if isinstance(found, str):
+                print(plain(found), file=sys.stderr)
+            elif found is not None:
+                stored.append(found.stored)
+                for look, taken in zip(looks, found.taken, strict=False):  # nothing where the slow way was gone
+                    look.keep(found.stored.record, taken)
         waiting = {folder: words for folder, words in unfinished(root).items() if selection.has(*folder.split("/")[:2])}
         states |= waiting
         recipes |= {folder: recipe_named(root / folder) for folder in waiting}
@@ -102,17 +134,48 @@ def select(
     return Selected(tuple(stored), states, recipes)
 
 
-def _readable(root: Path, lean: Lean) -> Iterator[tuple[Stored, Arrays]]:
-    """What can be trusted, as far as a quick look tells, in little memory; and its counts, where they are in hand."""
-    for found in find_stored(root):
+@dataclass(frozen=True)
+class _Read:
+    """A record that can be trusted, as far as a quick look tells, in little memory; and what was taken of it."""
+
+    stored: Stored
+    taken: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads the records of a selection."""
+
+    selection: Selection
+    lean: Lean
+    takes: tuple[Take, ...]
+
+    def one(self, path: Path) -> _Read | str | None:
+        """A record; words, where it is left out; None, where it is none of the selection."""
+        found = load_stored(path)
         if isinstance(found, CorruptRecord):
-            print(plain(f"left out: {found}"), file=sys.stderr)
-            continue
+            return f"left out: {found}"
         wrong, arrays = looked_at(found)
         if wrong:
-            print(plain(f"left out: {found.path}: {wrong}; `results verify` lists all"), file=sys.stderr)
-        else:
-            yield Stored(lean(found.record), found.path), arrays
+            return f"left out: {path}: {wrong}; `results verify` lists all"
+        if not self.selection.has_record(found.record):
+            return None
+        taken = tuple(take(found.record, arrays) for take in self.takes) if arrays else ()
+        return _Read(Stored(self.lean(found.record), path), taken)
+
+    def all(self, paths: Sequence[Path], jobs: int) -> Iterator[_Read | str | None]:
+        """Each of them, in order."""
+        jobs = max(1, min(jobs, len(paths) // MANY))
+        if jobs == 1:
+            yield from map(self.one, paths)
+            return
+        there = _Reader(self.selection, self.lean.empty(), self.takes)  # shares within what comes in one piece
+        for found in mapped(there.one, paths, jobs=jobs):
+            yield (
+                _Read(Stored(self.lean(found.stored.record), found.stored.path), found.taken)
+                if isinstance(found, _Read)
+                else found
+            )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from results.store.kept_rows import KeptRows
 from results.store.selection import Look, Selected, Selection, select
@@ -16,18 +17,18 @@ from results.tables.views import View
 
 
 def chosen(
-    selection: Selection, *, may_be_empty: bool = False, looks: Sequence[Look] = ()
+    selection: Selection, *, may_be_empty: bool = False, looks: Sequence[Look] = (), jobs: int = 1
 ) -> tuple[Selected, Selected, KeptRows]:
     """What a selection names, the same of every method, as verdicts are of whole families, and counts of those.
 
-    may_be_empty: as of `select`, which raises UserError without it. looks: at what the selection names.
+    may_be_empty, jobs: as of `select`, which may raise UserError. looks: at what the selection names.
     """
-    kept = KeptRows()
+    kept, read = KeptRows(), partial(select, every_loss=False, jobs=jobs)
     if not selection.methods:
-        found = select(selection, may_be_empty=may_be_empty, every_loss=False, looks=[kept, *looks])
+        found = read(selection, may_be_empty=may_be_empty, looks=[kept, *looks])
         return found, found, kept
-    found = select(selection, may_be_empty=may_be_empty, every_loss=False, looks=looks)
-    return found, select(replace(selection, methods=()), may_be_empty=True, every_loss=False, looks=[kept]), kept
+    found = read(selection, may_be_empty=may_be_empty, looks=looks)
+    return found, read(replace(selection, methods=()), may_be_empty=True, looks=[kept]), kept
 
 
 def selected_tables(found: Selected, every: Selected, kept: KeptRows, view: View) -> list[Table]:

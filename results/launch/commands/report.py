@@ -35,6 +35,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def main(options: argparse.Namespace) -> int:
     """Write the page, and its figures as files where wanted; returns the exit code."""
+    from benchmarks.data.parallel import beside, cores
     from results.launch.commands.parse import selection_of
     from results.report.curves import Readings
     from results.report.page import render
@@ -43,21 +44,23 @@ def main(options: argparse.Namespace) -> int:
     from results.tables.selected_tables import chosen
 
     known = Readings()
-    with uncollected():
-        found, every, kept = chosen(selection_of(options), looks=[known])
-    with settled():
-        text = render(
-            found.records,
-            every.confusion,
-            every=every.records,
-            states=found.states,
-            recipes=found.recipes,
-            stale=found.stale,
-            pictures=sorted(options.pictures.glob("*.png")) if options.pictures.is_dir() else (),
-            figures_to=options.figures,
-            kept=kept,
-            known=known,
-        )
-        write_atomically(options.out, text.encode())
+    with beside("results.report.figures") as drawing:
+        with uncollected():
+            found, every, kept = chosen(selection_of(options), looks=[known], jobs=cores())
+        with settled():
+            text = render(
+                found.records,
+                every.confusion,
+                every=every.records,
+                states=found.states,
+                recipes=found.recipes,
+                stale=found.stale,
+                pictures=sorted(options.pictures.glob("*.png")) if options.pictures.is_dir() else (),
+                figures_to=options.figures,
+                kept=kept,
+                known=known,
+                drawing=drawing,
+            )
+    write_atomically(options.out, text.encode())
     print(options.out)
     return 0

@@ -44,6 +44,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def main(options: argparse.Namespace) -> int:
     """Print the tables, or write them; returns the exit code."""
+    from benchmarks.data.parallel import cores
     from results.launch.commands.parse import selection_of
     from results.store.selection import settled, uncollected
     from results.tables.forms import printed, write_each
@@ -54,7 +55,7 @@ def main(options: argparse.Namespace) -> int:
     view = View(kinds, options.by, tuple(options.columns), options.notes)
     selection, alone = selection_of(options), kinds == ("published",)
     with uncollected():
-        found, every, kept = chosen(selection, may_be_empty=alone)
+        found, every, kept = chosen(selection, may_be_empty=alone, jobs=cores())
     with settled():
         tables = selected_tables(found, every, kept, view)
         tables = tables or (published_alone(selection.benchmarks, selection.settings) if alone else [])

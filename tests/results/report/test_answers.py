@@ -96,6 +96,20 @@ def test_rows_without_a_place_are_beside_nothing() -> None:
     assert told(rows) == told([*rows, *part]) == told([*rows, *runs("gamma", 0.6, range(3), folds=[0])])
 
 
+class Looks:
+    """Which methods were looked at."""
+
+    def __init__(self) -> None:
+        self.methods: list[str] = []
+
+    @staticmethod
+    def take(record: RunRecord, found: Any) -> str:
+        return record.result.train.method
+
+    def keep(self, record: RunRecord, taken: str) -> None:
+        self.methods.append(taken)
+
+
 def test_what_is_shown_changes_no_verdict(tmp_path: Path) -> None:
     """Fails if a p of a page depends on which methods it was asked for, or rows that are not shown are spoken of."""
     rows, others = [*runs("alpha", 0.3, range(3)), *runs("zeta", 0.2, range(3))], runs("gamma", 0.6, range(3))
@@ -105,10 +119,10 @@ def test_what_is_shown_changes_no_verdict(tmp_path: Path) -> None:
     assert "gamma" not in text
     for method, fold, seed in product(("alpha", "zeta", "gamma"), (0, 1), (0, 1)):
         store(tmp_path, method=method, fold=fold, seed=seed)
-    looked: list[str] = []
+    looks = Looks()
     selection = Selection((tmp_path,), methods=("alpha", "zeta"))
-    found, every, _ = chosen(selection, looks=[lambda record, _: looked.append(record.result.train.method)])
-    assert (len(found.records), len(every.records), {*looked}) == (8, 12, {"alpha", "zeta"})
+    found, every, _ = chosen(selection, looks=[looks])
+    assert (len(found.records), len(every.records), {*looks.methods}) == (8, 12, {"alpha", "zeta"})
     page = render(found.records, every.confusion, every=every.records, states={}, stale=frozenset())
     assert "over the pairs of all stored rows." in page
 

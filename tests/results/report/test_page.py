@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from benchmarks.data.parallel import beside
 from results.report import figures
 from results.report.curves import ERRORS, Reading, Readings, Sweep, mean_sweep, read
 from results.report.error_kinds import NEAR, RATES, error_table
@@ -117,6 +118,18 @@ def test_what_was_kept_while_reading_gives_the_same_page(tmp_path):
     options: dict[str, Any] = {"states": {}, "stale": frozenset()}
     plain = render(found.records, found.confusion, **options)
     assert plain == render(found.records, lambda _: tmp_path / "nowhere", kept=kept, known=known, **options)
+
+
+def test_figures_drawn_by_another_process_are_the_same(tmp_path):
+    """Fails if the page depends on who draws its figures."""
+    for method, fold in product(("alpha", "beta"), (0, 1)):
+        store(tmp_path, method=method, fold=fold)
+    found = select(Selection((tmp_path,)))
+    shown = {"states": {}, "stale": frozenset()}
+    with beside("results.report.figures") as drawing:
+        page = render(found.records, found.confusion, drawing=drawing, **shown)
+    assert page == render(found.records, found.confusion, **shown)
+    assert page.count("data:image/svg+xml") > 3
 
 
 def test_a_half_finished_grid_says_what_is_missing(tmp_path):
