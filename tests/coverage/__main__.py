@@ -1,8 +1,9 @@
-"""How often do intervals hold the truth, and verdicts err? On simulated studies; prints the table of docs/verdicts.md.
+"""How often do intervals hold the truth, and verdicts err? On simulated studies; prints the tables of docs/verdicts.md.
 
     python -m tests.coverage [--studies 1000]
 
-In every study all methods are of one distribution: a difference of 0 is true, every "higher" or "lower" is an error.
+In the studies here all methods are of one distribution: a difference of 0 is true, every "higher" or "lower" is an
+error. Those of `differences` have a true one.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmarks.simulated_studies import Run, World, study
+from benchmarks.simulated_studies import World
 from results.tables.bootstrap import scores
 from results.tables.inference import ALPHA
-from results.tables.statistics import Counts, Runs
-from results.tables.verdicts import Row, judged
+from results.tables.verdicts import judged
+from tests.coverage import differences
+from tests.coverage.studies import DRAWS, rows
 
-BASE, METHODS, DRAWS = World(), 5, 400
+BASE = World()
 WORLDS = {
     "2 seeds": replace(BASE, seeds=2),
     "3 seeds": BASE,
@@ -44,21 +46,6 @@ class Held:
     pair: float  # in which one pair alone would be called different
     family: float  # in which a fixed family calls any of its pairs different
     half: float  # median half-width of a difference, as a fraction
-
-
-def counts(run: Run, listed: str) -> Counts:
-    """As inference wants them."""
-    return Counts(run.hit, run.truth, run.predicted, run.seen, images=listed)
-
-
-def rows(world: World, rng: np.random.Generator, methods: int = METHODS) -> list[Row]:
-    """One study."""
-    made = study(world, methods, rng)
-    runs: list[Runs] = [
-        {place: counts(run, "shared" if world.shared_images else f"fold {place[0]}") for place, run in of.items()}
-        for of in made
-    ]
-    return [Row(f"m{i}", of) for i, of in enumerate(runs)]
 
 
 def truth(world: World, seeds: int = 60, images: int = 4000) -> float:
@@ -92,11 +79,13 @@ def table(studies: int) -> Iterator[str]:
         shares = (of.difference, of.mean, of.pair, of.family)
         yield f"| {name} | {' | '.join(f'{100 * share:.1f}' for share in shares)} | {100 * of.half:.1f} |"
     yield ""
+    yield from differences.tables(studies)
+    yield ""
     yield f"{studies:,} studies a line: a share of 95 % or 5 % has a standard error of {error:.1f}."
 
 
 def main() -> None:
-    """Print the table, line by line."""
+    """Print the tables, line by line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--studies", type=int, default=1000)
     for line in table(parser.parse_args().studies):

@@ -12,6 +12,7 @@ from scipy import stats
 from results.tables.over_classes import over_classes
 from results.tables.statistics import METRICS, Counts, ious
 from results.tables.verdicts import APART, HIGHER, LOWER, ONE_SEED, PARTIAL, UNDEFINED, Row, complete, judged
+from tests.coverage import differences
 from tests.results.tables.studies import SEEN, study
 
 FEW = 400  # draws: enough for words
@@ -38,6 +39,20 @@ def test_coverage_of_one_pair():
             by = judged([Row("a", a), Row("b", b)], [0], draws=200).verdict("a", "b", "hiou").found.by
             hits += abs(by.value) <= by.half()
         assert hits >= 181, seeds
+
+
+def test_a_true_difference_is_held_found_and_never_taken_for_none():
+    """Fails if intervals miss a true difference, a test finds much less than `detectable` says, or the two one-sided
+    tests call a difference at their bound equivalent in clearly more than 5 % of 120 studies."""
+    world = differences.BETTER["3 seeds, seeds vary little"]
+    true = differences.true_difference(world, seeds=20)
+    of = differences.found(world, true, studies=120)
+    assert of.detectable == pytest.approx(true, rel=0.15)
+    assert of.held >= 0.89
+    assert 0.65 <= of.higher <= 0.95
+    assert of.lower == 0
+    assert of.equivalent <= 0.11
+    assert of.ranks <= 0.11
 
 
 def test_real_differences_are_found_and_their_direction_told():
