@@ -1,9 +1,14 @@
-"""One function over many files, on several processes where that helps, results in order."""
+"""One function over many files, on several processes where that helps, results in order.
+
+The processes do not import the main module: it may be a script that nobody guarded, which would run again in each of
+them. So functions and values must come from modules that can be imported.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -29,10 +34,7 @@ def mapped(
     start: Callable[..., None] | None = None,
     start_arguments: tuple[Any, ...] = (),
 ) -> Iterator[Result]:
-    """`function` of each item, in order. `start` is called once in every process before that.
-
-    More than one job is for commands alone: a program that calls this has to guard its main module.
-    """
+    """`function` of each item, in order. `start` is called once in every process before that."""
     jobs = min(jobs, max(1, len(items) // FEW))
     if jobs == 1:
         if start is not None:
@@ -42,18 +44,31 @@ def mapped(
     with ProcessPoolExecutor(
         jobs, multiprocessing.get_context("forkserver"), initializer=start, initargs=start_arguments
     ) as pool:
-        yield from pool.map(function, items, chunksize=CHUNK)
+        with _main_apart():
+            found = pool.map(function, items, chunksize=CHUNK)  # starts the processes
+        yield from found
 
 
 @contextmanager
 def beside(module: str) -> Iterator[ProcessPoolExecutor | None]:
-    """A second process that imports a module at once, for work with it meanwhile; None where there is one core alone.
-
-    For commands alone, as `mapped` with several jobs.
-    """
+    """A second process that imports a module at once, for work with it meanwhile; None where there is one core."""
     if cores() == 1:
         yield None
         return
     with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as pool:
-        pool.submit(import_module, module)
+        with _main_apart():
+            pool.submit(import_module, module)  # starts the process
         yield pool
+
+
+@contextmanager
+def _main_apart() -> Iterator[None]:
+    """Hide from processes that are started meanwhile where the main module lies."""
+    main = sys.modules["__main__"]
+    kept: dict[str, Any] = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        del main.__spec__
+        vars(main).update(kept)

@@ -105,8 +105,7 @@ def select(
 
     may_be_empty: then nothing is an answer, too. every_loss: else only the sums of the losses of trainings are
     kept, and no record can be written or compared field by field. looks: what is to be taken from the counts of each
-    selected record while they are in hand; the arrays are let go then. jobs: processes at most; more than one is for
-    commands alone (`benchmarks.data.parallel.mapped`).
+    selected record while they are in hand; the arrays are let go then. jobs: processes at most.
     """
     stored: list[Stored] = []
     states: dict[str, str] = {}

@@ -41,7 +41,7 @@ def look(path: Path) -> Looked:
 def problems_below(roots: Sequence[Path], jobs: int) -> Iterator[str | int]:
     """One line for each thing that is wrong below these roots, duplicates and conflicts last; then how many were seen.
 
-    jobs: processes. More than one is for commands alone (`benchmarks.data.parallel.mapped`).
+    jobs: processes.
     """
     count = 0
     sound: list[Looked] = []
