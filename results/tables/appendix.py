@@ -14,14 +14,20 @@ from results.tables.table import Column, Table
 from results.tables.views import View
 
 
-def appendix(content: Content, view: View, stale: frozenset[str]) -> list[Table]:
-    """One table of everything that tables with short notes leave out; none without runs."""
-    if not content.records:
-        return []
+def rows_of(content: Content, stale: frozenset[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs, and the rows that tables of them have, with their names."""
     runs = tidy(content.records, stale=stale)
     folds = tuple(fold.index for fold in content.split.folds)
     frame = in_order(aggregate(runs, lambda _: folds))
     frame.insert(0, "name", row_names(frame))
+    return runs, frame
+
+
+def appendix(content: Content, view: View, stale: frozenset[str]) -> list[Table]:
+    """One table of everything that tables with short notes leave out; none without runs."""
+    if not content.records:
+        return []
+    runs, frame = rows_of(content, stale)
     rows = [{"item": item, "text": text} for item, text in details(content, runs, frame, view.by or "method", view)]
     return [
         Table(

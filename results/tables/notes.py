@@ -48,7 +48,7 @@ def notes(
     """
     if view.notes == "none":
         return []
-    lines = [*measured(content, brief="appendix" in view.kinds), _counted(content, runs, frame, by, family, whole)]
+    lines = [*measured(content, brief=view.appended), _counted(content, runs, frame, by, family, whole)]
     lines += _of_an_ablation(runs, frame, whole) if whole and len(frame) else ()
     lines += _marks(content, runs, frame)
     lines += _warned(content)
@@ -68,11 +68,7 @@ def notes(
     lines += _incomplete(content, frame, by)
     lines += [f"Conflict: {conflict.words()}." for conflict in content.conflicts]
     lines += _missing(content)
-    if (
-        view.notes == "short"
-        and "appendix" not in view.kinds
-        and not (content.episodic or content.split.open_vocabulary)
-    ):
+    if view.notes == "short" and not view.appended and not (content.episodic or content.split.open_vocabulary):
         lines += [f"{item}: {text}." for item, text in _columns_asked(view, by)]
     if view.notes == "full":
         lines += [f"{item}: {text}." for item, text in details(content, runs, frame, by, view)]
@@ -86,6 +82,13 @@ def details(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By, v
     if content.protocol is not None and view.notes != "full":
         yield f"Protocol {content.protocol.family[:SHORT]}", content.protocol.words()
     yield from _columns_explained(content, by, view)
+    yield from how_made(content, runs, frame)
+
+
+def how_made(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """What is to know of rows besides, whatever the columns are; nothing without runs."""
+    if not len(runs):
+        return
     yield "Ignored pixels", _ignored(runs)
     yield from _made_with(content, runs, frame)
     yield from (_item(line) for line in accumulated(content.records))

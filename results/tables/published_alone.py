@@ -7,8 +7,10 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from benchmarks.catalogue import BENCHMARKS
 from benchmarks.open_vocabulary import SETS
-from results.tables.register import METRICS, OPEN, Published, numbers, open_vocabulary, published
+from results.tables.published_numbers import PLACES
+from results.tables.register import METRICS, OPEN, Published, gains, numbers, open_vocabulary, published
 from results.tables.sets import published_sets
 from results.tables.table import HEADERS, UNDEFINED, Column, Table
 
@@ -21,12 +23,15 @@ _NOTES = (
 def published_alone(benchmarks: Collection[str] = (), settings: Collection[str] = ()) -> list[Table]:
     """A table for each benchmark of the register, or for these: generalised rows, episodic folds, open vocabularies.
 
-    settings: of generalised rows these alone; empty: all.
+    Gains have a table of their own. A benchmark with a fold that the literature has a name for has the rows of that
+    name. settings: of generalised rows and gains these alone; empty: all.
     """
-    rows = [row for row in published() if not benchmarks or row.benchmark in benchmarks]
+    named = {*benchmarks, *(PLACES[name][0] for name in benchmarks if name in PLACES)}
+    rows = [row for row in published() if not named or row.benchmark in named]
     rows = [row for row in rows if not settings or row.setting in settings]
     names = list(dict.fromkeys(row.benchmark for row in rows))
     tables = [_generalised(name, [row for row in rows if row.benchmark == name]) for name in names]
+    tables += _gains(named, settings)
     items = dict.fromkeys(n.benchmark for n in numbers() if n.kind == "episodic-binary")
     tables += [_items(name) for name in items if not benchmarks or name in benchmarks]
     asked = dict.fromkeys(n.benchmark for n in numbers() if n.kind == OPEN)
@@ -54,8 +59,40 @@ def _generalised(name: str, rows: list[Published]) -> Table:
         Column("source", lambda row: f"[{row['source_number']}]", numeric=False),
     )
     cited = [f"[{number}] {source}." for number, source in enumerate(sources, 1)]
+    folds = [f"The same as fold {fold} of {of}." for of, (known, fold) in PLACES.items() if known == name]
     noted = [f"{row.method}, {row.setting}: {row.note}." for row in rows if row.note]
-    return Table(f"{name}: published", frame, columns, (*_NOTES, *cited, *noted), None, f"published-{name}")
+    return Table(f"{name}: published", frame, columns, (*_NOTES, *folds, *cited, *noted), None, f"published-{name}")
+
+
+def _gains(named: Collection[str], settings: Collection[str]) -> list[Table]:
+    """Gains that are stated without a table; those on benchmarks that no text names go with any of generalised rows."""
+    generalised = {row.benchmark for row in published()} | {gain.benchmark for gain in gains()}
+    rows = [
+        {
+            "method": gain.method,
+            "benchmark": gain.benchmark,
+            "setting": gain.setting,
+            "gain": gain.value / 100,
+            "source": gain.source,
+            "note": gain.note,
+        }
+        for gain in gains()
+        if (not settings or gain.setting in settings)
+        and (not named or gain.benchmark in named or (gain.benchmark not in BENCHMARKS and generalised & {*named}))
+    ]
+    columns = (
+        Column.text("published method", "method"),
+        Column.text("benchmark", "benchmark"),
+        Column.text("setting", "setting"),
+        Column.figure("gain", "gain", "+.1f", scale=100),
+        Column.text("source", "source"),
+        Column.text("note", "note"),
+    )
+    title = "generalised: published gains in hIoU, in points"
+    return [Table(title, pd.DataFrame(rows), columns, (_GAIN_NOTE,), None, "published-gains")] if rows else []
+
+
+_GAIN_NOTE = "Stated without a table, over rows that the sources do not all name: a gain is no value to compare with."
 
 
 def _items(name: str) -> Table:

@@ -33,7 +33,8 @@ def published_table(content: Content, stale: frozenset[str] = frozenset()) -> li
     """
     benchmark, fold = PLACES.get(content.split.name, (content.split.name, 0))
     ran = any(record.result.evaluation.fold == fold for record in content.records)
-    if content.protocol is None or not ran or not any(row.benchmark == benchmark for row in published()):
+    known = {row.benchmark for row in published()} | {gain.benchmark for gain in gains()}
+    if content.protocol is None or not ran or benchmark not in known:
         return []
     setting = content.protocol.train.setting
     reasons = _differences(content, content.protocol)

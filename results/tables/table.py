@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -130,6 +130,11 @@ class Table:
     def fields(self) -> pd.DataFrame:
         """The frame with the name of the table and the protocol in words."""
         return self.frame.assign(table=self.name, protocol=self.protocol.words() if self.protocol else "")
+
+
+def without_notes(tables: Iterable[Table]) -> list[Table]:
+    """The same tables with nothing under them."""
+    return [replace(table, notes=()) for table in tables]
 
 
 def csv_text(frame: pd.DataFrame, *, header: bool = True) -> str:

@@ -7,7 +7,8 @@ once for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -16,7 +17,7 @@ from results.store.identity import TRANSFER
 from results.store.record import RunRecord
 from results.tables.ablations import at_common_seeds
 from results.tables.aggregate import aggregate, tidy
-from results.tables.appendix import appendix
+from results.tables.appendix import appendix, rows_of
 from results.tables.calibration import Tuned, calibrated_table, key_of
 from results.tables.classes_and_costs import Variants, by_variant, class_table, cost_table
 from results.tables.columns import delta_column, name_columns, value_columns
@@ -24,11 +25,11 @@ from results.tables.content import ABLATION, COMPARISON, Content, fold_range, ga
 from results.tables.episodic import columns, published_items, with_folds
 from results.tables.judge import Judge, bold_of, with_verdicts
 from results.tables.kinds import Kind
-from results.tables.notes import notes
+from results.tables.notes import how_made, notes
 from results.tables.published_numbers import published_table
 from results.tables.row_names import in_order, names_of, recipe_words, row_names
 from results.tables.sets import sets_tables
-from results.tables.table import Column, Table
+from results.tables.table import Column, Table, without_notes
 from results.tables.transfers import group_columns, with_groups
 from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, REPORT_COLUMNS, By, View
 
@@ -65,7 +66,8 @@ def build_tables(
     records = list(records)
     contents = gather(records, states or {}, locate, recipes=recipes or {})
     tables = [table for content in contents for table in tables_of(content, view, stale, judge, tuned or {})]
-    return [*tables, *(sets_tables(records, stale) if "sets" in view.kinds else ())]
+    tables += sets_tables(records, stale) if "sets" in view.kinds else ()
+    return tables if view.notes != "none" else without_notes(tables)
 
 
 def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge, tuned: Tuned) -> list[Table]:
@@ -75,14 +77,16 @@ def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge,
         kind: Kind = "main" if group == COMPARISON else "ablations"
         if kind in view.kinds:
             tables.append(group_table(part, group, view, stale, judge))
+        others = []
         if "calibrated" in view.kinds and any(key_of(r.result) in tuned for r in part.records if _of(group, r)):
-            tables += calibrated_table(part, title_of(part, group), by_variant(part.records, names_of(part)), tuned)
+            others += calibrated_table(part, title_of(part, group), by_variant(part.records, names_of(part)), tuned)
         for other, table_of in _SUPPLEMENTS.items():
             if other in view.kinds:
-                tables += table_of(part, title_of(part, group), by_variant(part.records, names_of(part)))
+                others += table_of(part, title_of(part, group), by_variant(part.records, names_of(part)))
+        tables += _with_all_notes(others, part, stale) if others and view.notes == "full" else others
     if "published" in view.kinds:
         tables += published_of(content, stale)
-    if "appendix" in view.kinds and view.notes != "full":
+    if view.appended:
         tables += appendix(content, view, stale)
     return tables
 
@@ -90,6 +94,12 @@ def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge,
 def _of(group: str, record: RunRecord) -> bool:
     """Is it of the group itself, not the whole method that leads a table of ablations?"""
     return group == COMPARISON or record.result.train.method != group.removeprefix(ABLATION)
+
+
+def _with_all_notes(tables: Sequence[Table], part: Content, stale: frozenset[str]) -> list[Table]:
+    """With what short notes leave to the appendix."""
+    more = [f"{item}: {text}." for item, text in how_made(part, *rows_of(part, stale))]
+    return [replace(table, notes=(*table.notes, *more)) for table in tables]
 
 
 def published_of(content: Content, stale: frozenset[str]) -> list[Table]:

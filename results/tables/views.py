@@ -39,3 +39,8 @@ class View:
     by: By | None = "method"  # None: method, but fold where no row of the table has all folds
     columns: tuple[ColumnName, ...] = DEFAULT_COLUMNS
     notes: Notes = "short"
+
+    @property
+    def appended(self) -> bool:
+        """Does an appendix say once what the notes leave out?"""
+        return "appendix" in self.kinds and self.notes == "short"

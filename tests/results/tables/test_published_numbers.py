@@ -143,6 +143,13 @@ def test_gains_are_told_and_no_rows():
     assert len(list(gains())) == 6
 
 
+def test_gains_are_told_where_nothing_else_is_published():
+    """Fails if the gains on a benchmark without published rows are printed nowhere."""
+    table = table_of(run("context-49-10", data=DataSource(dataset="context", ids_sha256="d" * 64, mask_rule="59")))
+    assert table.frame.empty
+    assert sum("points of hIoU (" in note for note in table.notes) == 2
+
+
 def test_nothing_published_no_table():
     """Fails if a benchmark without published numbers gets an empty table."""
     known = factory.record(benchmark="shapes-5i")

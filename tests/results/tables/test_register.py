@@ -13,7 +13,7 @@ from benchmarks.scoring.metrics import harmonic
 from results.tables.content import gather
 from results.tables.published_alone import published_alone
 from results.tables.published_numbers import published_table
-from results.tables.register import METRICS, OPEN, numbers, open_vocabulary, published
+from results.tables.register import METRICS, OPEN, gains, numbers, open_vocabulary, published
 from tests.results.factory import record
 
 # printed hIoU that the printed S and U do not give, however these were rounded
@@ -95,7 +95,31 @@ def test_the_register_is_shown_without_any_run(tmp_path, capsys):
     assert "**pascal-5i: published (episodic-binary), mIoU**" in shown
     assert "**voc21: published (open-vocabulary), mIoU**" in shown
     kinds = {(n.benchmark, n.kind) for n in numbers() if n.metric != "hiou_gain"}
-    assert len(published_alone()) == len(kinds) + 1  # and the open vocabularies together
+    assert len(published_alone()) == len(kinds) + 2  # and the open vocabularies together, and the gains
+
+
+def test_gains_have_a_table_of_their_own():
+    """Fails if a gain of the register is printed nowhere, under other benchmarks than its own, or as a value."""
+    shown = {name: published_alone([name] if name else ()) for name in ("", "context-49-10", "voc-15-5", "voc21")}
+    of = {name: [t for t in tables if "gains" in t.title] for name, tables in shown.items()}
+    assert len(of[""][0].frame) == len(list(gains())) == 6
+    assert of["context-49-10"] == shown["context-49-10"]
+    assert set(of["context-49-10"][0].frame["benchmark"]) == {
+        "context-49-10",
+        *(f"benchmark {i} (not named in the abstract)" for i in (1, 2)),
+    }
+    assert [float(c[3]) for c in of["voc-15-5"][0].cells()] == [2.2, 0.9, 1.2]
+    assert of["voc21"] == []
+    assert [t for t in published_alone(settings=["transductive"]) if "gains" in t.title] == []
+
+
+def test_pascal_5i_has_the_rows_of_voc_15_5():
+    """Fails if the literature's split of pascal-5i is left out where pascal-5i is asked for, or its settings are."""
+    found = published_alone(["pascal-5i"])
+    assert [table.title.split(":")[0] for table in found] == ["voc-15-5", "generalised", "pascal-5i"]
+    assert len(found[0].frame) == sum(row.benchmark == "voc-15-5" for row in published())
+    assert {"inductive", "transductive", "fully-supervised"} < set(found[0].frame["setting"])
+    assert "The same as fold 3 of pascal-5i." in found[0].notes
 
 
 OPEN_SETS = {

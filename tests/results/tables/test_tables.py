@@ -20,12 +20,13 @@ import pytest
 from benchmarks.spec import ClipId
 from methods.registry import METHODS
 from results.tables.aggregate import METRICS
+from results.tables.calibration import key_of
 from results.tables.forms import write_each
 from results.tables.judge import Judge
 from results.tables.kinds import KINDS
 from results.tables.table import HEADERS
 from results.tables.tables import build_tables
-from results.tables.views import COLUMNS, View
+from results.tables.views import COLUMNS, NOTES, View
 from splits.errors import UserError
 from tests.results.factory import SHAPES, UNTRAINED, image_counts, judge, record, specs
 
@@ -331,6 +332,24 @@ def test_notes_by_degree():
     assert [table.name for table in made["full"]] == ["main"]
     assert "Ignored pixels" in made["short"][1].markdown()
     assert "window" in made["short"][1].markdown() or "whole image" in made["short"][1].markdown()
+
+
+def test_notes_mean_the_same_for_every_kind():
+    """Fails if a kind of table ignores the degree of its notes: none, or with `full` what the appendix would have."""
+    records = grid(seeds=(0, 1))
+    tuned = {key_of(r.result): r.result.best for r in records}
+    views = {n: View(KINDS, notes=n) for n in NOTES}
+    made = {n: build_tables(records, view=view, tuned=tuned) for n, view in views.items()}
+    assert {table.name for table in made["none"]} >= {"main", "calibrated", "classes", "costs"}
+    assert [table.notes for table in made["none"]] == [()] * len(made["none"])
+    assert all(table.notes for table in made["short"] if table.name != "appendix")
+    assert not any("Ignored pixels" in " ".join(table.notes) for table in made["short"])
+    assert all("Ignored pixels" in " ".join(table.notes) for table in made["full"])
+    assert [table.name for table in made["short"] if table.name == "appendix"] == ["appendix"]
+    assert "appendix" not in {table.name for table in [*made["none"], *made["full"]]}
+    for table in made["full"]:
+        if table.name in ("main", "classes"):
+            assert "absent classes" in " ".join(table.notes)  # the protocol in all its words
 
 
 def test_one_file_a_table(tmp_path):

@@ -6,6 +6,8 @@ import argparse
 import re
 from pathlib import Path
 
+import pytest
+
 import harness
 from tests.reference_pages import _parsers
 
@@ -25,6 +27,31 @@ def test_every_option_says_what_it_is() -> None:
 def test_a_default_is_the_one_that_help_names() -> None:
     """Fails when a command changes the default of a shared option, and its help names another, or none."""
     assert [(name, a.dest, a.default, _stated(a)) for name, a in ACTIONS if _words(a) not in (None, _stated(a))] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("--notes full --format csv", "--notes full: a CSV has no notes"),
+        ("--notes none --show main appendix", "--show appendix: it is what short notes leave out"),
+        ("--columns hiou --show costs", "--columns: none of costs"),
+        ("--by fold --show costs classes", "--by: none of costs, classes"),
+    ],
+)
+def test_no_option_of_tables_is_ignored(asked: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails if an option that the tables asked for do not have is accepted in silence."""
+    assert harness.main(["tables", "--from", "results/reference", *asked.split()]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {words}")
+
+
+@pytest.mark.parametrize("show", ["published", "costs"])
+def test_no_notes_at_all(show: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Fails if `--notes none` leaves notes under tables of the register alone, or of stored records."""
+    root = tmp_path if show == "published" else "results/reference"
+    assert harness.main(["tables", "--from", str(root), "--show", show, "--notes", "none"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("**")
+    assert "\n- " not in shown
 
 
 def _words(action: argparse.Action) -> str | None:
