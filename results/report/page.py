@@ -23,6 +23,7 @@ from results.report.curves import Reading, Readings, mean_losses, mean_near, mea
 from results.report.error_kinds import error_table
 from results.report.looks import Look, looks_of
 from results.report.run_table import run_table
+from results.report.theme import themed
 from results.store.confusion import Locate
 from results.store.identity import IDENTITY
 from results.store.kept_rows import KeptRows
@@ -78,12 +79,12 @@ class Page:
     def image(self, title: str, figure: Figure, note: str) -> Image:
         """A figure as an image of the page."""
         wide = figure.get_size_inches()[0] > WIDE
-        content = (
+        drawn = (
             partial(figures.drawn, figure, "svg")
             if self.drawing is None
             else self.drawing.submit(figures.drawn, figure, "svg").result
         )
-        return Image(title, wide, note, "image/svg+xml", content)
+        return Image(title, wide, note, "image/svg+xml", lambda: themed(drawn()))
 
 
 def render(
@@ -107,9 +108,11 @@ def render(
     """
     page, judge = Page(figures_to, drawing), Judge(reader(locate, kept), every or records)
     known = known or Readings()
-    for content in gather(records, states, locate, recipes=recipes or {}):
+    contents = gather(records, states, locate, recipes=recipes or {})
+    looks = _looks(contents)
+    for content in contents:
         readings = {} if content.episodic else {id(r): known.of(r, locate(r)) for r in content.records}
-        _section(page, content, readings, stale, judge)
+        _section(page, content, readings, stale, judge, looks)
     return _written(page, pictures, f"{len(records)} records{_waiting(states)}.", run_table(records, states, stale))
 
 
@@ -141,7 +144,12 @@ def _written(page: Page, pictures: Sequence[Path], lead: str, runs: Table) -> st
 
 
 def _section(
-    page: Page, content: Content, readings: Mapping[int, Reading], stale: frozenset[str], judge: Judge
+    page: Page,
+    content: Content,
+    readings: Mapping[int, Reading],
+    stale: frozenset[str],
+    judge: Judge,
+    looks: Mapping[str, Look],
 ) -> None:
     """One benchmark under one protocol: the comparison, then each ablation, then what was published."""
     number = len(page.sections)
@@ -151,7 +159,6 @@ def _section(
     name = title_of(content, COMPARISON)
     protocol = f", protocol {content.protocol.family[:8]}" if content.protocol else ""
     title = f"{name}{protocol}"
-    looks = looks_of(_short(content, names))
     for group, part in parts_of(content).items():
         main, family = group_table(part, group, VIEW, stale, judge), judge.family(part, group)
         variants = by_variant(part.records, names)
@@ -174,13 +181,20 @@ def _section(
     page.sections.append({"id": f"s{number}", "title": title, "links": links, "blocks": blocks, "tables": tables})
 
 
-def _short(content: Content, names: Mapping[tuple[Any, ...], str]) -> list[str]:
-    """The short name of every row, those of the comparison first: what looks go by."""
+def _looks(contents: Sequence[Content]) -> dict[str, Look]:
+    """A look for the short name of every row, the same in all sections; rows of comparisons take theirs first."""
+    every = [named for content in contents for named in _short(content)]
+    return looks_of(name for _, name in sorted(every, key=lambda of: not of[0]))
+
+
+def _short(content: Content) -> list[tuple[bool, str]]:
+    """The short name of every row, what looks go by, and whether it is one of the comparison."""
+    names = names_of(content)
     methods = [key[list(IDENTITY).index("method")] for key in names]
     counts = Counter(methods)
-    short = [(m, m if counts[m] == 1 else name) for m, name in zip(methods, names.values(), strict=True)]
     compared = {r.result.train.method for r in parts_of(content).get(COMPARISON, content).records}
-    return [name for method, name in sorted(short, key=lambda of: of[0] not in compared)]
+    short = (m if counts[m] == 1 else name for m, name in zip(methods, names.values(), strict=True))
+    return [(method in compared, name) for method, name in zip(methods, short, strict=True)]
 
 
 def _of_these_lines(part: Content, main: Table) -> Iterator[str]:

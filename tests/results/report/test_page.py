@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from itertools import product
+from itertools import combinations, pairwise, product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from benchmarks.data.parallel import beside
 from results.report import figures
 from results.report.curves import ERRORS, Reading, Readings, Sweep, mean_sweep, read
 from results.report.error_kinds import NEAR, RATES, error_table
-from results.report.looks import COLOURS, looks_of
+from results.report.looks import COLOURS, FLOOR, looks_of
 from results.report.page import render
+from results.report.placement import apart, place, shared
+from results.report.theme import SCHEMES
 from results.store.confusion import packed
 from results.store.folders import find_stored
 from results.store.kept_rows import KeptRows
 from results.store.selection import Selection, select
+from results.tables.html import source
 from results.tables.table import UNDEFINED
 from tests.results import factory
 from tests.results.factory import SHAPES, specs, store
@@ -181,6 +189,99 @@ def test_looks_tell_methods_apart():
     looks = looks_of([f"method {i}" for i in range(28)])
     assert len({(look.colour, look.line) for look in looks.values()}) == 28
     assert {look.colour for look in looks.values()} == set(COLOURS)
+
+
+def test_what_looks_at_no_image_takes_no_colour():
+    """Fails if a floor takes a colour from the methods, or two floors cannot be told apart."""
+    looks = looks_of(["constant", "clip", "random", *(f"method {i}" for i in range(6))])
+    assert [looks[name].colour for name in ("constant", "random")] == [FLOOR, FLOOR]
+    assert looks["constant"] != looks["random"]
+    assert {look.colour for name, look in looks.items() if name not in ("constant", "random")} == set(COLOURS)
+
+
+def test_a_method_looks_the_same_in_every_section(tmp_path, monkeypatch):
+    """Fails if a method has another colour in a section where others stand beside it."""
+    for fold in (0, 1):
+        store(tmp_path, method="zeta", fold=fold)
+        for method in ("zeta", "alpha"):
+            store(tmp_path, method=method, fold=fold, part="tune")
+    seen = []
+    monkeypatch.setattr(figures, "trade_off", lambda sweeps, own, looks: seen.append(looks) or Figure())
+    page_of(tmp_path)
+    assert len(seen) == 2
+    assert seen[0]["zeta"] == seen[1]["zeta"] != seen[1]["alpha"]
+
+
+points = st.lists(st.tuples(st.floats(0, 280), st.floats(0, 260)), min_size=1, max_size=12)
+
+
+@given(points)
+def test_labels_do_not_overlap(at):
+    """Fails if two labels of a scatter cover each other, or one leaves the axes, however the points lie."""
+    sizes = [(60.0, 7.0)] * len(at)
+    boxes = [(x, y, x + w, y + h) for (x, y), (w, h) in zip(place(at, sizes, (280, 260)), sizes, strict=True)]
+    assert all(shared(one, other) == 0 for one, other in combinations(boxes, 2))
+    assert all(x >= 0 and y >= 0 and r <= 280 + 1e-9 and t <= 260 + 1e-9 for x, y, r, t in boxes)
+
+
+def test_labels_of_a_dense_scatter():
+    """Fails if the labels that matplotlib draws overlap, where all methods score alike."""
+    names = [f"a-method-of-a-longer-name-{i}" for i in range(12)]
+    rows = [{"miou_seen": 0.30 + 0.004 * i, "miou_unseen": 0.31 - 0.003 * i} for i in range(12)]
+    figure = figures.seen_against_unseen(pd.DataFrame(rows), names, looks_of(names))
+    figure.set_dpi(400)  # letters as wide as in SVG
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in figure.axes[0].texts if text.get_text() in names]
+    assert len(boxes) == 12
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+@given(st.lists(st.floats(0, 100), min_size=1, max_size=10))
+def test_ends_stand_apart(values):
+    """Fails if names at the ends of lines overlap, change their order, or leave the axes where there is room."""
+    moved = apart(values, 8.0, 0.0, 100.0)
+    ordered = sorted(range(len(values)), key=lambda i: values[i])
+    assert all(moved[b] - moved[a] >= 8.0 - 1e-9 for a, b in pairwise(ordered))
+    assert all(-1e-9 <= value <= 100 + 1e-9 for value in moved)
+
+
+def test_no_name_is_cut_off():
+    """Fails if the margins, which are taken from the lengths of texts, leave something outside of the figure."""
+    names = ["constant", "a-method-of-a-name-so-long-that-it-is-cut", *(f"method {i}" for i in range(8))]
+    looks, curve = looks_of(names), Sweep(np.linspace(-1, 1, 5), *(np.linspace(0.1, 0.6, 5),) * 3)
+    table = pd.DataFrame({"class": ["a class of a long name", "b"], "as": ["unseen", "seen"], "m": [0.1, 0.2]})
+    shown = [
+        figures.forest([(name, -0.1, 0.01, True) for name in names], names[1], "mIoU(U)", looks),
+        figures.calibration(dict.fromkeys(names, curve), dict.fromkeys(names, 0.0), looks),
+        figures.trade_off(dict.fromkeys(names, curve), dict.fromkeys(names, 0.0), looks),
+        figures.heat_map(table, {"m": names[1]}),
+        figures.losses(dict.fromkeys(names, ([1, 2, 3], [2000.0, 1.0, 0.01])), looks),
+        figures.losses({names[1]: ([1, 2, 3], [2.0, 1.9, 1.85])}, looks),
+        figures.anatomy(dict.fromkeys(names, np.full(4, 0.1)), {}),
+    ]
+    for number, figure in enumerate(shown):
+        figure.set_dpi(400)  # letters as wide as in SVG
+        whole = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert whole.x0 > -0.02, number
+        assert whole.y0 > -0.02, number
+        assert whole.x1 < width + 0.02, number
+        assert whole.y1 < height + 0.02, number
+
+
+def test_figures_follow_the_scheme(tmp_path):
+    """Fails if a figure stays a white sheet on dark paper, has other ink or paper than the page, or files do, too."""
+    store(tmp_path / "runs")
+    page = page_of(tmp_path / "runs", figures_to=tmp_path / "figures")
+    drawn = [base64.b64decode(data) for data in re.findall(r"data:image/svg\+xml;base64,([^\"]+)", page)]
+    assert drawn
+    for svg in drawn:
+        assert b"prefers-color-scheme: dark" in svg
+        assert not re.search(rb"(fill|stroke): #(ffffff|000000)", svg)
+    css = re.findall(r"--(ink|paper): (#\w+)", source("style.css"))
+    for name, light, dark in list(SCHEMES.values())[:2]:
+        assert [(name, light), (name, dark)] == [pair for pair in css if pair[0] == name][:2]
+    assert all(b"prefers" not in path.read_bytes() for path in (tmp_path / "figures").glob("*.svg"))
 
 
 def test_figures_for_papers(tmp_path):
