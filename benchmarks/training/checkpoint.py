@@ -37,6 +37,7 @@ class Checkpoints:
     write: Callable[[Path, bytes], None]
     sources: str = ""  # digest of the code that trains: a run is not gone on with by other code
     data: str = ""  # digest of the files that are trained on, where they are known: nor with other data
+    body: str = ""  # digest of the file that a body began with, where there is one: nor with another
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write `checkpoint-<step>.pt`; all but the last two are deleted after that.
@@ -50,6 +51,7 @@ class Checkpoints:
                 "spec": self.spec_digest,
                 "sources": self.sources,
                 "data": self.data,
+                "body": self.body,
                 "step": step,
                 **state,
             },
@@ -104,6 +106,8 @@ class Checkpoints:
             raise BadCheckpoint(f"{path.name} was written by other sources of its method")
         if self.data and state.get("data") and state["data"] != self.data:
             raise BadCheckpoint(f"{path.name} was trained on other data than lie there now")
+        if self.body and state.get("body") and state["body"] != self.body:
+            raise BadCheckpoint(f"{path.name} began with other body weights than lie there now")
         return state
 
     def _steps(self) -> list[int]:

@@ -1,35 +1,56 @@
-"""Which records were made of other files than the newest record of the same images. By the records alone."""
+"""Which records are of older files or sources than the newest record that names the same. By the records alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
+from benchmarks.shapes.body.files import KINDS
 from benchmarks.values import digest
+from methods.registry import METHODS
 from results.store.record import RunRecord
 
+SOURCES: Final = "the method's sources"
+BODY: Final = "the body's weights"
+DATA: Final = "the data"
 
-def of_older_data(records: Iterable[RunRecord]) -> frozenset[str]:
-    """Folders of the runs whose photos or masks have changed since: a later record has other files of these images.
+_Read = tuple[str, str, str, str]  # what it is; which, as a record names it; its sha256; when it was last read
 
-    Records that know no files (of drawn pictures, or made before files were identified) say nothing of others.
+
+def outdated(records: Iterable[RunRecord]) -> dict[str, str]:
+    """Folders of the runs whose photos, masks, body weights or sources have changed since, each with which of them.
+
+    A later record has others of the same name then. Sources are compared for methods that are not known here: what is
+    known has its sources here. Records that know no files (of drawn pictures, or made before files were identified)
+    say nothing of others.
     """
-    read = [(record, key, sha256) for record in records for key, sha256 in _read(record)]
-    latest: dict[tuple[str, str], str] = {}  # which images, the sha256 of their files -> when they were last scored
-    for record, key, sha256 in read:
-        latest[key, sha256] = max(latest.get((key, sha256), ""), record.provenance.scoring.started)
-    newest: dict[str, set[str]] = {}  # several of one second: which came later is not known
-    for key in {key for key, _ in latest}:
-        last = max(started for (other, _), started in latest.items() if other == key)
-        newest[key] = {sha256 for (other, sha256), started in latest.items() if other == key and started == last}
-    return frozenset(record.result.train.folder for record, key, sha256 in read if newest[key] != {sha256})
+    read = [(record.result.train.folder, of) for record in records for of in _read(record)]
+    latest: dict[tuple[str, str, str], str] = {}  # what, which, the sha256 -> when it was last read
+    for _, (what, which, sha256, started) in read:
+        latest[what, which, sha256] = max(latest.get((what, which, sha256), ""), started)
+    last: dict[tuple[str, str], str] = {}
+    for (what, which, _), started in latest.items():
+        last[what, which] = max(last.get((what, which), ""), started)
+    newest: dict[tuple[str, str], set[str]] = {}  # several of one second: which came later is not known
+    for (what, which, sha256), started in latest.items():
+        if started == last[what, which]:
+            newest.setdefault((what, which), set()).add(sha256)
+    return {folder: what for folder, (what, which, sha256, _) in read if newest[what, which] != {sha256}}
 
 
-def _read(record: RunRecord) -> list[tuple[str, str]]:
-    """What a record was trained and scored on: which images, and the sha256 of their files where it is known."""
-    train, scored = record.result.train, record.result.evaluation
-    which = (
-        [train.side.data.essence(), train.limit, train.side.training_images, train.fold if train.limit else None],
-        [scored.side.data.essence(), scored.limit, scored.side.kind],
-    )
-    shas = (record.result.train_data_sha256, record.result.eval_data_sha256)
-    return [(digest(images), sha256) for images, sha256 in zip(which, shas, strict=True) if sha256]
+def _read(record: RunRecord) -> Iterator[_Read]:
+    """What a record was trained and scored with, where its sha256 is known."""
+    result, train, scored = record.result, record.result.train, record.result.evaluation
+    at_scoring = record.provenance.scoring.started
+    at_training = record.provenance.training.started if record.provenance.training else at_scoring
+    images = [train.side.data.essence(), train.limit, train.side.training_images, train.fold if train.limit else None]
+    if result.train_data_sha256:
+        yield DATA, digest(images), result.train_data_sha256, at_training
+    if result.eval_data_sha256:
+        asked = [scored.side.data.essence(), scored.limit, scored.side.kind]
+        yield DATA, digest(asked), result.eval_data_sha256, at_scoring
+    if result.body_sha256 and (named := train.config.get("body_weights")):
+        own = [train.config.get("body"), train.benchmark, train.fold] if named in KINDS else []  # one file for each
+        yield BODY, digest([named, *own]), result.body_sha256, at_training
+    if record.provenance.sources_sha256 and train.method not in METHODS:
+        yield SOURCES, train.method, record.provenance.sources_sha256, at_training

@@ -20,11 +20,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.shapes.body.files import KINDS, shipped_sha256
-from benchmarks.spec import TrainSpec
-from methods.registry import METHODS, entry
+from methods.registry import entry
 from results.store.places import PROJECT
-from results.store.record import RunRecord
 
 OURS = {"methods": PROJECT}  # top-level package -> the folder it lies in
 BROUGHT = "method file"  # stands for the module of a method that came in a file
@@ -92,22 +89,6 @@ def sources_sha256(method: str) -> str:
     for module in sorted(found):
         content.update(f"{module}\0{found[module]}\0".encode())
     return content.hexdigest()
-
-
-def is_stale(record: RunRecord) -> bool:
-    """Was it made with other sources of its method than those here, or with other body weights than come with them?"""
-    train = record.result.train
-    if train.method not in METHODS:
-        return False
-    weights = record.result.body_sha256
-    other_body = bool(weights) and train.config.get("body") == "small" and not _comes_along(weights, train)
-    return other_body or record.provenance.sources_sha256 != sources_sha256(train.method)
-
-
-def _comes_along(sha256: str, train: TrainSpec) -> bool:
-    """Is it the hash of the file that comes with the built-in world, where the training names one of those?"""
-    named = train.config.get("body_weights")
-    return named not in KINDS or sha256 == shipped_sha256(named, train.fold)
 
 
 @cache

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.data.parallel import mapped
-from results.store.data_changes import of_older_data
 from results.store.folders import (
     CorruptRecord,
     Stored,
@@ -23,9 +22,9 @@ from results.store.folders import (
     unreadable_words,
 )
 from results.store.lean import Lean
-from results.store.provenance import is_stale
 from results.store.quick_check import Arrays, looked_at
 from results.store.record import RunRecord
+from results.store.staleness import changed_since
 from splits.errors import UserError
 from splits.plain_text import plain
 from splits.settings import Setting
@@ -65,9 +64,8 @@ class Selected:
 
     @cached_property
     def stale(self) -> frozenset[str]:
-        """Folders of the runs that were made with other sources of their method, or of data that have changed since."""
-        sources = frozenset(record.result.train.folder for record in self.records if is_stale(record))
-        return sources | of_older_data(self.records)
+        """Folders of the runs whose method sources, body weights or data have changed since."""
+        return frozenset(changed_since(self.records))
 
     def confusion(self, record: RunRecord) -> Path:
         """The file of a record's confusion matrices."""

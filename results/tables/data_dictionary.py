@@ -57,7 +57,7 @@ _TABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         ("partial", "boolean", "", "Part of the data or a trial run: no result"),
         ("drawn", "boolean", "", "A setting drawn to see how much constants matter: in no table"),
         ("tuned_on_test", "boolean", "", "Settings were compared on the scored images: no result"),
-        ("stale", "boolean", "", "Sources of the method or files of the data have changed since"),
+        ("stale", "boolean", "", "Method sources, body weights or files of the data have changed since"),
         *_fields(Result, "text", "", "protocol_hash", "family_hash"),
         *((name, kind, unit, f"{meaning}, at the method's own shift") for name, kind, unit, meaning in _METRICS),
         *_fields(Scores, "number", _FRACTION, "fb_iou"),

@@ -15,10 +15,10 @@ from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.idle import idle_fields
 from methods.registry import METHODS, config_class
-from results.store.data_changes import of_older_data
+from results.store.data_changes import BODY, DATA, SOURCES
 from results.store.identity import VARIANT, identity, key_of
-from results.store.provenance import is_stale
 from results.store.record import UNSURE, RunRecord
+from results.store.staleness import changed_since
 from results.tables.accumulated import accumulated
 from results.tables.content import CHOSEN, Content, fold_range
 from results.tables.inference import ALPHA
@@ -310,12 +310,9 @@ def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterato
     if frame["partial"].any():
         yield PARTIAL_NOTE
     if frame["stale"].any():
-        of_data = runs["run"].isin(_of_changed_data(content))
-        for what, which_runs in (
-            ("the method's sources", runs["stale"] & ~of_data),
-            ("the data", runs["stale"] & of_data),
-        ):
-            counts = Counter(runs.loc[which_runs, "label"])
+        why = runs["run"].map(_changed(content))
+        for what in (SOURCES, BODY, DATA):
+            counts = Counter(runs.loc[runs["stale"] & (why == what), "label"])
             which = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items()))
             if which:
                 yield f"{STALE} stale: {what} have changed since (runs of {which})."
@@ -325,10 +322,11 @@ def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterato
         yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
 
 
-def _of_changed_data(content: Content) -> frozenset[str]:
-    """Folders of the stale runs whose data have changed: by a later record, or as their sources have not."""
-    same = (r.result.train for r in content.records if r.result.train.method in METHODS and not is_stale(r))
-    return of_older_data(content.records) | {train.folder for train in same}
+def _changed(content: Content) -> dict[str, str]:
+    """Of each run's folder what has changed if it is stale: of what is sound by itself and beside these, the data."""
+    trains = (record.result.train for record in content.records)
+    usual = {train.folder: DATA if train.method in METHODS else SOURCES for train in trains}
+    return usual | changed_since(content.records)
 
 
 def _warned(content: Content) -> Iterator[str]:

@@ -23,6 +23,7 @@ from benchmarks.values import canonical_json
 from methods.registry import METHODS, config_class
 from results.store.identity import settle
 from results.store.record import Result, RunRecord
+from results.store.staleness import WHAT
 from results.tables.content import method_rank
 from results.tables.register import OPEN, Number, numbers
 from results.tables.row_names import differing, plain_setting, training_settings, with_settings
@@ -38,7 +39,7 @@ MEAN: Final = "mean"
 def sets_tables(records: Iterable[RunRecord], stale: frozenset[str] = frozenset()) -> list[Table]:
     """A table for each named protocol under which two data sets or more were scored.
 
-    stale: folders of runs whose method sources or data have changed since.
+    stale: folders of runs whose method sources, body weights or data have changed since.
     """
     groups: dict[str, dict[str, Result]] = {}  # by protocol, then by what was run
     for record in settle([r for r in records if _belongs(r.result)])[0]:
@@ -216,7 +217,7 @@ def _notes(
     if any(result.partial for result in results):
         yield PARTIAL_NOTE
     if any(result.train.folder in stale for result in results):
-        yield f"{STALE} stale: the method's sources or the data have changed since some of its runs."
+        yield f"{STALE} stale: {WHAT} have changed since some of its runs."
     if any(result.train.clip and result.train.clip.pretrained == "builtin" for result in results):
         yield "Made with the built-in CLIP, which was trained on drawn shapes: on photos these numbers mean nothing."
     yield from _tuned(results)

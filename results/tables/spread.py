@@ -19,6 +19,7 @@ import pandas as pd
 from benchmarks.spec import clip_words, protocol_of
 from benchmarks.values import canonical_json
 from results.store.record import RunRecord
+from results.store.staleness import WHAT
 from results.tables.aggregate import mean_over, tidy
 from results.tables.content import Content, fold_range
 from results.tables.notes import measured
@@ -247,7 +248,7 @@ def _marks(methods: Sequence[Varied]) -> Iterator[str]:
     if any(record.result.partial for method in methods for record in method.records):
         yield PARTIAL_NOTE
     if any(point.stale for method in methods for point in (method.default, *method.points)):
-        yield f"{STALE} stale: the method's sources have changed since."
+        yield f"{STALE} stale: {WHAT} have changed since."
 
 
 def _made_with(method: Varied) -> Iterator[str]:

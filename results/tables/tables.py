@@ -56,10 +56,10 @@ def build_tables(
     """The tables of each benchmark, part and protocol family among the records, in a fixed order.
 
     states: runs that were planned, as run folder (`TrainSpec.folder`) -> state and reason in words; runs that are in
-    the records are passed over; recipes: the names of theirs. stale: folders of runs whose method sources have changed
-    since. judge: None leaves out half-widths and marks. tuned: of runs that were scored on the tune part too, their
-    scores at the shift tuned there. locate: where confusion matrices lie; None: no warning names the shift of class
-    indices that would fit.
+    the records are passed over; recipes: the names of theirs. stale: folders of runs whose method sources, body
+    weights or data have changed since. judge: None leaves out half-widths and marks. tuned: of runs that were scored
+    on the tune part too, their scores at the shift tuned there. locate: where confusion matrices lie; None: no warning
+    names the shift of class indices that would fit.
     Raises UserError for a benchmark that `splits` does not know or a folder that is none.
     """
     judge = judge or Judge(None)

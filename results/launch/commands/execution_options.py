@@ -37,7 +37,9 @@ def how_to_execute(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dry-run", action="store_true", help="print the runs and their states, start nothing")
     group.add_argument("--force", action="store_true", help="throw away what is there and run again")
     group.add_argument("--retry", action="store_true", help="run failed ones again")
-    group.add_argument("--stale", action="store_true", help="run again what was made with other sources of its method")
+    group.add_argument(
+        "--stale", action="store_true", help="run again what was made with other method sources, body weights or data"
+    )
 
 
 def threads(parser: argparse._ActionsContainer) -> None:

@@ -27,7 +27,7 @@ class Execution:
     dry_run: bool = False  # print the runs and their states, start nothing
     force: bool = False  # throw away what is there and run again
     retry: bool = False  # run failed ones again
-    stale: bool = False  # run again what was made with other sources of its method
+    stale: bool = False  # run again what was made with other sources, body weights or data
     cluster: Cluster = "local"
     resources: Mapping[str, Any] = field(default_factory=dict)  # fields of `Resources` for every method
     cluster_config: Path | None = None  # a TOML file with more of them

@@ -19,7 +19,7 @@ from benchmarks.values import canonical_json
 from methods.clip import Clip
 from methods.method import Method
 from results.launch.plan.contamination import contamination
-from results.launch.run.build import asked_of, check_texts, scored_vocabulary, vocabulary_of
+from results.launch.run.build import asked_of, check_texts, loaded_body_sha256, scored_vocabulary, vocabulary_of
 from results.launch.run.data_state import DataStates
 from results.launch.run.devices import check_precision
 from results.launch.run.job import Job, StateWriter
@@ -98,7 +98,8 @@ class _Maker:
     def _weights(self, method: Method) -> Weights:
         """Trained weights, now or from before, in the method."""
         data = self.data.train_sha256
-        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources, data)
+        body = loaded_body_sha256(method)
+        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources, data, body)
         if self.folder.trained():
             checkpoints.clear()  # of an owner that died between its last write and this
             return restore(self.folder.path / WEIGHTS, self.folder.path / CARD, self.spec, method)

@@ -21,8 +21,9 @@ from results.launch.run.job import Job
 from results.store.claim import Claim
 from results.store.files import write_atomically
 from results.store.folders import CARD, CONFUSION, LOG, RECORD, SPEC, WEIGHTS, CorruptRecord, RunFolder, read_json
-from results.store.provenance import is_stale, sources_sha256
+from results.store.provenance import sources_sha256
 from results.store.record import RunRecord
+from results.store.staleness import is_stale, other_body
 
 
 @dataclass(frozen=True)
@@ -161,11 +162,12 @@ def _card(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _current_card(run: Run, folder: RunFolder, data: DataState, sure: bool) -> dict[str, Any] | None:
-    """The same of this very training; None as well where it was of other sources or data."""
+    """The same of this very training; None as well where it was of other sources, body weights or data."""
     card = _card(folder)
     if card is None or card.get("spec") != run.train.digest():
         return None
     current = card.get("sources_sha256") == sources_sha256(run.train.method)
+    current = current and not other_body(run.train, str(card.get("body_sha256", "")))
     return card if current and _same(data.train_sha256, card.get("train_data_sha256", ""), sure) else None
 
 

@@ -10,9 +10,10 @@ from results.launch.run.data_state import DataState, changed
 from results.launch.run.ranks import gone
 from results.launch.run.sharing import shared
 from results.store.claim import Claims
+from results.store.data_changes import DATA
 from results.store.folders import CorruptRecord, RunFolder, State
-from results.store.provenance import is_stale
 from results.store.record import RunRecord
+from results.store.staleness import why_stale
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,11 @@ def _status(run: Run, folder: RunFolder, claims: Claims | None, data: DataState 
     except CorruptRecord as error:
         record, broken = None, str(error)
     if record is not None:
-        if is_stale(record):
-            return Status("stale", "the method's sources have changed since")
+        why = why_stale(record)
         if data is not None and changed(data, record.result.train_data_sha256, record.result.eval_data_sha256):
-            return Status("stale", "the data have changed since")
+            why = why or DATA
+        if why:
+            return Status("stale", f"{why} have changed since")
         return Status("done", **steps)
     claims = claims or folder.claims
     if claims.held():

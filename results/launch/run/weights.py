@@ -97,6 +97,10 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecord(f"{card_path}: is no whole card ({error!r}); run with --force to train it anew") from None
     data, body = (str(card.get(name, "")) for name in ("train_data_sha256", "body_sha256"))
+    if body and loaded_body_sha256(method) not in ("", body):  # a frozen body, which no trained state holds
+        raise CorruptRecord(
+            f"{path}: its body's weights are others than lie there now; run with --force to make it anew"
+        )
     remarks = tuple(map(str, card.get("remarks", ())))
     return Weights(digest, trained, sources, origin, phase, data, body, remarks)
 

@@ -21,7 +21,7 @@ from results.launch.plan.runs import plan
 from results.launch.plan.sensitivity import Variation, draws, in_turn, ranges_of, variations_of
 from results.launch.plan.settings import config_of
 from results.store.folders import Stored, find_records, find_stored
-from results.store.provenance import is_stale
+from results.store.staleness import is_stale
 from results.store.verify import problems
 from splits.errors import UserError
 

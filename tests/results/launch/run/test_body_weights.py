@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,13 @@ from results.launch.plan.settings import config_of
 from results.launch.run import prefetch
 from results.launch.run.job import Job
 from results.launch.run.worker import run_job
-from results.store import provenance
+from results.store import staleness
 from splits.errors import UserError
 from splits.hashing import file_sha256
 from tests.results import factory
 
 torch = pytest.importorskip("torch")
+from benchmarks.training.checkpoint import BadCheckpoint, Checkpoints  # noqa: E402
 from methods.bodies.small_body import SmallBody  # noqa: E402
 
 
@@ -229,6 +232,66 @@ def test_a_record_of_other_shipped_weights_is_stale(
     """Fails when weights of the built-in world are replaced and runs of the old ones count as runs of the new."""
     (run,) = runs_with("published" if weights else "none")
     record = factory.record("clip-to-seg", config=run.train.config, recipe=run.train.recipe)
-    monkeypatch.setattr(provenance, "sources_sha256", lambda method: record.provenance.sources_sha256)
+    monkeypatch.setattr(staleness, "sources_sha256", lambda method: record.provenance.sources_sha256)
     result = record.result.model_copy(update={"body_sha256": file_sha256(weights) if weights else ""})
-    assert provenance.is_stale(record.model_copy(update={"result": result})) == stale
+    assert staleness.is_stale(record.model_copy(update={"result": result})) == stale
+
+
+def test_a_replaced_file_of_weights_makes_its_runs_stale(hub: Path, tmp_path: Path, capsys) -> None:
+    """Fails when a run that began with a file's old content counts as one of the new, or is averaged with it."""
+    file, root = tmp_path / "own.safetensors", tmp_path / "runs"
+    shutil.copy(weights_file("published", 0), file)
+    asked = [
+        "--methods",
+        "clip-to-seg",
+        "--limit",
+        "1",
+        "--runs",
+        str(root),
+        "--set",
+        f"clip-to-seg.body_weights={file}",
+    ]
+    made = ["--device", "cpu", "--cluster", "debug"]
+    assert harness.main(["run", *asked, *made, "--folds", "0"]) == 0
+    time.sleep(1.1)  # records know the second in which they were made
+    shutil.copy(weights_file("without-unseen", 0), file)
+    capsys.readouterr()
+    harness.main(["status", *asked, "--folds", "0"])
+    assert "stale  (the body's weights have changed since)" in capsys.readouterr().out
+    assert harness.main(["run", *asked, *made, "--folds", "0", "1"]) == 0
+    shown = capsys.readouterr()
+    assert "1 stale: the body's weights have changed since; their numbers are old, --stale makes" in shown.err
+    file.unlink()  # by the records alone
+    assert harness.main(["tables", "--from", str(root)]) == 0
+    assert "stale: the body's weights have changed since (runs of clip-to-seg (shapes recipe): 1)" in (
+        capsys.readouterr().out
+    )
+    shutil.copy(weights_file("without-unseen", 0), file)
+    assert harness.main(["run", *asked, *made, "--folds", "0", "1", "--stale"]) == 0
+    assert "stale" not in capsys.readouterr().err
+
+
+def test_no_training_goes_on_over_other_body_weights(tmp_path: Path) -> None:
+    """Fails when a checkpoint is gone on from although the file that its body began with is another now."""
+    before = Checkpoints(tmp_path, "spec", lambda path, data: path.write_bytes(data) and None, body="a" * 64)
+    before.save(3, {})
+    assert before.latest()[0]["step"] == 3
+    with pytest.raises(BadCheckpoint, match="began with other body weights"):
+        replace(before, body="b" * 64).latest()
+    assert replace(before, body="").latest()[0]["step"] == 3
+
+
+def test_weights_of_a_frozen_body_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when finished weights are scored over another frozen body, and the record names the old one."""
+    from methods.bodies.dino import DINO, Dino, Size
+
+    monkeypatch.setitem(DINO, "dino-s16", Size(16, 24, 2, "unused"))
+    file = tmp_path / "dino.pth"
+    torch.save(Dino(patch=16, width=24, heads=2).vit.state_dict(), file)
+    (run,) = runs_with(str(file), "proxyclip.body=dino-s16", method="proxyclip", limit=1)
+    assert run_job(Job(run=run, root=tmp_path / "runs")) == "done"
+    folder = run.folder(tmp_path / "runs")
+    shutil.rmtree(folder.evaluation(run.evaluation))
+    torch.save(Dino(patch=16, width=24, heads=2).vit.state_dict(), file)
+    assert run_job(Job(run=run, root=tmp_path / "runs", train=False)) == "failed"
+    assert "its body's weights are others than lie there now" in folder.read_state()["reason"]
