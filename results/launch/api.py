@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from benchmarks.catalogue import Data
     from benchmarks.scoring.metrics import Metrics
+    from results.launch.execute.follow import Rows
     from results.launch.run.finished_weights import Finished
     from results.store.record import Result
     from results.tables.kinds import Kind
@@ -51,7 +52,7 @@ def records(
     from results.tables.export import frame
 
     found = select(_selection(root, methods, benchmarks))
-    return frame(found.records) if every_field else tidy(found.records, stale=found.stale)
+    return frame(found.records, found.stale) if every_field else tidy(found.records, stale=found.stale)
 
 
 def tables(
@@ -91,7 +92,7 @@ def compare(
 
     found = select(_selection(root, (), benchmarks), every_loss=False)
     wanted = Wanted(names, over, delta / 100, folds=tuple(folds))
-    return compare_records(found.records, wanted, found.confusion)[0]
+    return compare_records(found.records, wanted, found.confusion, found.stale)[0]
 
 
 def metrics(
@@ -278,11 +279,18 @@ def run(
     files = Files(clip=clip_file)
     planned = runs_of(request, files, None, place)
     execution = Execution(place, jobs=jobs, device=device, cluster="debug" if jobs is None else "local")
-    make_runs(request, files, execution, planned, report=lambda rows: 0)
+    states = dict[Run, str]()
+
+    def keep(rows: Rows) -> int:
+        states.update((run_, seen.state) for run_, seen in rows)
+        return 0
+
+    make_runs(request, files, execution, planned, report=keep)
     found = [(run_, run_.folder(place).read_record(run_.evaluation)) for run_ in planned]
     if missing := [run_.name for run_, record in found if record is None]:
         raise UserError(f"{len(missing)} of {len(found)} runs are not done: {', '.join(missing[:3])}; see `status`")
-    return tidy(record for _, record in found if record is not None)
+    stale = frozenset(run_.train.folder for run_, state in states.items() if state == "stale")
+    return tidy((record for _, record in found if record is not None), stale=stale)
 
 
 def _selection(root: Place | Sequence[Place] | None, methods: Sequence[str], benchmarks: Sequence[str]) -> Selection:

@@ -35,7 +35,7 @@ from results.tables.families import reader
 from results.tables.html import environment, fragment, source
 from results.tables.judge import Judge
 from results.tables.row_names import names_of, short_names
-from results.tables.table import Table
+from results.tables.table import STALE, Table
 from results.tables.tables import group_table, published_of
 from results.tables.verdicts import Family
 from results.tables.views import REPORT_COLUMNS, View
@@ -162,7 +162,7 @@ def _section(
     for group, part in parts_of(content).items():
         main, family = group_table(part, group, VIEW, stale, judge), judge.family(part, group)
         variants = by_variant(part.records, names)
-        classes = class_table(part, title_of(part, group), variants)
+        classes = class_table(part, title_of(part, group), variants, stale)
         asked = asked_of(content)
         shown = _figures(main, family, classes, variants, readings, looks, asked) if part.records and readings else {}
         for kind, (_, figure, _) in shown.items():
@@ -174,7 +174,7 @@ def _section(
             page.answers.append({"title": title, "link": f"s{number}", "lines": lines, "figures": first})
         anchor = f"s{number}-{main.name}"
         links.append({"id": anchor, "title": title_of(part, group)})
-        folded = _supplements(part, group, classes, variants, readings)
+        folded = _supplements(part, group, classes, variants, readings, stale)
         blocks.append(_block(title_of(part, group), main, anchor, list(images.values()), folded))
     rest = [*published_of(content, stale), *appendix(content, VIEW, stale)]
     tables = [fragment(table, f"s{number}-{table.name}") for table in rest]
@@ -203,17 +203,23 @@ def _of_these_lines(part: Content, main: Table) -> Iterator[str]:
         yield "Means over folds, which are fixed: nothing is said of other folds."
     if part.split.note:
         yield part.split.note
+    yield from (note for note in main.notes if note.startswith(STALE))
 
 
 def _supplements(
-    part: Content, group: str, classes: Sequence[Table], variants: Variants, readings: Mapping[int, Reading]
+    part: Content,
+    group: str,
+    classes: Sequence[Table],
+    variants: Variants,
+    readings: Mapping[int, Reading],
+    stale: frozenset[str],
 ) -> list[Table]:
     """Errors, classes and costs of a group."""
     if not part.records:
         return []
     title = title_of(part, group)
     errors = [error_table(variants, readings, title)] if readings else []
-    return [*errors, *classes, *cost_table(part, title, variants)]
+    return [*errors, *classes, *cost_table(part, title, variants, stale)]
 
 
 def _block(

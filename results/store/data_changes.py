@@ -14,7 +14,7 @@ SOURCES: Final = "the method's sources"
 BODY: Final = "the body's weights"
 DATA: Final = "the data"
 
-_Read = tuple[str, str, str, str]  # what it is; which, as a record names it; its sha256; when it was last read
+Read = tuple[str, str, str, str, str]  # a run's folder; what it read; which, by name; its sha256; when
 
 
 def outdated(records: Iterable[RunRecord]) -> dict[str, str]:
@@ -24,9 +24,14 @@ def outdated(records: Iterable[RunRecord]) -> dict[str, str]:
     known has its sources here. Records that know no files (of drawn pictures, or made before files were identified)
     say nothing of others.
     """
-    read = [(record.result.train.folder, of) for record in records for of in _read(record)]
+    return outdated_of(of for record in records for of in reads(record))
+
+
+def outdated_of(every: Iterable[Read]) -> dict[str, str]:
+    """The same, of what records were made with (`reads`)."""
+    every = list(every)
     latest: dict[tuple[str, str, str], str] = {}  # what, which, the sha256 -> when it was last read
-    for _, (what, which, sha256, started) in read:
+    for _, what, which, sha256, started in every:
         latest[what, which, sha256] = max(latest.get((what, which, sha256), ""), started)
     last: dict[tuple[str, str], str] = {}
     for (what, which, _), started in latest.items():
@@ -35,22 +40,23 @@ def outdated(records: Iterable[RunRecord]) -> dict[str, str]:
     for (what, which, sha256), started in latest.items():
         if started == last[what, which]:
             newest.setdefault((what, which), set()).add(sha256)
-    return {folder: what for folder, (what, which, sha256, _) in read if newest[what, which] != {sha256}}
+    return {folder: what for folder, what, which, sha256, _ in every if newest[what, which] != {sha256}}
 
 
-def _read(record: RunRecord) -> Iterator[_Read]:
+def reads(record: RunRecord) -> Iterator[Read]:
     """What a record was trained and scored with, where its sha256 is known."""
     result, train, scored = record.result, record.result.train, record.result.evaluation
     at_scoring = record.provenance.scoring.started
     at_training = record.provenance.training.started if record.provenance.training else at_scoring
-    images = [train.side.data.essence(), train.limit, train.side.training_images, train.fold if train.limit else None]
-    if result.train_data_sha256:
-        yield DATA, digest(images), result.train_data_sha256, at_training
-    if result.eval_data_sha256:
-        asked = [scored.side.data.essence(), scored.limit, scored.side.kind]
-        yield DATA, digest(asked), result.eval_data_sha256, at_scoring
-    if result.body_sha256 and (named := train.config.get("body_weights")):
+    if sha256 := result.train_data_sha256:
+        side, limit = train.side, train.limit
+        images = [side.data.essence(), limit, side.training_images, train.fold if limit else None]
+        yield train.folder, DATA, digest(images), sha256, at_training
+    if sha256 := result.eval_data_sha256:
+        items = [scored.side.data.essence(), scored.limit, scored.side.kind]
+        yield train.folder, DATA, digest(items), sha256, at_scoring
+    if (sha256 := result.body_sha256) and (named := train.config.get("body_weights")):
         own = [train.config.get("body"), train.benchmark, train.fold] if named in KINDS else []  # one file for each
-        yield BODY, digest([named, *own]), result.body_sha256, at_training
-    if record.provenance.sources_sha256 and train.method not in METHODS:
-        yield SOURCES, train.method, record.provenance.sources_sha256, at_training
+        yield train.folder, BODY, digest([named, *own]), sha256, at_training
+    if (sha256 := record.provenance.sources_sha256) and train.method not in METHODS:
+        yield train.folder, SOURCES, train.method, sha256, at_training

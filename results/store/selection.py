@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.data.parallel import mapped
+from results.store.data_changes import Read, reads
 from results.store.folders import (
     CorruptRecord,
     Stored,
@@ -56,6 +57,7 @@ class Selected:
     stored: tuple[Stored, ...]
     states: dict[str, str]  # of runs without a record: folder -> state and reason
     recipes: dict[str, str] = field(default_factory=dict)  # of the same: folder -> name of the recipe
+    beside: tuple[Read, ...] = ()  # what the records there that are not selected were made with
 
     @cached_property
     def records(self) -> list[RunRecord]:
@@ -65,7 +67,7 @@ class Selected:
     @cached_property
     def stale(self) -> frozenset[str]:
         """Folders of the runs whose method sources, body weights or data have changed since."""
-        return frozenset(changed_since(self.records))
+        return frozenset(changed_since(self.records, self.beside))
 
     def confusion(self, record: RunRecord) -> Path:
         """The file of a record's confusion matrices."""
@@ -106,6 +108,7 @@ def select(
     selected record while they are in hand; the arrays are let go then. jobs: processes at most.
     """
     stored: list[Stored] = []
+    beside: list[Read] = []
     states: dict[str, str] = {}
     recipes: dict[str, str] = {}
     read = _Reader(selection, Lean(every_loss=every_loss), tuple(look.take for look in looks))
@@ -119,20 +122,22 @@ def select(
         for found in read.all(record_paths(root), jobs):
             if isinstance(found, str):
                 print(plain(found), file=sys.stderr)
-            elif found is not None:
+            elif isinstance(found, _Found):
                 stored.append(found.stored)
                 for look, taken in zip(looks, found.taken, strict=False):  # nothing where the slow way was gone
                     look.keep(found.stored.record, taken)
+            else:
+                beside += found
         waiting = {folder: words for folder, words in unfinished(root).items() if selection.has(*folder.split("/")[:2])}
         states |= waiting
         recipes |= {folder: recipe_named(root / folder) for folder in waiting}
     if not stored and not states and not may_be_empty:
         raise UserError(f"no record in {', '.join(map(str, selection.roots))} fits; `status` says what has been run")
-    return Selected(tuple(stored), states, recipes)
+    return Selected(tuple(stored), states, recipes, tuple(beside))
 
 
 @dataclass(frozen=True)
-class _Read:
+class _Found:
     """A record that can be trusted, as far as a quick look tells, in little memory; and what was taken of it."""
 
     stored: Stored
@@ -147,8 +152,8 @@ class _Reader:
     lean: Lean
     takes: tuple[Take, ...]
 
-    def one(self, path: Path) -> _Read | str | None:
-        """A record; words, where it is left out; None, where it is none of the selection."""
+    def one(self, path: Path) -> _Found | list[Read] | str:
+        """A record; of one that is not of the selection, what it read; words, where it is left out."""
         found = load_stored(path)
         if isinstance(found, CorruptRecord):
             return f"left out: {found}"
@@ -156,11 +161,11 @@ class _Reader:
         if wrong:
             return f"left out: {path}: {wrong}; `results verify` lists all"
         if not self.selection.has_record(found.record):
-            return None
+            return list(reads(found.record))
         taken = tuple(take(found.record, arrays) for take in self.takes) if arrays else ()
-        return _Read(Stored(self.lean(found.record), path), taken)
+        return _Found(Stored(self.lean(found.record), path), taken)
 
-    def all(self, paths: Sequence[Path], jobs: int) -> Iterator[_Read | str | None]:
+    def all(self, paths: Sequence[Path], jobs: int) -> Iterator[_Found | list[Read] | str]:
         """Each of them, in order."""
         jobs = max(1, min(jobs, len(paths) // MANY))
         if jobs == 1:
@@ -168,11 +173,9 @@ class _Reader:
             return
         there = _Reader(self.selection, self.lean.empty(), self.takes)  # shares within what comes in one piece
         for found in mapped(there.one, paths, jobs=jobs):
-            yield (
-                _Read(Stored(self.lean(found.stored.record), found.stored.path), found.taken)
-                if isinstance(found, _Read)
-                else found
-            )
+            if isinstance(found, _Found):
+                found = _Found(Stored(self.lean(found.stored.record), found.stored.path), found.taken)
+            yield found
 
 
 @contextmanager

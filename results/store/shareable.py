@@ -12,6 +12,7 @@ from benchmarks.catalogue import BENCHMARKS, benchmark
 from results.store.folders import CorruptRecord, Stored
 from results.store.identity import identity
 from results.store.record import RunRecord
+from results.store.staleness import changed_since
 from results.store.verify import problems
 
 CLEAN = ("", "none")  # of contamination: trained where it is scored, or nothing overlaps
@@ -21,8 +22,11 @@ def refusals(found: Sequence[Stored | CorruptRecord]) -> Iterator[str]:
     """A line for each reason; none where everything may go into the table."""
     yield from problems(found)
     sound = [item for item in found if isinstance(item, Stored)]
+    changed = changed_since(item.record for item in sound)
     for item in sound:
         yield from (f"{item.path}: {reason}" for reason in _of_record(item.record))
+        if what := changed.get(item.record.result.train.folder):
+            yield f"{item.path}: stale: {what} have changed since; `run --stale` makes it again"
     yield from _holes([item.record for item in sound])
 
 

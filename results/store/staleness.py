@@ -11,7 +11,7 @@ from typing import Final
 from benchmarks.shapes.body.files import KINDS, shipped_sha256
 from benchmarks.spec import TrainSpec
 from methods.registry import METHODS
-from results.store.data_changes import BODY, SOURCES, outdated
+from results.store.data_changes import BODY, SOURCES, Read, outdated_of, reads
 from results.store.provenance import sources_sha256
 from results.store.record import RunRecord
 from splits.hashing import file_sha256
@@ -19,11 +19,15 @@ from splits.hashing import file_sha256
 WHAT: Final = "the method's sources, its body's weights or the data"  # where all that is stale shares one sentence
 
 
-def changed_since(records: Iterable[RunRecord]) -> dict[str, str]:
-    """Folders of the stale runs among these records, each with what has changed since."""
+def changed_since(records: Iterable[RunRecord], beside: Iterable[Read] = ()) -> dict[str, str]:
+    """Folders of the stale runs among these records, each with what has changed since.
+
+    beside: what further records were made with, to compare these with.
+    """
     records = list(records)
     alone = {record.result.train.folder: why for record in records if (why := why_stale(record))}
-    return outdated(records) | alone
+    known = outdated_of([*(of for record in records for of in reads(record)), *beside])
+    return known | alone
 
 
 def is_stale(record: RunRecord) -> bool:
@@ -33,12 +37,16 @@ def is_stale(record: RunRecord) -> bool:
 
 def why_stale(record: RunRecord) -> str:
     """What has changed since a record was made, as far as this machine can tell; empty where nothing has."""
-    train = record.result.train
+    return why_stale_weights(record.result.train, record.provenance.sources_sha256, record.result.body_sha256)
+
+
+def why_stale_weights(train: TrainSpec, sources: str, body: str) -> str:
+    """The same of weights, by the sha256s of their method's sources and of what their body began with."""
     if train.method not in METHODS:
         return ""
-    if record.provenance.sources_sha256 != sources_sha256(train.method):
+    if sources != sources_sha256(train.method):
         return SOURCES
-    return BODY if other_body(train, record.result.body_sha256) else ""
+    return BODY if other_body(train, body) else ""
 
 
 def other_body(train: TrainSpec, sha256: str) -> bool:

@@ -26,7 +26,19 @@ from results.store.metrics import swept
 from results.store.record import Result, RunRecord, Scores
 from results.tables.aggregate import estimate
 from results.tables.content import Content
-from results.tables.table import HEADERS, SD_NOTE, UNDEFINED, Column, Row, Table, mean_and_sd, signed
+from results.tables.stale_rows import stale_names, stale_notes
+from results.tables.table import (
+    HEADERS,
+    PARTIAL_NOTE,
+    SD_NOTE,
+    UNDEFINED,
+    Column,
+    Row,
+    Table,
+    marked,
+    mean_and_sd,
+    signed,
+)
 from splits.loader import load_split
 
 TUNE: Final = "tune"  # the part, and the end of a benchmark's name
@@ -50,17 +62,24 @@ def key_of(result: Result) -> RunKey:
 
 
 def calibrated_table(
-    content: Content, title: str, variants: Mapping[str, Sequence[RunRecord]], tuned: Tuned
+    content: Content,
+    title: str,
+    variants: Mapping[str, Sequence[RunRecord]],
+    tuned: Tuned,
+    stale: frozenset[str] = frozenset(),
 ) -> list[Table]:
     """Each method at its own shift and at the tuned one; no table where no run has a tuned one.
 
-    variants: the records of each row, by its name.
+    variants: the records of each row, by its name. stale: folders of runs whose method sources, body weights or data
+    have changed since.
     """
     folds = {fold.index for fold in content.split.folds}
     rows = [row for name, runs in variants.items() if (row := _row(name, runs, tuned, folds))]
     if not rows:
         return []
-    columns = [Column.text("method", "name")]
+    old = stale_names(variants, stale)
+    rows = [row | {"stale": row["name"] in old} for row in rows]
+    columns = [Column("method", lambda row: marked(row["name"], row), numeric=False)]
     for what in ("own", "tuned"):
         for metric in _SHOWN:
             key = f"{metric}_{what}"
@@ -76,7 +95,7 @@ def calibrated_table(
             f"{title}: a shift tuned alike, in percent ± sd over seeds",
             frame,
             tuple(columns),
-            _NOTES,
+            (*_NOTES, *([PARTIAL_NOTE] if frame["partial"].any() else []), *stale_notes(content.records, stale)),
             content.protocol,
             "calibrated",
         )

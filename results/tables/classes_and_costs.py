@@ -16,7 +16,8 @@ from results.store.lean import ious_of
 from results.store.record import RunRecord
 from results.tables.content import Content
 from results.tables.notes import measured
-from results.tables.table import UNDEFINED, Column, Row, Table
+from results.tables.stale_rows import stale_names, stale_notes
+from results.tables.table import STALE, UNDEFINED, Column, Row, Table
 
 Names = Mapping[tuple[Any, ...], str]  # values of IDENTITY -> the row's name
 Variants = Mapping[str, Sequence[RunRecord]]  # the row's name -> its runs
@@ -41,8 +42,11 @@ def class_ious(runs: Iterable[RunRecord]) -> dict[tuple[str, bool], list[float]]
     return found
 
 
-def class_table(content: Content, title: str, variants: Variants) -> list[Table]:
-    """Mean IoU of each class over the runs that hide it and over those that do not, a column for each method."""
+def class_table(content: Content, title: str, variants: Variants, stale: frozenset[str] = frozenset()) -> list[Table]:
+    """Mean IoU of each class over the runs that hide it and over those that do not, a column for each method.
+
+    stale: folders of runs whose method sources, body weights or data have changed since.
+    """
     if not content.records:
         return []
     ious = {name: class_ious(runs) for name, runs in variants.items()}
@@ -53,18 +57,22 @@ def class_table(content: Content, title: str, variants: Variants) -> list[Table]
             if any(values.values()):
                 means = {name: statistics.fmean(v) if v else math.nan for name, v in values.items()}
                 rows.append({"class": label, "as": "seen" if seen else "unseen", **means})
+    old = stale_names(variants, stale)
     columns = [Column.text("class", "class"), Column.text("as", "as")]
-    columns += [replace(Column.figure(name, name, ".1f", scale=100), turned=True) for name in variants]
+    for name in variants:
+        header = f"{name} {STALE}" if name in old else name
+        columns.append(replace(Column.figure(header, name, ".1f", scale=100), turned=True))
     return [
         Table(
             title=f"{title}: IoU of each class, in percent",
-            frame=pd.DataFrame(rows, columns=["class", "as", *variants]),
+            frame=pd.DataFrame(rows, columns=["class", "as", *variants]).assign(stale="; ".join(old)),
             columns=tuple(columns),
             notes=(
                 "Mean over all runs (folds and seeds) in which the class was unseen, or seen, at the method's own "
                 "shift; runs in which its IoU is undefined are left out.",
                 *measured(content),
                 *_partial(variants),
+                *stale_notes(content.records, stale),
             ),
             protocol=content.protocol,
             name="classes",
@@ -73,8 +81,11 @@ def class_table(content: Content, title: str, variants: Variants) -> list[Table]
     ]
 
 
-def cost_table(content: Content, title: str, variants: Variants) -> list[Table]:
-    """Parameters, multiply-accumulates, rates, time and memory: a row for each method, device and number of threads."""
+def cost_table(content: Content, title: str, variants: Variants, stale: frozenset[str] = frozenset()) -> list[Table]:
+    """Parameters, multiply-accumulates, rates, time and memory: a row for each method, device and number of threads.
+
+    stale: as of `class_table`.
+    """
     if not content.records:
         return []
     rows = []
@@ -83,7 +94,7 @@ def cost_table(content: Content, title: str, variants: Variants) -> list[Table]:
         for run in runs:
             how = (run.provenance.scoring.device, run.provenance.scoring.threads, run.costs.micro_batch)
             groups.setdefault(how, []).append(run)
-        rows += [_cost_row(name, *how, groups[how]) for how in sorted(groups)]
+        rows += [_cost_row(name, *how, groups[how], stale) for how in sorted(groups)]
     sizes = sorted({run.costs.gmacs_at for run in content.records if run.costs.gmacs_at})
     return [
         Table(
@@ -99,6 +110,7 @@ def cost_table(content: Content, title: str, variants: Variants) -> list[Table]:
                 "resident set on a CPU, the allocator's peak on CUDA. Runs may have shared a machine: the figures are "
                 "those of its day, and no row compares devices.",
                 *_partial(variants),
+                *stale_notes(content.records, stale),
             ),
             protocol=content.protocol,
             name="costs",
@@ -108,7 +120,7 @@ def cost_table(content: Content, title: str, variants: Variants) -> list[Table]:
 
 def _cost_columns() -> tuple[Column, ...]:
     columns = [
-        Column.text("method", "name"),
+        Column("method", _name, numeric=False),
         Column("device", _device, numeric=False),
         _millions("trainable", "trainable"),
         _millions("authors' count", "published"),
@@ -130,7 +142,9 @@ _MEASURED = (
 )
 
 
-def _cost_row(name: str, device: str, threads: int, batch: int, runs: Sequence[RunRecord]) -> dict[str, Any]:
+def _cost_row(
+    name: str, device: str, threads: int, batch: int, runs: Sequence[RunRecord], stale: frozenset[str]
+) -> dict[str, Any]:
     costs = [run.costs for run in runs]
     return {
         "name": name,
@@ -142,6 +156,7 @@ def _cost_row(name: str, device: str, threads: int, batch: int, runs: Sequence[R
         **{key: _median([getattr(c, key) for c in costs]) for key, _, _ in _MEASURED},
         "runs": len(runs),
         "partial": any(run.result.partial for run in runs),
+        "stale": any(run.result.train.folder in stale for run in runs),
     }
 
 
@@ -161,6 +176,10 @@ def _millions(header: str, key: str) -> Column:
 
 def _in_millions(row: Row, key: str) -> str:
     return UNDEFINED if math.isnan(row[key]) else f"{row[key] / MILLION:.3f}"
+
+
+def _name(row: Row) -> str:
+    return f"{row['name']} {STALE}" if row["stale"] else row["name"]
 
 
 def _device(row: Row) -> str:

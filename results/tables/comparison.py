@@ -22,8 +22,9 @@ from results.tables.notes import measured
 from results.tables.over_classes import over_classes
 from results.tables.row_names import names_of
 from results.tables.sentences import p_words
+from results.tables.stale_rows import stale_names, stale_notes
 from results.tables.statistics import METRICS, shared
-from results.tables.table import HEADERS, UNDEFINED, Column, Table, csv_text, signed
+from results.tables.table import HEADERS, STALE, UNDEFINED, Column, Table, csv_text, signed
 from results.tables.table import Row as Cells
 from results.tables.verdicts import Family, Row, Verdict
 from splits.errors import UserError
@@ -67,9 +68,12 @@ class Comparison:
         return [(self.names[0], other) for other in self.names[1:]]
 
 
-def compare_records(records: Sequence[RunRecord], wanted: Wanted, locate: Locate) -> tuple[list[Table], list[str]]:
+def compare_records(
+    records: Sequence[RunRecord], wanted: Wanted, locate: Locate, stale: frozenset[str] = frozenset()
+) -> tuple[list[Table], list[str]]:
     """The tables of every benchmark that has runs of all, and a line for each difference in hIoU that is too small.
 
+    stale: folders of runs whose method sources, body weights or data have changed since: their rows are marked.
     Each pair is judged in the table that `tables` prints both of its rows in, whichever other rows are named. Raises
     UserError where no benchmark has runs of all.
     """
@@ -86,7 +90,7 @@ def compare_records(records: Sequence[RunRecord], wanted: Wanted, locate: Locate
     tables, failed = [], []
     for content, names in (judged for whole in contents for judged in _judged_together(whole, methods)):
         found = compare_content(content, names, read, delta=wanted.delta, over=wanted.over)
-        tables += tables_of_comparison(content, found, read)
+        tables += tables_of_comparison(content, found, read, stale)
         failed += [] if wanted.fail_under is None else below(found, wanted.fail_under)
     return tables, failed
 
@@ -157,17 +161,22 @@ def has(content: Content, methods: Sequence[str]) -> bool:
     return set(methods) <= there
 
 
-def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> list[Table]:
+def tables_of_comparison(
+    content: Content, found: Comparison, read: Counted, stale: frozenset[str] = frozenset()
+) -> list[Table]:
     """Differences with their half-widths and verdicts, the folds' differences, and the classes won and lost."""
+    variants = by_variant(content.records, names_of(content))
+    old = stale_names({name: variants[name] for name in found.names}, stale)
     rows = [_row(a, b, metric, found.family) for a, b in found.pairs for metric in METRICS]
     frame, folds = pd.DataFrame(rows), sorted({fold for row in rows for fold in row["by_fold"]})
     for fold in folds:
         frame[f"fold_{fold}"] = [row["by_fold"].get(fold, math.nan) for row in rows]
     frame = frame.assign(benchmark=content.split.name, recipe=content.recipe, source=content.source)
     frame = frame.assign(table=found.table, over=found.over, draws=found.family.draws)
+    frame = frame.assign(stale_a=frame["a"].isin(old), stale_b=frame["b"].isin(old))
     columns = [
-        Column.text("A", "a"),
-        Column.text("B", "b"),
+        Column("A", partial(_name, key="a"), numeric=False),
+        Column("B", partial(_name, key="b"), numeric=False),
         Column("metric", lambda row: HEADERS[row["metric"]], numeric=False),
         Column.figure("A, %", "mean_a", ".2f", scale=100),
         Column.figure("B, %", "mean_b", ".2f", scale=100),
@@ -182,6 +191,7 @@ def tables_of_comparison(content: Content, found: Comparison, read: Counted) -> 
         *(Column.percent(f"fold {f}", f"fold_{f}", partial(_points, key=f"fold_{f}")) for f in folds if len(folds) > 1),
     ]
     lines = [*measured(content), *_explained(found), *_classes(content, found, read)]
+    lines += stale_notes([record for name in found.names for record in variants[name]], stale)
     group = f", ablations of {found.table.partition(':')[2]}" if found.table.startswith(ABLATION) else ""
     title = f"{content.split.name}{trained_by(content)}{elsewhere(content)}{group}: paired differences, in points"
     return [Table(title, frame.drop(columns="by_fold"), tuple(columns), tuple(lines), content.protocol, "comparison")]
@@ -350,6 +360,10 @@ def _listed(classes: Sequence[tuple[float, str]]) -> str:
         return ""
     ordered = sorted(classes, key=lambda item: (-abs(item[0]), item[1]))
     return f" ({', '.join(f'{label} {100 * value:+.1f}' for value, label in ordered)})"
+
+
+def _name(row: Cells, key: str) -> str:
+    return f"{row[key]} {STALE}" if row[f"stale_{key}"] else row[key]
 
 
 def _points(row: Cells, key: str) -> str:

@@ -34,19 +34,23 @@ def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
             yield name, canonical_json(item) if isinstance(item, dict | list) else item
 
 
-def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
-    """A row per record as stored, copies and conflicts included, ordered by run, evaluation and origin."""
+def frame(records: Iterable[RunRecord], stale: frozenset[str] = frozenset()) -> pd.DataFrame:
+    """A row per record as stored, copies and conflicts included, ordered by run, evaluation and origin.
+
+    stale: folders of the runs that are to be marked so.
+    """
     table = pd.DataFrame([flat(record) | {"run": record.result.train.folder} for record in records])
+    table["stale"] = table["run"].isin(stale)
     identity = ["run", "result.evaluation.fold", "result.protocol_hash"]
     order = [*identity, "provenance.scoring.started", "result.confusion_sha256"]
     return table.sort_values(order, kind="stable", ignore_index=True)
 
 
-def export(records: Iterable[RunRecord], path: Path) -> int:
+def export(records: Iterable[RunRecord], path: Path, stale: frozenset[str] = frozenset()) -> int:
     """Write all records to `path` (.csv or .parquet) and return how many; raises UserError for another ending."""
     if path.suffix not in (".csv", ".parquet"):
         raise UserError(f"--out {path}: expected a folder, or a name that ends in .csv or .parquet")
-    table = frame(records)
+    table = frame(records, stale)
     write_atomically(path, _parquet(table) if path.suffix == ".parquet" else csv_text(table).encode())
     return len(table)
 

@@ -9,8 +9,9 @@ from typing import Any
 from benchmarks.spec import TrainSpec, clip_words
 from methods.registry import METHODS
 from results.store.folders import EVALS, RECORD, load_record, read_json
-from results.store.record import Result, RunRecord
+from results.store.record import RunRecord
 from results.store.shareable import CLEAN
+from results.store.staleness import why_stale
 from results.tables.html import source
 from splits.errors import UserError
 from splits.packages import NAME
@@ -73,13 +74,15 @@ def _row(record: RunRecord) -> dict[str, Any]:
         "fold": result.evaluation.fold,
         **{name: _percent(getattr(own, field)) for name, field in _SCORES.items()},
         "protocol": result.protocol_hash[:12],
-        "remarks": "; ".join(_remarks(result)).replace("|", "\\|"),
+        "remarks": "; ".join(_remarks(record)).replace("|", "\\|"),
     }
 
 
-def _remarks(result: Result) -> Iterator[str]:
+def _remarks(record: RunRecord) -> Iterator[str]:
     """What stands against a row as a result, then what its reader must know."""
-    asked = result.evaluation
+    result, asked = record.result, record.result.evaluation
+    if why := why_stale(record):
+        yield f"stale: {why} have changed since"
     if result.contamination not in CLEAN:
         yield f"contamination: {result.contamination}"
     if result.partial:

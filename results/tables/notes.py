@@ -15,16 +15,15 @@ from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.idle import idle_fields
 from methods.registry import METHODS, config_class
-from results.store.data_changes import BODY, DATA, SOURCES
 from results.store.identity import VARIANT, identity, key_of
 from results.store.record import UNSURE, RunRecord
-from results.store.staleness import changed_since
 from results.tables.accumulated import accumulated
 from results.tables.content import CHOSEN, Content, fold_range
 from results.tables.inference import ALPHA
 from results.tables.row_names import SHORT, clip_and_weights, plain_setting, short_names
 from results.tables.sanity_floor import warnings_of
-from results.tables.table import PARTIAL_NOTE, SD_NOTE, STALE, UNDEFINED
+from results.tables.stale_rows import stale_notes
+from results.tables.table import PARTIAL_NOTE, SD_NOTE, UNDEFINED
 from results.tables.transfers import transferred
 from results.tables.verdicts import Family
 from results.tables.views import By, View
@@ -310,23 +309,11 @@ def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterato
     if frame["partial"].any():
         yield PARTIAL_NOTE
     if frame["stale"].any():
-        why = runs["run"].map(_changed(content))
-        for what in (SOURCES, BODY, DATA):
-            counts = Counter(runs.loc[runs["stale"] & (why == what), "label"])
-            which = ", ".join(f"{label}: {count}" for label, count in sorted(counts.items()))
-            if which:
-                yield f"{STALE} stale: {what} have changed since (runs of {which})."
+        yield from stale_notes(content.records, frozenset(runs.loc[runs["stale"], "run"]))
     scored = ["miou_unseen"] if content.episodic else ["pacc", "miou_seen", "miou_unseen", "hiou"]
     scored = ["pacc", "miou_seen"] if content.split.open_vocabulary else scored
     if len(frame) and frame[frame["seeds"] > 0][scored].isna().any(axis=None):
         yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
-
-
-def _changed(content: Content) -> dict[str, str]:
-    """Of each run's folder what has changed if it is stale: of what is sound by itself and beside these, the data."""
-    trains = (record.result.train for record in content.records)
-    usual = {train.folder: DATA if train.method in METHODS else SOURCES for train in trains}
-    return usual | changed_since(content.records)
 
 
 def _warned(content: Content) -> Iterator[str]:

@@ -33,7 +33,7 @@ from results.tables.table import Column, Table, without_notes
 from results.tables.transfers import group_columns, with_groups
 from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, REPORT_COLUMNS, By, View
 
-_SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants], list[Table]]] = {
+_SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants, frozenset[str]], list[Table]]] = {
     "classes": class_table,
     "costs": cost_table,
 }
@@ -79,10 +79,11 @@ def tables_of(content: Content, view: View, stale: frozenset[str], judge: Judge,
             tables.append(group_table(part, group, view, stale, judge))
         others = []
         if "calibrated" in view.kinds and any(key_of(r.result) in tuned for r in part.records if _of(group, r)):
-            others += calibrated_table(part, title_of(part, group), by_variant(part.records, names_of(part)), tuned)
+            variants = by_variant(part.records, names_of(part))
+            others += calibrated_table(part, title_of(part, group), variants, tuned, stale)
         for other, table_of in _SUPPLEMENTS.items():
             if other in view.kinds:
-                others += table_of(part, title_of(part, group), by_variant(part.records, names_of(part)))
+                others += table_of(part, title_of(part, group), by_variant(part.records, names_of(part)), stale)
         tables += _with_all_notes(others, part, stale) if others and view.notes == "full" else others
     if "published" in view.kinds:
         tables += published_of(content, stale)

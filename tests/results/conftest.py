@@ -26,3 +26,4 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("results.tables.content.load_split", load_split)
     monkeypatch.setattr("results.tables.content.METHODS", methods)
     monkeypatch.setattr("results.tables.notes.METHODS", methods)
+    monkeypatch.setattr("results.tables.stale_rows.METHODS", methods)

@@ -58,7 +58,7 @@ def main(options: argparse.Namespace) -> int:
         wanted = Wanted(
             tuple(options.compared), options.over, options.delta / 100, options.fail_under, tuple(options.folds)
         )
-        tables, failed = compare_records(found.records, wanted, found.confusion)
+        tables, failed = compare_records(found.records, wanted, found.confusion, found.stale)
         print(one_csv(tables) if options.format == "csv" else printed(tables, options.format), end="")
     for line in failed:
         print(f"gate: {line}", file=sys.stderr)

@@ -54,7 +54,7 @@ def main(options: argparse.Namespace) -> int:
         if single:
             from results.tables.export import export
 
-            print(f"{export(found.records, options.out)} records in {options.out}")
+            print(f"{export(found.records, options.out, found.stale)} records in {options.out}")
             return 0
         from results.tables.export_tables import export_tables
 

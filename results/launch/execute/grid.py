@@ -27,6 +27,7 @@ from results.launch.run.sharing import in_turn, shared
 from results.launch.run.status import Status
 from results.store.folders import CONFUSION
 from results.store.record import RunRecord
+from results.store.staleness import changed_since
 from results.tables.sanity_floor import warnings_of
 from splits.errors import UserError
 
@@ -136,7 +137,7 @@ def print_tables(rows: Rows, root: Path) -> int:
     lacking = [(run, seen) for run, seen in rows if not seen.has_record and not run.evaluation.transferred]
     states = {run.train.folder: seen.words for run, seen in lacking}
     recipes = {run.train.folder: run.train.recipe.name for run, _ in lacking}
-    stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale")
+    stale = frozenset(run.train.folder for run, seen in rows if seen.state == "stale") | changed_since(records).keys()
     # a mean over some of the folds is no result: these are tabulated fold by fold
     view = View(by="method" if _whole(rows) else "fold")
     for table in build_tables(records, view=view, states=states, recipes=recipes, stale=stale, locate=locate):

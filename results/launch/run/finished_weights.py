@@ -14,6 +14,7 @@ from results.launch.plan.weight_cards import card_of, check_clip, spec_on
 from results.launch.run.build import build, clip_of
 from results.launch.run.weights import imported, restore
 from results.store.folders import CARD, SPEC, WEIGHTS, RunFolder, read_json
+from results.store.staleness import why_stale_weights
 from splits.errors import UserError
 from splits.hashing import file_sha256
 
@@ -67,7 +68,9 @@ def _restored(file: Path, card: Path, spec: TrainSpec, clip_file: Path | None) -
     clip = clip_of(spec.clip, clip_file)
     method = build(spec, clip, finished=True)
     weights = restore(file, card, spec, method)
-    return Finished(method.eval(), spec, weights.sha256, clip, (*_of(clip), *weights.remarks))
+    stale = why_stale_weights(spec, weights.sources, weights.body_sha256)
+    changed = (f"the weights are stale: {stale} have changed since",) if stale else ()
+    return Finished(method.eval(), spec, weights.sha256, clip, (*changed, *_of(clip), *weights.remarks))
 
 
 def _of(clip: Clip | None) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -48,12 +49,15 @@ def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pict
             raise UserError(f"--by-difference: {name} is not shown; {suggestion(name, request.methods)}")
     for (name, fold, seed), group in groupby(sorted(plan(request), key=_place), key=_place):
         runs = list(group)
-        methods = [of_plan(run, root, files.clip).method for run in runs]
+        finished = [of_plan(run, root, files.clip) for run in runs]
+        for run, of in zip(runs, finished, strict=True):
+            for remark in of.remarks:
+                print(f"warning: {run.name}: {remark}", file=sys.stderr)
         reader = request.data.open(benchmark(name), request.part)
         between = f"-{'-'.join(pictures.between)}" if pictures.between else ""
         path = pictures.out / f"{name}-fold{fold}-seed{seed}{between}.png"
         images, rule = chosen(runs, root, pictures, len(reader))
-        save_sheet(runs, methods, reader, images, path)
+        save_sheet(runs, [of.method for of in finished], reader, images, path)
         write_atomically(path.with_suffix(".txt"), f"{rule} {OUTLINES}\n".encode())
         yield path
 

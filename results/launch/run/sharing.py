@@ -21,9 +21,8 @@ from results.launch.run.job import Job
 from results.store.claim import Claim
 from results.store.files import write_atomically
 from results.store.folders import CARD, CONFUSION, LOG, RECORD, SPEC, WEIGHTS, CorruptRecord, RunFolder, read_json
-from results.store.provenance import sources_sha256
 from results.store.record import RunRecord
-from results.store.staleness import is_stale, other_body
+from results.store.staleness import is_stale, why_stale_weights
 
 
 @dataclass(frozen=True)
@@ -166,8 +165,8 @@ def _current_card(run: Run, folder: RunFolder, data: DataState, sure: bool) -> d
     card = _card(folder)
     if card is None or card.get("spec") != run.train.digest():
         return None
-    current = card.get("sources_sha256") == sources_sha256(run.train.method)
-    current = current and not other_body(run.train, str(card.get("body_sha256", "")))
+    of = (str(card.get(name, "")) for name in ("sources_sha256", "body_sha256"))
+    current = not why_stale_weights(run.train, *of)
     return card if current and _same(data.train_sha256, card.get("train_data_sha256", ""), sure) else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -83,3 +84,11 @@ def test_a_data_set_of_ones_own_is_named(whole: Path, monkeypatch: pytest.Monkey
     own = replace(benchmark("shapes-5i"), custom=True)
     monkeypatch.setitem(BENCHMARKS, "shapes-5i", own)
     assert any("shapes-5i is a data set of your own" in line for line in reasons(whole))
+
+
+def test_stale_records_are_named(whole: Path) -> None:
+    """Fails when numbers of sources that are not the method's any more get into a shared table."""
+    path = next(whole.rglob("record.json"))
+    path.write_text(re.sub(r'("sources_sha256": ")[0-9a-f]{64}', rf"\g<1>{'0' * 64}", path.read_text()))
+    (reason,) = reasons(whole)
+    assert "stale: the method's sources have changed since; `run --stale` makes it again" in reason

@@ -121,4 +121,8 @@ def test_the_table_shows_both_shifts_of_every_method(tmp_path: Path, toy: None) 
     rounded = {"hiou_own": 0.32351, "hiou_tuned": 0.32246, "delta": 0.32246 - 0.32351}  # shown as 32.4 and 32.2
     (cell,) = [column.cell(rounded) for column in table.columns if column.header == "Δ hIoU"]
     assert cell == "-0.2"
+    stale = frozenset({at["alpha", 0].record.result.train.folder})
+    (table,) = build_tables(records, view=View(("calibrated",)), tuned=tuned_scores(stored), stale=stale)
+    assert [cells[0] for cells in table.cells()] == ["zeta", "alpha ‡"]
+    assert any(note.startswith("‡ stale") for note in table.notes)
     assert build_tables(records, view=View(("calibrated",)), tuned={}) == []

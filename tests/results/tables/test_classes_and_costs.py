@@ -174,3 +174,16 @@ def test_copies_are_counted_once_and_told():
     (table,) = build_tables(grid() + grid()[:1] + grid()[:1])
     assert table.frame["runs"].tolist() == [2]
     assert any("2 further copies of them counted once" in note for note in table.notes)
+
+
+def test_supplements_mark_stale_rows():
+    """Fails when classes or costs of runs of older sources or data stand there like any other, in print or as CSV."""
+    records = [record(name, fold=fold) for name in ("zeta", "alpha") for fold in (0, 1)]
+    stale = frozenset({records[2].result.train.folder})
+    classes, costs = build_tables(records, view=View(("classes", "costs")), stale=stale)
+    assert {"zeta", "alpha ‡"} <= {column.header for column in classes.columns}
+    assert {*classes.fields()["stale"]} == {"alpha"}
+    assert [row["method"] for row in shown(costs)] == ["zeta", "alpha ‡"]
+    assert [*costs.fields()["stale"]] == [False, True]
+    for table in (classes, costs):
+        assert any(note.startswith("‡ stale") and "alpha: 1" in note for note in table.notes)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import harness
 from results.store.folders import find_stored
 from results.store.record import RunRecord
+from results.store.selection import Selection, select
 from results.tables.class_differences import class_differences
 from results.tables.comparison import Wanted, below, compare_content, compare_records, has, tables_of_comparison
 from results.tables.content import gather
@@ -252,3 +254,26 @@ def test_runs_without_counts_of_images(tmp_path):
     (content,) = gather(records, {})
     with pytest.raises(UserError, match="score the run again"):
         compare_content(content, ["zeta", "alpha"], lambda _: None)
+
+
+def test_rows_of_stale_runs_are_marked(tmp_path, capsys):
+    """Fails when a difference to numbers of older sources or data is printed like any other."""
+    stored(tmp_path, zeta={}, alpha={}, beta={})
+    selected = select(Selection((tmp_path,)))
+    stale = frozenset(f for f in (r.result.train.folder for r in selected.records) if "/alpha/fold0-seed1" in f)
+    for names, marked in ((("zeta", "alpha"), [False, True]), (("zeta", "beta"), [False, False])):
+        ((table,), _) = compare_records(selected.records, Wanted(names), selected.confusion, stale)
+        assert [name.endswith(" ‡") for name in table.cells()[0][:2]] == marked
+        assert [*table.frame[["stale_a", "stale_b"]].iloc[0]] == marked
+        assert any("stale" in note and "alpha: 1" in note for note in table.notes) == any(marked)
+
+
+def test_compare_says_what_is_stale(tmp_path, capsys):
+    """Fails when the command compares a method of two versions with another one as if it were one method."""
+    for seed in (0, 1):
+        for fold in (0, 1):
+            path, _ = store(tmp_path, method="mine", fold=fold, seed=seed)
+            path.write_text(path.read_text().replace("a" * 64, str(seed) * 64))  # the digest of its sources
+            store(tmp_path, method="alpha", fold=fold, seed=seed)
+    assert harness.main(["compare", "mine", "alpha", "--from", str(tmp_path)]) == 0
+    assert re.search(r"mine ‡ +\| alpha +\|", capsys.readouterr().out)

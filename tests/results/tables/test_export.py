@@ -48,7 +48,7 @@ def test_parquet(tmp_path):
     pytest.importorskip("pyarrow")
     export([record()], tmp_path / "all.parquet")
     frame = pd.read_parquet(tmp_path / "all.parquet")
-    assert set(frame.columns) == {*flat(record()), "run"}
+    assert set(frame.columns) == {*flat(record()), "run", "stale"}
     assert frame["result.own.hiou"][0] == record().result.own.hiou
 
 
@@ -73,3 +73,11 @@ def test_unfinished_runs(tmp_path):
         "interrupted: its process ended without a word",
         "planned",
     ]
+
+
+def test_stale_runs_have_a_column(tmp_path):
+    """Fails if the table of every field holds runs of older sources or data like any other."""
+    old, new = record(seed=0), record(seed=1)
+    export([old, new], tmp_path / "all.csv", frozenset({old.result.train.folder}))
+    with open(tmp_path / "all.csv", encoding="utf-8") as file:
+        assert {row["result.train.seed"]: row["stale"] for row in csv.DictReader(file)} == {"0": "True", "1": "False"}

@@ -59,3 +59,14 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text("{}")
     with pytest.raises(UserError, match="expected the card of finished weights"):
         model_card(tmp_path / "model.json")
+
+
+def test_a_card_says_that_it_is_stale(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when weights of sources that have changed since are offered with their scores without a word."""
+    assert "stale" not in model_card(run / "model.json")
+    monkeypatch.setattr("results.store.staleness.sources_sha256", lambda method: "0" * 64)
+    assert "stale: the method's sources have changed since" in model_card(run / "model.json")
+    frame = harness.run(["zegclip"], folds=[0], limit=4, root=run.parents[2], device="cpu")
+    assert [*frame["stale"]] == [True]  # as `run` does, it leaves them
+    finished = harness.load(run)
+    assert finished.remarks == ("the weights are stale: the method's sources have changed since",)
