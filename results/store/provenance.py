@@ -20,10 +20,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from methods.custom import file_of
 from methods.registry import entry
 from results.store.places import PROJECT
 
 OURS = {"methods": PROJECT}  # top-level package -> the folder it lies in
+HARNESS = ("benchmarks", "harness", "results", "splits")  # its other code: the commit tells of it
 BROUGHT = "method file"  # stands for the module of a method that came in a file
 FROZEN = "frozen.json"  # in a copy of the project's code: what it is a copy of
 PACKAGES = (
@@ -70,21 +72,30 @@ def code_sha256() -> str:
 def sources_sha256(method: str) -> str:
     """sha256 over the method's own code: its builder and config, and what they import of `methods`.
 
+    Of a file of one's own: its text, what it imports of `methods`, and the modules it imports that lie in its folder.
     Comments and docstrings are left out, so that explaining a method better does not make its runs stale.
     """
     known = entry(method)
     waiting = [target.split(":")[0] for target in (known.builder, known.config)]
     places = {**OURS} | {root: place for name in waiting if (place := _place_of(root := name.split(".")[0]))}
     found: dict[str, str] = {}
+    file = file_of(method)
     if known.source:  # a file of one's own: it counts wherever it lies
         found[BROUGHT], waiting = bare_code(known.source), _imports(_nodes(known.source))
     while waiting:
         module = waiting.pop()
+        root = module.split(".")[0]
+        if file is not None and root not in places and (place := _place_beside(root, Path(file.path).parent)):
+            places[root] = place
         path = _source_of(module, places)
         if path is None or module in found:
             continue
-        found[module], imports = _code_and_imports(path)
+        found[module], imports = _code_and_imports(
+            path, module if path.stem == "__init__" else module.rpartition(".")[0]
+        )
         waiting += imports
+        if file is not None and root not in OURS:
+            waiting.append(module.rpartition(".")[0])  # importing a module runs its packages
     content = hashlib.sha256()
     for module in sorted(found):
         content.update(f"{module}\0{found[module]}\0".encode())
@@ -92,11 +103,11 @@ def sources_sha256(method: str) -> str:
 
 
 @cache
-def _code_and_imports(path: Path) -> tuple[str, tuple[str, ...]]:
+def _code_and_imports(path: Path, package: str) -> tuple[str, tuple[str, ...]]:
     """A file's bare code and the modules it imports; most files are shared by many methods."""
     source = path.read_text(encoding="utf-8")
     nodes = _nodes(source)
-    return _bare(source, nodes), tuple(_imports(nodes))
+    return _bare(source, nodes), tuple(_imports(nodes, package))
 
 
 def bare_code(source: str) -> str:
@@ -200,6 +211,15 @@ def _place_of(root: str) -> Path | None:
     return None if origin is None else origin.parent.parent if origin.name == "__init__.py" else origin.parent
 
 
+def _place_beside(root: str, folder: Path) -> Path | None:
+    """The folder that a top-level module lies in, where that is within a method file's folder and no library's."""
+    place = None if root in sys.stdlib_module_names else _place_of(root)
+    if place is None or not (place := place.resolve()).is_relative_to(folder):
+        return None
+    library = {"site-packages", "dist-packages"} & {*place.relative_to(folder).parts}
+    return None if library or (place == PROJECT and root in HARNESS) else place
+
+
 def _source_of(module: str, places: Mapping[str, Path] = OURS) -> Path | None:
     place = places.get(module.split(".")[0])
     return None if place is None else _file_of(module, place)
@@ -211,14 +231,16 @@ def _file_of(module: str, place: Path) -> Path | None:
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
-def _imports(nodes: Iterable[ast.AST]) -> list[str]:
+def _imports(nodes: Iterable[ast.AST], package: str = "") -> list[str]:
     """Modules named by import statements, the names imported from them included (they may be modules too)."""
     names: list[str] = []
     for node in nodes:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
     return names
 
 

@@ -137,6 +137,45 @@ def test_the_digest_is_of_the_file_and_what_it_imports(tmp_path):
     assert digest_of(text + "\nimport methods.losses\n") != same
 
 
+def test_the_digest_is_of_modules_beside_the_file(tmp_path, monkeypatch):
+    """Fails when a change of a module that a method's file imports from its folder leaves its runs fresh, or one of a
+    library, or of a module that is not imported, makes them stale.
+    """
+    package = tmp_path / "own_parts"
+    library = tmp_path / "lib" / "site-packages"
+    for folder in (package, library):
+        folder.mkdir(parents=True)
+    (package / "__init__.py").write_text("ONE = 1")
+    (package / "inner.py").write_text("from . import deep\nfrom .. import nothing")
+    (package / "deep.py").write_text("TWO = 2")
+    (library / "own_library.py").write_text("THREE = 3")
+    (tmp_path / "own_other.py").write_text("FOUR = 4")
+    path = tmp_path / "mine.py"
+    path.write_text("def late():\n    import own_parts.inner, own_library\n" + EXAMPLE.read_text())
+    for place in (tmp_path, library):
+        monkeypatch.syspath_prepend(place)
+
+    def digest():
+        method_files.load(method_files.read_file(path))
+        provenance._code_and_imports.cache_clear()
+        found = provenance.sources_sha256("adapter")
+        forget(METHODS.keys() - {"adapter"}, ())
+        return found
+
+    before = digest()
+    for file, counts in (
+        (package / "__init__.py", True),
+        (package / "deep.py", True),
+        (library / "own_library.py", False),
+        (tmp_path / "own_other.py", False),
+    ):
+        text = file.read_text()
+        file.write_text(text.replace(" = ", " = 1"))
+        assert (digest() != before) == counts, file
+        file.write_text(text)
+    assert digest() == before
+
+
 def test_entry_points_bring_methods(monkeypatch):
     """Fails when an installed package's methods are not known, or a broken one ends in a stack trace."""
     module = ModuleType("a_package")
