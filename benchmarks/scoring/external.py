@@ -1,8 +1,8 @@
 """Predictions of any other system, by image id: index PNGs, or npz files with the best classes and their scores.
 
 A class order (`classes`, names) says what an index means. An npz holds `classes` (k, H, W), whole numbers, and
-`scores` (k, H, W): with them the sweep of seen-score shifts is made, exactly as long as the best seen and the best
-unseen class of a pixel are among its k.
+`scores` (k, H, W): with them the sweep of seen-score shifts is made, where every scored pixel has a seen and an unseen
+class among its k. Elsewhere what another shift would say is not known, and there is none.
 """
 
 from __future__ import annotations
@@ -138,8 +138,8 @@ def score_predictions(
     """Count stored predictions as `benchmarks.scoring.evaluate` counts those of a method.
 
     classes: as scored, with `seen` flags; the class order must hold the same names. table: mask ids to classes.
-    Without scores there is one shift, 0; the infinite shifts are there where every pixel's k classes hold a seen and an
-    unseen one. Raises UserError naming images of another size or with other indices.
+    There is one shift, 0, without scores, and where the k classes of a pixel hold no seen or no unseen one. Raises
+    UserError naming images of another size or with other indices.
     """
     places = _places(predictions.order.names, classes)
     scored = {path.suffix.lower() for path in predictions.files.values()}
@@ -170,11 +170,21 @@ def score_predictions(
         raise UserError(f"predictions of another size than their masks (width x height): {_some(wrong)}")
     took = time.perf_counter() - start
     counts = np.concatenate(per_image) if per_image else np.zeros((0, 4), np.int64)
-    cut = swept and not (both or alone)  # what all-seen or all-unseen says is not known
-    ends = slice(1, -1) if cut else slice(None)
-    own = sweep.own_index - (ends.start or 0)
-    matrices = (sweep.shifts[ends], own, sweep.matrices()[ends], counts)
+    own = sweep.own_index
+    known = slice(None) if both or alone else slice(own, own + 1)
+    matrices = (sweep.shifts[known], 0 if known.stop else own, sweep.matrices()[known], counts)
     return Evaluation(*matrices, len(reader), ignored, took, None, near.matrix)
+
+
+def cut_words(predictions: Predictions, evaluation: Evaluation, seen: Sequence[bool]) -> tuple[str, ...]:
+    """What readers must know of predictions with scores of which no other shift than their own is known."""
+    npz = any(path.suffix.lower() == ".npz" for path in predictions.files.values())
+    if not npz or all(seen) or len(evaluation.shifts) > 1:
+        return ()
+    return (
+        "at some pixels the best classes stored hold no seen, or no unseen class, so that no other shift of the seen "
+        "scores than their own is known; store the best of both at every pixel",
+    )
 
 
 def _places(names: Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:

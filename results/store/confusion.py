@@ -49,6 +49,11 @@ def counted(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]]:
         return {members[member]: _array(packed.read(member)) for member in there}
 
 
+def is_swept(shifts: NDArray[np.float64]) -> bool:
+    """Are there other shifts `(S,)` than one, both infinite ends among them? Without ends, some of it is not known."""
+    return bool(len(shifts) > 1 and np.isinf(shifts[[0, -1]]).all())
+
+
 _FIRST = b"\x93NUMPY\x01\x00"  # a file of version 1.0, as all but the strangest are
 
 

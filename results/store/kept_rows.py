@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from results.store.confusion import is_swept
 from results.store.record import RunRecord
 
-Rows = tuple[tuple[NDArray[Any], ...], bool]  # columns; whether more shifts than one were swept
+Rows = tuple[tuple[NDArray[Any], ...], bool]  # columns; whether shifts were swept from end to end
 ROOM = 28 * 2**20  # bytes: of some 2,000 runs over 500 images; the rest is read again
 
 
@@ -32,7 +33,7 @@ class KeptRows:
         image, *others = rows.T  # none is negative
         if (np.diff(image) < 0).any():  # as nothing writes them
             return None
-        return tuple(map(_small, (np.bincount(image), *others))), len(found["shifts"]) > 1
+        return tuple(map(_small, (np.bincount(image), *others))), is_swept(found["shifts"])
 
     def keep(self, record: RunRecord, taken: Rows | None) -> None:
         """Keep them, where there is room."""
@@ -45,7 +46,7 @@ class KeptRows:
             self._known[name] = taken
 
     def of(self, record: RunRecord) -> tuple[NDArray[np.int64], bool] | None:
-        """`(n, 4)` rows as they lie in the file, and whether more shifts than one were swept; None: not kept."""
+        """`(n, 4)` rows as they lie in the file, and whether shifts were swept from end to end; None: not kept."""
         known = self._known.get(record.result.confusion_sha256)
         if known is None:
             return None

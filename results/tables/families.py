@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from results.store.confusion import Locate, counted
+from results.store.confusion import Locate, counted, is_swept
 from results.store.kept_rows import KeptRows
 from results.store.record import RunRecord
 from results.tables.classes_and_costs import Variants
@@ -74,7 +74,7 @@ class FromDisk:
 
     def _read(self, run: RunRecord) -> tuple[NDArray[np.int64], bool] | None:
         found = counted(self._locate(run), ("per_image", "shifts"))
-        return (found["per_image"], len(found["shifts"]) > 1) if "per_image" in found else None
+        return (found["per_image"], is_swept(found["shifts"])) if "per_image" in found else None
 
 
 def reader(locate: Locate, kept: KeptRows | None = None) -> Counted:

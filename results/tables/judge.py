@@ -70,7 +70,7 @@ class Judge:
     ) -> pd.DataFrame:
         """An aggregated frame with `<metric>_half` and both parts of its error, at each row's own seeds and folds.
 
-        Other shifts of predictions that came without scores are undefined.
+        Other shifts of imported predictions are undefined where those of a run are not known.
         """
         means = [NOTHING_KNOWN] * len(frame)
         read, runs = self._reads(content), by_identity(content.records)
@@ -97,13 +97,16 @@ class Judge:
     def _without_other_shifts(self, frame: pd.DataFrame, content: Content) -> pd.DataFrame:
         runs = by_identity(content.records)
         for i, row in enumerate(frame.to_dict("records")):
-            first = runs[key_of(row)][0]
-            counts = self._read(first) if self._read and first.result.train.predictions else None
-            if counts is not None and not counts.swept:
+            if any(map(self._has_no_sweep, runs[key_of(row)])):
                 for metric in ("hiou_unshifted", "hiou_best"):
                     frame.loc[frame.index[i], [metric, f"{metric}_sd"]] = math.nan
                 frame.loc[frame.index[i], "own_shift"] = "–"
         return frame
+
+    def _has_no_sweep(self, run: RunRecord) -> bool:
+        """Is it of imported predictions of which no other shift is known?"""
+        counts = self._read(run) if self._read and run.result.train.predictions else None
+        return counts is not None and not counts.swept
 
     def _reads(self, content: Content) -> Counted | None:
         if self._read is None or content.episodic or not content.records:

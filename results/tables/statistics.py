@@ -38,7 +38,7 @@ class Counts:
     images: str = ""  # which list of images: runs of one list share the draws
     rule: AbsentRule = "skip"  # for absent classes
     name: str = ""  # what equal counts have in common (a hash): draws of these are made once
-    swept: bool = True  # are there other shifts of the seen scores than one?
+    swept: bool = True  # are shifts of the seen scores known from end to end?
 
     @property
     def head(self) -> Head:

@@ -14,7 +14,14 @@ from benchmarks.data.reader import Reader
 from benchmarks.labels import evaluation_table
 from benchmarks.recipes import imported
 from benchmarks.scoring.evaluate import Evaluation
-from benchmarks.scoring.external import Predictions, check_files, find_predictions, read_order, score_predictions
+from benchmarks.scoring.external import (
+    Predictions,
+    check_files,
+    cut_words,
+    find_predictions,
+    read_order,
+    score_predictions,
+)
 from benchmarks.spec import TrainSpec
 from methods.custom import NAME
 from methods.registry import METHODS
@@ -55,6 +62,7 @@ def score(name: str, folder: Path, class_order: Path | None, request: Request, r
     started = provenance.now()
     evaluation = _score(run, found, reader)
     keep(root, request.benchmarks)
+    warnings += cut_words(found, evaluation, planned.evaluation.side.scored_as_seen)
     _write(run, root, evaluation, started, replace(data, warnings=warnings))
     return run
 

@@ -308,6 +308,9 @@ def test_predictions_without_scores_have_no_other_shift():
         (cells,) = table.cells()
         assert cells[1] == expected
         assert (cells[2] == "–") is not swept
+    read = lambda run: replace(image_counts(run), swept=run.result.evaluation.fold == 0)  # noqa: E731
+    (table,) = build_tables(made, view=View(columns=("no-shift", "shift")), judge=Judge(read, made))
+    assert table.cells()[0][1:] == ["–", "–"]  # a fold of which it is not known is enough
     (appendix,) = build_tables([*made, *grid("zeta", shift=0.3)], view=View(("appendix",)))
     assert dict(appendix.cells())["Own shift, taken off the seen scores"] == "0.3"  # of what was scored here alone
 
