@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from results.launch.commands.parse import clip_of
 from results.launch.plan.request import Device, Files, Request, Run
-from results.store.places import runs_folder
+from results.store.places import distinct, runs_folder
 from results.store.selection import Selection, select
 from splits.errors import UserError
 
@@ -298,7 +298,7 @@ def _selection(root: Place | Sequence[Place] | None, methods: Sequence[str], ben
     from results.launch.plan.runs import methods_named
 
     given = [runs_folder()] if root is None else [root] if isinstance(root, str | Path) else root
-    roots = tuple(map(Path, given))
+    roots = distinct(map(Path, given))
     load_stored(roots)
     return Selection(roots, methods_named(methods), _known(benchmarks))
 

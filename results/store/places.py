@@ -5,7 +5,7 @@ folder, never beside an installed package. The variable ZSS_RUNS names another f
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,3 +28,11 @@ def runs_folder(environment: Mapping[str, str] = os.environ, project: Path = PRO
     """The folder of runs where none is named."""
     given = environment.get(VARIABLE)
     return Path(given).expanduser() if given else results_folder(project) / "runs"
+
+
+def distinct(folders: Iterable[Path]) -> tuple[Path, ...]:
+    """The folders as they were named, each once: links and other names of one folder are that folder."""
+    found: dict[Path, Path] = {}
+    for folder in folders:
+        found.setdefault(folder.resolve(), folder)
+    return tuple(found.values())

@@ -20,6 +20,7 @@ from results.launch.plan.runs import methods_named
 from results.launch.plan.sweeps import Overrides, settings_of
 from results.launch.plan.transfer import names_training
 from results.launch.plan.weight_cards import refused_by_kind
+from results.store.places import distinct
 from results.store.selection import Selection
 from splits.errors import UserError
 from splits.hashing import file_sha256
@@ -97,7 +98,7 @@ def execution_of(options: argparse.Namespace, *, train: bool = True) -> Executio
 def selection_of(options: argparse.Namespace) -> Selection:
     """The stored records to look at."""
     return Selection(
-        roots=tuple(options.roots),
+        roots=distinct(options.roots),
         methods=methods_named(options.methods or ()),
         benchmarks=tuple(benchmark(name).name for name in options.benchmarks or ()),
         settings=tuple(options.settings or ()),
@@ -109,7 +110,7 @@ def folders_of(options: argparse.Namespace) -> tuple[Path, ...]:
     for root in options.roots:
         if not root.is_dir():
             raise UserError(f"--from {root}: is no folder of runs")
-    return tuple(options.roots)
+    return distinct(options.roots)
 
 
 def data_of(options: argparse.Namespace) -> Data:
