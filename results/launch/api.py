@@ -89,8 +89,10 @@ def compare(
     over, besides seeds: "images" or "classes". Command: `compare`.
     """
     from results.tables.comparison import Wanted, compare_records
+    from results.tables.selected_tables import described
 
-    found = select(_selection(root, (), benchmarks), every_loss=False)
+    selection = _selection(root, (), benchmarks)
+    found = described(select(selection, every_loss=False), selection)
     wanted = Wanted(names, over, delta / 100, folds=tuple(folds))
     return compare_records(found.records, wanted, found.confusion, found.stale)[0]
 

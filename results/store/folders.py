@@ -39,6 +39,7 @@ State = Literal["planned", "queued", "running", "done", "failed", "interrupted",
 SPEC, STATE, LOG, WEIGHTS, CARD = "spec.json", "state.json", "log.jsonl", "model.safetensors", "model.json"
 RUN_DEPTH, EVALS = 3, "evals"  # a run is <benchmark>/<method>/<run> below the root
 RECORD, CONFUSION, ERROR = "record.json", "confusion.npz", "error.txt"
+DATA_SET = "benchmark.json"  # in <root>/<benchmark>: the definition of a data set that is not shipped
 
 
 class CorruptRecord(UserError):

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+from results.store.folders import DATA_SET, Stored
 from results.store.kept_rows import KeptRows
 from results.store.selection import Look, Selected, Selection, select
+from results.tables import content
 from results.tables.calibration import tuned_scores
 from results.tables.families import reader
 from results.tables.judge import Judge
 from results.tables.table import Table
 from results.tables.tables import build_tables
 from results.tables.views import View
+from splits.errors import UserError
+from splits.plain_text import plain
 
 
 def chosen(
@@ -25,10 +32,51 @@ def chosen(
     """
     kept, read = KeptRows(), partial(select, every_loss=False, jobs=jobs)
     if not selection.methods:
-        found = read(selection, may_be_empty=may_be_empty, looks=[kept, *looks])
+        found = described(read(selection, may_be_empty=may_be_empty, looks=[kept, *looks]), selection)
         return found, found, kept
-    found = read(selection, may_be_empty=may_be_empty, looks=looks)
-    return found, read(replace(selection, methods=()), may_be_empty=True, looks=[kept]), kept
+    found = described(read(selection, may_be_empty=may_be_empty, looks=looks), selection)
+    every = read(replace(selection, methods=()), may_be_empty=True, looks=[kept])
+    return found, described(every, selection, told=True), kept
+
+
+def described(found: Selected, selection: Selection, *, told: bool = False) -> Selected:
+    """Without the runs of data sets of somebody's own that nothing describes here.
+
+    Each such data set is named on stderr, unless told already. Raises UserError where nothing else is there.
+    """
+    lost = Counter(name for name in map(_scored_on, found.stored) if not _is_described(name))
+    lost.update(name for name in (folder.split("/")[0] for folder in found.states) if not _is_described(name))
+    if not lost:
+        return found
+    lines = [_undescribed(name, count, selection.roots) for name, count in sorted(lost.items())]
+    stored = tuple(one for one in found.stored if _scored_on(one) not in lost)
+    states = {folder: words for folder, words in found.states.items() if folder.split("/")[0] not in lost}
+    if not stored and not states and not told:
+        raise UserError("; ".join(lines))
+    for line in lines if not told else ():
+        print(plain(f"left out: {line}"), file=sys.stderr)
+    return replace(found, stored=stored, states=states)
+
+
+def _scored_on(stored: Stored) -> str:
+    return stored.record.result.evaluation.benchmark
+
+
+def _is_described(benchmark: str) -> bool:
+    try:
+        content.load_split(benchmark)
+    except UserError:
+        return False
+    return True
+
+
+def _undescribed(name: str, count: int, roots: Sequence[Path]) -> str:
+    files = ", ".join(str(root / name / DATA_SET) for root in roots if (root / name).is_dir())
+    return (
+        f"{count} run{'s' * (count != 1)} of {name}: no benchmark of this name is known, and {files} is missing or "
+        "broken; expected there the definition of your data set as `run` wrote it: copy it from where the runs were "
+        "made, or name the data set's TOML with --benchmarks"
+    )
 
 
 def selected_tables(found: Selected, every: Selected, kept: KeptRows, view: View) -> list[Table]:

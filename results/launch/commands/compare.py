@@ -49,11 +49,13 @@ def main(options: argparse.Namespace) -> int:
     from results.store.selection import select, settled, uncollected
     from results.tables.comparison import Wanted, compare_records, one_csv
     from results.tables.forms import printed
+    from results.tables.selected_tables import described
 
     if len(options.compared) < 2:
         raise UserError(f"compare {options.compared[0]}: names one method; expected two or more")
     with uncollected():
-        found = select(selection_of(options), every_loss=False)
+        selection = selection_of(options)
+        found = described(select(selection, every_loss=False), selection)
     with settled():
         wanted = Wanted(
             tuple(options.compared), options.over, options.delta / 100, options.fail_under, tuple(options.folds)

@@ -16,11 +16,11 @@ from methods.custom import MethodFile
 from methods.method_entry import MethodEntry
 from methods.registry import METHODS
 from results.store.files import write_atomically
-from results.store.folders import read_json
+from results.store.folders import DATA_SET, read_json
 from splits.errors import UserError
 from splits.near import near
+from splits.plain_text import plain
 
-FILE = "benchmark.json"  # in <runs>/<benchmark>: the definition of a data set that is not shipped
 NEEDS: Final = get_args(get_type_hints(MethodEntry)["needs"])
 KNOWN: dict[str, CustomDataSet] = {}  # by name
 
@@ -94,11 +94,17 @@ def _unfit(entry: MethodEntry) -> str:
 def load_stored(roots: Iterable[Path]) -> None:
     """Make the data sets known that are kept beside the runs of these roots, unless theirs is a known name.
 
-    Raises UserError where two of one name have other classes or folds: their runs would be averaged.
+    One that cannot be read is named on stderr: other data sets can still be looked at. Raises UserError where two of
+    one name have other classes or folds: their runs would be averaged.
     """
     first: dict[str, tuple[CustomDataSet, Path]] = {}
-    for path in sorted(path for root in roots for path in root.glob(f"*/{FILE}")):
-        data = _stored(path)
+    for path in sorted(path for root in roots for path in root.glob(f"*/{DATA_SET}")):
+        try:
+            data = _stored(path)
+        except (UserError, FileNotFoundError) as error:
+            words = str(error).partition("; delete it")[0]  # who only looks has nothing to make it from
+            print(plain(f"warning: passed over: {words}"), file=sys.stderr)
+            continue
         other, where = first.setdefault(data.name, (data, path))
         if (other.classes, other.unseen) != (data.classes, data.unseen):
             raise UserError(
@@ -115,7 +121,7 @@ def keep(root: Path, names: Iterable[str], *, look_only: bool = False) -> None:
     Raises UserError where runs of another data set of the same name lie there.
     """
     for data in (KNOWN[name] for name in names if name in KNOWN):
-        path = root / data.name / FILE
+        path = root / data.name / DATA_SET
         if path.is_file():
             there = _stored(path)
             if (there.classes, there.unseen) != (data.classes, data.unseen):

@@ -25,7 +25,7 @@ from results.store import provenance
 from results.store.folders import find_records
 from results.store.record import RunRecord
 from splits.errors import UserError
-from tests.unregister import forget
+from tests.unregister import forget, forget_data_sets
 
 pytestmark = pytest.mark.usefixtures("forgotten")
 
@@ -72,6 +72,32 @@ def test_another_process_knows_method_and_data_set(tmp_path, capsys):
     farm.unlink()  # tables need neither TOML nor method file
     assert harness.main(["tables", "--from", str(tmp_path / "runs")]) == 0
     assert "little: fold 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [None, '{"name": ', '{"name": "little"}'])
+def test_a_definition_that_is_lost_costs_its_own_tables_alone(tmp_path, capsys, content):
+    """Fails when one lost definition of a data set costs all tables, or its runs are left out silently."""
+    farm, root = _shapes_farm(tmp_path), tmp_path / "runs"
+    for name in (farm, "shapes-5i"):
+        assert harness.main(["run", "--methods", "constant", *_options(root, name)]) == 0
+    kept = root / "little" / "benchmark.json"
+    kept.unlink() if content is None else kept.write_text(content)
+    forget_data_sets()
+    capsys.readouterr()
+    for command in (["tables"], ["report", "--out", str(tmp_path / "page.html")]):
+        assert harness.main([*command, "--from", str(root)]) == 0
+        told = capsys.readouterr()
+        assert f"left out: 1 run of little: no benchmark of this name is known, and {kept} is missing or" in told.err
+    shutil.rmtree(root / "shapes-5i")
+    assert harness.main(["tables", "--from", str(root)]) == 2
+    assert "name the data set's TOML with --benchmarks" in capsys.readouterr().err
+    assert harness.main(["tables", "--from", str(root), "--benchmarks", str(farm)]) == 0
+    assert "little: fold 0" in capsys.readouterr().out
+
+
+def _options(root, benchmark):
+    where = ["--benchmarks", str(benchmark), "--folds", "0", "--limit", "2", "--runs", str(root)]
+    return [*where, "--device", "cpu", "--cluster", "debug"]
 
 
 def _shapes_farm(tmp_path) -> Path:
