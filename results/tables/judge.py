@@ -57,6 +57,10 @@ class Judge:
             self._families[key] = family_of(part, variants, read, memo=self._memo)
         return self._families[key]
 
+    def recipe_of(self, content: Content) -> str:
+        """The recipe whose rows the family of a content is of, where its benchmark's rows are divided by recipes."""
+        return content.recipe if self._reads(content) is None else self._whole(content).recipe
+
     def _whole(self, content: Content) -> Content:
         """All that is stored of a content that may be a selection; of a selection that is of no recipe, the first."""
         rows = _rows(content)

@@ -119,7 +119,7 @@ def group_table(content: Content, group: str, view: View, stale: frozenset[str],
     whole = group.removeprefix(ABLATION) if group != COMPARISON else ""
     frame = _named(in_order(frame, first=whole))
     family = judge.family(content, group)
-    lines = notes(content, runs, frame, by, view, family, whole)
+    lines = notes(replace(content, recipe=judge.recipe_of(content)), runs, frame, by, view, family, whole)
     if content.episodic:
         frame, shown = with_folds(frame, content.records, folds), list(columns(folds))
     else:

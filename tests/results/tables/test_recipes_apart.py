@@ -91,6 +91,9 @@ def test_a_row_of_no_recipe_shown_alone_is_judged_beside_the_longest() -> None:
     family = judge(records).family(content, COMPARISON)
     assert family is not None
     assert len(family.rows) == 3
+    shown = [one for one in records if one.result.train.method == "untold"]
+    (table,) = build_tables(shown, view=View(("main",)), judge=judge(records))
+    assert "are those among 3 stored rows of the long recipe, 2 of which not shown" in " ".join(table.notes)
 
 
 def test_compare_tells_the_recipes_apart(tmp_path: Path) -> None:
