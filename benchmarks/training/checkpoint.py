@@ -38,6 +38,7 @@ class Checkpoints:
     sources: str = ""  # digest of the code that trains: a run is not gone on with by other code
     data: str = ""  # digest of the files that are trained on, where they are known: nor with other data
     body: str = ""  # digest of the file that a body began with, where there is one: nor with another
+    clip: str = ""  # digest of the CLIP weights, where there is one: nor under others of the same name
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write `checkpoint-<step>.pt`; all but the last two are deleted after that.
@@ -52,6 +53,7 @@ class Checkpoints:
                 "sources": self.sources,
                 "data": self.data,
                 "body": self.body,
+                "clip": self.clip,
                 "step": step,
                 **state,
             },
@@ -108,6 +110,8 @@ class Checkpoints:
             raise BadCheckpoint(f"{path.name} was trained on other data than lie there now")
         if self.body and state.get("body") and state["body"] != self.body:
             raise BadCheckpoint(f"{path.name} began with other body weights than lie there now")
+        if self.clip and state.get("clip") and state["clip"] != self.clip:
+            raise BadCheckpoint(f"{path.name} was trained under other CLIP weights than those of the same name here")
         return state
 
     def _steps(self) -> list[int]:

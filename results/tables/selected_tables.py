@@ -88,6 +88,20 @@ def selected_tables(found: Selected, every: Selected, kept: KeptRows, view: View
         recipes=found.recipes,
         stale=found.stale,
         judge=Judge(reader(every.confusion, kept), every.records),
-        tuned=tuned_scores(found.stored) if "calibrated" in view.kinds else {},
+        tuned=tuned_scores(_without_stale_tuning(found)) if "calibrated" in view.kinds else {},
         locate=found.confusion,
     )
+
+
+def _without_stale_tuning(found: Selected) -> list[Stored]:
+    """Without stale runs of -tune benchmarks, told on stderr: their shift would be one of another method or data."""
+    every, tuning = found.stale, {s: content.load_split(s).tuning for s in set(map(_scored_on, found.stored))}
+    stale = {_folder(one) for one in found.stored if tuning[_scored_on(one)]} & every
+    if stale:
+        runs = ", ".join(sorted(stale))
+        print(plain(f"left out of tuned shifts: stale, `run --stale` makes them again: {runs}"), file=sys.stderr)
+    return [one for one in found.stored if not (tuning[_scored_on(one)] and _folder(one) in stale)]
+
+
+def _folder(stored: Stored) -> str:
+    return stored.record.result.train.folder

@@ -87,7 +87,7 @@ class _Maker:
         check_texts(clip, scored_vocabulary(self.job.run.evaluation))
         placed(method, self.device, self.recipe)
         try:
-            weights = self._weights(method)
+            weights = self._weights(method, (clip.weights_sha256 or "") if clip else "")
             self.clock = PhaseClock(self.job, self.claim, since=weights.phase.attempts if weights.phase else 0)
             evaluation = self._evaluate(method)
         except Stopped:
@@ -95,14 +95,14 @@ class _Maker:
         self.loggers.final(self._write_record(method, clip, weights, evaluation))
         return True
 
-    def _weights(self, method: Method) -> Weights:
-        """Trained weights, now or from before, in the method."""
+    def _weights(self, method: Method, clip: str) -> Weights:
+        """Trained weights, now or from before, in the method. clip: sha256 of the CLIP weights that it has."""
         data = self.data.train_sha256
         body = loaded_body_sha256(method)
-        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources, data, body)
+        checkpoints = Checkpoints(self.folder.path, self.spec.digest(), self._write, self.sources, data, body, clip)
         if self.folder.trained():
             checkpoints.clear()  # of an owner that died between its last write and this
-            return restore(self.folder.path / WEIGHTS, self.folder.path / CARD, self.spec, method)
+            return restore(self.folder.path / WEIGHTS, self.folder.path / CARD, self.spec, method, clip)
         if self.job.weights_file is not None:
             return import_weights(self.folder, self.spec, method, self.job.weights_file, self.sources, self._write)
         if not self.job.train:
@@ -120,7 +120,17 @@ class _Maker:
         phase = None
         if self.recipe.iterations:
             phase = self.clock.phase(self.nondeterministic, done.members, devices=self.recipe.ranks)
-        weights = export(self.folder, self.spec, method, done, self.sources, self._write, phase=phase, data_sha256=data)
+        weights = export(
+            self.folder,
+            self.spec,
+            method,
+            done,
+            self.sources,
+            self._write,
+            phase=phase,
+            data_sha256=data,
+            clip_sha256=clip,
+        )
         checkpoints.clear()
         return weights
 

@@ -49,6 +49,7 @@ def export(
     origin: TrainSpec | None = None,
     phase: Phase | None = None,
     data_sha256: str = "",
+    clip_sha256: str = "",
     remarks: tuple[str, ...] = (),
 ) -> Weights:
     """Write the trained tensors, then their card: a card there means that the weights are whole."""
@@ -66,6 +67,7 @@ def export(
         "train_ids_sha256": spec.side.data.ids_sha256,
         "train_data_sha256": data_sha256,
         "clip": spec.clip.model_dump() if spec.clip else None,
+        "clip_sha256": clip_sha256,
         "body_sha256": body,
         "curve": trained.curve,
         "seconds": trained.seconds,
@@ -79,8 +81,11 @@ def export(
     return Weights(digest, trained, sources, origin, phase, data_sha256, body, remarks)
 
 
-def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Weights:
-    """Load finished weights into a method; raises CorruptRecord where they are not what their card says."""
+def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method, clip_sha256: str = "") -> Weights:
+    """Load finished weights into a method; raises CorruptRecord where they are not what their card says.
+
+    clip_sha256: of the CLIP weights that the method has; those of a hub's tag may be others than at the training.
+    """
     card, content = read_json(card_path), path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if not isinstance(card, dict) or card.get("spec") != spec.digest() or card.get("weights_sha256") != digest:
@@ -97,6 +102,12 @@ def restore(path: Path, card_path: Path, spec: TrainSpec, method: Method) -> Wei
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CorruptRecord(f"{card_path}: is no whole card ({error!r}); run with --force to train it anew") from None
     data, body = (str(card.get(name, "")) for name in ("train_data_sha256", "body_sha256"))
+    trained_under = str(card.get("clip_sha256", ""))
+    if clip_sha256 and trained_under and clip_sha256 != trained_under:
+        raise CorruptRecord(
+            f"{path}: was trained under CLIP weights of sha256 {trained_under[:12]}, and those of the same name here "
+            f"have {clip_sha256[:12]}; bring back the first, or run with --force to train anew"
+        )
     if body and loaded_body_sha256(method) not in ("", body):  # a frozen body, which no trained state holds
         raise CorruptRecord(
             f"{path}: its body's weights are others than lie there now; run with --force to make it anew"

@@ -11,7 +11,8 @@ import pytest
 from benchmarks.scoring.metrics import harmonic
 from results.store.folders import Stored
 from results.store.record import Scores
-from results.tables import calibration
+from results.store.selection import Selected
+from results.tables import calibration, content, selected_tables
 from results.tables.calibration import best_shift, every_shift, key_of, tuned_scores
 from results.tables.tables import build_tables
 from results.tables.views import View
@@ -87,6 +88,21 @@ def test_a_tune_benchmark_calibrates_its_twin(tmp_path: Path, monkeypatch: pytes
     val = lay(tmp_path, [4, 36, 20, 12])
     found = tuned_scores([tune, val])
     assert {key: scores.shift for key, scores in found.items()} == {key_of(val.record.result): 0.5}
+
+
+def test_a_stale_tune_benchmark_calibrates_nothing(
+    tmp_path: Path, toy: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails when a shift that another version of the method was tuned to is read off, and nobody is told."""
+    tuning = type("Split", (), {"tuning": True})
+    known = content.load_split
+    monkeypatch.setattr(content, "load_split", lambda n: tuning if n.endswith("-tune") else known(n))
+    monkeypatch.setattr(calibration, "load_split", content.load_split)
+    tune, val = (lay(tmp_path, [4, 8, 30, 12], benchmark=name) for name in ("toy-2i-tune", "toy-2i"))
+    for stale, kept in ((frozenset(), [tune, val]), (frozenset({tune.record.result.train.folder}), [val])):
+        monkeypatch.setattr(Selected, "stale", stale)
+        assert selected_tables._without_stale_tuning(Selected((tune, val), {})) == kept
+    assert "left out of tuned shifts: stale, `run --stale` makes them again: toy-2i-tune" in capsys.readouterr().err
 
 
 def test_of_equals_the_smallest_shift() -> None:

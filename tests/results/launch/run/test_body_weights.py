@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from dataclasses import replace
@@ -20,6 +21,7 @@ from results.launch.run import prefetch
 from results.launch.run.job import Job
 from results.launch.run.worker import run_job
 from results.store import staleness
+from results.store.folders import CARD
 from splits.errors import UserError
 from splits.hashing import file_sha256
 from tests.results import factory
@@ -279,6 +281,9 @@ def test_no_training_goes_on_over_other_body_weights(tmp_path: Path) -> None:
     with pytest.raises(BadCheckpoint, match="began with other body weights"):
         replace(before, body="b" * 64).latest()
     assert replace(before, body="").latest()[0]["step"] == 3
+    replace(before, clip="a" * 64).save(3, {})
+    with pytest.raises(BadCheckpoint, match="under other CLIP weights"):
+        replace(before, clip="b" * 64).latest()
 
 
 def test_weights_of_a_frozen_body_are_not_mixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,3 +300,18 @@ def test_weights_of_a_frozen_body_are_not_mixed(tmp_path: Path, monkeypatch: pyt
     torch.save(Dino(patch=16, width=24, heads=2).vit.state_dict(), file)
     assert run_job(Job(run=run, root=tmp_path / "runs", train=False)) == "failed"
     assert "its body's weights are others than lie there now" in folder.read_state()["reason"]
+
+
+def test_finished_weights_stay_with_their_clip(tmp_path: Path) -> None:
+    """Fails when weights are scored under another CLIP of the same name than they were trained under."""
+    (run,) = plan(Request(("zegclip",), ("shapes-5i",), folds=(0,), limit=1))
+    assert run_job(Job(run=run, root=tmp_path)) == "done"
+    folder = run.folder(tmp_path)
+    card = json.loads((folder.path / CARD).read_text())
+    record = folder.read_record(run.evaluation)
+    assert record is not None
+    assert card["clip_sha256"] == record.result.clip_sha256
+    (folder.path / CARD).write_text(json.dumps(card | {"clip_sha256": "0" * 64}))
+    shutil.rmtree(folder.evaluation(run.evaluation))
+    assert run_job(Job(run=run, root=tmp_path, train=False)) == "failed"
+    assert "was trained under CLIP weights of sha256 000000000000, and those" in folder.read_state()["reason"]
