@@ -17,7 +17,7 @@ from benchmarks.data.picture_file import picture
 from splits.errors import DataError
 
 Kind = Literal["photo", "mask"]
-VERSION: Final = 2  # raised whenever other facts are found in the same file
+VERSION: Final = 3  # raised whenever other facts are found in the same file
 BAND: Final = 3  # pixels: how far interpolation between two ids is looked for
 
 

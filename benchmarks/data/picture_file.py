@@ -64,6 +64,8 @@ def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Ope
                 raise DataError(
                     f"{what} {path} holds {frames} pictures, an animation or pages; expected one: save the one meant"
                 )
+            if wrongly := _bmp_read_wrongly(image):
+                raise DataError(f"{what} {path} is a BMP {wrongly}, which is not read; save it as PNG")
             _check_memory(path, what, image)
             yield described(image)
     except DataError:
@@ -86,6 +88,24 @@ def described(image: Image.Image) -> Opened:
     return Opened(image, _bits(image), _from_white(image), _stretched(image), _orientation(image))
 
 
+def _bmp_read_wrongly(image: Image.Image) -> str:
+    """Of a BMP that Pillow may decode to other numbers than are stored, what it is; empty for any other file.
+
+    Pillow takes indices of a palette that holds nothing but greys for samples, whatever bits they have. Where run
+    lengths leave pixels out it puts index 0, or loses the row.
+    """
+    if image.format != "BMP":
+        return ""
+    if image.info.get("compression"):
+        return "" if image.mode in ("RGB", "RGBA") else "of run lengths"
+    assert image.fp is not None
+    image.fp.seek(14)  # the header: its length, and after width and height the bits of a pixel
+    head = image.fp.read(16)
+    bits = int.from_bytes(head[10:12] if head[:4] == b"\x0c\0\0\0" else head[14:16], "little")
+    taken = {"1": 1, "L": 8}.get(image.mode, bits)
+    return "" if taken == bits else f"of {bits} bits a pixel and a palette of greys"
+
+
 def _check_memory(path: Path, what: str, image: Image.Image) -> None:
     """Before a pixel is decoded: a system that has no memory left kills whom it likes, without a word."""
     (width, height), each = image.size, STORED_BYTES.get(image.mode, 4)
@@ -99,6 +119,8 @@ def _check_memory(path: Path, what: str, image: Image.Image) -> None:
 
 
 def _bits(image: Image.Image) -> int:
+    if image.format == "BMP" and image.mode != "1":
+        return 8  # Pillow's word has those of a whole pixel
     found = re.search(r";(\d+)", _packing(image))
     return int(found[1]) if found else 1 if image.mode == "1" else 8
 
