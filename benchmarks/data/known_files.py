@@ -1,7 +1,9 @@
-"""What was found in files, kept in the cache as long as a file's path, size and times stay as they were.
+"""What was found in files, kept in the cache as long as a file's path, inode, size and times stay as they were.
 
 One JSON file for each folder and kind, with a digest in its last line. The time of the last change of a file's entry
-(ctime) is among the times: it cannot be set back, so that a file with its old size and date is noticed too.
+(ctime) is among the times: it cannot be set back, so that a file with its old size and date is noticed too. A file
+system without it (FAT, some servers) shows by the inode that another file was moved there. The device is left out: a
+network file system has another number on each machine and after each mount.
 """
 
 from __future__ import annotations
@@ -56,12 +58,12 @@ def unknown(paths: Sequence[Path], kind: Kind) -> int:
 
 
 def _stamp(path: Path) -> str:
-    """Size and times; empty where there is no file."""
+    """Inode, size and times; empty where there is no file."""
     try:
         seen = os.stat(path)
     except OSError:
         return ""
-    return f"{seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns}"
+    return f"{seen.st_ino} {seen.st_size} {seen.st_mtime_ns} {seen.st_ctime_ns}"
 
 
 def _kept(table: Table, path: Path, stamp: str, kind: Kind) -> Facts | None:

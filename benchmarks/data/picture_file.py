@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from PIL import ExifTags, Image
+from PIL.BmpImagePlugin import BmpImageFile
 
 from benchmarks.data.memory import memory_left
 from splits.errors import DataError
@@ -94,7 +95,7 @@ def _bmp_read_wrongly(image: Image.Image) -> str:
     Pillow takes indices of a palette that holds nothing but greys for samples, whatever bits they have. Where run
     lengths leave pixels out it puts index 0, or loses the row.
     """
-    if image.format != "BMP":
+    if not isinstance(image, BmpImageFile):
         return ""
     if image.info.get("compression"):
         return "" if image.mode in ("RGB", "RGBA") else "of run lengths"

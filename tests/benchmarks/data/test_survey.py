@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,6 +114,32 @@ def test_unchanged_files_are_not_read_again(folder, monkeypatch):
     assert unknown([path], "mask") == 1
     with pytest.raises(AssertionError, match=r"a\.png was read again"):
         sha256(folder)
+
+
+@pytest.mark.parametrize("has_ctime", [True, False])
+def test_another_file_of_the_same_size_and_date(folder, monkeypatch, has_ctime):
+    """Fails when a file moved over a known one is taken for it, on file systems too that do not keep ctime."""
+    real = os.stat
+
+    def as_on_fat(path):
+        seen = real(path)
+        return SimpleNamespace(
+            st_ino=seen.st_ino,
+            st_size=seen.st_size,
+            st_mtime_ns=seen.st_mtime_ns,
+            st_ctime_ns=seen.st_ctime_ns if has_ctime else seen.st_mtime_ns,
+        )
+
+    monkeypatch.setattr(known_files, "os", SimpleNamespace(**vars(os) | {"stat": as_on_fat}))
+    sha256(folder)
+    path, other = folder / "masks/a.png", folder / "other.png"
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[-20] ^= 1
+    other.write_bytes(bytes(content))
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert unknown([path], "mask") == 0
+    os.replace(other, path)
+    assert unknown([path], "mask") == 1
 
 
 def test_a_broken_cache_costs_only_time(folder, tmp_path):
