@@ -89,6 +89,10 @@ SLIPS = [  # a command line, and words of the one line that answers it
     ("--folds 3-1", "from its lower end to its upper one; got '3-1'"),
     ("--seeds 0..2", "as in `0 1 2`, `0,1,2` or `0-2`; got '0..2'"),
     ("--seeds all", "expected whole numbers"),
+    ("--seeds 9223372036854775808", "expected a whole number below 2^63"),
+    ("score --predictions said --name x --benchmarks farm.toml --folds 0 --seed 1" + "0" * 5000, "below 2^63"),
+    ("predict --methods clip --images photos --out o --background-below nan", "expected a number, got 'nan'"),
+    ("predict --methods clip --images photos --out o --background-below inf", "expected a number, got 'inf'"),
     ("score --predictions said --name x --benchmarks farm.toml --folds 0,1", "expected a whole number"),
     ("score --predictions said --name x --benchmarks farm.toml --folds 3", "farm has no fold 3; it has 0"),
     # names

@@ -28,6 +28,20 @@ def maps(value: Any, what: str) -> list[NDArray[Any]]:
     return planes
 
 
+def flags(seen: Any) -> NDArray[np.bool_]:
+    """Was each class labelled in training? `(C,)`. Raises UserError for what is not True or False: indices, say."""
+    try:
+        given = np.asarray(seen)
+    except ValueError:
+        given = np.zeros(0)  # rows of several lengths
+    if given.ndim != 1 or not given.size or given.dtype != np.bool_:
+        raise UserError(
+            "metrics: `seen` is True or False for each class, in the order of the classes, got "
+            f"{given.dtype} of shape {given.shape}"
+        )
+    return given
+
+
 def counted(truth: NDArray[Any], prediction: NDArray[Any], classes: int, ignore: int, number: int) -> NDArray[np.int64]:
     """The confusion matrix `(C, C)` [truth, prediction] of one pair; `ignore` in the truth is left out.
 

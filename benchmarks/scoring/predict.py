@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from benchmarks.protocol import Inference
 from benchmarks.scoring.decision import Decision
 from benchmarks.scoring.evaluate import PLAIN, Best, best_classes
 from methods.method import FIRST_CODE, Method, Vocabulary
+from splits.errors import UserError
 
 
 @torch.inference_mode()
@@ -31,8 +34,10 @@ def predicted(
 
     Of bytes, or of 16 bits where bytes have no room for them beside the codes of labels. decision: what classes the
     vocabulary's names stand for. background_below: a best activated score below it says background, one index past the
-    classes.
+    classes. Raises UserError where that is no finite number.
     """
+    if background_below is not None and not math.isfinite(background_below):
+        raise UserError(f"background below {background_below}: expected a finite score")
     count, most = decision.classes(len(vocabulary)), FIRST_CODE - (background_below is not None)
     said = best_classes(method, image, vocabulary, inference, size, device, precision=precision, decision=decision)
     best = winner(*said)

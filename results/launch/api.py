@@ -108,11 +108,13 @@ def metrics(
 
     truth, prediction: maps (H, W) of class indices, or a sequence of such maps, each pair of one size. seen: for each
     class, was it labelled in training? Its length is the number of classes. ignore: the truth that is not counted; it
-    may be predicted nowhere else. Raises UserError for other sizes and for indices that are no class.
+    may be predicted nowhere else. Raises UserError for other sizes, for indices that are no class, and where
+    `seen` is anything but True and False.
     """
-    from benchmarks.scoring.index_maps import counted, maps
+    from benchmarks.scoring.index_maps import counted, flags, maps
     from benchmarks.scoring.metrics import summary
 
+    seen = flags(seen).tolist()
     truths, predictions = maps(truth, "truth"), maps(prediction, "prediction")
     if len(truths) != len(predictions):
         raise UserError(f"metrics: {len(truths)} maps of the truth and {len(predictions)} of predictions")
@@ -161,8 +163,8 @@ def segment(
     """The index of the class of every pixel, (H, W) uint8, at the size of the image.
 
     method: from `load`. image: a file, a Pillow image as its pixels lie, or (H, W, 3) uint8 RGB. classes: any words;
-    empty: those of the training. background_below: a pixel whose best score is below it is background, index
-    `len(classes)`.
+    empty: those of the training. background_below: a finite score; a pixel whose best one is below it is background,
+    index `len(classes)`.
     Command: `predict`.
     """
     from benchmarks.catalogue import benchmark

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from results.launch.commands import options as add
+from results.launch.commands.parser import finite
 from results.tables.forms import FORMS
 from splits.errors import UserError
 
@@ -28,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--delta",
-        type=float,
+        type=finite,
         default=1.0,
         metavar="POINTS",
         help="smaller differences are equivalent; default: %(default)g",
@@ -36,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--format", default=FORMS[0], choices=FORMS, help="default: %(default)s")
     parser.add_argument(
         "--fail-under",
-        type=float,
+        type=finite,
         metavar="POINTS",
         help="exit code 1 where A - B in hIoU is less than this, in points",
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from benchmarks import choices
-from results.launch.commands.parser import Listed, names, numbers
+from results.launch.commands.parser import Listed, counted, finite, names, numbers
 from results.launch.plan.request import Request
 from results.store.places import runs_folder
 from splits.settings import SETTINGS
@@ -244,7 +244,7 @@ def background(parser: argparse._ActionsContainer) -> None:
     _choice(parser, "--background", choices.Background, "class: background is scored too, as one more seen class")
     parser.add_argument(
         "--background-below",
-        type=float,
+        type=finite,
         metavar="T",
         help="with --background class: a pixel whose best score is below T is background; where background is a class "
         "with words (voc21, pc60, coco-object): one whose highest probability is below T",
@@ -331,4 +331,4 @@ def natural(text: str) -> int:
     """A whole number of at least 0."""
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, got {text!r}")
-    return int(text)
+    return counted(text)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import re
+import math
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from results.launch.plan.request import LARGEST
 from splits.near import near, suggestion
 
 MOST: Final = 10_000  # numbers of one range
@@ -18,7 +19,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the line and leave."""
         message = message.removeprefix("argument ").replace("the following arguments are required: ", "give also ")
-        message = re.sub(r"invalid (int|float) value: (.*)", r"expected a number, got \2", message)
         line = " ".join(message.split())
         self.exit(2, f"error: {line}{'' if line.endswith('?') else ';'} `{self.prog} --help` explains\n")
 
@@ -67,11 +67,33 @@ def numbers(text: str) -> list[int]:
             raise argparse.ArgumentTypeError(
                 f"expected whole numbers of at least 0, as in `0 1 2`, `0,1,2` or `0-2`; got {text!r}"
             )
-        low, high = int(ends[0]), int(ends[-1])
+        low, high = counted(ends[0]), counted(ends[-1])
         if not low <= high < low + MOST:
             raise argparse.ArgumentTypeError(f"expected a range from its lower end to its upper one; got {part!r}")
         found += range(low, high + 1)
     return found
+
+
+def counted(digits: str) -> int:
+    """The whole number that digits say. Raises ArgumentTypeError for one above `LARGEST`."""
+    if len(digits.lstrip("0")) > len(str(LARGEST)) or int(digits) > LARGEST:  # int() of thousands of digits fails
+        raise argparse.ArgumentTypeError(f"expected a whole number below 2^63, got one of {len(digits)} digits")
+    return int(digits)
+
+
+def finite(text: str) -> float:
+    """A number; nan and infinity are none.
+
+    >>> finite("-0.5")
+    -0.5
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return value
 
 
 def names(text: str) -> list[str]:

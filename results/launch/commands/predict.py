@@ -9,6 +9,7 @@ from typing import get_args
 from benchmarks.choices import Scale
 from results.launch.commands import execution_options
 from results.launch.commands import options as add
+from results.launch.commands.parser import finite
 from results.launch.plan.request import Prediction, Request
 from results.store.places import runs_folder
 from splits.errors import UserError
@@ -35,7 +36,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add.sizes(group)
     group.add_argument(
         "--background-below",
-        type=float,
+        type=finite,
         metavar="T",
         help="a pixel whose best score is below T is background, one class more",
     )

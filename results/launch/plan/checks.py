@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.catalogue import Benchmark, benchmark
+from results.launch.plan.request import LARGEST, Request
 from splits.errors import UserError
 from splits.pairs import read_pairs
 
@@ -16,6 +17,13 @@ def check_scoring(bench: Benchmark, choices: Mapping[str, Any]) -> None:
         raise UserError(f"{bench.name}: its masks have no background to score; leave --background out")
     if choices.get("kind") == "episodic-binary":
         read_pairs(bench.split, 0)
+
+
+def check_numbers(request: Request) -> None:
+    """Raises UserError for a seed or a limit that is none; the command line has refused them already."""
+    for what, value, least in (*(("a seed", seed, 0) for seed in request.seeds), ("a limit", request.limit, 1)):
+        if value is not None and (type(value) is not int or not least <= value <= LARGEST):
+            raise UserError(f"{what} of {value!r}: expected a whole number of at least {least}, below 2^63")
 
 
 def check_year(names: Sequence[str], year: str) -> None:

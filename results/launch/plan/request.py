@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from benchmarks.catalogue import Data, Names, Scale
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from splits.settings import Setting
 
 
+LARGEST: Final = 2**63 - 1  # of whole numbers: torch and tables keep 64 bits with a sign
 Device = Literal["cpu", "cuda"]
 # Of images: those that two methods score most differently; from the worst to the best, evenly by rank; the first ones.
 Choice = Literal["difference", "spread", "first"]

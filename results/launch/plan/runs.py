@@ -22,7 +22,7 @@ from benchmarks.protocol import DataSource, EvalSide, Inference, TrainSide
 from benchmarks.recipes import NOTHING
 from benchmarks.spec import ClipId, EvalSpec, Recipe, TrainSpec, protocol_of
 from methods.registry import LISTED_BY, METHODS, entry
-from results.launch.plan.checks import check_scoring, check_year, is_test
+from results.launch.plan.checks import check_numbers, check_scoring, check_year, is_test
 from results.launch.plan.readings import reading_of
 from results.launch.plan.request import Request, Run
 from results.launch.plan.settings import check_overrides, check_shares, settings_for
@@ -134,6 +134,7 @@ def evaluations_of(bench: Benchmark, folds: Sequence[int], scale: Scale, request
     if request.part not in bench.parts:
         tune = f"; to tune on, give --benchmarks {bench.name}-tune" if f"{bench.name}-tune" in BENCHMARKS else ""
         raise UserError(f"{bench.name} has no part {request.part!r}; it has: {', '.join(bench.parts)}{tune}")
+    check_numbers(request)
     check_scoring(bench, dict(request.inference))
     usual = named(request.protocol).inference(bench.name) if request.protocol else bench.inference_at(scale)
     data, sizes = source(bench, request.part, request.data), _inference(usual, request)

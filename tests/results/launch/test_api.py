@@ -95,6 +95,23 @@ def test_segmenting_is_what_predict_writes(made, tmp_path: Path) -> None:
         harness.segment(method, Image.new("F", (4, 4)))
     with pytest.raises(UserError, match="classes: star stands there twice"):
         harness.segment(method, picture, ["star", "key", "star"], device="cpu")
+    for below in (float("nan"), float("inf")):
+        with pytest.raises(UserError, match="expected a finite score"):
+            harness.segment(method, picture, words, background_below=below, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"seeds": [2**63]}, "a seed of 9223372036854775808"),
+        ({"seeds": [-1]}, "a seed of -1"),
+        ({"limit": 0}, "a limit"),
+    ],
+)
+def test_numbers_that_no_run_can_have(tmp_path: Path, wrong, words) -> None:
+    """Fails when a number that no option would take is planned with, or ends in a stack trace."""
+    with pytest.raises(UserError, match=words):
+        harness.run(["clip"], folds=[0], root=tmp_path, **wrong)
 
 
 def test_tables_and_comparisons_are_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,6 +183,14 @@ def test_maps_that_are_none_are_refused(truth, prediction, words) -> None:
     """Fails when sizes that do not fit, or indices that are no class, give a number."""
     with pytest.raises(UserError, match=words):
         harness.metrics(truth, prediction, seen=[True, False])
+
+
+@pytest.mark.parametrize("seen", [[], [0, 1], [1.0, 0.0], ["yes", "no"], [[True, False]], True, 2, [[True], []]])
+def test_flags_that_are_none_are_refused(seen) -> None:
+    """Fails when indices of the seen classes, say, are taken for flags, which gives other means."""
+    with pytest.raises(UserError, match="`seen` is True or False for each class"):
+        harness.metrics([[0, 1]], [[0, 1]], seen=seen)
+    assert harness.metrics([[0, 1]], [[0, 1]], seen=np.array([True, False])).hiou == 1
 
 
 def test_a_fold_without_records_is_named() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import harness
+from results.launch.commands.options import natural, positive
+from results.launch.commands.parser import finite, numbers
 from tests.reference_pages import _parsers
 
 ACTIONS = [
@@ -52,6 +54,18 @@ def test_no_notes_at_all(show: str, capsys: pytest.CaptureFixture[str], tmp_path
     shown = capsys.readouterr().out
     assert shown.count("**")
     assert "\n- " not in shown
+
+
+def test_no_option_takes_what_is_no_number() -> None:
+    """Fails when an option takes nan or infinity, or whole numbers that neither torch nor a table can hold."""
+    assert [(name, action.dest) for name, action in ACTIONS if action.type in (int, float)] == []
+    for text in ("nan", "inf", "-inf", "1e999", "x", ""):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected a number"):
+            finite(text)
+    for whole in (numbers, natural, positive):
+        assert whole(str(2**63 - 1)) in (2**63 - 1, [2**63 - 1])
+        with pytest.raises(argparse.ArgumentTypeError, match=r"below 2\^63"):
+            whole(str(2**63))
 
 
 def _words(action: argparse.Action) -> str | None:
