@@ -145,7 +145,7 @@ def _listed(folder: Path) -> dict[Key, list[Path]]:
     for form in [folder] if folder.as_posix().isascii() else _forms(folder):
         try:
             with os.scandir(form) as entries:
-                names = sorted(entry.name for entry in entries if not entry.is_dir())
+                names = sorted(entry.name for entry in entries if not _is_folder(entry))
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
@@ -153,6 +153,13 @@ def _listed(folder: Path) -> dict[Key, list[Path]]:
         for name in names:
             found.setdefault(_key(name), []).append(form / name)
     return found
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, say: told by its name when it is read
+        return False
 
 
 def _forms(folder: Path) -> list[Path]:

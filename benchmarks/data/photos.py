@@ -38,7 +38,9 @@ def picture_files(place: Path) -> dict[str, Path]:
     files = sorted(place.iterdir()) if place.is_dir() else [place]
     found: dict[str, Path] = {}
     for path in files:
-        if path.suffix.lower() not in PICTURES or path.name.startswith("._") or not path.is_file():
+        if path.suffix.lower() not in PICTURES or path.name.startswith("._"):
+            continue
+        if path.exists() and not path.is_file():  # a folder; a link to nowhere is told when it is read
             continue
         id_ = one_form(path.stem)
         if id_ in found:

@@ -14,6 +14,8 @@ DRAFT = ".*.tmp"
 REMEDIES = {  # what a person can do about the disk; any other error may be a fault of ours
     errno.ENOSPC: "free space there",
     errno.EDQUOT: "free some of your quota there",
+    errno.EFBIG: "raise the largest size that a file may have (`ulimit -f`, or the file system's)",
+    errno.ENAMETOOLONG: "give it a shorter name",
     errno.EROFS: "name a folder that can be written to",
     errno.EACCES: "name a folder that can be written to",
     errno.EPERM: "name a folder that can be written to",
@@ -32,7 +34,7 @@ def drafted(path: Path) -> Iterator[Path]:
     An error of the disk names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    draft = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.tmp")  # of a long name the draft's is too long
     try:
         yield draft
     except OSError as error:

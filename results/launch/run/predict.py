@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -38,6 +39,7 @@ DRAWINGS = (
     "ViT-B-16/openai, or weights that were trained with one"
 )
 MADE = INDEX, OVERLAYS, SHEET, CLASSES = "index", "overlays", "sheet.png", "classes.json"
+UNFINISHED = ".unfinished"  # a folder of --out that is written first
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ def predict(wanted: Prediction) -> list[str]:
     _check(wanted)
     source = _finished(wanted)
     query = _query(wanted, source)
-    _make_room(wanted.out, force=wanted.force)
-    count = _write(wanted, source, query)
+    _check_out(wanted.out, force=wanted.force)
+    with _finished_alone(wanted.out) as unfinished:
+        count = _write(wanted, source, query, unfinished)
     seen = [n for n, flag in zip(query.vocabulary.names, query.vocabulary.seen, strict=True) if flag]
     return [
         f"{source.spec.method}: {count} {query.about}, asked about {', '.join(query.vocabulary.names)}",
@@ -180,8 +183,8 @@ def vocabulary_for(source: Finished, names: tuple[str, ...], sentences: tuple[st
     return Vocabulary(names, tuple(n in known for n in names), tuple(words.values()), sentences)
 
 
-def _make_room(out: Path, *, force: bool) -> None:
-    """An empty folder, but for what is not ours; earlier predictions are thrown away by force alone."""
+def _check_out(out: Path, *, force: bool) -> None:
+    """Raises UserError for what is no folder, and where earlier predictions lie, which go by force alone."""
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out}: is a file; give a folder")
     there = [name for name in MADE if (out / name).exists()]
@@ -189,14 +192,28 @@ def _make_room(out: Path, *, force: bool) -> None:
         raise UserError(
             f"--out {out}: holds {', '.join(there)} of earlier predictions; give --force, or another folder"
         )
-    for name in there:
-        path = out / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _write(wanted: Prediction, source: Finished, query: Query) -> int:
+@contextmanager
+def _finished_alone(out: Path) -> Iterator[Path]:
+    """A folder to write to. At its end its content replaces earlier predictions; after an error they stay."""
+    unfinished = out / UNFINISHED
+    shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
+    try:
+        yield unfinished
+        for name in MADE:
+            path = out / name
+            if path.exists():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            if (unfinished / name).exists():
+                os.replace(unfinished / name, path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write(wanted: Prediction, source: Finished, query: Query, out: Path) -> int:
     """Index PNG and overlay of each picture, the sheet, the order of the classes; returns how many pictures."""
-    threshold, vocabulary, out = wanted.background_below, query.vocabulary, wanted.out
+    threshold, vocabulary = wanted.background_below, query.vocabulary
     classes = vocabulary.names + ((BACKGROUND,) if threshold is not None else ())
     if threshold is not None and BACKGROUND in vocabulary.names:
         raise UserError(f"{BACKGROUND!r} is one of the classes already; leave --background-below out")
@@ -229,9 +246,9 @@ def _put(folder: Path, id_: str, content: bytes) -> None:
 
 def safe_id(id_: str) -> str:
     """An image id that may name a file below a folder; raises UserError for one that would lead out of it."""
-    path = PurePosixPath(id_)
-    if not id_ or path.is_absolute() or ".." in path.parts or re.search(r"[\\\0:]", id_):
-        raise UserError(f"image id {id_!r} is no name of a file below a folder")
+    path, strange = PurePosixPath(id_), "\0\\:" if os.name == "nt" else "\0"  # Windows: other drives and folders
+    if not id_ or path.is_absolute() or ".." in path.parts or any(letter in strange for letter in id_):
+        raise UserError(f"image id {id_!r} is no name of a file below a folder; rename the picture")
     return id_
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.data.file_facts import photo_facts
 from benchmarks.data.listing import MASKS, PICTURES, Place, files, files_below, no_id, read_ids
+from benchmarks.data.photo_file import read_image
 from splits.errors import DataError
 
 NAMES = st.text(st.characters(categories=("Ll", "Lu", "Nd", "Mn")), min_size=1, max_size=6).map(
@@ -51,6 +53,16 @@ def test_links_are_followed(folder, tmp_path):
     (tmp_path / "disk/loop").symlink_to(folder)
     assert set(place(folder).find(["north/img0", "img1"])) == {"north/img0", "img1"}
     assert [p.relative_to(folder).as_posix() for p in files_below(folder)] == ["img1.png", "north/img0.png"]
+
+
+def test_a_link_to_itself_is_a_file_that_cannot_be_read(folder):
+    """Fails when one such link makes the whole folder one that cannot be listed."""
+    (folder / "img0.png").touch()
+    (folder / "img1.png").symlink_to("img1.png")
+    assert set(place(folder).find(["img0", "img1"])) == {"img0", "img1"}
+    with pytest.raises(DataError, match=r"img1\.png cannot be read \(Too many levels of symbolic links\)"):
+        read_image(folder / "img1.png")
+    assert "img1.png cannot be read" in photo_facts(folder / "img1.png").problem
 
 
 def test_two_files_for_one_id_are_refused(folder):

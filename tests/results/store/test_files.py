@@ -152,7 +152,8 @@ def test_an_owner_that_slept_before_its_rename_learns_of_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(errno.ENOSPC, "free space there"), (errno.EROFS, "can be written"), (errno.EINVAL, "")]
+    ("code", "words"),
+    [(errno.ENOSPC, "free space there"), (errno.EROFS, "can be written"), (errno.EFBIG, "ulimit"), (errno.EINVAL, "")],
 )
 def test_what_is_said_of_a_disk(tmp_path, monkeypatch, code, words):
     """Fails if a disk's refusal does not name the file and what to do, or another error passes for one."""
