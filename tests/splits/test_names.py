@@ -88,6 +88,33 @@ def test_spelling_does_not_matter(a, b):
     assert meant([a], {b: [b], "dog": ["dog"]}) == (b,)
 
 
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [("A+", "A-"), ("A-", "A"), ("C++", "C#"), ("1.5 m", "15 m"), ("1-2", "12"), ("\u0915\u093f", "\u0915\u093e")],
+)
+def test_signs_that_mean_something(a, b):
+    """Fails when names that differ in a sign, a decimal point or a vowel sign are taken for one class."""
+    assert meant([a], {b: [b]}) == meant([b], {a: [a]}) == ()
+    assert meant([a], {b: [b], a: [a]}) == (a,)
+
+
+ALIKE = [
+    "dining table",
+    "dining-table",
+    "diningtable",
+    "Dining_Table",
+    "dining - table",
+    "dining\u2011table",
+    "(dining) table",
+]
+
+
+@pytest.mark.parametrize(("a", "b"), [*itertools.combinations(ALIKE, 2), ("\u00e9cran", "e\u0301cran")])
+def test_signs_that_part_words(a, b):
+    """Fails when a class that was labelled passes for a new one because its words are parted otherwise."""
+    assert meant([a], {b: [b]}) == (b,)
+
+
 def test_any_word_for_a_class_counts():
     """Fails when a class is missed that CLIP is asked for by another word."""
     assert meant(["n02084071", "dog"], {"hound": ["hound", "Dog"]}) == ("hound",)
