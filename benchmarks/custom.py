@@ -49,8 +49,10 @@ from splits import loader
 from splits.errors import DataError, UserError
 from splits.loader import LARGEST, Fold, Split, ids_sha256
 from splits.near import suggestion
+from splits.text import in_one_form
 
 DEFAULT_TEMPLATES: Final = "single"
+PATHS: Final = ("images", "masks", "train", "val")  # fields that name files
 FOLDER_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -230,10 +232,15 @@ def read_toml(path: Path) -> CustomDataSet:
         fields = [*CustomDataSet.model_fields]
         strange = [f"{key}: there is no such field; {suggestion(key, fields)}" for key in content if key not in fields]
         raise UserError("; ".join([f"{path}: lacks {', '.join(missing)}", *strange, f"expected {', '.join(needed)}"]))
-    texts = ("name", "images", "masks", *(("train",) if "train" in content else ()), "val")
-    if wrong := [key for key in texts if not isinstance(content[key], str)]:
+    texts = ("name", *PATHS)
+    if wrong := [key for key in texts if key in content and not isinstance(content[key], str)]:
         raise UserError(f"{path}: {', '.join(wrong)}: expected text in quotes")
     folder = path.resolve().parent
+    paths = {key: content.pop(key) for key in PATHS if key in content}  # as they are: files are found in either form
+    try:
+        content = in_one_form(content) | paths
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
     content["images"], content["masks"] = (str(folder / content[key]) for key in ("images", "masks"))
     content |= {key: read_ids(folder / content[key]) for key in ("train", "val") if key in content}
     if content.get("train") == ():

@@ -10,6 +10,11 @@ from splits.errors import UserError
 from splits.text import decoded, lines
 
 
+def is_toml(text: str) -> bool:
+    """Is this the name of a TOML file, in any case of its ending?"""
+    return text.lower().endswith(".toml")
+
+
 def read_toml(path: Path, option: str = "") -> dict[str, Any]:
     """The content of a TOML file; raises UserError, one line, which names the option it was given with."""
     where = f"{option} {path}".strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from typing import Final
+from typing import Any, Final
 
 MARKS: Final = (  # the longer ones first: UTF-32's begins like UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -45,3 +45,17 @@ def one_form(name: str) -> str:
     True
     """
     return unicodedata.normalize("NFC", name)
+
+
+def in_one_form(value: Any) -> Any:
+    """Every text and key of a plain value in one Unicode form. Raises ValueError where two keys become one."""
+    if isinstance(value, list):
+        return [in_one_form(item) for item in value]
+    if not isinstance(value, dict):
+        return one_form(value) if isinstance(value, str) else value
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        if (name := one_form(key)) in found:
+            raise ValueError(f"{name!r} stands there twice, in two Unicode forms; leave one")
+        found[name] = in_one_form(item)
+    return found

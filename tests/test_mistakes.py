@@ -146,6 +146,7 @@ SLIPS = [  # a command line, and words of the one line that answers it
     ("--benchmarks pascal-5i --part tune", "give --benchmarks pascal-5i-tune"),
     # data sets
     ("--benchmarks nowhere.toml", "nowhere.toml: there is no such file"),
+    ("--benchmarks NOWHERE.TOML", "NOWHERE.TOML: there is no such file"),
     ("--benchmarks broken.toml", "broken.toml: cannot be read as TOML"),
     ("--benchmarks key.toml", "unsen: there is no such field; did you mean unseen?"),
     ("--benchmarks moved.toml --methods constant", "fotos"),

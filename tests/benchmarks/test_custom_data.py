@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from benchmarks.data.verify import verify_part
 from benchmarks.data.whole_sets import verify_set
 from benchmarks.labels import evaluation_table, training_table
 from benchmarks.protocol import Protocol
+from results.launch.plan.checks import check_scoring
 from splits import loader
 from splits.errors import DataError, UserError
 
@@ -221,6 +223,33 @@ def test_files_of_any_editor(farm, encoding, end):
         path = farm.parent / name
         path.write_bytes(path.read_text().replace("\n", end).encode(encoding))
     assert custom.read_toml(farm) == before
+
+
+def test_either_form_of_a_class(farm):
+    """Fails when a name that an editor wrote in two characters is another class than the same in one."""
+    text = farm.read_text().replace("cow", "k\u00fche").replace("k\u00fche =", '"k\u00fche" =')
+    farm.write_text(text)
+    before = custom.read_toml(farm)
+    assert before.classes[0] == "k\u00fche"
+    farm.write_text(unicodedata.normalize("NFD", text))
+    assert custom.read_toml(farm) == before
+    first, rest = text.split("unseen")
+    farm.write_text(f"{unicodedata.normalize('NFD', first)}unseen{rest}")
+    assert custom.read_toml(farm) == before
+    farm.write_text(text.replace("sheep =", '"ku\u0308he" ='))
+    with pytest.raises(UserError, match="'k\u00fche' stands there twice, in two Unicode forms"):
+        custom.read_toml(farm)
+
+
+def test_a_background_of_any_value(farm):
+    """Fails when a data set's own background is not to be scored because its value is not 0."""
+    changed(farm, "background = 0", "background = 9")
+    split = known(farm).split
+    check_scoring(benchmark("farm"), {"background": "class"})
+    table = evaluation_table(split, split.fold(0), background="class")
+    assert [int(table[value]) for value in (1, 2, 3, 9)] == [0, 1, 2, 3]
+    with pytest.raises(UserError, match="no background to score"):
+        check_scoring(benchmark("coco-stuff-156-15"), {"background": "class"})
 
 
 def test_ids_are_whole_lines(farm):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from benchmarks.toml import is_toml
 from methods.registry import METHODS
 
 
@@ -21,7 +22,7 @@ def with_custom(options: argparse.Namespace) -> argparse.Namespace:
     asked = _methods(options)
     runs, weights = getattr(options, "run", None) or (), getattr(options, "weights", None)
     strange = runs or weights or any(name not in METHODS for name in asked)
-    if not (any(map(_is_toml, named)) or files or stored or strange or entry_points(group="zss_harness.methods")):
+    if not (any(map(is_toml, named)) or files or stored or strange or entry_points(group="zss_harness.methods")):
         return options  # most often: then the imports below need not be waited for
     from results.launch.plan.custom import load_methods, load_stored, names_of
     from results.launch.plan.method_copies import load_kept
@@ -40,7 +41,3 @@ def _methods(options: argparse.Namespace) -> list[str]:
     """The names of methods on a command line."""
     given = (getattr(options, field, None) or () for field in ("methods", "against", "drawn"))
     return [name for names in given for name in names]
-
-
-def _is_toml(text: str) -> bool:
-    return text.endswith(".toml")

@@ -10,6 +10,7 @@ from typing import Final, get_args, get_type_hints
 
 from benchmarks import custom as data_sets
 from benchmarks.custom import CustomDataSet
+from benchmarks.toml import is_toml
 from benchmarks.values import canonical_json
 from methods import custom as methods
 from methods.custom import MethodFile
@@ -61,7 +62,7 @@ def names_of(benchmarks: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     first: dict[str, tuple[str, CustomDataSet]] = {}
     for text in benchmarks:
-        names[text] = name = load_data_set(Path(text)) if text.endswith(".toml") else text
+        names[text] = name = load_data_set(Path(text)) if is_toml(text) else text
         if name in KNOWN and first.setdefault(name, (text, KNOWN[name]))[1] != KNOWN[name]:
             raise UserError(f"{first[name][0]} and {text}: two data sets are called {name}; give one another `name`")
     return names
