@@ -6,7 +6,7 @@ go into provenance. Nothing here imports torch.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
@@ -15,6 +15,8 @@ from benchmarks.protocol import EvalSide, Protocol, TrainSide
 from benchmarks.training.augmentation import Augmentation
 from benchmarks.values import Value, explain
 from splits.errors import UserError
+
+Beta = Annotated[float, Field(ge=0, lt=1)]  # share of a running mean that a step keeps
 
 
 class ClipId(Value):
@@ -53,15 +55,15 @@ class Recipe(Value):
     """The learning rate at its highest."""
     weight_decay: float = Field(default=0.01, ge=0)
     """AdamW's decay."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     """AdamW's betas."""
-    poly_power: float = 0.9
+    poly_power: float = Field(default=0.9, ge=0)
     """Power of the polynomial decay."""
-    min_lr: float = 0.0
+    min_lr: float = Field(default=0.0, ge=0)
     """The rate that the decay ends at."""
     warmup_iterations: int = Field(default=0, ge=0)
     """Iterations of the linear warm-up."""
-    warmup_ratio: float = 1e-6
+    warmup_ratio: float = Field(default=1e-6, ge=0, le=1)
     """The share of the rate that the warm-up begins with."""
     decay: Literal["overlaid", "after-warmup"] = "overlaid"
     """"overlaid": poly from the first iteration, warm-up multiplied in (mmcv's hook; released ZegCLIP).

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from benchmarks.values import Value, derive_seed
 
@@ -12,9 +12,9 @@ from benchmarks.values import Value, derive_seed
 class Augmentation(Value):
     """What happens to a training sample. The default is nothing at all: the picture as it is."""
 
-    resize: tuple[int, int] | None = None
+    resize: tuple[PositiveInt, PositiveInt] | None = None
     """Long and short side of the box a picture is fitted into, before the ratio."""
-    resize_ratio: tuple[float, float] = (0.5, 2.0)
+    resize_ratio: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
     """The box is scaled by a factor drawn from this range."""
     crop: int | None = Field(default=None, ge=1)
     """Side of the square crop; smaller pictures are padded to it."""
@@ -24,6 +24,12 @@ class Augmentation(Value):
     """Probability of exchanging left and right."""
     photometric: bool = False
     """Brightness, contrast, saturation, hue."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.resize_ratio[0] > self.resize_ratio[1]:
+            raise ValueError(f"resize_ratio {list(self.resize_ratio)}: expected the lower end first")
+        return self
 
 
 PHOTOS: Final = Augmentation(resize=(2048, 512), crop=512, flip=0.5, photometric=True)  # ZegCLIP's, and its followers'

@@ -61,6 +61,7 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
         source = f"--set {' '.join(f'{RECIPE_NAMESPACE}.{k}={v}' for k, v in changes.items())}"
         fields = recipe.model_dump(mode="json") | changes
         recipe = Recipe.parse(fields | {"name": f"{CHANGED}{recipe.name}"}, source=source)
+        _check_schedule(recipe, source)
     if request.weights:
         return config, imported(recipe)
     if recipe.name != NOTHING:
@@ -72,6 +73,16 @@ def settings_for(method: str, bench: str, scale: str, request: Request) -> tuple
         # released ZegCLIP: the first half of the schedule, then half as many iterations with a fresh one
         recipe = recipe.model_copy(update={"restart_at": math.ceil(share * recipe.iterations)})
     return config, recipe
+
+
+def _check_schedule(recipe: Recipe, source: str) -> None:
+    """Raise UserError for a schedule that trains nothing, ends above its rate, or restarts after its end."""
+    if not recipe.iterations:
+        raise UserError(f"{source}: expected at least 1 iteration; `random` and `constant` score what is not trained")
+    if recipe.min_lr > recipe.lr:
+        raise UserError(f"{source}: the rate would rise from {recipe.lr:g} to min_lr {recipe.min_lr:g}; give both")
+    if recipe.restart_at is not None and recipe.restart_at > recipe.iterations:
+        raise UserError(f"{source}: restart_at {recipe.restart_at} is after the last of {recipe.iterations} iterations")
 
 
 def _shared(recipe: Recipe, who: str, request: Request) -> Recipe:
