@@ -275,5 +275,6 @@ def spread(draws: Floats | NDArray[np.float32]) -> tuple[float, float]:
     error = float(known.std(ddof=1))
     if error == 0:
         return 0.0, 0.0
-    kurtosis = float((((known - known.mean()) / error) ** 4).mean())
+    square = ((known - known.mean()) / error) ** 2
+    kurtosis = float((square * square).mean())
     return error, error / 2 * float(np.sqrt(max(kurtosis - 1, 0.0) / len(known)))
