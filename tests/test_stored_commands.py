@@ -68,7 +68,7 @@ def test_the_reference_table_is_the_same_on_every_call(capsys):
     """Fails if the table of the committed records changes from call to call."""
     first, second = (call(capsys, "tables", "--from", REFERENCE) for _ in range(2))
     assert first == second
-    # of each recipe the comparison and what was measured; ablations of one method in the long one, of three in the short
+    # of each recipe the comparison and what was measured; ablations: one of the long one, three of the short
     assert first[1].count("**shapes-5i") == 8
 
 
