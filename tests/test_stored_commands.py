@@ -104,12 +104,12 @@ def test_the_gate_is_an_exit_code(capsys, some):
 def test_folders_of_two_machines_merge(capsys, some, tmp_path):
     """Fails if a copy weighs double, or of two results of one run one is taken."""
     _, alone, _ = call(capsys, "tables", "--from", some, "--by", "fold")
-    _, twice, _ = call(capsys, "tables", "--from", some, some, "--by", "fold")
+    other = tmp_path / "other"
+    shutil.copytree(some, other)
+    _, twice, _ = call(capsys, "tables", "--from", some, other, "--by", "fold")
     rows = [line for line in alone.splitlines() if line.startswith("|")]
     assert rows == [line for line in twice.splitlines() if line.startswith("|")]
     assert "further copies" in twice
-    other = tmp_path / "other"
-    shutil.copytree(some, other)
     path = next(found.path for found in find_stored(other) if not isinstance(found, Exception))
     data = json.loads(path.read_text())
     data["result"]["weights_sha256"] = "99" * 32  # another training; scores stay those of the matrices beside
