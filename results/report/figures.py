@@ -236,7 +236,8 @@ def _label_ends(figure: Figure, axes: Axes, ends: Mapping[str, tuple[float, floa
     at = {name: to_points.transform(end) * area for name, end in ends.items()}
     heights = apart([float(y) for _, y in at.values()], 1.2 * LABEL, LABEL / 2, area[1])
     for (name, (x, y)), moved in zip(at.items(), heights, strict=True):
-        line = {"arrowstyle": "-", "color": looks[name].colour, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
+        line: dict[str, Any] = {"arrowstyle": "-", "color": looks[name].colour, "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
+        line["relpos"] = (0, 0.5)  # to where the name begins: steep ones would cross other names
         style: dict[str, Any] = {"textcoords": "axes points", "fontsize": LABEL, "va": "center", "arrowprops": line}
         place_ = (area[0] + LEADER, moved)
         axes.annotate(plain(name), (x, y), xytext=place_, xycoords="axes points", annotation_clip=False, **style)

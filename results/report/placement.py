@@ -5,20 +5,30 @@ Lengths are in inches where a figure is laid out, and in points (1/72 inch) wher
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import product
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from numpy.typing import NDArray
 
 INCH = 72.0  # points
+BESIDE = (24.0, 8.0)  # points, across and up: what stands so near to a point reads as its name
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, bottom, right, top
-_AROUND = ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1))  # of a point: right is read first
-_RADII = (5.0, 10.0, 16.0, 24.0, 34.0, 46.0, 60.0, 80.0, 110.0)
+Boxes = NDArray[np.float64]
+_WAYS = np.array(  # around a point; right is read first
+    [
+        *((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1)),
+        *product((1, -1), (0.5, -0.5)),
+        *product((0.5, -0.5), (1, -1)),
+    ]
+)
+_RADII = np.array([5.0, 10.0, 16.0, 24.0, 34.0, 46.0, 60.0, 80.0, 110.0, 150.0, 200.0])
 
 
 @cache
@@ -54,39 +64,38 @@ def place(points: Sequence[Point], sizes: Sequence[Point], area: Point, bars: Se
     """Where labels of these sizes stand beside their points, as lower left corners: greedy, the same on every call.
 
     area: width and height; points: in it, as all of this in points. A label covers no other, nor a point, and stays
-    inside, where that is possible; `bars` are covered rather than that, but not without need.
+    inside, where that is possible; `bars` are covered rather than that, but not without need, and the place beside a
+    point is left to its own label.
     """
-    solid: list[Box] = [(x - 3, y - 3, x + 3, y + 3) for x, y in points]
+    solid = [_around(point, 3, 3) for point in points]
+    inside = np.array([(0.0, 0.0, *area)])
     corners = []
-    for point, size in zip(points, sizes, strict=True):
-        found = min(_candidates(point, size), key=lambda c: _cost(_box(c[1], size), solid, bars, area) + c[0])[1]
-        corners.append(found)
-        solid.append(_box(found, size))
+    for i, (point, size) in enumerate(zip(points, sizes, strict=True)):
+        soft = [*bars, *(_around(other, *BESIDE) for j, other in enumerate(points) if j != i)]
+        boxes, far = _candidates(point, size)
+        covered, crossed = shared(boxes, np.array(solid)), shared(boxes, np.array(soft).reshape(-1, 4))
+        outside = size[0] * size[1] - shared(boxes, inside)[:, 0]
+        cost = far + covered.sum(1) + 100 * (covered > 0).sum(1) + 3 * (crossed > 0).sum(1)
+        x, y = boxes[np.argmin(cost + np.where(outside > 1e-6, 1000 + outside, 0))][:2]
+        corners.append((float(x), float(y)))
+        solid.append((x, y, x + size[0], y + size[1]))
     return corners
 
 
-def _candidates(point: Point, size: Point) -> Iterator[tuple[float, Point]]:
-    """Corners all around, near ones first, with what their distance costs."""
-    for radius in _RADII:
-        for across, up in _AROUND:
-            r = radius / math.hypot(across, up)
-            x = point[0] + r * across - size[0] * (1 - across) / 2
-            yield radius / 10, (x, point[1] + r * up - size[1] * (1 - up) / 2)
+def _candidates(point: Point, size: Point) -> tuple[Boxes, Boxes]:
+    """Boxes all around a point, near ones first, `(K, 4)`, and what their distances cost, `(K,)`."""
+    ways = np.tile(_WAYS, (len(_RADII), 1))
+    radii = np.repeat(_RADII, len(_WAYS))
+    low = point + radii[:, None] * ways / np.linalg.norm(ways, axis=1)[:, None] - np.array(size) * (1 - ways) / 2
+    return np.hstack([low, low + size]), radii / 10
 
 
-def _box(corner: Point, size: Point) -> Box:
-    return (*corner, corner[0] + size[0], corner[1] + size[1])
+def _around(point: Point, across: float, up: float) -> Box:
+    return (point[0] - across, point[1] - up, point[0] + across, point[1] + up)
 
 
-def _cost(box: Box, solid: Iterable[Box], bars: Iterable[Box], area: Point) -> float:
-    covered = sum(100.0 + shared(box, other) for other in solid if shared(box, other) > 0)
-    crossed = sum(2.0 for bar in bars if shared(box, bar) > 0)
-    outside = (box[2] - box[0]) * (box[3] - box[1]) - shared(box, (0.0, 0.0, *area))
-    return covered + crossed + (1000.0 + outside if outside > 1e-6 else 0.0)
-
-
-def shared(one: Box, other: Box) -> float:
-    """The area that two boxes share."""
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    up = min(one[3], other[3]) - max(one[1], other[1])
-    return max(across, 0.0) * max(up, 0.0)
+def shared(some: Boxes, others: Boxes) -> Boxes:
+    """The areas that boxes share, each `(K, 4)` with each `(M, 4)`: `(K, M)`."""
+    low = np.maximum(some[:, None, :2], others[None, :, :2])
+    high = np.minimum(some[:, None, 2:], others[None, :, 2:])
+    return np.maximum(high - low, 0).prod(2)
