@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,13 @@ class PlainStream:
 
     def write(self, text: str) -> int:
         """Write the text; returns how many letters of it were taken."""
-        self.bare.write(plain_lines(text))
+        raw, plain = getattr(self.bare, "buffer", None), plain_lines(text)
+        if not isinstance(raw, io.RawIOBase):
+            self.bare.write(plain)
+            return len(text)
+        rest = memoryview(plain.encode(self.bare.encoding, self.bare.errors or "strict"))
+        while rest:  # unbuffered (PYTHONUNBUFFERED), Python drops what a disk that is nearly full did not take at once
+            rest = rest[raw.write(rest) or 0 :]
         return len(text)
 
     def writelines(self, lines: Any) -> None:

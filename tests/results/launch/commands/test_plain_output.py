@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import harness
 from results.launch.commands.plain_output import PlainStream, plain_output
 from tests.results import factory
 
+PROJECT = Path(__file__).resolve().parents[4]
 ESCAPE = "\x1b[2J\x1b]0;owned\x07"
 
 
@@ -54,3 +57,25 @@ def test_names_in_every_form_of_a_table(form: str, tmp_path: Path, capsys: pytes
     assert not any({"\x1b", "\x07"} & set(text) for text in texts)
     if form == "csv":
         assert not any(cell.startswith("=") for text in texts for line in text.splitlines() for cell in line.split(","))
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_disk_that_takes_half_is_told(tmp_path: Path, unbuffered: str) -> None:
+    """Fails when the end of a table is lost and the exit code says that all went well."""
+    code = (
+        "import resource, sys, harness\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        f"sys.exit(harness.main(['tables', '--from', {str(PROJECT / 'results/reference')!r}, '--format', 'html']))\n"
+    )
+    with open(tmp_path / "tables.html", "wb") as out:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=PROJECT,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert "File too large" in done.stderr
