@@ -41,9 +41,7 @@ def mapped(
             start(*start_arguments)
         yield from map(function, items)
         return
-    with ProcessPoolExecutor(
-        jobs, multiprocessing.get_context("forkserver"), initializer=start, initargs=start_arguments
-    ) as pool:
+    with _processes(jobs, initializer=start, initargs=start_arguments) as pool:
         with _main_apart():
             found = pool.map(function, items, chunksize=CHUNK)  # starts the processes
         yield from found
@@ -55,10 +53,17 @@ def beside(module: str) -> Iterator[ProcessPoolExecutor | None]:
     if cores() == 1:
         yield None
         return
-    with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as pool:
+    with _processes(1) as pool:
         with _main_apart():
             pool.submit(import_module, module)  # starts the process
         yield pool
+
+
+def _processes(count: int, **how: Any) -> ProcessPoolExecutor:
+    """New processes, none of them a fork of this one: its threads would not survive that."""
+    known = multiprocessing.get_all_start_methods()
+    method = "forkserver" if "forkserver" in known else "spawn"  # Windows has no fork server
+    return ProcessPoolExecutor(count, multiprocessing.get_context(method), **how)
 
 
 @contextmanager

@@ -79,11 +79,8 @@ class Page:
     def image(self, title: str, figure: Figure, note: str) -> Image:
         """A figure as an image of the page."""
         wide = figure.get_size_inches()[0] > WIDE
-        drawn = (
-            partial(figures.drawn, figure, "svg")
-            if self.drawing is None
-            else self.drawing.submit(figures.drawn, figure, "svg").result
-        )
+        draw = partial(figures.drawn, figure, "svg")
+        drawn = draw if self.drawing is None else self.drawing.submit(draw).result
         return Image(title, wide, note, "image/svg+xml", lambda: themed(drawn()))
 
 

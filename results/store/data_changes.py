@@ -17,18 +17,13 @@ DATA: Final = "the data"
 Read = tuple[str, str, str, str, str]  # a run's folder; what it read; which, by name; its sha256; when
 
 
-def outdated(records: Iterable[RunRecord]) -> dict[str, str]:
+def outdated(every: Iterable[Read]) -> dict[str, str]:
     """Folders of the runs whose photos, masks, body weights or sources have changed since, each with which of them.
 
-    A later record has others of the same name then. Sources are compared for methods that are not known here: what is
-    known has its sources here. Records that know no files (of drawn pictures, or made before files were identified)
-    say nothing of others.
+    every: what records were made with (`reads`). A later record has others of the same name then. Sources are compared
+    for methods that are not known here: what is known has its sources here. Records that know no files (of drawn
+    pictures, or made before files were identified) say nothing of others.
     """
-    return outdated_of(of for record in records for of in reads(record))
-
-
-def outdated_of(every: Iterable[Read]) -> dict[str, str]:
-    """The same, of what records were made with (`reads`)."""
     every = list(every)
     latest: dict[tuple[str, str, str], str] = {}  # what, which, the sha256 -> when it was last read
     for _, what, which, sha256, started in every:

@@ -11,7 +11,7 @@ from typing import Final
 from benchmarks.shapes.body.files import KINDS, shipped_sha256
 from benchmarks.spec import TrainSpec
 from methods.registry import METHODS
-from results.store.data_changes import BODY, SOURCES, Read, outdated_of, reads
+from results.store.data_changes import BODY, SOURCES, Read, outdated, reads
 from results.store.provenance import sources_sha256
 from results.store.record import RunRecord
 from splits.hashing import file_sha256
@@ -26,7 +26,7 @@ def changed_since(records: Iterable[RunRecord], beside: Iterable[Read] = ()) -> 
     """
     records = list(records)
     alone = {record.result.train.folder: why for record in records if (why := why_stale(record))}
-    known = outdated_of([*(of for record in records for of in reads(record)), *beside])
+    known = outdated([*(of for record in records for of in reads(record)), *beside])
     return known | alone
 
 

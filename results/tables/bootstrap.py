@@ -9,7 +9,6 @@ not fit into memory. Chunks of draws are independent of one another and are shar
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from benchmarks.choices import AbsentRule
+from benchmarks.data.parallel import cores
 from benchmarks.scoring.metrics import harmonic, iou
 from results.tables.dense_draws import Dense, Few, dense, is_exact
 from results.tables.statistics import METRICS, Counts, Floats, Head, ious, means
@@ -168,11 +168,7 @@ def _pool() -> ThreadPoolExecutor:
 
 def _threads() -> int:
     """As many as this process may use."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        cores = os.cpu_count() or 1
-    return max(1, min(cores, THREADS))
+    return min(cores(), THREADS)
 
 
 def class_draws(run: Counts, draws: int = DRAWS) -> NDArray[np.float32]:

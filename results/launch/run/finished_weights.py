@@ -67,7 +67,7 @@ def _restored(file: Path, card: Path, spec: TrainSpec, clip_file: Path | None) -
     check_clip(spec, clip_file, file)
     clip = clip_of(spec.clip, clip_file)
     method = build(spec, clip, finished=True)
-    weights = restore(file, card, spec, method, (clip.weights_sha256 or "") if clip else "")
+    weights = restore(file, card, spec, method, clip.weights_sha256 if clip else "")
     stale = why_stale_weights(spec, weights.sources, weights.body_sha256)
     changed = (f"the weights are stale: {stale} have changed since",) if stale else ()
     return Finished(method.eval(), spec, weights.sha256, clip, (*changed, *_of(clip), *weights.remarks))

@@ -87,7 +87,7 @@ class _Maker:
         check_texts(clip, scored_vocabulary(self.job.run.evaluation))
         placed(method, self.device, self.recipe)
         try:
-            weights = self._weights(method, (clip.weights_sha256 or "") if clip else "")
+            weights = self._weights(method, clip.weights_sha256 if clip else "")
             self.clock = PhaseClock(self.job, self.claim, since=weights.phase.attempts if weights.phase else 0)
             evaluation = self._evaluate(method)
         except Stopped:
@@ -190,7 +190,7 @@ class _Maker:
             provenance=self._provenance(weights),
             curve=weights.trained.curve,
             weights_sha256=weights.sha256,
-            clip_sha256=(clip.weights_sha256 or "") if clip else "",
+            clip_sha256=clip.weights_sha256 if clip else "",
             body_sha256=weights.body_sha256,
             train_data_sha256=weights.data_sha256,
             eval_data_sha256=self.data.eval_sha256,

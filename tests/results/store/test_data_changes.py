@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from results.store.data_changes import outdated
+from results.store import data_changes
 from results.store.record import RunRecord
 from tests.results.factory import record
 
@@ -15,6 +16,10 @@ def made(method: str, started: str, *, train: str = "", scored: str = "", **of: 
     scoring = found.provenance.scoring.model_copy(update={"started": started})
     provenance = found.provenance.model_copy(update={"scoring": scoring})
     return found.model_copy(update={"result": result, "provenance": provenance})
+
+
+def outdated(records: Iterable[RunRecord]) -> dict[str, str]:
+    return data_changes.outdated(of for record in records for of in data_changes.reads(record))
 
 
 def folders(*records: RunRecord) -> frozenset[str]:
