@@ -55,9 +55,10 @@ class Value(BaseModel):
         return self.__dict__[_DIGEST]
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with some fields changed, unvalidated; it has a digest of its own."""
+        """A copy with some fields changed, unvalidated; what a value keeps of itself (its digest) is found anew."""
         copied = super().model_copy(update=update, deep=deep)
-        copied.__dict__.pop(_DIGEST, None)
+        for kept in copied.__dict__.keys() - type(self).model_fields.keys():
+            del copied.__dict__[kept]
         return copied
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -14,16 +15,14 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from benchmarks.scoring.metrics import REACH
-from results.report import figures
 from results.report.answers import answers, asked_of, beside_best, best_of
 from results.report.curves import Reading, Readings, mean_losses, mean_near, mean_sweep
+from results.report.drawing import Drawing, Drawn
 from results.report.error_kinds import error_table
 from results.report.looks import Look, looks_of
 from results.report.run_table import run_table
-from results.report.theme import themed
 from results.store.confusion import Locate
 from results.store.identity import IDENTITY
 from results.store.kept_rows import KeptRows
@@ -43,23 +42,27 @@ from results.tables.views import REPORT_COLUMNS, View
 WIDE = 6.0  # inches: wider figures stand alone in their row
 TITLE = "Zero-shot segmentation: results"
 VIEW = View(("main", "ablations", "published", "appendix"), by=None, columns=REPORT_COLUMNS)
-Shown = tuple[str, Figure, str]  # title, figure, what to know
+Shown = tuple[str, Drawing, str]  # title, figure, what to know
 
 
 @dataclass(frozen=True)
 class Image:
-    """A figure on the page, or a picture. It may still be drawn while the page goes on: `data` waits for it."""
+    """A figure on the page, or a picture. It may still be drawn while the page goes on: reading it waits for it."""
 
     title: str
-    wide: bool
     note: str
     kind: str  # of its bytes
-    content: Callable[[], bytes]
+    drawn: Callable[[], Drawn]
+
+    @property
+    def wide(self) -> bool:
+        """Does it stand alone in its row?"""
+        return self.drawn().width > WIDE
 
     @property
     def data(self) -> str:
         """Its bytes within an address."""
-        return f"data:{self.kind};base64,{base64.b64encode(self.content()).decode()}"
+        return f"data:{self.kind};base64,{base64.b64encode(self.drawn().content).decode()}"
 
 
 @dataclass
@@ -67,21 +70,15 @@ class Page:
     """What the template needs. Figures go to files as they are made, where somebody wants them."""
 
     figures_to: Path | None = None
-    drawing: Executor | None = None  # draws the figures meanwhile; None: they are drawn when they are needed
+    elsewhere: Executor | None = None  # draws the figures meanwhile; None: they are drawn here
     sections: list[dict[str, Any]] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)  # of each comparison
 
-    def save(self, name: str, figure: Figure) -> None:
-        """Write a figure, where files are wanted; `name` is without ending."""
-        if self.figures_to is not None:
-            figures.save(figure, self.figures_to, name)
-
-    def image(self, title: str, figure: Figure, note: str) -> Image:
-        """A figure as an image of the page."""
-        wide = figure.get_size_inches()[0] > WIDE
-        draw = partial(figures.drawn, figure, "svg")
-        drawn = draw if self.drawing is None else self.drawing.submit(draw).result
-        return Image(title, wide, note, "image/svg+xml", lambda: themed(drawn()))
+    def image(self, name: str, title: str, drawing: Drawing, note: str) -> Image:
+        """A figure as an image of the page, and as files, where they are wanted; `name` is theirs, without ending."""
+        draw = partial(drawing.drawn, None if self.figures_to is None else self.figures_to / name)
+        drawn = partial(lambda done: done, draw()) if self.elsewhere is None else self.elsewhere.submit(draw).result
+        return Image(title, note, "image/svg+xml", drawn)
 
 
 def render(
@@ -96,14 +93,14 @@ def render(
     figures_to: Path | None = None,
     kept: KeptRows | None = None,
     known: Readings | None = None,
-    drawing: Executor | None = None,
+    elsewhere: Executor | None = None,
 ) -> str:
     """The page of these records. every: all that families of verdicts are of; none: these.
 
     states: runs without a record, as folder -> state and reason in words; recipes: the names of theirs. kept, known:
-    what was taken from the records' counts when they were read. drawing: draws the figures meanwhile.
+    what was taken from the records' counts when they were read. elsewhere: draws the figures meanwhile.
     """
-    page, judge = Page(figures_to, drawing), Judge(reader(locate, kept), every or records)
+    page, judge = Page(figures_to, elsewhere), Judge(reader(locate, kept), every or records)
     known = known or Readings()
     contents = gather(records, states, locate, recipes=recipes or {})
     looks = _looks(contents)
@@ -162,9 +159,7 @@ def _section(
         classes = class_table(part, title_of(part, group), variants, stale)
         asked = asked_of(content)
         shown = _figures(main, family, classes, variants, readings, looks, asked) if part.records and readings else {}
-        for kind, (_, figure, _) in shown.items():
-            page.save(f"{main.label}-{kind}", figure)
-        images = {kind: page.image(*of) for kind, of in shown.items()}
+        images = {kind: page.image(f"{main.label}-{kind}", *of) for kind, of in shown.items()}
         if group == COMPARISON:
             lines = [*answers(main, family, variants, readings, asked), *_of_these_lines(part, main)]
             first = [images.pop("forest")] if "forest" in images else []
@@ -247,24 +242,25 @@ def _figures(
     found = _differences(main, family, short, looks, asked)
     scored = frame[frame[["miou_seen", "miou_unseen"]].notna().all(axis=1)]
     if len(scored) and "fold" not in frame:
-        figure = figures.seen_against_unseen(scored, [short[name] for name in scored["name"]], looks)
-        found["seen-unseen"] = ("Seen against unseen", figure, "Bars: half-widths as in the table; lines: equal hIoU.")
+        shown = scored.filter(regex=r"^miou_(seen|unseen)(_half)?$")
+        drawing = Drawing("seen_against_unseen", (shown, [short[name] for name in scored["name"]], looks))
+        found["seen-unseen"] = ("Seen against unseen", drawing, "Bars: half-widths as in the table; lines: equal hIoU.")
     if any(np.isfinite(sweep.hiou).any() for sweep in sweeps.values()):
         found["calibration"] = (
             "hIoU over the shift of the seen scores",
-            figures.calibration(sweeps, own, looks),
+            Drawing("calibration", (sweeps, own, looks)),
             f"{every} Marked: the method's own shift. Scores differ in scale, so shifts are shares of the widest one "
             "swept. Choosing a shift on these images would be an oracle.",
         )
         note = f"{every} Marked: the own shift."
-        found["trade-off"] = ("Seen against unseen over all shifts", figures.trade_off(sweeps, own, looks), note)
+        found["trade-off"] = ("Seen against unseen over all shifts", Drawing("trade_off", (sweeps, own, looks)), note)
     found |= _of_errors(variants, short, readings)
     curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
     if any(steps for steps, _ in curves.values()):
         note = f"{every} Methods weigh their losses differently: only shapes compare."
-        found["losses"] = ("Training", figures.losses(curves, looks), note)
+        found["losses"] = ("Training", Drawing("losses", (curves, looks)), note)
     (iou,) = classes
-    found["classes"] = ("IoU of each class", figures.heat_map(iou.frame, short), every)
+    found["classes"] = ("IoU of each class", Drawing("heat_map", (iou.frame, short)), every)
     return found
 
 
@@ -285,15 +281,16 @@ def _differences(
         )
     if any(tested) and not all(tested):
         note += " Rows with one seed in common: over images alone, not tested."
-    return {"forest": (f"{header} beside {short[best]}", figures.forest(rows, short[best], header, looks), note)}
+    drawing = Drawing("forest", (rows, short[best], header, looks))
+    return {"forest": (f"{header} beside {short[best]}", drawing, note)}
 
 
 def _of_errors(variants: Variants, short: Mapping[str, str], readings: Mapping[int, Reading]) -> dict[str, Shown]:
     errors = {short[name]: np.mean([readings[id(r)].errors for r in runs], axis=0) for name, runs in variants.items()}
     near = {short[name]: mean_near([readings[id(r)] for r in runs]) for name, runs in variants.items()}
-    figure = figures.anatomy(errors, {name: found.errors for name, found in near.items() if found is not None})
+    drawing = Drawing("anatomy", (errors, {name: found.errors for name, found in near.items() if found is not None}))
     note = f"Mean over all runs (folds and seeds). At the method's own shift.{_HATCHED if any(near.values()) else ''}"
-    return {"errors": ("Which labelled pixels are wrong", figure, note)}
+    return {"errors": ("Which labelled pixels are wrong", drawing, note)}
 
 
 _HATCHED = f" Hatched: the part of each kind within {REACH} pixels of a boundary of the truth."
@@ -302,4 +299,4 @@ _HATCHED = f" Hatched: the part of each kind within {REACH} pixels of a boundary
 def _picture(path: Path) -> Image:
     text = path.with_suffix(".txt")
     note = text.read_text(encoding="utf-8") if text.exists() else ""
-    return Image(path.stem, True, note, "image/png", path.read_bytes)
+    return Image(path.stem, note, "image/png", lambda: Drawn(path.read_bytes(), math.inf))

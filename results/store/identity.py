@@ -34,32 +34,50 @@ IDENTITY = (*TABLE, *VARIANT)
 
 def table_of(record: RunRecord) -> dict[str, str]:
     """What runs share whose numbers may stand beside one another, by the names in TABLE."""
-    evaluation = record.result.evaluation
-    return {
-        "benchmark": evaluation.benchmark,
-        "kind": evaluation.side.kind,
-        "part": evaluation.part,
-        "family_hash": record.result.family_hash,
-        "source": record.result.train.benchmark if evaluation.transferred else "",
-    }
+    return dict(zip(TABLE, row_key(record), strict=False))
 
 
 def identity(record: RunRecord) -> dict[str, Any]:
-    """What two runs share when they differ in fold and seed alone. A limit of 0 stands for none."""
+    """What two runs share when they differ in fold and seed alone, by the names in IDENTITY."""
+    return dict(zip(IDENTITY, row_key(record), strict=True))
+
+
+def row_key(record: RunRecord) -> tuple[Any, ...]:
+    """The values of a record's identity, in the order of IDENTITY. A limit of 0 stands for none."""
+    known = record.__dict__
+    if _KEY not in known:  # frozen: once is enough
+        known[_KEY] = _first_equal(_key(record))
+    return known[_KEY]
+
+
+_KEY = "_row_key"  # where a record keeps it; no field
+
+
+@lru_cache(maxsize=4096)
+def _first_equal(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return key  # one for all records of a row
+
+
+def _key(record: RunRecord) -> tuple[Any, ...]:
     result, train, evaluation = record.result, record.result.train, record.result.evaluation
-    return table_of(record) | {
-        "method": train.method,
-        "label": result.label,
-        "trained": result.trained_on,
-        "config": _config_text(train.config),
-        "clip": clip_words(train.clip),
-        "clip_sha256": result.clip_sha256,
-        "recipe": _recipe_text(train.recipe),
-        "train_limit": train.limit or 0,
-        "eval_limit": evaluation.limit or 0,
-        "precision": evaluation.precision,
-        "partial": result.partial,
-    }
+    return (
+        evaluation.benchmark,
+        evaluation.side.kind,
+        evaluation.part,
+        result.family_hash,
+        train.benchmark if evaluation.transferred else "",
+        train.method,
+        result.label,
+        result.trained_on,
+        _config_text(train.config),
+        clip_words(train.clip),
+        result.clip_sha256,
+        _recipe_text(train.recipe),
+        train.limit or 0,
+        evaluation.limit or 0,
+        evaluation.precision,
+        result.partial,
+    )
 
 
 def _config_text(config: Mapping[str, Any]) -> str:
@@ -72,15 +90,15 @@ def _recipe_text(recipe: Recipe) -> str:
 
 
 def key_of(row: Mapping[Any, Any]) -> tuple[Any, ...]:
-    """The identity of a record (`identity`) or of a row made from it, to look up by."""
+    """The `row_key` of the records that a row was made from, to look up by."""
     return tuple(row[name] for name in IDENTITY)
 
 
 def by_identity(records: Iterable[RunRecord]) -> dict[tuple[Any, ...], list[RunRecord]]:
-    """Records that differ in fold and seed alone, together, by their `key_of`."""
+    """Records that differ in fold and seed alone, together, by their `row_key`."""
     found: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
-        found.setdefault(key_of(identity(record)), []).append(record)
+        found.setdefault(row_key(record), []).append(record)
     return found
 
 
@@ -108,7 +126,7 @@ def settle(records: Iterable[RunRecord]) -> tuple[list[RunRecord], list[Conflict
     """
     groups: dict[tuple[Any, ...], list[RunRecord]] = {}
     for record in records:
-        key = (*identity(record).values(), record.result.evaluation.fold, record.result.train.seed)
+        key = (*row_key(record), record.result.evaluation.fold, record.result.train.seed)
         groups.setdefault(key, []).append(record)
     kept: list[RunRecord] = []
     conflicts: list[Conflict] = []

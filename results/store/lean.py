@@ -69,6 +69,11 @@ class Classes(_Packed):
         """Name, seen and IoU of each class that has one, without making its other values."""
         return ((*kind, iou) for kind, iou in zip(self._kinds, self._ious, strict=True) if iou == iou)
 
+    def pixels(self) -> Iterator[tuple[bool, int]]:
+        """Whether each class was seen, and how many pixels the truth has of it, as `ious`."""
+        counts = self._counts
+        return ((seen, counts[3 * i] + counts[3 * i + 2]) for i, (_, seen) in enumerate(self._kinds))
+
     def _made(self, place: int) -> ClassCounts:
         (name, seen), iou = self._kinds[place], self._ious[place]
         tp, fp, fn = self._counts[3 * place : 3 * place + 3]
@@ -130,6 +135,11 @@ def ious_of(classes: Sequence[ClassCounts]) -> Iterator[tuple[str, bool, float]]
     return ((of.name, of.seen, of.iou) for of in classes if of.iou is not None)
 
 
+def pixels_of(classes: Sequence[ClassCounts]) -> Iterator[tuple[bool, int]]:
+    """Whether each class was seen, and how many pixels the truth has of it."""
+    return classes.pixels() if isinstance(classes, Classes) else ((of.seen, of.tp + of.fn) for of in classes)
+
+
 def totals_of(losses: Sequence[LossPoint]) -> Iterator[tuple[int, float]]:
     """Each step of a curve with what was minimised there."""
     return losses.pairs() if isinstance(losses, Totals) else ((point.step, point.total) for point in losses)
@@ -177,7 +187,7 @@ class Lean:
         kinds = self._shared(tuple((c.name, c.seen) for c in result.classes))
         result.__dict__["classes"] = Classes(result.classes, kinds)
         if result.losses and not self._every_loss:
-            steps = b"".join(point.step.to_bytes(8, "little", signed=True) for point in result.losses)
+            steps = struct.pack(f"<{len(result.losses)}q", *[point.step for point in result.losses])
             result.__dict__["losses"] = Totals(result.losses, self._shared(steps))
         elif result.losses:
             names = {tuple(point.losses) for point in result.losses}

@@ -339,8 +339,14 @@ def curve_digest(losses: Sequence[LossPoint]) -> str:
     """
     if known := getattr(losses, "digest", None):
         return known
-    names = [tuple(sorted(point.losses)) for point in losses]
-    values = array("d", (point.losses[name] for point, of in zip(losses, names, strict=True) for name in of))
-    kinds = list(dict.fromkeys(names))
-    words = canonical_json([[point.step for point in losses], kinds, [kinds.index(of) for of in names]])
+    ordered: dict[tuple[str, ...], tuple[str, ...]] = {}  # the names of a point as they come, and sorted
+    values, kinds = array("d"), []
+    for point in losses:
+        of = tuple(point.losses)
+        if of not in ordered:
+            ordered[of] = tuple(sorted(of))
+        values.extend(map(point.losses.__getitem__, ordered[of]))
+        kinds.append(ordered[of])
+    unique = list(dict.fromkeys(kinds))
+    words = canonical_json([[point.step for point in losses], unique, [unique.index(of) for of in kinds]])
     return hashlib.sha256(words.encode() + values.tobytes()).hexdigest()

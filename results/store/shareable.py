@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.catalogue import BENCHMARKS, benchmark
 from results.store.folders import CorruptRecord, Stored
-from results.store.identity import identity
+from results.store.identity import row_key
 from results.store.record import RunRecord
 from results.store.staleness import changed_since
 from results.store.verify import problems
@@ -62,7 +62,7 @@ def _holes(records: Sequence[RunRecord]) -> Iterator[str]:
     there: dict[tuple[str, ...], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     names: dict[tuple[str, ...], tuple[str, str]] = {}
     for record in records:
-        key = tuple(map(str, identity(record).values()))
+        key = tuple(map(str, row_key(record)))
         there[key][record.result.train.seed].add(record.result.evaluation.fold)
         names[key] = (record.result.evaluation.benchmark, record.result.label)
     for key, seeds in there.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.data.parallel import mapped
 from benchmarks.values import digest
 from results.store.folders import CorruptRecord, Stored, load_stored, record_paths, unreadable_words
-from results.store.identity import identity
+from results.store.identity import row_key
 from results.store.verify import copies, wrong_with
 
 
@@ -34,7 +34,7 @@ def look(path: Path) -> Looked:
     if lines := wrong_with(found):
         return Looked(path, tuple(lines))
     result = found.record.result
-    row = digest([*map(str, identity(found.record).values()), result.evaluation.fold, result.train.seed])
+    row = digest([*map(str, row_key(found.record)), result.evaluation.fold, result.train.seed])
     return Looked(path, (), (f"{result.train.digest()} {result.evaluation.digest()}", row))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.scoring.metrics import harmonic
-from results.store.identity import IDENTITY, identity
+from results.store.identity import IDENTITY, row_key
 from results.store.record import RunRecord
 from results.tables.views import By
 from splits.errors import UserError
@@ -50,7 +50,7 @@ def tidy(records: Iterable[RunRecord], *, stale: frozenset[str] = frozenset()) -
 
     stale: folders of the runs that are to be marked so.
     """
-    rows = [(*identity(record).values(), *run_values(record)) for record in records]
+    rows = [(*row_key(record), *run_values(record)) for record in records]
     frame = pd.DataFrame(rows, columns=[*IDENTITY, *RUN_FIELDS]).astype(dict.fromkeys(MEASURED, float))
     frame["stale"] = frame["run"].isin(stale)
     return frame.sort_values([*IDENTITY, "fold", "seed", "run", "evaluation"], kind="stable", ignore_index=True)
@@ -103,7 +103,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 def fold_mean(runs: Sequence[Mapping[Any, Any]]) -> dict[str, float]:
     """The mean of one seed's folds (tidy rows), by metric; NaN where a fold's value is undefined."""
-    means = {metric: statistics.fmean(run[metric] for run in runs) for metric in MEASURED}
+    means = {metric: statistics.fmean([run[metric] for run in runs]) for metric in MEASURED}
     return {**means, "hiou_of_means": float(harmonic(means["miou_seen"], means["miou_unseen"]))}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from results.store.identity import identity, key_of
+from results.store.identity import row_key
 from results.store.lean import ious_of
 from results.store.record import RunRecord
 from results.tables.content import Content
@@ -29,7 +29,7 @@ def by_variant(records: Iterable[RunRecord], names: Names) -> Variants:
     """The records of each variant, by its name, in the order of `names`."""
     found: dict[str, list[RunRecord]] = {name: [] for name in names.values()}
     for record in records:
-        found[names[key_of(identity(record))]].append(record)
+        found[names[row_key(record)]].append(record)
     return {name: runs for name, runs in found.items() if runs}
 
 

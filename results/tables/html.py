@@ -1,4 +1,4 @@
-"""Tables as HTML. Every text that comes from a record goes through jinja2's escaping."""
+"""Tables as HTML. Every text that comes from a record is escaped, by jinja2 or as jinja2 does it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from results.tables.table import Column, Mark, Row, Table
 from splits.plain_text import plain_lines
@@ -40,20 +40,26 @@ def html(tables: Sequence[Table], title: str = "Tables") -> str:
 
 def fragment(table: Table, name: str) -> dict[str, Any]:
     """What the template needs of a table; `name` is its id in the page."""
-    rows = (  # made one by one, as the page is written: there may be many thousands
-        [_cell(column, row, column.cell(row), table.mark(column, row)) for column in table.columns]
-        for row in table.each_row()
-    )
     return {
         "id": re.sub(r"[^a-zA-Z0-9-]", "-", name),
         "title": plain_lines(table.title),
         "columns": table.columns,
-        "rows": rows,
+        "rows": (_line(table, row) for row in table.each_row()),  # as the page is written: there may be thousands
         "notes": [plain_lines(note) for note in table.notes],
     }
 
 
-def _cell(column: Column, row: Row, text: str, mark: Mark) -> dict[str, Any]:
+def _line(table: Table, row: Row) -> Markup:
+    """A row of a table's body. Here and not in the template: most of the time of a long page went there."""
+    cells = [_cell(column, row, table.mark(column, row)) for column in table.columns]
+    head, *others = cells
+    return Markup(f"<tr><th scope=row{head}</th>{''.join(f'<td{cell}</td>' for cell in others)}</tr>")
+
+
+def _cell(column: Column, row: Row, mark: Mark) -> str:
+    """Attributes and text of a cell, escaped."""
     value = column.value(row) if column.value is not None else math.nan
     classes = " ".join(name for name in ("number" if column.numeric else "text" * column.wide, mark) if name)
-    return {"text": plain_lines(text), "classes": classes, "value": None if math.isnan(value) else repr(float(value))}
+    of = f' class="{classes}"' if classes else ""
+    of += "" if math.isnan(value) else f' data-value="{float(value)!r}"'
+    return f"{of}>{escape(plain_lines(column.cell(row)))}"

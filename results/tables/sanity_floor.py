@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from methods.registry import METHODS
 from results.store.confusion import Locate, counted
+from results.store.lean import pixels_of
 from results.store.record import Result, RunRecord
 from results.tables.label_offset import Offset, best_offset
 
@@ -30,7 +31,7 @@ def constant_miou(result: Result) -> float | None:
     Its IoU is its share of the labelled pixels, every other seen class that is there has 0, one that is not there is
     not averaged.
     """
-    there = [row.tp + row.fn for row in result.classes if row.seen and row.tp + row.fn]
+    there = [pixels for seen, pixels in pixels_of(result.classes) if seen and pixels]
     if not there or not result.labelled_pixels:
         return None
     return max(there) / result.labelled_pixels / len(there)

@@ -44,8 +44,8 @@ def described(found: Selected, selection: Selection, *, told: bool = False) -> S
 
     Each such data set is named on stderr, unless told already. Raises UserError where nothing else is there.
     """
-    lost = Counter(name for name in map(_scored_on, found.stored) if not _is_described(name))
-    lost.update(name for name in (folder.split("/")[0] for folder in found.states) if not _is_described(name))
+    counts = Counter([*map(_scored_on, found.stored), *(folder.split("/")[0] for folder in found.states)])
+    lost = {name: count for name, count in counts.items() if not _is_described(name)}
     if not lost:
         return found
     lines = [_undescribed(name, count, selection.roots) for name, count in sorted(lost.items())]

@@ -44,7 +44,7 @@ def main(options: argparse.Namespace) -> int:
     from results.tables.selected_tables import chosen
 
     known = Readings()
-    with beside("results.report.figures") as drawing:
+    with beside("results.report.figures") as elsewhere:
         with uncollected():
             found, every, kept = chosen(selection_of(options), looks=[known], jobs=cores())
         with settled():
@@ -59,7 +59,7 @@ def main(options: argparse.Namespace) -> int:
                 figures_to=options.figures,
                 kept=kept,
                 known=known,
-                drawing=drawing,
+                elsewhere=elsewhere,
             )
     write_atomically(options.out, text.encode())
     print(options.out)

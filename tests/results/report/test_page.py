@@ -6,12 +6,14 @@ import base64
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from itertools import combinations, pairwise, product
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ from matplotlib.text import Text
 from benchmarks.data.parallel import beside
 from results.report import figures
 from results.report.curves import ERRORS, Reading, Readings, Sweep, mean_sweep, read
+from results.report.drawing import Kind
 from results.report.error_kinds import NEAR, RATES, error_table
 from results.report.looks import COLOURS, FLOOR, looks_of
 from results.report.page import render
@@ -134,10 +137,21 @@ def test_figures_drawn_by_another_process_are_the_same(tmp_path):
         store(tmp_path, method=method, fold=fold)
     found = select(Selection((tmp_path,)))
     shown = {"states": {}, "stale": frozenset()}
-    with beside("results.report.figures") as drawing:
-        page = render(found.records, found.confusion, drawing=drawing, **shown)
+    with beside("results.report.figures") as elsewhere:
+        page = render(found.records, found.confusion, elsewhere=elsewhere, **shown)
     assert page == render(found.records, found.confusion, **shown)
     assert page.count("data:image/svg+xml") > 3
+
+
+def test_every_kind_of_drawing_is_a_function_of_figures():
+    """Fails if a figure names what nobody draws: it would be found by who draws it alone."""
+    assert all(callable(getattr(figures, kind)) for kind in get_args(Kind))
+
+
+def test_a_page_imports_no_matplotlib_where_another_draws():
+    """Fails if the process that reads thousands of records holds the drawing library too: some 25 MiB."""
+    code = "import sys, results.report.page; assert not [name for name in sys.modules if 'matplotlib' in name]"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_half_finished_grid_says_what_is_missing(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from results.store.folders import load_record
-from results.store.lean import Lean, ious_of, totals_of, whole
+from results.store.lean import Lean, ious_of, pixels_of, totals_of, whole
 from results.store.record import LossPoint, RunRecord, curve_digest
 from results.store.selection import Selection, select, settled, uncollected
 from tests.results import factory
@@ -92,6 +92,8 @@ def test_what_is_taken_from_arrays_is_what_their_values_say() -> None:
     read, kept, sums = load_record(path).result, Lean()(load_record(path)), Lean(every_loss=False)(load_record(path))
     expected = [(of.name, of.seen, of.iou) for of in read.classes if of.iou is not None]
     assert list(ious_of(read.classes)) == list(ious_of(kept.result.classes)) == expected
+    pixels = [(of.seen, of.tp + of.fn) for of in read.classes]
+    assert list(pixels_of(read.classes)) == list(pixels_of(kept.result.classes)) == pixels
     totals = [(point.step, point.total) for point in read.losses]
     assert totals == list(totals_of(read.losses)) == list(totals_of(kept.result.losses))
     assert totals == list(totals_of(sums.result.losses)) == [(point.step, point.total) for point in sums.result.losses]
