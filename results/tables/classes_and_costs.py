@@ -17,7 +17,7 @@ from results.store.record import RunRecord
 from results.tables.content import Content
 from results.tables.notes import measured
 from results.tables.stale_rows import stale_names, stale_notes
-from results.tables.table import STALE, UNDEFINED, Column, Row, Table
+from results.tables.table import PARTIAL_NOTE, UNDEFINED, Column, Row, Table, marked
 
 Names = Mapping[tuple[Any, ...], str]  # values of IDENTITY -> the row's name
 Variants = Mapping[str, Sequence[RunRecord]]  # the row's name -> its runs
@@ -57,10 +57,10 @@ def class_table(content: Content, title: str, variants: Variants, stale: frozens
             if any(values.values()):
                 means = {name: statistics.fmean(v) if v else math.nan for name, v in values.items()}
                 rows.append({"class": label, "as": "seen" if seen else "unseen", **means})
-    old = stale_names(variants, stale)
+    old, parts = stale_names(variants, stale), partial_names(variants)
     columns = [Column.text("class", "class"), Column.text("as", "as")]
     for name in variants:
-        header = f"{name} {STALE}" if name in old else name
+        header = marked(name, {"partial": name in parts, "stale": name in old})
         columns.append(replace(Column.figure(header, name, ".1f", scale=100), turned=True))
     return [
         Table(
@@ -71,7 +71,7 @@ def class_table(content: Content, title: str, variants: Variants, stale: frozens
                 "Mean over all runs (folds and seeds) in which the class was unseen, or seen, at the method's own "
                 "shift; runs in which its IoU is undefined are left out.",
                 *measured(content),
-                *_partial(variants),
+                *([PARTIAL_NOTE] if partial_names(variants) else []),
                 *stale_notes(content.records, stale),
             ),
             protocol=content.protocol,
@@ -109,7 +109,7 @@ def cost_table(content: Content, title: str, variants: Variants, stale: frozense
                 "Images/s, seconds and MiB: medians over the runs; rates without the warm-up, memory the largest "
                 "resident set on a CPU, the allocator's peak on CUDA. Runs may have shared a machine: the figures are "
                 "those of its day, and no row compares devices.",
-                *_partial(variants),
+                *([PARTIAL_NOTE] if partial_names(variants) else []),
                 *stale_notes(content.records, stale),
             ),
             protocol=content.protocol,
@@ -165,9 +165,9 @@ def _median(values: Sequence[float | None]) -> float:
     return float(statistics.median(known)) if known else math.nan
 
 
-def _partial(variants: Variants) -> list[str]:
-    names = [name for name, runs in variants.items() if any(run.result.partial for run in runs)]
-    return [f"Partial, made from or scored on part of the data: {', '.join(names)}."] if names else []
+def partial_names(variants: Variants) -> list[str]:
+    """The rows with a run that is no result to compare with."""
+    return [name for name, runs in variants.items() if any(run.result.partial for run in runs)]
 
 
 def _millions(header: str, key: str) -> Column:
@@ -179,7 +179,7 @@ def _in_millions(row: Row, key: str) -> str:
 
 
 def _name(row: Row) -> str:
-    return f"{row['name']} {STALE}" if row["stale"] else row["name"]
+    return marked(row["name"], row)
 
 
 def _device(row: Row) -> str:

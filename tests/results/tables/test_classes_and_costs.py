@@ -10,6 +10,7 @@ import pytest
 
 from methods.registry import MethodEntry
 from results.store.record import RunRecord
+from results.tables.table import PARTIAL_NOTE
 from results.tables.tables import build_tables
 from results.tables.views import View
 from tests.results.factory import CLASSES, SHAPES, record, specs
@@ -165,8 +166,10 @@ def test_costs_never_mix_devices():
 
 def test_partial_runs_are_named_in_supplements():
     """Fails if a trial run's classes or costs can be read as results."""
-    for table in build_tables(grid(partial=True), view=View(("classes", "costs"))):
-        assert any(note.startswith("Partial") and "alpha" in note for note in table.notes)
+    classes, costs = build_tables(grid(partial=True), view=View(("classes", "costs")))
+    assert all(PARTIAL_NOTE in table.notes for table in (classes, costs))
+    assert [column.header for column in classes.columns[2:]] == ["alpha †"]
+    assert {row["method"] for row in shown(costs)} == {"alpha †"}
 
 
 def test_copies_are_counted_once_and_told():
