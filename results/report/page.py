@@ -23,6 +23,7 @@ from results.report.drawing import Drawing, Drawn
 from results.report.error_kinds import error_table
 from results.report.looks import Look, looks_of
 from results.report.run_table import run_table
+from results.report.sheet_note import sheet_doubts
 from results.store.confusion import Locate
 from results.store.identity import IDENTITY
 from results.store.kept_rows import KeptRows
@@ -107,7 +108,8 @@ def render(
     for content in contents:
         readings = {} if content.episodic else {id(r): known.of(r, locate(r)) for r in content.records}
         _section(page, content, readings, stale, judge, looks)
-    return _written(page, pictures, f"{len(records)} records{_waiting(states)}.", run_table(records, states, stale))
+    sheets = [_picture(path, records, stale) for path in pictures]
+    return _written(page, sheets, f"{len(records)} records{_waiting(states)}.", run_table(records, states, stale))
 
 
 def _waiting(states: Mapping[str, str]) -> str:
@@ -116,7 +118,7 @@ def _waiting(states: Mapping[str, str]) -> str:
     return "".join(f"; {count} {state}" for state, count in sorted(counts.items()))
 
 
-def _written(page: Page, pictures: Sequence[Path], lead: str, runs: Table) -> str:
+def _written(page: Page, pictures: Sequence[Image], lead: str, runs: Table) -> str:
     """The page as HTML."""
     script = source("script.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -128,7 +130,7 @@ def _written(page: Page, pictures: Sequence[Path], lead: str, runs: Table) -> st
             lead=lead,
             answers=page.answers,
             sections=page.sections,
-            pictures=[_picture(path) for path in pictures],
+            pictures=pictures,
             runs=fragment(runs, "runs"),
             style=Markup(source("style.css")),
             script=Markup(script),
@@ -296,7 +298,8 @@ def _of_errors(variants: Variants, short: Mapping[str, str], readings: Mapping[i
 _HATCHED = f" Hatched: the part of each kind within {REACH} pixels of a boundary of the truth."
 
 
-def _picture(path: Path) -> Image:
+def _picture(path: Path, records: Sequence[RunRecord], stale: frozenset[str]) -> Image:
     text = path.with_suffix(".txt")
-    note = text.read_text(encoding="utf-8") if text.exists() else ""
+    note = text.read_text(encoding="utf-8").strip() if text.exists() else ""
+    note = " ".join(filter(None, [*note.splitlines(), sheet_doubts(note, records, stale)]))
     return Image(path.stem, note, "image/png", lambda: Drawn(path.read_bytes(), math.inf))

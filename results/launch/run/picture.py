@@ -20,6 +20,7 @@ from results.launch.plan.runs import plan
 from results.launch.run.build import asked_of, vocabulary_of
 from results.launch.run.finished_weights import of_plan
 from results.report.pictures import contact_sheet
+from results.report.sheet_note import sheet_note
 from results.store.confusion import counted
 from results.store.files import write_atomically
 from results.store.folders import CONFUSION
@@ -58,7 +59,8 @@ def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pict
         path = pictures.out / f"{name}-fold{fold}-seed{seed}{between}.png"
         images, rule = chosen(runs, root, pictures, len(reader))
         save_sheet(runs, [of.method for of in finished], reader, images, path)
-        write_atomically(path.with_suffix(".txt"), f"{rule} {OUTLINES}\n".encode())
+        weights = {run.train.folder: of.weights_sha256 for run, of in zip(runs, finished, strict=True)}
+        write_atomically(path.with_suffix(".txt"), sheet_note(f"{rule} {OUTLINES}", weights).encode())
         yield path
 
 
