@@ -7,6 +7,7 @@ to follow. Imports no torch, but for prompts that are too long to count otherwis
 from __future__ import annotations
 
 import html
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ from splits.errors import UserError
 CONTEXT: Final = 77  # tokens of a prompt, the marks of its beginning and end among them
 ROOM: Final = CONTEXT - 2
 SHOWN: Final = 60  # letters of a name in a message
+QUOTING: Final = frozenset('"[]{}<>;|\u201c\u201d')  # of lists in JSON, Python or a shell that came along
 PIECES: Final = r"<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
@@ -59,7 +61,17 @@ def check_names(names: Sequence[str], templates: Sequence[str], source: str) -> 
         remarks.append(f"CLIP reads {ROOM} tokens and no more of the prompts of {_shown(cut)}: they are cut")
     if lines := [name for name in names if "_" in name]:
         remarks.append(f"CLIP reads the underscore as a sign of its own in {_shown(lines)}; write a blank for a blank")
+    if strange := [name for name in names if any(letter in QUOTING or _unseen(letter) for letter in name)]:
+        remarks.append(
+            f"CLIP reads quotes, brackets and letters that are not seen as signs of their own in {_shown(strange)}; "
+            "write the words alone"
+        )
     return tuple(remarks)
+
+
+def _unseen(letter: str) -> bool:
+    """Is it a mark that nothing is printed for, as a blank of no width, and that CLIP reads? It drops some."""
+    return unicodedata.category(letter) == "Cf" and bool(pieces(letter))
 
 
 def _differ(rows: dict[str, tuple[tuple[str, ...], ...]], source: str, what: str) -> None:

@@ -18,6 +18,8 @@ from results.tables.label_offset import Offset, best_offset
 
 BUILT_IN, DRAWN = "builtin", "shapes"  # a CLIP, and the only data set that it knows
 
+ROUNDING = 1e-9  # by which two ways to compute one mean may differ
+
 CAUSES = (
     "a label offset (does class 1 stand where class 0 is expected?), another order of the classes, masks drawn in "
     "colours (a palette) and read as ids,"
@@ -54,14 +56,18 @@ def below_floor(result: Result) -> bool:
 
 
 def offset_of(record: RunRecord, locate: Locate) -> Offset | None:
-    """The shift of class indices that would lift a record to its floor; None where none does, or no matrix is there."""
+    """The shift of class indices that would lift a record above its floor; None where none does, or no matrix is there.
+
+    One class said everywhere is no offset, though a shift may make it the constant itself.
+    """
     result = record.result
     try:
         found = counted(locate(record), ("matrices", "own_index"))
     except (OSError, KeyError):
         return None
     offset = best_offset(found["matrices"][int(found["own_index"])], [row.seen for row in result.classes])
-    return offset if offset and offset.miou_seen >= (constant_miou(result) or 0) else None
+    above = (constant_miou(result) or 0) * (1 + ROUNDING)
+    return offset if offset and offset.miou_seen > above else None
 
 
 def warnings_of(records: Iterable[RunRecord], locate: Locate | None = None) -> Iterator[str]:

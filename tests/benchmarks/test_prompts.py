@@ -68,6 +68,14 @@ def test_what_is_worth_knowing():
     assert check_names(("cow", "traffic light", "wall-brick", "internationalization"), ONE, "farm.toml") == ()
 
 
+@pytest.mark.parametrize("name", ['["cow"', "cow;", "cow\u200b", "co\u00adw", "\u201ccow\u201d"])
+def test_signs_that_came_along(name):
+    """Fails when what parts names elsewhere, or is not seen, is asked as a token of its own without a word."""
+    (line,) = check_names((name, "dog"), ONE, "farm.toml")
+    assert repr(name) in line
+    assert check_names(("cow\ufeff", "dog (pet), small", "cow's calf", "A+"), ONE, "farm.toml") == ()
+
+
 def test_cut_within_a_word():
     """Fails when the tokens of long words are not counted, only words are: 40 words of two tokens are 80."""
     word = "antidisestablishmentarianism"

@@ -13,6 +13,7 @@ from results.launch.commands.parser import finite
 from results.launch.plan.request import Prediction, Request
 from results.store.places import runs_folder
 from splits.errors import UserError
+from splits.text import one_form
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -117,7 +118,7 @@ def class_names(text: str) -> tuple[str, ...]:
     >>> class_names("dog, traffic light")
     ('dog', 'traffic light')
     """
-    names = tuple(" ".join(name.split()) for name in text.split(","))
+    names = tuple(" ".join(one_form(name).split()) for name in text.split(","))
     if not all(names):
         raise UserError(f"--classes {text!r}: expected names parted by commas, none of them empty")
     return names

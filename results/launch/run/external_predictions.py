@@ -9,12 +9,14 @@ from typing import Any
 
 from benchmarks.catalogue import Data, benchmark
 from benchmarks.data.limited import Limited
+from benchmarks.data.listing import files_below
 from benchmarks.data.parallel import cores
 from benchmarks.data.reader import Reader
 from benchmarks.labels import evaluation_table
 from benchmarks.recipes import imported
 from benchmarks.scoring.evaluate import Evaluation
 from benchmarks.scoring.external import (
+    SUFFIXES,
     Predictions,
     check_files,
     cut_words,
@@ -29,7 +31,7 @@ from results.launch.plan.custom import keep
 from results.launch.plan.request import Request, Run
 from results.launch.plan.runs import plan
 from results.launch.run.data_state import DataState, DataStates
-from results.launch.run.predict import CLASSES, INDEX
+from results.launch.run.predict import CLASSES, INDEX, MADE
 from results.launch.run.result import store
 from results.store import machine, provenance
 from results.store.files import write_atomically
@@ -54,8 +56,7 @@ def score(name: str, folder: Path, class_order: Path | None, request: Request, r
     limit = planned.evaluation.limit
     reader = whole if limit is None else Limited(whole, limit)
     order = read_order(class_order or folder / CLASSES)
-    files = folder / INDEX if (folder / INDEX).is_dir() else folder
-    found = find_predictions(files, order, reader.ids, others=whole.ids)
+    found = find_predictions(_files(folder), order, reader.ids, others=whole.ids)
     run = _imported(name, planned, found.sha256(reader.ids))
     _check_name(run, root)
     warnings = (*data.warnings, *check_files(found, jobs=cores()))
@@ -74,6 +75,19 @@ def _check(name: str, folder: Path) -> None:
         raise UserError(f"--name {name}: is a method of this harness; call the imported one something else")
     if not folder.is_dir():
         raise UserError(f"--predictions {folder}: there is no such folder")
+
+
+def _files(folder: Path) -> Path:
+    """The folder of the files: `index` where `predict` wrote there. Raises UserError where others lie beside that."""
+    if not (folder / INDEX).is_dir():
+        return folder
+    paths = [path.relative_to(folder) for path in files_below(folder) if path.suffix.lower() in SUFFIXES]
+    if beside := [path for path in paths if path.parts[0] not in MADE]:
+        raise UserError(
+            f"{folder}: holds predictions, first {beside[0]}, beside those of `predict` in {INDEX}, and which of them "
+            f"are meant nobody knows; move one of both to another folder, each with its {CLASSES}"
+        )
+    return folder / INDEX
 
 
 def _check_name(run: Run, root: Path) -> None:

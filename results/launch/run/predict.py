@@ -139,7 +139,8 @@ def _of_benchmark(wanted: Prediction, source: Finished) -> Query:
     run = _planned(replace(wanted.request, methods=(spec.method,), clip=spec.clip), fold=spec.fold)
     side, bench = run.evaluation.side, benchmark(run.evaluation.benchmark)
     run = Run(run.train, run.evaluation.model_copy(update={"limit": wanted.limit}))
-    DataStates(wanted.request.data, train=False).of(run).refuse(bench.name)
+    data = DataStates(wanted.request.data, train=False).of(run)
+    data.refuse(bench.name)
     reader = wanted.request.data.open(bench, wanted.request.part)
     reader.prepare()
     count = min(len(reader), wanted.limit or len(reader))
@@ -152,6 +153,7 @@ def _of_benchmark(wanted: Prediction, source: Finished) -> Query:
         inference=side.inference,
         pictures=((sample.id, sample.image) for sample in map(reader.read, range(count))),
         about=f"{wanted.request.part} images of {bench.name}, fold {run.evaluation.fold}",
+        remarks=data.warnings,
     )
 
 
