@@ -92,11 +92,13 @@ def to_rgb(opened: Opened, path: Path) -> Image.Image:
             f"a sample; {ADVICE}"
         )
     image.load()
-    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise DataError(
-            f"image {path} has transparent pixels (mode {image.mode}), and what is behind them is not known; expected "
-            "an opaque picture: lay it on a background"
-        )
+    if image.has_transparency_data:
+        mode, image = image.mode, image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise DataError(
+                f"image {path} has transparent pixels (mode {mode}), and what is behind them is not known; expected "
+                "an opaque picture: lay it on a background"
+            )
     rgb = image.convert("RGB")
     if opened.bits == 16:
         _check_depth(path, int(np.asarray(rgb).max(initial=0)) << 8 | 255)  # their lower bits are not known

@@ -32,9 +32,16 @@ HEADS: Final = (  # what files that are none of these begin with, and what to do
     (rb"....ftyp(heic|heix|hevc|mif1|msf1)", "HEIC, which is not read; convert it to PNG or JPEG"),
     (rb"....ftypavi[fs]", "AVIF, which is not read; convert it to PNG or JPEG"),
     (rb"(\xff\x0a|\0\0\0\x0cJXL )", "JPEG XL, which is not read; convert it to PNG or JPEG"),
+    (rb"(\0\0\0\x0cjP  |\xff\x4f\xff\x51)", "JPEG 2000, which is not read; convert it to PNG"),
+    (rb"8BPS", "a Photoshop file, which is not read; save it as PNG"),
+    (rb"\x93NUMPY", "a NumPy array, no picture; save it as PNG"),
     (rb"\0\x05\x16[\0\x07]", "what macOS keeps beside a file, not the picture; leave it out"),
     (rb"%!PS|%PDF", "PostScript or PDF, no picture; convert it to PNG"),
 )
+
+# Pillow's doubts about large pictures, EXIF that is cut and the like, a line for each photo. Here once, not around each
+# reading: threads that read ahead would undo each other's filters.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,7 @@ def picture(path: Path, what: str, content: bytes | None = None) -> Iterator[Ope
     decoded here or while it is open.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path if content is None else io.BytesIO(content), formats=FORMATS)
+        image = Image.open(path if content is None else io.BytesIO(content), formats=FORMATS)
         with image:
             frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # of a phone's MPO the first is it
             if frames > 1:
@@ -170,6 +175,11 @@ def _why(path: Path, content: bytes | None, error: Exception) -> str:
     for pattern, words in HEADS:
         if re.match(pattern, head, re.DOTALL):
             return f"cannot be decoded: it is {words}"
+    if isinstance(error, Image.UnidentifiedImageError) and re.match(rb"II[*+]\0|MM\0[*+]", head):
+        return (
+            "cannot be decoded: it is a TIFF of samples that are not read (floats in colours, say, or more than four "
+            "bands), or broken at its beginning; save it as PNG"
+        )
     if deep := _jpeg_bits(head):
         return f"cannot be decoded: it is a JPEG of {deep} bits a sample, which is not read; convert it to 8 bits"
     reason = "no picture that is known" if isinstance(error, Image.UnidentifiedImageError) else str(error)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
+import warnings
 import zlib
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from PIL import Image
 from benchmarks.data.photo_file import in_memory, read_image
 from splits.errors import DataError
 
+PROJECT = Path(__file__).resolve().parents[3]
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
 # what makes a stored picture upright, by the EXIF standard (CIPA DC-008, 4.6.4): row and column of the first pixel
 UPRIGHT = {
@@ -27,6 +31,12 @@ UPRIGHT = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
+# one pixel: width, height, bits, no compression, RGB, offset, 3 samples, strip of 12 bytes, IEEE floats
+TAGS = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 1, 32), (259, 3, 1, 1), (262, 3, 1, 2), (273, 4, 1, 8), (277, 3, 1, 3)]
+TAGS += [(279, 4, 1, 12), (339, 3, 1, 3)]
+FLOATS_IN_COLOURS = struct.pack("<2sHI12xH", b"II", 42, 20, len(TAGS)) + b"".join(
+    struct.pack("<HHII", *tag) for tag in [*TAGS, (0, 0, 0, 0)]
+)
 same_folder = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -120,6 +130,11 @@ def test_transparency(tmp_path):
     colours = Image.fromarray(PIXELS).quantize(4)
     colours.save(tmp_path / "palette.png", transparency=0)
     assert "mode P" in refusal(tmp_path / "palette.png")
+    colours.save(tmp_path / "opaque.png", transparency=bytes([255] * 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Pillow's advice, which a person could not follow
+        read = read_image(tmp_path / "opaque.png")
+    np.testing.assert_array_equal(read, np.asarray(colours.convert("RGB")))
 
 
 @pytest.mark.parametrize(
@@ -149,13 +164,30 @@ def test_several_pictures_in_one_file(tmp_path):
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
         (b"\0\x05\x16\x07\0\x02\0\0Mac OS X", "macOS"),
         (b"\xff\xd8\xff\xe0\0\x04ab\xff\xc1\0\x11\x0c", "JPEG of 12 bits"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n\0\0\0\x14ftypjp2 ", "JPEG 2000"),
+        (b"\xff\x4f\xff\x51\0\x2f", "JPEG 2000"),
+        (b"8BPS\0\x01", "Photoshop"),
+        (b"\x93NUMPY\x01\0", "NumPy array"),
+        (FLOATS_IN_COLOURS, "TIFF of samples that are not read"),
         (b"hello", "none of PNG, JPEG"),
     ],
 )
 def test_what_is_no_photo_is_named(tmp_path, content, words):
     """Fails when a file of another kind is called broken, or somebody is sent to copy it again for nothing."""
     (tmp_path / "photo.jpg").write_bytes(content)
-    assert words in refusal(tmp_path / "photo.jpg")
+    told = refusal(tmp_path / "photo.jpg")
+    assert words in told
+    assert ("copy it again" in told) == (content in (b"", b"hello"))
+
+
+def test_pillow_talks_to_nobody(tmp_path):
+    """Fails when a photo whose EXIF is cut, as many have it, puts lines of Pillow's on the terminal."""
+    cut = b"Exif\0\0II*\0\x08\0\0\0\x09\0" + b"\x12\x01\x03\0" * 2
+    Image.fromarray(PIXELS).save(tmp_path / "photo.jpg", exif=cut)
+    script = "import sys, pathlib, benchmarks.data.photo_file as p; p.read_image(pathlib.Path(sys.argv[1]))"
+    command = [sys.executable, "-c", script, str(tmp_path / "photo.jpg")]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 def test_missing_large_and_dangling(tmp_path, monkeypatch):
