@@ -96,9 +96,8 @@ class CustomDataSet(Value):
             raise ValueError(f"`words` for {unknown[0]!r}, which is no class")
         if not all(words and len(set(words)) == len(words) for words in self.words.values()):
             raise ValueError("`words` must give each class that it names different words, at least one")
-        first = Counter(self.words.get(name, (name,))[0] for name in self.classes)
-        if shared := [word for word, count in first.items() if count > 1]:
-            raise ValueError(f"`words`: two classes are asked by {shared[0]!r} first, so one of them is never found")
+        if shared := [word for word, count in Counter(asked(self.classes, self.words)).items() if count > 1]:
+            raise ValueError(f"`words`: two classes are asked by {shared[0]!r}, and what it finds could be either")
         if self.softmax and (self.classes[0] != BACKGROUND or self.unseen != ((),)):
             raise ValueError(f"`softmax` needs {BACKGROUND!r} as the first class, and no `unseen`")
         values = [*self.background, *self.ignore, *(v for group in self.ids.values() for v in group)]
@@ -261,8 +260,7 @@ def _in_full(content: dict[str, Any], path: Path) -> dict[str, Any]:
     if isinstance(content.get("words"), dict):
         content["words"] = {name: _listed(of) for name, of in content["words"].items()}
     if isinstance(name := content.get("templates", DEFAULT_TEMPLATES), str):
-        for words in asked(content["classes"], _own_words(content)):
-            check_names(words, templates(name), str(path))
+        check_names(asked(content["classes"], _own_words(content)), templates(name), str(path))
     content["ignore_named"] = "ignore" in content
     for key in ("background", "ignore"):
         if key in content:

@@ -35,13 +35,13 @@ def pieces(text: str) -> tuple[str, ...]:
     return tuple(regex.findall(PIECES, " ".join(mended.split()).lower(), regex.IGNORECASE))
 
 
-def asked(classes: Sequence[str], words: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    """Words that CLIP must tell apart: the first of each class, then all of each class that has words of its own.
+def asked(classes: Sequence[str], words: Mapping[str, Sequence[str]]) -> list[str]:
+    """Words that CLIP must tell apart: those of each class that has some of its own, the names of the others.
 
     >>> asked(["cow", "dog"], {"dog": ["hound", "puppy"]})
-    [['cow', 'hound'], ['hound', 'puppy']]
+    ['cow', 'hound', 'puppy']
     """
-    return [[words.get(name, (name,))[0] for name in classes], *map(list, words.values())]
+    return [word for name in classes for word in words.get(name, (name,))]
 
 
 def check_names(names: Sequence[str], templates: Sequence[str], source: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from benchmarks.data.survey import Survey, palette_problems, seam_words, surveye
 from splits.loader import Split, read_facts, read_list
 
 SHOWN: Final = 3  # missing files named in one line
+MANY: Final = 8  # classes
 OFFICIAL_TRAIN: Final = "voc2012_seg_train_1464"
 
 
@@ -127,8 +128,27 @@ def across(split: Split, surveys: Sequence[Survey]) -> Across:
     whole = all(len(survey.ids) == survey.reader.part.count for survey in surveys)
     pixels = sum((survey.stored() for survey in surveys[1:]), surveys[0].stored())
     warnings, notes = surveys[-1].reader.remarks(pixels, whole=whole)
-    warnings += [] if shared or len(surveys) == 1 else _twice(*surveys)
+    if len(surveys) == 2:
+        warnings += [] if shared else _twice(*surveys)
+        notes += _in_one_alone(split, *surveys) if whole else []
     return Across(tuple(problems), tuple(warnings), tuple(notes))
+
+
+def _in_one_alone(split: Split, train: Survey, val: Survey) -> list[str]:
+    """Classes that one part has and the other has not: nobody learns them, or nobody sees whether they were learned."""
+    trained, scored = (
+        [name for name, id_ in zip(split.classes, split.ids, strict=True) if survey.pixels()[1][id_]]
+        for survey in (train, val)
+    )
+    seen = {name for fold in split.folds for name in fold.seen}
+    unlearned = [name for name in scored if name not in trained and name in seen]
+    unscored = [name for name in trained if name not in scored]
+    lines = [f"train: no image of {_few(unlearned)}, so no training labels it"] if unlearned else []
+    return [*lines, *([f"val: no image of {_few(unscored)}, so nothing shows whether it is found"] if unscored else [])]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:MANY]) + (f" and {len(names) - MANY} more" if len(names) > MANY else "")
 
 
 def _twice(first: Survey, second: Survey) -> list[str]:

@@ -88,8 +88,7 @@ def _names(split: Split) -> tuple[str, ...]:
     if not split.custom_lists:
         return ()
     bench = benchmark(split.name)
-    known = (check_names(of, templates(bench.templates), split.name) for of in asked(split.classes, bench.words))
-    return tuple(dict.fromkeys(remark for remarks in known for remark in remarks))
+    return check_names(asked(split.classes, bench.words), templates(bench.templates), split.name)
 
 
 def prepare_set(

@@ -281,6 +281,21 @@ def test_what_readers_must_know_stands_in_the_record(farm, capsys):
     assert found.warnings[0].startswith(words)
 
 
+def test_a_class_that_one_part_lacks_stands_in_the_record(farm, capsys):
+    """Fails when a class that is scored as seen was never labelled, or one is not scored, and nobody is told."""
+    for name, lacking in (("img0", 2), ("img1", 2), ("img2", 2), ("img3", 3), ("img4", 3), ("img5", 3)):
+        Image.fromarray(np.where(mask() == lacking, 0, mask()).astype(np.uint8)).save(farm / f"masks/{name}.png")
+    run(farm)
+    (record,) = records(farm)
+    assert record.result.warnings == (
+        "train: no image of sheep, so no training labels it",
+        "val: no image of dog, so nothing shows whether it is found",
+    )
+    assert "- Warning: train: no image of sheep" in capsys.readouterr().out
+    harness.main(["data", "verify", str(farm / "farm.toml")])
+    assert "note: train: no image of sheep" in capsys.readouterr().out
+
+
 def test_predictions_of_a_program_that_numbers_colours(farm, capsys):
     """Fails when predictions whose palettes differ, or which a lossy format changed, are scored."""
     score = predictions(farm, "first")
