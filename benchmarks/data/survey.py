@@ -67,9 +67,10 @@ class Survey:
         """Files that cannot be read as they are, pairs that do not fit, values that no mask may hold."""
         for index, (photo, mask) in enumerate(zip(self.photos, self.masks, strict=True)):
             yield from (facts.problem for facts in (photo, mask) if facts.problem)
-            path = self.reader.mask_path(index)
+            path, image = self.reader.mask_path(index), self.reader.image_path(index)
+            if photo.sha256 and photo.sha256 == mask.sha256:
+                yield f"image {image} and mask {path} are equal, byte for byte; expected a photo and its class ids"
             if not photo.problem and not mask.problem:
-                image = self.reader.image_path(index)
                 yield from turn_problems(image, path, photo.size, photo.orientation, mask.size, self.reader.undecided)
             if words := illegal_words(path, mask.values, self.reader.file_ids):
                 yield words

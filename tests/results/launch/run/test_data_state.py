@@ -235,6 +235,11 @@ def columns(folder):
     (folder / "val.txt").write_text("img3 1\nimg4 -1\nimg5 0\n")
 
 
+def itself(farm: Path) -> None:
+    toml = farm / "farm.toml"
+    toml.write_text(toml.read_text().replace('images = "photos"', 'images = "masks"'))
+
+
 FAULTS = {
     shared: "train and val share 1 images, first img2",
     palettes: "chosen by a program",
@@ -243,6 +248,7 @@ FAULTS = {
     turned: "EXIF orientation 3",
     twice: "are both of image img4",
     columns: "more than an image id",
+    itself: "are equal, byte for byte",
 }
 
 
