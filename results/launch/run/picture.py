@@ -18,6 +18,7 @@ from methods.method import Method
 from results.launch.plan.request import Files, Pictures, Request, Run
 from results.launch.plan.runs import plan
 from results.launch.run.build import asked_of, vocabulary_of
+from results.launch.run.data_state import DataState, DataStates, changed
 from results.launch.run.finished_weights import of_plan
 from results.report.pictures import contact_sheet
 from results.report.sheet_note import sheet_note
@@ -48,11 +49,14 @@ def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pict
     for name in pictures.between:
         if name not in request.methods:
             raise UserError(f"--by-difference: {name} is not shown; {suggestion(name, request.methods)}")
+    data = DataStates(request.data, train=False, look_only=True)
     for (name, fold, seed), group in groupby(sorted(plan(request), key=_place), key=_place):
         runs = list(group)
+        states = [data.of(run) for run in runs]
+        states[0].refuse(name)  # all are scored on the same images
         finished = [of_plan(run, root, files.clip) for run in runs]
-        for run, of in zip(runs, finished, strict=True):
-            for remark in of.remarks:
+        for run, of, state in zip(runs, finished, states, strict=True):
+            for remark in (*of.remarks, *_old(run, state, root)):
                 print(f"warning: {run.name}: {remark}", file=sys.stderr)
         reader = request.data.open(benchmark(name), request.part)
         between = f"-{'-'.join(pictures.between)}" if pictures.between else ""
@@ -62,6 +66,14 @@ def prediction_sheets(request: Request, files: Files, root: Path, pictures: Pict
         weights = {run.train.folder: of.weights_sha256 for run, of in zip(runs, finished, strict=True)}
         write_atomically(path.with_suffix(".txt"), sheet_note(f"{rule} {OUTLINES}", weights).encode())
         yield path
+
+
+def _old(run: Run, state: DataState, root: Path) -> tuple[str, ...]:
+    """Whether the numbers that images may be chosen by are of other files."""
+    record = run.folder(root).read_record(run.evaluation)
+    if record is None or not changed(state, "", record.result.eval_data_sha256):
+        return ()
+    return ("the data have changed since it was scored; `run --stale` scores it again",)
 
 
 def chosen(runs: Sequence[Run], root: Path, pictures: Pictures, count: int) -> tuple[list[int], str]:

@@ -302,6 +302,19 @@ def test_a_class_that_one_part_lacks_stands_in_the_record(farm, capsys):
     assert "note: train: no image of sheep" in capsys.readouterr().out
 
 
+def test_pictures_of_changed_data(farm, capsys):
+    """Fails when a sheet is drawn of files that no number may be made of, or by old numbers without a word."""
+    clip = ("--methods", "clip", "--folds", "0")
+    run(farm, *clip)
+    relabel(farm)
+    capsys.readouterr()
+    assert run(farm, *clip, "--out", str(farm.parent / "sheets"), command="picture") == 0
+    assert "warning: clip farm fold 0 seed 0: the data have changed since it was scored" in capsys.readouterr().err
+    sizes(farm)
+    assert run(farm, *clip, "--out", str(farm.parent / "sheets"), command="picture") == 2
+    assert FAULTS[sizes] in capsys.readouterr().err
+
+
 def test_predictions_of_a_program_that_numbers_colours(farm, capsys):
     """Fails when predictions whose palettes differ, or which a lossy format changed, are scored."""
     score = predictions(farm, "first")
