@@ -17,7 +17,7 @@ from benchmarks.data.picture_file import picture
 from splits.errors import DataError
 
 Kind = Literal["photo", "mask"]
-VERSION: Final = 3  # raised whenever other facts are found in the same file
+VERSION: Final = 4  # raised whenever other facts are found in the same file
 BAND: Final = 3  # pixels: how far interpolation between two ids is looked for
 
 
@@ -42,6 +42,7 @@ class MaskFacts:
     colours: dict[int, str] = field(default_factory=dict)  # of those numbers, where a palette gives them any
     palette: str = ""  # which palette, by digest
     seams: tuple[int, ...] = ()  # numbers that lie only between a smaller and a larger one
+    steps: tuple[int, int] = (0, 0)  # by two and more: at once, and over a band of one between
 
 
 Facts = PhotoFacts | MaskFacts
@@ -80,6 +81,7 @@ def mask_facts(path: Path) -> MaskFacts:
         {v: bytes(palette[v]).hex() for v in values if v < len(palette)},
         hashlib.sha256(repr(palette).encode()).hexdigest()[:8] if palette else "",
         seams(mask.values),
+        steps(mask.values),
     )
 
 
@@ -97,7 +99,9 @@ def unpacked(kind: Kind, row: Sequence[Any]) -> Facts:
     if kind == "photo":
         return PhotoFacts(sha256, problem, size, int(row[3]))
     values, colours = ({int(key): value for key, value in column.items()} for column in row[3:5])
-    return MaskFacts(sha256, problem, size, values, colours, str(row[5]), tuple(row[6]))
+    return MaskFacts(
+        sha256, problem, size, values, colours, str(row[5]), tuple(row[6]), (int(row[7][0]), int(row[7][1]))
+    )
 
 
 def counted(values: NDArray[Any]) -> dict[int, int]:
@@ -130,6 +134,26 @@ def seams(values: NDArray[Any]) -> tuple[int, ...]:
     between = np.bincount(mask[(low < mask) & (mask < high)], minlength=256)
     pixels = np.bincount(mask.ravel(), minlength=256)
     return tuple(np.flatnonzero((between >= 0.9 * pixels) & (inside == 0) & (pixels > 0)).tolist())
+
+
+def steps(values: NDArray[Any]) -> tuple[int, int]:
+    """Where numbers that differ by two and more meet along rows and columns: at once, and over a band of one between.
+
+    Interpolation leaves hardly a place where they meet at once, also where the number between is drawn elsewhere.
+
+    >>> steps(np.array([[0, 0, 2, 2], [0, 1, 2, 2]]))
+    (1, 1)
+    """
+    at_once = over_one = 0
+    for lines in (values, values.T):
+        flat, length = lines.ravel(), lines.shape[1]
+        at = np.flatnonzero(flat[1:] != flat[:-1])
+        at = at[(at + 1) % length != 0]  # from one line to the next is no step
+        step = flat[at + 1].astype(np.int64) - flat[at]
+        near = (np.diff(at) <= BAND) & (at[1:] // length == at[:-1] // length)
+        at_once += int((abs(step) > 1).sum())
+        over_one += int((near & ((step[1:] > 0) == (step[:-1] > 0))).sum())
+    return at_once, over_one
 
 
 def _read(path: Path, what: str) -> tuple[bytes, str, str]:

@@ -39,6 +39,7 @@ from splits.text import decoded, one_form
 SUFFIXES: Final = (".png", ".npz")
 SHOWN: Final = 5  # ids named in one line
 MANY: Final = 0.6  # share of files with a thin class that is no accident; CLIP's own read-out has 0.2 of one class
+AT_ONCE: Final = 0.2  # share of steps without a band between; made larger with interpolation they have fewer
 SPAN: Final = 1.0  # of the sweep of shifts, where the class order says no other
 
 
@@ -125,7 +126,7 @@ def check_files(predictions: Predictions, *, jobs: int = 1) -> tuple[str, ...]:
         raise DataError(problems[0])
     if words := palette_words((path, f.colours, f.palette) for path, f in zip(paths, facts, strict=True)):
         raise DataError(f"predictions: {words[0]}")
-    return tuple(f"predictions hold {line}" for line in seam_words(facts, many=MANY))
+    return tuple(f"predictions: {line}" for line in seam_words(facts, many=MANY, at_once=AT_ONCE))
 
 
 def score_predictions(

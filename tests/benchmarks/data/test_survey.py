@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.data import known_files
-from benchmarks.data.file_facts import MaskFacts, PhotoFacts, mask_facts, seams
+from benchmarks.data.file_facts import MaskFacts, PhotoFacts, mask_facts, seams, steps
 from benchmarks.data.folders import FolderReader, Part
 from benchmarks.data.known_files import facts_of, unknown
 from benchmarks.data.limited import Limited, Without
@@ -207,6 +207,41 @@ def test_interpolated_masks(tmp_path, times):
     assert "nearest neighbour" in words
     Image.fromarray(ids).resize(size, Image.Resampling.NEAREST).save(tmp_path / "mask.png")
     assert seam_words([mask_facts(tmp_path / "mask.png")]) == []
+
+
+@pytest.mark.parametrize("times", [0.5, 0.7, 1.3, 2, 4])
+def test_interpolated_masks_whose_ids_are_all_drawn(tmp_path, times):
+    """Fails when bands that resizing made are not seen where every id between two others is drawn somewhere too."""
+    names = [tmp_path / f"{number}.png" for number in range(3)]
+    draw = np.random.default_rng(0)
+    whole = []
+    for _ in names:
+        y, x = np.mgrid[:160, :200]
+        whole.append(np.zeros((160, 200), np.uint8))
+        for id_ in (1, 2, 1, 2, 2, 1):
+            middle, size = draw.integers(20, 140, 2), draw.integers(12, 40)
+            whole[-1][(y - middle[0]) ** 2 + (x - middle[1]) ** 2 < size**2] = id_
+    for how in (Image.Resampling.BILINEAR, Image.Resampling.NEAREST):
+        for ids, name in zip(whole, names, strict=True):
+            Image.fromarray(ids).resize((int(200 * times), int(160 * times)), how).save(name)
+        words = seam_words([mask_facts(name) for name in names])
+        if how == Image.Resampling.NEAREST:
+            assert words == []
+        else:
+            assert len(words) == 1
+            assert "over a thin band of one between them (in 3 of 3 files)" in words[0]
+
+
+def test_steps_are_counted_along_both_axes():
+    """Fails when a step is counted from the end of a line to the next, or over a band that is no thin one."""
+    ids = np.zeros((9, 9), np.uint8)
+    ids[:, 4:] = 2
+    assert steps(ids) == (9, 0)
+    ids[:, 3] = 1
+    assert steps(ids) == steps(ids.T) == (0, 9)
+    wide = np.repeat(np.array([[0, 1, 2]], np.uint16), 4, axis=1)
+    assert steps(wide) == (0, 0)
+    assert steps(np.zeros((0, 3), np.uint8)) == (0, 0)
 
 
 def test_thin_things_are_no_seams():

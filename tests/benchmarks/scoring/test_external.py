@@ -187,9 +187,21 @@ def test_interpolated_predictions_are_remarked_on(tmp_path):
     small[4:14, 5:15] = 3
     Image.fromarray(small).resize((80, 80), Image.Resampling.BILINEAR).save(tmp_path / "a.png")
     (line,) = check_files(Predictions({"a": tmp_path / "a.png"}, ClassOrder(NAMES)))
-    assert line.startswith("predictions hold ids that lie only along the seams")
+    assert line.startswith("predictions: ids that lie only along the seams")
     Image.fromarray(small).resize((80, 80), Image.Resampling.NEAREST).save(tmp_path / "a.png")
     assert check_files(Predictions({"a": tmp_path / "a.png"}, ClassOrder(NAMES))) == ()
+
+
+def test_predictions_made_larger_are_remarked_on(tmp_path):
+    """Fails when interpolation is not seen as all ids are said somewhere; or one file in three is enough."""
+    small, order, files = np.zeros((20, 20), np.uint8), ClassOrder(NAMES), {}
+    small[4:14, 5:15], small[16:, :] = 2, 1
+    for name, how in (("a", Image.Resampling.BILINEAR), ("b", Image.Resampling.NEAREST), ("c", Image.Resampling.BOX)):
+        files[name] = tmp_path / f"{name}.png"
+        Image.fromarray(small).resize((80, 80), how).save(files[name])
+    (line,) = check_files(Predictions({"a": files["a"]}, order))
+    assert line.startswith("predictions: ids that differ by two and more meet over a thin band")
+    assert check_files(Predictions(files, order)) == ()
 
 
 def test_a_class_that_is_thin_in_some_predictions_is_no_interpolation(tmp_path):
