@@ -171,8 +171,11 @@ def segment(
     from benchmarks.scoring.predict import predicted
     from results.launch.plan.runs import default_scale
     from results.launch.run.devices import chosen_device
-    from results.launch.run.predict import asked_about
+    from results.launch.run.predict import asked_about, check_several
 
+    if isinstance(classes, str):
+        raise UserError(f"segment: classes is a list of names, got the text {classes!r}; write {_parted(classes)!r}")
+    check_several(classes, background_below, "segment: classes", "or background_below")
     spec, where = method.spec, chosen_device(device)
     names, sentences = tuple(classes) or spec.side.classes, spec.side.queries.templates
     vocabulary, _ = asked_about(method, names, sentences, "classes")
@@ -321,6 +324,11 @@ def _data(root: Place | None, subset: bool) -> Data:
     return Data(root=None if root is None else str(root), subset=subset)
 
 
+def _parted(text: str) -> list[str]:
+    """The names of a text as a list, as the command line has them."""
+    return [name.strip() for name in text.split(",")]
+
+
 def _pixels(image: Any) -> NDArray[np.uint8]:
     if isinstance(image, str | Path):
         from benchmarks.data.photo_file import read_image
@@ -331,6 +339,6 @@ def _pixels(image: Any) -> NDArray[np.uint8]:
 
         return in_memory(image)
     pixels = np.asarray(image)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise UserError(f"segment: an image is (H, W, 3) uint8 RGB, got {pixels.shape} {pixels.dtype}")
     return np.ascontiguousarray(pixels)

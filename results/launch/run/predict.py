@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -82,13 +82,18 @@ def _check(wanted: Prediction) -> None:
         raise UserError("say which weights: --run KEY, --weights FILE, or --methods clip, which trains nothing")
     if wanted.request.benchmarks and wanted.classes:
         raise UserError("--classes belongs to --images; a benchmark has its own")
-    if len(wanted.classes) == 1 and wanted.background_below is None:  # the name of a list's file, say
-        raise UserError(
-            f"--classes {wanted.classes[0]}: one class alone is said of every pixel; give several names, parted by "
-            "commas, or --background-below T"
-        )
+    check_several(wanted.classes, wanted.background_below, "--classes", "parted by commas, or --background-below T")
     if weights and not weights.is_file():
         raise UserError(f"--weights {weights}: there is no such file")
+
+
+def check_several(names: Sequence[str], threshold: float | None, option: str, how: str) -> None:
+    """Raises UserError for one class alone (the name of a list's file, say), where no threshold parts it from others.
+
+    option, how: where the names come from and how several are given, for the message.
+    """
+    if len(names) == 1 and threshold is None:
+        raise UserError(f"{option} {names[0]}: one class alone is said of every pixel; give several names, {how}")
 
 
 def _finished(wanted: Prediction) -> Finished:

@@ -89,12 +89,17 @@ def test_segmenting_is_what_predict_writes(made, tmp_path: Path) -> None:
     method = harness.load(root / run)
     for image in (tmp_path / "photos" / "one.png", picture, np.asarray(picture)):
         np.testing.assert_array_equal(harness.segment(method, image, words, device="cpu"), written)
-    with pytest.raises(UserError, match=r"\(H, W, 3\) uint8"):
-        harness.segment(method, np.zeros((4, 4)))
     with pytest.raises(UserError, match="no known scale"):
         harness.segment(method, Image.new("F", (4, 4)))
     with pytest.raises(UserError, match="classes: star stands there twice"):
         harness.segment(method, picture, ["star", "key", "star"], device="cpu")
+    for empty in (np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8)):
+        with pytest.raises(UserError, match=r"\(H, W, 3\) uint8"):
+            harness.segment(method, empty)
+    with pytest.raises(UserError, match=r"got the text 'star, key'; write \['star', 'key'\]"):
+        harness.segment(method, picture, "star, key")  # eight letters, each of which would be a class
+    with pytest.raises(UserError, match="star: one class alone is said of every pixel"):
+        harness.segment(method, picture, ["star"])
     for below in (float("nan"), float("inf")):
         with pytest.raises(UserError, match="expected a finite score"):
             harness.segment(method, picture, words, background_below=below, device="cpu")
