@@ -137,8 +137,8 @@ def across(split: Split, surveys: Sequence[Survey]) -> Across:
 def _in_one_alone(split: Split, train: Survey, val: Survey) -> list[str]:
     """Classes that one part has and the other has not: nobody learns them, or nobody sees whether they were learned."""
     trained, scored = (
-        [name for name, id_ in zip(split.classes, split.ids, strict=True) if survey.pixels()[1][id_]]
-        for survey in (train, val)
+        [name for name, id_ in zip(split.classes, split.ids, strict=True) if images[id_]]
+        for _, images in (train.pixels(), val.pixels())
     )
     seen = {name for fold in split.folds for name in fold.seen}
     unlearned = [name for name in scored if name not in trained and name in seen]
