@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from results.launch.commands.parse import clip_of
+from results.launch.plan.arguments import known, listed, whole
 from results.launch.plan.request import Device, Files, Request, Run
 from results.store.places import distinct, runs_folder
 from results.store.selection import Selection, select
@@ -68,11 +69,13 @@ def tables(
     show: kinds of tables, as `tables --show`. by: "method", or "fold": each fold for itself;
     None: "method", but "fold" where no row has all folds. Command: `tables`.
     """
+    from results.tables.kinds import KINDS
     from results.tables.selected_tables import chosen, selected_tables
-    from results.tables.views import View
+    from results.tables.views import BYS, View
 
+    view = View(known("show", show, KINDS), None if by is None else known("by", (by,), BYS)[0])
     found, every, kept = chosen(_selection(root, methods, benchmarks))
-    return selected_tables(found, every, kept, View(tuple(show), by))
+    return selected_tables(found, every, kept, view)
 
 
 def compare(
@@ -93,7 +96,7 @@ def compare(
 
     selection = _selection(root, (), benchmarks)
     found = described(select(selection, every_loss=False), selection)
-    wanted = Wanted(names, over, delta / 100, folds=tuple(folds))
+    wanted = Wanted(names, over, delta / 100, folds=whole("folds", folds))
     return compare_records(found.records, wanted, found.confusion, found.stale)[0]
 
 
@@ -140,7 +143,7 @@ def load(
     from results.launch.run import finished_weights
 
     place = Path(root) if root is not None else runs_folder()
-    load_methods(map(Path, method_files))
+    load_methods(map(Path, listed("method_files", method_files)))
     load_stored([place])
     clip_id, clip_file = clip_of(clip)
     if str(what) in METHODS:
@@ -270,16 +273,16 @@ def run(
     from results.launch.plan.transfer import runs_of
     from results.tables.aggregate import tidy
 
-    load_methods(map(Path, method_files))
+    load_methods(map(Path, listed("method_files", method_files)))
     place = Path(root) if root is not None else runs_folder()
     clip_id, clip_file = clip_of(clip)
     request = Request(
-        methods=methods_named(methods),
+        methods=methods_named(listed("methods", methods)),
         benchmarks=_known(benchmarks),
-        folds=None if folds is None else tuple(folds),
-        seeds=tuple(seeds),
+        folds=None if folds is None else whole("folds", folds),
+        seeds=whole("seeds", seeds),
         clip=clip_id,
-        overrides=tuple(settings),
+        overrides=listed("settings", settings),
         limit=limit,
         data=_data(data_root, subset),
     )
@@ -304,18 +307,19 @@ def _selection(root: Place | Sequence[Place] | None, methods: Sequence[str], ben
     from results.launch.plan.custom import load_stored
     from results.launch.plan.runs import methods_named
 
-    given = [runs_folder()] if root is None else [root] if isinstance(root, str | Path) else root
+    given = [runs_folder()] if root is None else [root] if isinstance(root, str | Path) else listed("root", root)
     roots = distinct(map(Path, given))
     load_stored(roots)
-    return Selection(roots, methods_named(methods), _known(benchmarks))
+    return Selection(roots, methods_named(listed("methods", methods)), _known(benchmarks))
 
 
 def _known(benchmarks: Sequence[str]) -> tuple[str, ...]:
     """The names of benchmarks; TOMLs are read first."""
     from results.launch.plan.custom import names_of
 
-    names = names_of(benchmarks)
-    return tuple(names[text] for text in benchmarks)
+    given = listed("benchmarks", benchmarks)
+    names = names_of(given)
+    return tuple(names[text] for text in given)
 
 
 def _data(root: Place | None, subset: bool) -> Data:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from results.tables.kinds import RESULTS, Kind
 
 By = Literal["method", "fold"]
+BYS: tuple[By, ...] = get_args(By)
 ColumnName = Literal[
     "miou",
     "pacc",

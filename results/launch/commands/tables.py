@@ -9,7 +9,7 @@ from pathlib import Path
 from results.launch.commands import options as add
 from results.tables.forms import FORMS
 from results.tables.kinds import DEFAULT, KINDS, Kind
-from results.tables.views import COLUMNS, DEFAULT_COLUMNS, NOTES, View
+from results.tables.views import BYS, COLUMNS, DEFAULT_COLUMNS, NOTES, View
 from splits.errors import UserError
 
 
@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument(
         "--by",
-        choices=["method", "fold"],
+        choices=BYS,
         help="fold: each fold for itself; default: method, but fold where no row has all folds",
     )
     parser.add_argument(

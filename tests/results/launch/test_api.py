@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -202,3 +203,36 @@ def test_a_fold_without_records_is_named() -> None:
     """Fails when a comparison on a fold that nothing was scored on ends in a stack trace, or in all folds."""
     with pytest.raises(UserError, match=r"--folds 7: no record is of that fold; there are: 0-3"):
         harness.compare("zegclip", "clip", root=REFERENCE, folds=[7])
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: harness.tables(REFERENCE, show="main"), "show is a list, got 'main'; write ['main']"),
+        (lambda: harness.tables(REFERENCE, show=["mian"]), "show: there is no 'mian'; did you mean main"),
+        (lambda: harness.tables(REFERENCE, by="folds"), "by: there is no 'folds'; did you mean fold"),
+        (lambda: harness.tables(REFERENCE, methods="clip"), "methods is a list, got 'clip'"),
+        (lambda: harness.records(REFERENCE, benchmarks="shapes-5i"), "benchmarks is a list"),
+        (lambda: harness.compare("clip", "zegclip", root=REFERENCE, folds=0), "folds is a list, got 0; write [0]"),
+        (lambda: harness.run("clip", root="runs"), "methods is a list, got 'clip'"),
+        (lambda: harness.run(["clip"], folds=0, root="runs"), "folds is a list, got 0"),
+        (lambda: harness.run(["clip"], seeds=[0.5], root="runs"), "seeds holds 0.5; expected whole numbers"),
+        (lambda: harness.run(["clip"], seeds=[True], root="runs"), "seeds holds True"),
+        (lambda: harness.run(["clip"], settings="recipe.lr=1", root="runs"), "settings is a list"),
+        (lambda: harness.load("clip", method_files="mine.py"), "method_files is a list"),
+    ],
+)
+def test_a_text_or_a_number_is_no_list(tmp_path: Path, monkeypatch, call, words) -> None:
+    """Fails when letters pass for names, an unknown kind of table is no table at all, or a stack trace answers."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=re.escape(words)):
+        call()
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    """Fails when folds that an array holds are refused, or taken for others."""
+    by_list, by_array = (
+        harness.compare("zegclip", "clip", root=REFERENCE, folds=folds) for folds in ([0, 2], np.array([0, 2]))
+    )
+    assert [table.markdown() for table in by_list] == [table.markdown() for table in by_array]
