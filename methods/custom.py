@@ -70,12 +70,16 @@ def file_of(method: str) -> MethodFile | None:
     return next((file for file in LOADED.values() if known and known.custom and file.source == known.source), None)
 
 
-def blamed(error: BaseException) -> str:
-    """An error that went through the file of a custom method, in a line with the place; empty for any other."""
+def blamed(error: BaseException, method: str = "") -> str:
+    """An error that went through the file of a custom method, in a line with the place; empty for any other.
+
+    method: the one that was at work: of one that a file brought, what came out of it may have failed elsewhere.
+    """
     for file in LOADED.values():
         if place := _place(error, file.path):
             return f"{file.path}{place}: {_in_a_line(error)}"
-    return ""
+    own = file_of(method)
+    return f"{own.path}: {_in_a_line(error)}" if own else ""
 
 
 def load_installed() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from methods.method import Method
+from methods.returned import activated
 
 VECTORS = 64  # scores: a multiple of every vector length that torch unrolls to on a CPU
 SHARED = 32768  # scores from which torch shares an operation out among threads
@@ -35,7 +36,7 @@ def activated_columns(method: Method, scores: Tensor, seen: Tensor) -> Tensor:
 def activated_planes(method: Method, scores: Tensor, seen: Tensor) -> Tensor:
     """`(W, c, h, w)` scores, plane by plane, after the method's activation; the same bits as by columns."""
     if type(method).activate is Method.activate or scores.device.type != "cpu":
-        return method.activate(scores, seen)
+        return activated(method, scores, seen)
     one_by_one = [
         activated_columns(method, scores[:, c].reshape(-1, 1), seen[[c]]).view(scores[:, c].shape)
         for c in range(len(seen))
@@ -44,4 +45,4 @@ def activated_planes(method: Method, scores: Tensor, seen: Tensor) -> Tensor:
 
 
 def _activate(method: Method, scores: Tensor, seen: Tensor) -> Tensor:
-    return method.activate(scores.t()[None, :, :, None], seen)[0, :, :, 0].t()  # as (1, c, n, 1)
+    return activated(method, scores.t()[None, :, :, None], seen)[0, :, :, 0].t()  # as (1, c, n, 1)

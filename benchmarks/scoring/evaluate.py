@@ -33,6 +33,7 @@ from benchmarks.scoring.planes import Views, score_chunks, seen_first, views
 from benchmarks.scoring.seen_shift import shift_grid
 from benchmarks.scoring.tally import MOST_IMAGES, Tally
 from methods.method import Method, Vocabulary
+from methods.returned import seen_shift_of
 
 PLAIN: Final = Decision()  # every name is a class, the highest score decides
 
@@ -77,8 +78,8 @@ def evaluate(
     method.eval()
     device = torch.device(device)
     classes = decision.classes(len(vocabulary)) + (background_below is not None)
-    own = method.seen_shift
-    shifts = shift_grid(own, method.shift_span) if swept else np.unique([0.0, own])
+    own, span = seen_shift_of(method)
+    shifts = shift_grid(own, span) if swept else np.unique([0.0, own])
     tally = Tally(classes, shifts, own, device)
     nans = NanWatch(method)
 

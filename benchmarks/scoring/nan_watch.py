@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from methods.method import Method, Vocabulary
+from methods.returned import place_of
 from splits.errors import Diverged
 
 
@@ -13,7 +14,7 @@ class NanWatch:
     """Asked about every score of a pass."""
 
     def __init__(self, method: Method):
-        self._method = type(method).__name__
+        self._method = f"{place_of(method, 'scores')}{type(method).__name__}"
         self._kept: list[tuple[tuple[str, ...], Tensor]] = []  # names, and whether a score among them is NaN
 
     def note(self, vocabulary: Vocabulary, classes: list[int], scores: Tensor) -> None:

@@ -20,6 +20,7 @@ from benchmarks.scoring.ahead import at_short_side, sent
 from benchmarks.scoring.windows import Window, windows
 from methods.method import Images, Method, Vocabulary
 from methods.precision import forward_in, wide
+from methods.returned import scores_of
 
 CHUNK = 16
 BYTES, WORDS = 1 << 8, 1 << 15  # numbers that a byte, and a signed pair of bytes, count from 0
@@ -61,7 +62,8 @@ def views(
     pictures = [pixels, pixels.flip(-1)] if inference.flips else [pixels]
     batches = [Images(torch.stack([picture[:, y1:y2, x1:x2] for y1, x1, y2, x2 in boxes])) for picture in pictures]
     with forward_in(precision, device):
-        grids = [wide(method.scores(images, vocabulary)) for images in batches]
+        scored = [method.scores(images, vocabulary) for images in batches]
+    grids = [wide(scores_of(method, scores, len(boxes), len(vocabulary))) for scores in scored]
     return Views(method, vocabulary.seen, tuple(grids), boxes, (height, width))
 
 

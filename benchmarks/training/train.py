@@ -19,6 +19,7 @@ from benchmarks.training.ranks import ALONE, Ranks
 from benchmarks.values import derive_seed
 from methods.method import Images, Method
 from methods.precision import float32_products
+from methods.returned import grouped_parameters, named_losses, place_of
 from splits.errors import Diverged
 
 CHECKPOINTS_PER_RUN = 10
@@ -142,7 +143,7 @@ class _Loop:
         self.warnings: list[str] = []
         self._pending: Pending = []
         self._point_every = max(1, recipe.iterations // POINTS_PER_RUN)
-        groups = method.parameter_groups()
+        groups = grouped_parameters(method)
         self._scales = [group.pop("lr_scale", 1.0) for group in groups]
         self.optimizer = acceleration.adamw(groups, recipe, fabric.device) if groups else None
         if recipe.compiled:
@@ -181,6 +182,7 @@ class _Loop:
         images, labels = acceleration.moved(images, labels, self.fabric.device)
         with self.fabric.autocast():  # Fabric enters it by itself only where a method is wrapped for several ranks
             losses = self._wrapped.losses(images, labels, progress=self.step / self.recipe.iterations)
+        losses = named_losses(self.method, losses, trained=self.optimizer is not None)
         if weights is not None:
             losses = {n: v * weights[self.over.get(n, "images")] for n, v in losses.items()}
         if losses and self.optimizer is not None:
@@ -255,8 +257,9 @@ class _Loop:
                 values.setdefault(name, []).append(value)
         means = {name: sum(v) / len(v) for name, v in values.items()}
         if wrong := [name for name, value in means.items() if not math.isfinite(value)]:
+            at = place_of(self.method, "losses")
             raise Diverged(
-                f"the loss {', '.join(wrong)} is not finite by step {self.step}; lower the learning rate "
+                f"{at}the loss {', '.join(wrong)} is not finite by step {self.step}; lower the learning rate "
                 f"(now {self.recipe.lr}), or use 32-true precision (now {self.recipe.precision})"
             )
         return means

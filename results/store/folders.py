@@ -57,6 +57,7 @@ class _Word(Value):
     rate: float | None = None
     doing: str = ""
     mendable: bool = False  # of a failure: by the person, so that the next command tries again
+    sources: str = ""  # of a failure: sha256 of the method's code that failed; other code may not fail
     evaluation: str = ""  # the key of a scoring that failed without having trained
 
 

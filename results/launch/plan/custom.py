@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
+
+from pydantic import ValidationError
 
 from benchmarks import custom as data_sets
 from benchmarks.custom import CustomDataSet
 from benchmarks.toml import is_toml
-from benchmarks.values import canonical_json
+from benchmarks.values import canonical_json, explain
 from methods import custom as methods
+from methods.config import MethodConfig
 from methods.custom import MethodFile
 from methods.method_entry import MethodEntry
 from methods.registry import METHODS
@@ -89,7 +93,29 @@ def _unfit(entry: MethodEntry) -> str:
         if wanted not in there:
             hint = f"; did you mean {', '.join(alike)}?" if (alike := near(wanted, there)) else ""
             return f"its {field} names {wanted!r}, which the file has not{hint}"
+        if words := there[wanted] and (_unfit_config if field == "config" else _unfit_builder)(there[wanted]):
+            return f"its {field} {wanted!r} {words}"
     return "" if entry.needs in NEEDS else f"needs {entry.needs!r}, expected one of {', '.join(NEEDS)}"
+
+
+def _unfit_config(config: Any) -> str:
+    """What is wrong with a config: no MethodConfig, or a default that is missing or does not fit its own field."""
+    if not isinstance(config, type) or not issubclass(config, MethodConfig):
+        return "is no subclass of methods.config.MethodConfig"
+    try:
+        config.model_validate(config().model_dump(warnings=False), strict=True)
+    except ValidationError as error:
+        return f"cannot stand by its defaults: {explain(error)}"
+    return ""
+
+
+def _unfit_builder(builder: Any) -> str:
+    """What is wrong with a builder: it does not take what it is called with."""
+    try:
+        inspect.signature(builder).bind(clip=None, vocabulary=None, config=None)
+    except TypeError as error:
+        return f"is called with clip=..., vocabulary=..., config=..., which it does not take ({error})"
+    return ""
 
 
 def load_stored(roots: Iterable[Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from methods.registry import METHODS
 from results.launch.plan.request import Run
 from results.launch.run.data_state import DataState, changed
 from results.launch.run.ranks import gone
@@ -12,6 +13,7 @@ from results.launch.run.sharing import shared
 from results.store.claim import Claims
 from results.store.data_changes import DATA
 from results.store.folders import CorruptRecord, RunFolder, State
+from results.store.provenance import sources_sha256
 from results.store.record import RunRecord
 from results.store.staleness import why_stale
 
@@ -79,8 +81,9 @@ def _status(run: Run, folder: RunFolder, claims: Claims | None, data: DataState 
     if broken:
         return Status("failed", broken, **steps)
     if word.get("state") == "failed":
-        reason, mendable = word.get("reason", "no reason was stored"), word.get("mendable", False)
-        return Status("failed", reason, **steps, mendable=mendable)
+        reason, method = word.get("reason", "no reason was stored"), run.train.method
+        mended = bool(word.get("sources")) and method in METHODS and word["sources"] != sources_sha256(method)
+        return Status("failed", reason, **steps, mendable=word.get("mendable", False) or mended)
     if word.get("state") in ("running", "interrupted"):
         return Status("interrupted", word.get("reason", _without_a_word(run)), **steps)
     return Status("planned", **steps)

@@ -26,6 +26,7 @@ from results.launch.run.status import status
 from results.store.claim import CLAIMS, Claim, LostClaim
 from results.store.files import disk_words, sweep, write_atomically
 from results.store.folders import ERROR, RunFolder
+from results.store.provenance import sources_sha256
 from splits.errors import Diverged, UserError
 
 
@@ -117,7 +118,8 @@ def _made_by(job: Job) -> Path:
 def _failed(job: Job, folder: RunFolder, claim: Claim, error: BaseException) -> str:
     text = str(error).strip() or "no message"
     disk = disk_words(error) if isinstance(error, OSError) else ""
-    theirs = blamed(error)  # in the file of a method that was brought along
+    method = job.run.train.method
+    theirs = blamed(error, method)  # in the file of a method that was brought along, or over what came out of it
     memory = memory_words(error, job.run, trained=folder.trained() or not job.train)
     known = isinstance(error, UserError) or disk or memory  # the person's to mend: no stack trace
     told = disk or memory or text
@@ -126,13 +128,20 @@ def _failed(job: Job, folder: RunFolder, claim: Claim, error: BaseException) -> 
         if not known:
             write_atomically(folder.path / ERROR, traceback.format_exc().encode(), before_rename=claim.check)
         mendable = bool(known or theirs) and not isinstance(error, Diverged)
-        details = (
-            _reached(folder) | {"mendable": mendable} | ({} if job.train else {"evaluation": job.run.evaluation.key})
-        )
+        details = _reached(folder) | {"mendable": mendable, "sources": _sources(method)}
+        if not job.train:
+            details["evaluation"] = job.run.evaluation.key
         folder.write_state("failed", claim, reason=reason, **details)
     except (OSError, LostClaim) as second:
         print(f"{folder.path}: {reason}; and the state could not be written: {second}", file=sys.stderr)
     return "failed"
+
+
+def _sources(method: str) -> str:
+    """sha256 of a method's code; empty where that cannot be told, which may be why a run failed."""
+    with suppress(Exception):
+        return sources_sha256(method)
+    return ""
 
 
 def _reached(folder: RunFolder) -> dict[str, Any]:

@@ -257,6 +257,10 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, capsys, text, reason):
             "its config names 'AdaptorConfig', which the file has not; did you mean Ad",
         ),
         (':Adapter"', ':adapt"', "its builder names 'adapt', which the file has not"),
+        ("*, clip, vocabulary, config)", "*, clip, vocabulary)", "its builder 'Adapter' is called with clip=..., voc"),
+        ("scale: float = 20.0", 'scale: float = "20"', "its config 'AdapterConfig' cannot stand by its defaults: sc"),
+        ("scale: float = 20.0", "scale: float", "its config 'AdapterConfig' cannot stand by its defaults: scale: is m"),
+        ("(MethodConfig):", ":", "its config 'AdapterConfig' is no subclass of methods.config.MethodConfig"),
         ('needs="tokens"', 'needs="token"', "needs 'token', expected one of nothing, tokens, blocks"),
     ],
 )
@@ -271,6 +275,32 @@ def test_an_entry_that_names_what_is_not_there_is_refused_in_one_line(tmp_path, 
     assert err.count("\n") == 1
     assert f"{path}: method 'slip': {reason}" in err
     assert before == METHODS
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('return {"ce": cross', 'return {"ce": float("nan") * cross', "the loss ce is not finite"),
+        ("        return self.scale *", "        return (1 if self.training else torch.nan) *", "scores among"),
+        ('return {"ce": cross', 'return {"ce": 1} or {"ce": cross', "the loss ce is of type int"),
+        ("    def scores(", "    watched = {'a': 1}\n\n    def scores(", "AttributeError: 'int' object"),
+    ],
+)
+def test_what_comes_out_of_a_file_and_fails_elsewhere_names_it(tmp_path, capsys, old, new, words):
+    """Fails when what comes out of a file of one's own fails elsewhere and the line does not say whose it was, or when
+    the file is mended and its failure still held against it.
+    """
+    path = tmp_path / "adapter.py"
+    text = EXAMPLE.read_text()
+    assert old in text
+    arguments = ["run", "--methods", "adapter", *SMALL, "--method-file", str(path), "--runs", str(tmp_path / "runs")]
+    path.write_text(text.replace(old, new))
+    assert harness.main([*arguments, "--cluster", "debug"]) == 1
+    told = capsys.readouterr().err
+    assert re.search(rf"failed: {re.escape(str(path))}( line \d+)?: .*{words}", told), told
+    forget(METHODS.keys() - {"adapter"}, ())
+    path.write_text(text)
+    assert harness.main([*arguments, "--cluster", "debug"]) == 0
 
 
 def test_another_data_set_of_the_same_name_is_refused(tmp_path, capsys):

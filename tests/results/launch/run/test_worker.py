@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch")
-from results.launch.run import make
+from results.launch.run import make, worker
 from results.launch.run.status import status
 from results.launch.run.worker import run_job
 from results.store.folders import CARD, RECORD
@@ -125,6 +125,21 @@ def test_only_what_a_person_can_mend_is_tried_again(error, mendable, tmp_path: P
     assert (seen.state, seen.mendable) == ("failed", mendable)
     assert run_job(job) == "done"
     assert not status(job.run, tmp_path).mendable
+
+
+def test_other_code_of_the_method_is_tried(tmp_path: Path, monkeypatch) -> None:
+    """Fails when a training that diverged is held against the method after its author has mended the code."""
+    job = job_of("constant", tmp_path, limit=4)
+
+    def fail(*_: object) -> bool:
+        raise Diverged("the loss is not finite")
+
+    with monkeypatch.context() as before:
+        before.setattr(make, "make_record", fail)
+        before.setattr(worker, "sources_sha256", lambda _: "of the code before")
+        assert run_job(job) == "failed"
+    seen = status(job.run, tmp_path)
+    assert (seen.state, seen.mendable) == ("failed", True)
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys) -> None:
