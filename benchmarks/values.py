@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from splits.errors import UserError
 from splits.near import suggestion
@@ -81,6 +82,17 @@ class Value(BaseModel):
         except ValidationError as error:
             words = explain(error, fields=tuple(cls.model_fields))
             raise UserError(f"{source}: not a valid {cls.__name__}: {words}") from None
+
+
+def formed(pattern: str, words: str) -> Any:
+    """Of a field: its text must be of this form in full, which `words` tell a person."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"expected {words}")
+        return value
+
+    return AfterValidator(check)
 
 
 def explain(error: ValidationError, shown: int | None = None, fields: Sequence[str] = ()) -> str:

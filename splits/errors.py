@@ -1,6 +1,7 @@
 """Errors that are the user's to mend: shown as one line, never with a stack trace. Everything above may raise them."""
 
 import json
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -32,6 +33,15 @@ def file_words(error: OSError) -> str:
     known = {FileNotFoundError: "there is no such file", IsADirectoryError: "is a folder; expected a file"}
     known[PermissionError] = "you may not read it"
     return known.get(type(error)) or f"cannot be read ({error.strerror or type(error).__name__})"
+
+
+def no_file_words(path: Path) -> str:
+    """What stands in the place of a file that is to be read, in words.
+
+    >>> no_file_words(Path("nowhere")), no_file_words(Path())
+    ('there is no such file', 'is a folder; expected a file')
+    """
+    return file_words(IsADirectoryError() if path.is_dir() else FileNotFoundError())
 
 
 def json_words(error: ValueError | RecursionError) -> str:

@@ -55,6 +55,7 @@ def verify_set(
     problems = [*([] if content else missing), *problems, *common.problems, *common.warnings]
     if len(reports) == 2 and not split.custom_lists:
         problems += _shared(overlap(split, data_root=data_root, year=year))
+    problems = list(dict.fromkeys(problems))  # what keeps both parts from being opened is one problem
     print("\n".join(problems), end="\n" if problems else "")
     for line in [*(missing if content else []), *common.notes, *_names(split), *([] if unopened else strays(surveys))]:
         print(f"note: {line}")

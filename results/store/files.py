@@ -21,6 +21,8 @@ REMEDIES = {  # what a person can do about the disk; any other error may be a fa
     errno.EPERM: "name a folder that can be written to",
     errno.ENOENT: "put the folder back (was it moved, deleted or unmounted?)",
     errno.ENOTDIR: "name a folder, not a file",
+    errno.EEXIST: "name a folder, not a file",  # of a folder that is to be made
+    errno.EISDIR: "name a file, not a folder",
     errno.EIO: "look after that disk",
     errno.ESTALE: "mount the file system again",
     errno.ENOTCONN: "mount the file system again",
@@ -73,7 +75,8 @@ def disk_words(error: OSError) -> str:
     """What the disk refused, where, and what to do, in one line; "" for an error that no disk explains."""
     if error.errno not in REMEDIES:
         return ""
-    where = f"{error.filename}: " if error.filename else ""
+    named = error.filename2 or error.filename  # of a rename: what was to be written, not its draft
+    where = f"{named}: " if named else ""
     return f"{where}{os.strerror(error.errno or 0)}; {REMEDIES[error.errno]}, then run the same again"
 
 

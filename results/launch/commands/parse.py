@@ -22,7 +22,7 @@ from results.launch.plan.transfer import names_training
 from results.launch.plan.weight_cards import refused_by_kind
 from results.store.places import distinct
 from results.store.selection import Selection
-from splits.errors import UserError
+from splits.errors import UserError, no_file_words
 from splits.hashing import file_sha256
 
 SIZES = ("short_side", "window", "stride", "flips")  # how an image is cut up to be scored
@@ -152,7 +152,7 @@ def _weights(options: argparse.Namespace, methods: tuple[str, ...], files: Files
     if files.weights is None:
         return ""
     if not files.weights.is_file():
-        raise UserError(f"--weights {files.weights}: there is no such file")
+        raise UserError(f"--weights {files.weights}: {no_file_words(files.weights)}")
     refused_by_kind(files.weights, "--weights")
     elsewhere = hasattr(options, "on") and names_training(transfer_of(options), files)
     if len(methods) != 1 and not elsewhere:

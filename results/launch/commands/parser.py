@@ -68,8 +68,10 @@ def numbers(text: str) -> list[int]:
                 f"expected whole numbers of at least 0, as in `0 1 2`, `0,1,2` or `0-2`; got {text!r}"
             )
         low, high = counted(ends[0]), counted(ends[-1])
-        if not low <= high < low + MOST:
+        if low > high:
             raise argparse.ArgumentTypeError(f"expected a range from its lower end to its upper one; got {part!r}")
+        if high - low >= MOST:
+            raise argparse.ArgumentTypeError(f"expected a range of at most {MOST:,} numbers; got {part!r}")
         found += range(low, high + 1)
     return found
 

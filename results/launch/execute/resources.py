@@ -21,12 +21,16 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from benchmarks.toml import read_toml
-from benchmarks.values import Value
+from benchmarks.values import Value, formed
 from methods.registry import METHODS
 from splits.errors import UserError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:@+-]*$")]
-Features = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.,:@+&|*()\[\]!-]*$")]
+Name = Annotated[str, formed(r"[A-Za-z0-9_.,:@+-]*", "letters, digits and _ . , : @ + - alone")]
+Features = Annotated[
+    str, formed(r"[A-Za-z0-9_.,:@+&|*()\[\]!-]*", "letters, digits and _ . , : @ + & | * ( ) [ ] ! - alone")
+]
+GPUS = formed(r"([A-Za-z0-9_.-]+:)?(0|[1-9][0-9]?)", "[TYPE:]N with at most 99 GPUs, e.g. 2 or a100:2")
+MEMORY = formed(r"([1-9][0-9]*[KMGT]?)?", "a whole number with K, M, G, T or no unit, e.g. 16G")
 OPTION = re.compile(r"[a-z][a-z0-9-]*")
 # set by the harness itself, or by an option of its own
 RESERVED = frozenset(
@@ -41,10 +45,10 @@ class Resources(Value):
     """One job's share of a cluster. Fields at their default are left to the cluster."""
 
     partition: Name = ""
-    gpus: str = Field(default="0", pattern=r"^([A-Za-z0-9_.-]+:)?(0|[1-9][0-9]?)$")  # a node; TYPE:1 names the type
+    gpus: Annotated[str, GPUS] = "0"  # a node; TYPE:1 names the type
     nodes: int = Field(default=1, ge=1)
     cpus: int | None = Field(default=None, ge=1)  # a rank; None: threads and data loader processes
-    mem: str = Field(default="", pattern=r"^([1-9][0-9]*[KMGT]?)?$")  # per node; MiB where no unit is given
+    mem: Annotated[str, MEMORY] = ""  # per node; MiB where no unit is given
     time: str = "24:00:00"
     account: Name = ""
     qos: Name = ""

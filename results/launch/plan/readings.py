@@ -18,12 +18,12 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from benchmarks.toml import read_toml
-from benchmarks.values import Value
+from benchmarks.values import Value, formed
 from methods.config import MethodConfig
 from methods.registry import LISTED_BY, METHODS, config_class, entry
 from splits.errors import UserError
@@ -37,7 +37,7 @@ class Reading(Value):
     """Constants of a method that go before those of its recipe."""
 
     method: str
-    name: str = Field(pattern=r"^[\w .,:()'-]{1,40}$")
+    name: Annotated[str, formed(r"[\w .,:()'-]{1,40}", "at most 40 letters, digits, blanks and . , : ( ) ' - _")]
     constants: dict[str, Any] = Field(min_length=1)
 
     def holds_for(self, method: str) -> bool:

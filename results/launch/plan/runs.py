@@ -50,6 +50,7 @@ def methods_named(names: Sequence[str]) -> tuple[str, ...]:
 def plan(request: Request) -> list[Run]:
     """Every run of a request, in a stable order: benchmark, seed, fold, method; of a sweep, setting by setting."""
     if request.sweep:
+        check_overrides(request.sweep[0], request.methods, option="--sweep")  # all settings are of the same fields
         every = (run for one in expanded(request) for run in plan(one))
         return list({(run.train.digest(), run.evaluation.digest()): run for run in every}.values())
     benches = [benchmark(name) for name in dict.fromkeys(request.benchmarks)]

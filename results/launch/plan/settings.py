@@ -112,26 +112,30 @@ def _validated(method: str, values: dict[str, Any]) -> MethodConfig:
         raise UserError(f"{method}: {explain(error)}") from None
 
 
-def check_overrides(overrides: Sequence[str], methods: Sequence[str]) -> None:
-    """Raise UserError for an override of what is not run, is not there, or has an option of its own."""
+def check_overrides(overrides: Sequence[str], methods: Sequence[str], option: str = "--set") -> None:
+    """Raise UserError for an override of what is not run, is not there, or has an option of its own.
+
+    option: what brought them, for messages.
+    """
     owners = {*methods}
     if any(entry(method).trained for method in methods):
         owners.add(RECIPE_NAMESPACE)
     for override in overrides:
+        said = f"{option} {override}"
         if "." not in override.partition("=")[0]:
-            raise UserError(f"--set {override}: expected METHOD.SETTING=VALUE{_whole_names(override, sorted(owners))}")
-        owner, field, _ = _split(override)
+            raise UserError(f"{said}: expected METHOD.SETTING=VALUE{_whole_names(override, sorted(owners))}")
+        owner, field, _ = _split(override, option)
         if owner not in owners:
-            raise UserError(f"--set {override}: {owner!r} is none of what is run; {suggestion(owner, sorted(owners))}")
+            raise UserError(f"{said}: {owner!r} is none of what is run; {suggestion(owner, sorted(owners))}")
         fields = _fields(owner)
         if field not in fields:
-            raise UserError(f"--set {override}: {owner} has no setting {field!r}; {suggestion(field, fields)}")
+            raise UserError(f"{said}: {owner} has no setting {field!r}; {suggestion(field, fields)}")
         if owner == RECIPE_NAMESPACE and field in ("ranks", "accumulate"):
-            raise UserError(f"--set {override}: use --{field}")
+            raise UserError(f"{said}: use --{field}")
         if owner != RECIPE_NAMESPACE and field == "setting":
-            raise UserError(f"--set {override}: the setting belongs to the protocol; use --setting")
+            raise UserError(f"{said}: the setting belongs to the protocol; use --setting")
         if owner != RECIPE_NAMESPACE and field in entry(owner).fixed:
-            raise UserError(f"--set {override}: {field} is what makes it {owner}; choose another method instead")
+            raise UserError(f"{said}: {field} is what makes it {owner}; choose another method instead")
 
 
 def _fields(owner: str) -> list[str]:
@@ -159,11 +163,11 @@ def check_shares(request: Request) -> None:
         )
 
 
-def _split(override: str) -> tuple[str, str, str]:
+def _split(override: str, option: str = "--set") -> tuple[str, str, str]:
     target, equals, text = override.partition("=")
     owner, dot, field = target.partition(".")
     if not (equals and dot and owner and field):
-        raise UserError(f"--set {override}: expected METHOD.SETTING=VALUE or recipe.SETTING=VALUE")
+        raise UserError(f"{option} {override}: expected METHOD.SETTING=VALUE or recipe.SETTING=VALUE")
     return owner, field, text
 
 

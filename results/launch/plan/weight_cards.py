@@ -19,11 +19,11 @@ def run_folder(text: str, root: Path) -> Path:
     if (Path(text) / SPEC).is_file():
         return Path(text)
     if not KEY.fullmatch(text):
-        raise UserError(f"--run {text}: neither a run's folder nor its key (4 to 8 of 0-9a-f, the end of its name)")
+        raise UserError(f"run {text}: neither a run's folder nor its key (4 to 8 of 0-9a-f, the end of its name)")
     found = sorted(p for p in root.glob("*/*/fold*-seed*-*") if p.name.rpartition("-")[2].startswith(text))
     if len(found) != 1:
         which = ", ".join(p.relative_to(root).as_posix() for p in found[:5])
-        raise UserError(f"--run {text}: {f'several runs: {which}' if found else f'no such run in {root}'}")
+        raise UserError(f"run {text}: {f'several runs: {which}' if found else f'no such run in {root}'}")
     return found[0]
 
 

@@ -74,7 +74,8 @@ def _check(name: str, folder: Path) -> None:
     if name in METHODS:
         raise UserError(f"--name {name}: is a method of this harness; call the imported one something else")
     if not folder.is_dir():
-        raise UserError(f"--predictions {folder}: there is no such folder")
+        words = "is a file; give its folder" if folder.exists() else "there is no such folder"
+        raise UserError(f"--predictions {folder}: {words}")
 
 
 def _files(folder: Path) -> Path:

@@ -31,7 +31,7 @@ from results.launch.run.devices import chosen_device
 from results.launch.run.finished_weights import Finished
 from results.report.overlays import ContactSheet, index_png, overlay
 from results.store.files import write_atomically
-from splits.errors import UserError
+from splits.errors import UserError, no_file_words
 from splits.hashing import file_sha256
 
 DRAWINGS = (
@@ -84,7 +84,7 @@ def _check(wanted: Prediction) -> None:
         raise UserError("--classes belongs to --images; a benchmark has its own")
     check_several(wanted.classes, wanted.background_below, "--classes", "parted by commas, or --background-below T")
     if weights and not weights.is_file():
-        raise UserError(f"--weights {weights}: there is no such file")
+        raise UserError(f"--weights {weights}: {no_file_words(weights)}")
 
 
 def check_several(names: Sequence[str], threshold: float | None, option: str, how: str) -> None:

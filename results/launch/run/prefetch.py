@@ -18,7 +18,9 @@ def fetched(runs: Sequence[Run]) -> Iterator[str]:
     """Fetch the weights of CLIP and bodies, and tokenizers, that runs need: a line for each when it is here."""
     from results.launch.run.build import clip_of
 
-    for clip in tagged_clips(runs):
+    clips = tagged_clips(runs)
+    _refuse_unknown(clips)
+    for clip in clips:
         loaded = clip_of(clip)
         yield f"{clip.model}/{clip.pretrained}: here, sha256 {loaded.weights_sha256 if loaded else ''}"
     for weights in body_weights(runs):
@@ -105,6 +107,17 @@ def _fetch(weights: BodyWeights) -> str:
         raise UserError(str(error)) from None
 
 
+def _refuse_unknown(clips: Iterable[ClipId]) -> None:
+    """Raise UserError for a model or a tag that there is none of: it is not to be fetched."""
+    from methods.clip.tags import is_here
+
+    for clip in clips:
+        try:
+            is_here(clip.model, clip.pretrained)
+        except ValueError as error:
+            raise UserError(f"--clip {clip.model}/{clip.pretrained}: {error}") from None
+
+
 def _absent_clips(clips: Sequence[ClipId]) -> list[str]:
     if not clips:
         return []
@@ -112,6 +125,7 @@ def _absent_clips(clips: Sequence[ClipId]) -> list[str]:
 
     from results.launch.run.build import clip_of
 
+    _refuse_unknown(clips)
     missing, kept = [], constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = True
     try:

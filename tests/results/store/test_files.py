@@ -43,6 +43,21 @@ def test_called_off_before_the_rename(tmp_path):
     assert listing(tmp_path) == ["file"]
 
 
+def test_a_folder_for_a_file_and_a_file_for_a_folder(tmp_path):
+    """Fails if either ends in a stack trace, names the draft, or says the wrong one of the two."""
+    file, folder = tmp_path / "file", tmp_path / "folder"
+    file.write_bytes(b"")
+    folder.mkdir()
+    with pytest.raises(OSError, match="directory") as error:
+        write_atomically(folder, b"new")
+    assert disk_words(error.value).startswith(f"{folder}: ")
+    assert "name a file, not a folder" in disk_words(error.value)
+    with pytest.raises(OSError, match="exists") as error:
+        write_atomically(file / "one", b"new")
+    assert disk_words(error.value).startswith(f"{file}: ")
+    assert "name a folder, not a file" in disk_words(error.value)
+
+
 def test_killed_before_the_rename(tmp_path):
     """Fails if the file is written in place: a kill then leaves half of it."""
     target = tmp_path / "file"

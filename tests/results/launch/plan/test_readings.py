@@ -72,7 +72,7 @@ def test_which_reading_ran_is_in_the_key_and_the_name(file: Path, tmp_path: Path
         (TEXT.replace("chimera-seg", "chimera"), "'chimera' is no method that is trained"),
         (TEXT.replace("chimera-seg", "clip"), "'clip' is no method that is trained"),
         (TEXT.replace("blocks", "block"), "chimera-seg has no constant 'block'; see `list reading`"),
-        (TEXT.replace("page 5", "a\\nb"), "name: expected text of the form"),
+        (TEXT.replace("page 5", "a\\nb"), "name: expected at most 40 letters, digits"),
         (TEXT.replace("blocks = 1", "blocks = 'many'"), "chimera-seg: blocks"),
         ('method = "clipteacher"\nname = "x"\n[constants]\nlocal_loss = true', "what makes it clipteacher"),
         ('method = "zegclip"\nname = "x"\n[constants]\nprompt_tokens = 3', "a reading of zegclip, which is not run"),

@@ -41,6 +41,14 @@ def test_missing_weights_are_named_without_fetching_them(hub: list[str]) -> None
     assert prefetch.absent(runs) == []
 
 
+def test_a_name_that_is_none_is_not_missing(hub: list[str]) -> None:
+    """Fails when a slip in the name of a CLIP is answered by advice to fetch it."""
+    runs = plan(Request(("clip",), ("shapes-5i",), clip=ClipId(model="ViT-B-16", pretrained="opnai")))
+    with pytest.raises(UserError, match=r"did you mean openai\?"):
+        prefetch.absent(runs)
+    assert not hub
+
+
 def test_built_in_weights_need_no_net(hub: list[str]) -> None:
     """Fails when the built-in grid is held up by a look at the hub."""
     assert prefetch.absent(plan(Request(("random", "clip"), ("shapes-5i",)))) == []
