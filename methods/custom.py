@@ -77,7 +77,7 @@ def blamed(error: BaseException, method: str = "") -> str:
     """
     for file in LOADED.values():
         if place := _place(error, file.path):
-            return f"{file.path}{place}: {_in_a_line(error)}"
+            return f"{file.path}{place}: {_in_a_line(error, file.path)}"
     own = file_of(method)
     return f"{own.path}: {_in_a_line(error)}" if own else ""
 
@@ -102,7 +102,7 @@ def _run(file: MethodFile) -> ModuleType:
         exec(compile(file.source, file.path, "exec"), module.__dict__)
     except Exception as error:
         del sys.modules[file.module]
-        raise UserError(f"{file.path}{_place(error, file.path)}: {_in_a_line(error)}") from None
+        raise UserError(f"{file.path}{_place(error, file.path)}: {_in_a_line(error, file.path)}") from None
     return module
 
 
@@ -120,8 +120,11 @@ def _register(methods: Any, where: str, source: str = "") -> None:
     METHODS.update({name: replace(entry, custom=True, source=source) for name, entry in methods.items()})
 
 
-def _in_a_line(error: BaseException) -> str:
-    text = error.msg if isinstance(error, SyntaxError) else str(error)  # its own words repeat file and line
+def _in_a_line(error: BaseException, path: str = "") -> str:
+    """What an error says. path: of the file that is named before it; a module that it imports may be what is broken."""
+    text = str(error)
+    if isinstance(error, SyntaxError):  # its own words have file and line in another form
+        text = error.msg if error.filename == path else f"{error.msg}, in {error.filename} line {error.lineno}"
     return f"{type(error).__name__}: {' '.join(text.split()) or 'no message'}"
 
 

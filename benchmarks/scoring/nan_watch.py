@@ -14,6 +14,7 @@ class NanWatch:
     """Asked about every score of a pass."""
 
     def __init__(self, method: Method):
+        self._trained = any(parameter.requires_grad for parameter in method.parameters())
         self._method = f"{place_of(method, 'scores')}{type(method).__name__}"
         self._kept: list[tuple[tuple[str, ...], Tensor]] = []  # names, and whether a score among them is NaN
 
@@ -31,7 +32,7 @@ class NanWatch:
         found = torch.stack([flag for _, flag in kept]).cpu()
         for (names, _), broken in zip(kept, found.tolist(), strict=True):
             if broken:
-                raise Diverged(
-                    f"{self._method}: scores among {', '.join(names)} are NaN; the weights are broken: train anew with "
-                    "a lower learning rate or 32-true precision"
-                )
+                cure = "the weights are broken: train anew with a lower learning rate or 32-true precision"
+                if not self._trained:
+                    cure = "nothing was trained here: look after the CLIP's file and the config beside it"
+                raise Diverged(f"{self._method}: scores among {', '.join(names)} are NaN; {cure}")

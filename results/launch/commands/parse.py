@@ -11,7 +11,7 @@ from benchmarks.catalogue import Data, benchmark
 from benchmarks.data.datasets import data_roots
 from benchmarks.spec import ClipId
 from methods.clip_file import config_sha256, weights_at
-from methods.weight_endings import has_weight_ending
+from methods.weight_endings import ENDINGS, has_weight_ending
 from results.launch.execute.execution import Execution
 from results.launch.execute.resources import Resources
 from results.launch.plan.readings import read_readings
@@ -135,6 +135,8 @@ def clip_of(text: str | None) -> tuple[ClipId | None, Path | None]:
         if path.is_dir() and "/" in weights:  # a folder of one name may be called as a tag is
             path = weights_at(path)
         if path.is_file():
+            if not has_weight_ending(path):
+                raise UserError(f"--clip {text}: {path.name} ends in none of {', '.join(ENDINGS)}, as CLIP weights do")
             refused_by_kind(path, "--clip")
             return _of_a_file(model, path), path.absolute()  # a hub's folder links to files elsewhere
     except (OSError, ValueError) as error:

@@ -35,10 +35,31 @@ def refused_by_kind(path: Path, source: str) -> None:
     try:
         refuse_what_is_none(path)
         is_torchscript(path)
+        if part := _damaged_part(path):
+            raise UserError(f"{source}: {path} is damaged in {part} (by its checksum); copy or download it again")
     except zipfile.BadZipFile as error:
         raise UserError(f"{source}: {broken_archive(path, error)}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{source}: {error}") from None
+
+
+def _damaged_part(path: Path) -> str:
+    """The first part of an archive whose bytes are not those that were stored; torch reads them without a look.
+
+    Raises BadZipFile. A checksum of 0 is none: torch can leave them out.
+    """
+    if not zipfile.is_zipfile(path):
+        return ""
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            try:
+                with archive.open(part) as content:
+                    while content.read(1 << 20):
+                        pass
+            except zipfile.BadZipFile:
+                if part.CRC:
+                    return part.filename
+    return ""
 
 
 def broken_archive(path: Path, error: zipfile.BadZipFile) -> str:

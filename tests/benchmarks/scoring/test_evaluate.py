@@ -398,8 +398,12 @@ def test_nan_scores_are_refused(reader) -> None:
             out[:, 3, 0, 0] = torch.nan
             return out
 
-    with pytest.raises(UserError, match=r"Diverged: scores among .*c3.* are NaN"):
+    with pytest.raises(UserError, match=r"Diverged: scores among .*c3.* are NaN; nothing was trained here"):
         evaluate(Diverged(), reader, words(SEEN), SLIDE, table(5))
+    trained = Diverged()
+    trained.weight = torch.nn.Parameter(torch.zeros(1))
+    with pytest.raises(UserError, match="the weights are broken: train anew"):
+        evaluate(trained, reader, words(SEEN), SLIDE, table(5))
 
 
 def test_masks_of_another_data_set_are_refused(random_reader) -> None:

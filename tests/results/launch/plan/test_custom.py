@@ -303,6 +303,17 @@ def test_what_comes_out_of_a_file_and_fails_elsewhere_names_it(tmp_path, capsys,
     assert harness.main([*arguments, "--cluster", "debug"]) == 0
 
 
+def test_a_broken_module_beside_the_file_is_named(tmp_path, capsys, monkeypatch):
+    """Fails when a slip in a module that the file imports is told as one of the line that imports it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "helper_beside.py").write_text("x = 1\ndef f(:\n")
+    path = tmp_path / "adapter.py"
+    path.write_text("import helper_beside\n" + EXAMPLE.read_text())
+    assert harness.main(["check", "--method-file", str(path)]) == 2
+    place = f"{tmp_path / 'helper_beside.py'} line 2"
+    assert f"{path} line 1: SyntaxError: invalid syntax, in {place}" in capsys.readouterr().err
+
+
 def test_another_data_set_of_the_same_name_is_refused(tmp_path, capsys):
     """Fails when runs of two data sets with one name are mixed in one folder, or a look leaves something behind."""
     farm = _shapes_farm(tmp_path)

@@ -104,7 +104,12 @@ def test_what_is_no_file_of_weights_is_told_before_a_run_is_made(tmp_path, capsy
 def test_folders_and_files_that_are_no_clip(folder, tmp_path, capsys):
     """Fails if a folder without weights is taken for open_clip's tag, or a missing file of any ending for one."""
     (tmp_path / "empty").mkdir()
-    for path, words in ((tmp_path / "empty", "holds none of"), (tmp_path / "a.CKPT", "there is no file")):
+    (tmp_path / "a.onnx").write_bytes(b"whatever")
+    for path, words in (
+        (tmp_path / "empty", "holds none of"),
+        (tmp_path / "a.CKPT", "there is no file"),
+        (tmp_path / "a.onnx", "a.onnx ends in none of .safetensors, .pt,"),
+    ):
         code = harness.main(["run", "--methods", "clip", "--clip", f"ViT-B-32/{path}", "--runs", str(tmp_path / "r")])
         assert code == 2
         assert words in capsys.readouterr().err
