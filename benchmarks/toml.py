@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from splits.errors import UserError
+from splits.errors import UserError, file_words
 from splits.text import decoded, lines
 
 
@@ -20,7 +20,7 @@ def read_toml(path: Path, option: str = "") -> dict[str, Any]:
     where = f"{option} {path}".strip()
     try:
         return tomllib.loads("\n".join(lines(decoded(path.read_bytes()))))
-    except FileNotFoundError:
-        raise UserError(f"{where}: there is no such file") from None
-    except (OSError, ValueError, RecursionError) as error:  # what cannot be decoded or parsed is a ValueError
+    except OSError as error:
+        raise UserError(f"{where}: {file_words(error)}") from None
+    except (ValueError, RecursionError) as error:  # what cannot be decoded or parsed is a ValueError
         raise UserError(f"{where}: cannot be read as TOML ({' '.join(str(error).split())})") from None

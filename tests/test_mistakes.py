@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with a data set of three classes and files of every wrong kind, which is the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ZSS_DATA_ROOT", raising=False)
-    for folder in ("photos", "masks", "empty", "said"):
+    for folder in ("photos", "masks", "empty", "said", "folder.toml"):
         (tmp_path / folder).mkdir()
     for number in range(4):
         mask = np.full((24, 32), number % 4, np.uint8)
@@ -164,6 +164,7 @@ SLIPS = [  # a command line, and words of the one line that answers it
     ("--benchmarks nowhere.toml", "nowhere.toml: there is no such file"),
     ("--benchmarks NOWHERE.TOML", "NOWHERE.TOML: there is no such file"),
     ("--benchmarks broken.toml", "broken.toml: cannot be read as TOML"),
+    ("--benchmarks folder.toml", "folder.toml: is a folder; expected a file"),
     ("--benchmarks key.toml", "unsen: there is no such field; did you mean unseen?"),
     ("--benchmarks moved.toml --methods constant", "fotos"),
     ("--benchmarks pascal-5i --subset", "no data root was given"),

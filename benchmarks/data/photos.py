@@ -35,7 +35,10 @@ def picture_files(place: Path) -> dict[str, Path]:
     """Id to file, sorted by name. Raises DataError as `photos`."""
     if not place.exists():
         raise DataError(f"{place}: there is no such file or folder of pictures")
-    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    try:
+        files = sorted(place.iterdir()) if place.is_dir() else [place]
+    except OSError as error:
+        raise DataError(f"{place} cannot be listed ({error.strerror})") from None
     found: dict[str, Path] = {}
     for path in files:
         if path.suffix.lower() not in PICTURES or path.name.startswith("._"):

@@ -40,7 +40,7 @@ def drafted(path: Path) -> Iterator[Path]:
     try:
         yield draft
     except OSError as error:
-        if error.filename is None:  # as `write` and `fsync` leave it
+        if error.filename in (None, str(draft)):  # None: as `write` and `fsync` leave it
             error.filename = str(path)
         raise
     finally:

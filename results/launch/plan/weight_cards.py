@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.spec import TrainSpec
 from methods.weight_kind import is_torchscript, refuse_what_is_none
 from results.store.folders import SPEC, read_json
-from splits.errors import UserError
+from splits.errors import UserError, file_words
 
 KEY = re.compile(r"[0-9a-f]{4,8}")
 
@@ -39,7 +39,9 @@ def refused_by_kind(path: Path, source: str) -> None:
             raise UserError(f"{source}: {path} is damaged in {part} (by its checksum); copy or download it again")
     except zipfile.BadZipFile as error:
         raise UserError(f"{source}: {broken_archive(path, error)}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{source}: {path}: {file_words(error)}") from None
+    except ValueError as error:
         raise UserError(f"{source}: {error}") from None
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import save as save_tensors
 from benchmarks.spec import TrainSpec
 from benchmarks.training.train import Trained
 from benchmarks.values import canonical_json
+from methods.custom import blamed
 from methods.method import Method
 from results.launch.plan.weight_cards import broken_archive, origin_of
 from results.launch.run.build import loaded_body_sha256
@@ -146,4 +147,8 @@ def imported(method: Method, file: Path) -> tuple[str, ...]:
         raise UserError(broken_archive(file, error)) from None
     except (OSError, ValueError) as error:
         raise UserError(str(error)) from None
+    except RuntimeError as error:
+        if blamed(error) or not (isinstance(error, NotImplementedError) or "meta tensors" in str(error)):
+            raise
+        raise UserError(f"{file}: holds tensors that are sparse or without values; save them as plain ones") from None
     return tuple(f"the imported weights are {remark}" for remark in found or ())  # a custom method may return None

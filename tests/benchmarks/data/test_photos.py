@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.data.photos import passed_over, photos
+from benchmarks.data.photos import passed_over, photos, picture_files
 from splits.errors import DataError
 
 
@@ -58,6 +60,17 @@ def test_frames_of_a_video(tmp_path):
     assert abs(found["frame-000004"][..., 0].mean() - 200) < 10
     assert found["frame-000004"][..., 2].mean() < 10
     assert len(dict(photos(tmp_path / "v.avi", limit=2))) == 2
+
+
+def test_a_folder_that_may_not_be_listed_is_named(tmp_path, monkeypatch):
+    """Fails when a folder of pictures that may not be read is answered by advice for one that may not be written."""
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\)"):
+        picture_files(tmp_path)
 
 
 def test_what_is_no_picture_is_refused_in_one_line(tmp_path):

@@ -58,6 +58,18 @@ def test_a_folder_for_a_file_and_a_file_for_a_folder(tmp_path):
     assert "name a folder, not a file" in disk_words(error.value)
 
 
+def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch):
+    """Fails if what is said of it names the draft, a name that nobody has given."""
+
+    def refuse(path: object, *_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(PermissionError) as error:
+        write_atomically(tmp_path / "page.html", b"new")
+    assert disk_words(error.value).startswith(f"{tmp_path / 'page.html'}: Permission denied; ")
+
+
 def test_killed_before_the_rename(tmp_path):
     """Fails if the file is written in place: a kill then leaves half of it."""
     target = tmp_path / "file"

@@ -33,6 +33,18 @@ def test_a_card_is_of_these_weights(tmp_path: Path) -> None:
         origin_of(weights, file_sha256(weights))
 
 
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when the system's words and number of the error are passed on."""
+    (tmp_path / "weights.pt").write_bytes(b"tensors")
+
+    def refuse(path: object, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(UserError, match=r"^--weights: .*weights\.pt: you may not read it$"):
+        refused_by_kind(tmp_path / "weights.pt", "--weights")
+
+
 @pytest.mark.parametrize("checksums", [True, False])
 def test_a_part_that_changed_in_an_archive_is_refused(tmp_path: Path, checksums: bool) -> None:
     """Fails when weights with a flipped bit, which torch reads without a look, become numbers; or when a whole file is

@@ -15,8 +15,9 @@ from benchmarks.catalogue import Data, benchmark, source
 from results.launch.plan.request import Request
 from results.launch.plan.runs import plan
 from results.launch.run.build import build, clip_of
+from results.launch.run.weights import imported
 from results.store.folders import Stored, find_stored
-from splits.errors import DataError
+from splits.errors import DataError, UserError
 
 pytestmark = pytest.mark.usefixtures("torch_as_it_was")
 
@@ -85,3 +86,14 @@ def test_half_precision_is_said_as_often_as_weights_are_scored(root, tmp_path, c
             call("eval" if size == "96" else "run", "--methods", "zegclip", "--benchmarks", "pascal-5i", *size_and) == 0
         )
         assert "the imported weights are stored in bfloat16, rounded to 8 significant bits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("spoil", [lambda value: value.to_sparse(), lambda value: value.to("meta")])
+def test_tensors_that_are_not_plain_are_a_line(root, tmp_path, spoil):
+    """Fails if sparse tensors, or tensors without values, end in the words of a library."""
+    spec = plan(_request(root, "f" * 64))[0].train
+    method = build(spec, clip_of(spec.clip), finished=True)
+    path = tmp_path / "weights.pt"
+    torch.save({name: spoil(value.detach()) for name, value in method.trained_state().items()}, path)
+    with pytest.raises(UserError, match=r"weights\.pt: holds tensors that are sparse or without values; save them"):
+        imported(method, path)
