@@ -84,16 +84,18 @@ class CustomDataSet(Value):
         if twice := [name for name, count in Counter(self.classes).items() if count > 1]:
             raise ValueError(f"`classes` must differ from one another; {twice[0]!r} stands there twice")
         if wrong := [*(name for name in self.ids if name not in self.classes)]:
-            raise ValueError(f"`ids` for {wrong[0]!r}, which is no class; classes: {', '.join(self.classes)}")
+            raise ValueError(f"`ids` for {wrong[0]!r}, which is no class; {suggestion(wrong[0], self.classes)}")
         if wrong := [name for name in self.classes if name not in self.ids]:
             raise ValueError(f"`ids` without {wrong[0]!r}; name each class there, or leave `ids` out")
         for fold in self.unseen if self.unseen != ((),) else ():
-            if not fold or not set(fold) < set(self.classes):
+            if wrong := [name for name in fold if name not in self.classes]:
+                raise ValueError(f"unseen {wrong[0]!r} is no class; {suggestion(wrong[0], self.classes)}")
+            if not fold or set(fold) == set(self.classes):
                 raise ValueError(f"unseen {list(fold)}: expected some of the classes, not none and not all")
         if self.unseen != ((),) and not self.train:
             raise ValueError("`unseen` says what a training does not see: give `train`, or leave both out")
         if unknown := sorted(self.words.keys() - {*self.classes}):
-            raise ValueError(f"`words` for {unknown[0]!r}, which is no class")
+            raise ValueError(f"`words` for {unknown[0]!r}, which is no class; {suggestion(unknown[0], self.classes)}")
         if not all(words and len(set(words)) == len(words) for words in self.words.values()):
             raise ValueError("`words` must give each class that it names different words, at least one")
         if shared := [word for word, count in Counter(asked(self.classes, self.words)).items() if count > 1]:
