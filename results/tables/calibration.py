@@ -39,6 +39,7 @@ from results.tables.table import (
     mean_and_sd,
     signed,
 )
+from results.tables.warned import warned
 from splits.loader import load_split
 
 TUNE: Final = "tune"  # the part, and the end of a benchmark's name
@@ -95,7 +96,12 @@ def calibrated_table(
             f"{title}: a shift tuned alike, in percent ± sd over seeds",
             frame,
             tuple(columns),
-            (*_NOTES, *([PARTIAL_NOTE] if frame["partial"].any() else []), *stale_notes(content.records, stale)),
+            (
+                *_NOTES,
+                *([PARTIAL_NOTE] if frame["partial"].any() else []),
+                *warned(record.result for record in content.records),
+                *stale_notes(content.records, stale),
+            ),
             content.protocol,
             "calibrated",
         )

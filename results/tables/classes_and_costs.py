@@ -18,6 +18,7 @@ from results.tables.content import Content
 from results.tables.notes import measured
 from results.tables.stale_rows import stale_names, stale_notes
 from results.tables.table import PARTIAL_NOTE, UNDEFINED, Column, Row, Table, marked
+from results.tables.warned import warned
 
 Names = Mapping[tuple[Any, ...], str]  # values of IDENTITY -> the row's name
 Variants = Mapping[str, Sequence[RunRecord]]  # the row's name -> its runs
@@ -72,6 +73,7 @@ def class_table(content: Content, title: str, variants: Variants, stale: frozens
                 "shift; runs in which its IoU is undefined are left out.",
                 *measured(content),
                 *([PARTIAL_NOTE] if partial_names(variants) else []),
+                *warned(record.result for record in content.records),
                 *stale_notes(content.records, stale),
             ),
             protocol=content.protocol,

@@ -27,6 +27,7 @@ from results.tables.statistics import METRICS, shared
 from results.tables.table import HEADERS, STALE, UNDEFINED, Column, Table, csv_text, signed
 from results.tables.table import Row as Cells
 from results.tables.verdicts import Family, Row, Verdict
+from results.tables.warned import warned
 from splits.errors import UserError
 from splits.near import suggestion
 
@@ -191,7 +192,9 @@ def tables_of_comparison(
         *(Column.percent(f"fold {f}", f"fold_{f}", partial(_points, key=f"fold_{f}")) for f in folds if len(folds) > 1),
     ]
     lines = [*measured(content), *_explained(found), *_classes(content, found, read)]
-    lines += stale_notes([record for name in found.names for record in variants[name]], stale)
+    compared = [record for name in found.names for record in variants[name]]
+    lines += warned(record.result for record in compared)
+    lines += stale_notes(compared, stale)
     group = f", ablations of {found.table.partition(':')[2]}" if found.table.startswith(ABLATION) else ""
     title = f"{content.split.name}{trained_by(content)}{elsewhere(content)}{group}: paired differences, in points"
     return [Table(title, frame.drop(columns="by_fold"), tuple(columns), tuple(lines), content.protocol, "comparison")]

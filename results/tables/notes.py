@@ -27,6 +27,7 @@ from results.tables.table import PARTIAL_NOTE, SD_NOTE, UNDEFINED
 from results.tables.transfers import transferred
 from results.tables.verdicts import Family
 from results.tables.views import By, View
+from results.tables.warned import warned
 
 UNTRAINED = "nothing trained"
 DRAWN = "shapes"  # the data set that the built-in CLIP knows
@@ -50,7 +51,7 @@ def notes(
     lines = [*measured(content, brief=view.appended), _counted(content, runs, frame, by, family, whole)]
     lines += _of_an_ablation(runs, frame, whole) if whole and len(frame) else ()
     lines += _marks(content, runs, frame)
-    lines += _warned(content)
+    lines += warned(record.result for record in content.records)
     lines += warnings_of(content.records, content.locate)
     lines += _of_others(content)
     if tuned := [text for row in _variants(frame).to_dict("records") if (text := _tuned(row))]:
@@ -314,18 +315,6 @@ def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterato
     scored = ["pacc", "miou_seen"] if content.split.open_vocabulary else scored
     if len(frame) and frame[frame["seeds"] > 0][scored].isna().any(axis=None):
         yield f"{UNDEFINED} in a row with seeds: undefined, no class of that kind is in the scored images."
-
-
-def _warned(content: Content) -> Iterator[str]:
-    """What records say of their data and inputs, and whose if not all say it."""
-    rows: dict[str, set[str]] = {}
-    for record in content.records:
-        for line in record.result.warnings:
-            rows.setdefault(line, set()).add(record.result.label)
-    labels = {record.result.label for record in content.records}
-    for line, of in rows.items():
-        whose = "" if of == labels else f", {', '.join(sorted(of))}"
-        yield f"Warning{whose}: {line}."
 
 
 def _of_others(content: Content) -> Iterator[str]:

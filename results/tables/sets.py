@@ -28,6 +28,7 @@ from results.tables.content import method_rank
 from results.tables.register import OPEN, Number, numbers
 from results.tables.row_names import differing, plain_setting, training_settings, with_settings
 from results.tables.table import PARTIAL, PARTIAL_NOTE, STALE, UNDEFINED, Column, Row, Table
+from results.tables.warned import warned
 from splits.errors import UserError
 
 # Repositories whose own figures were made as this harness has their protocol. NACLIP's refine masks afterwards, what
@@ -216,6 +217,7 @@ def _notes(
     results = [result for of in rows.values() for rs in of.values() for result in rs]
     if any(result.partial for result in results):
         yield PARTIAL_NOTE
+    yield from warned(results)
     if any(result.train.folder in stale for result in results):
         yield f"{STALE} stale: {WHAT} have changed since some of its runs."
     if any(result.train.clip and result.train.clip.pretrained == "builtin" for result in results):
