@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
@@ -23,10 +25,12 @@ from methods.registry import METHODS
 from results.store.files import write_atomically
 from results.store.folders import DATA_SET, read_json
 from splits.errors import UserError
-from splits.near import near
+from splits.near import near, suggestion
 from splits.plain_text import plain
 
 NEEDS: Final = get_args(get_type_hints(MethodEntry)["needs"])
+TEXTS: Final = ("title", "fidelity", "group")  # fields of an entry
+DICTS: Final = ("fixed", "recipes", "recipe", "ranges", "not_drawn")
 KNOWN: dict[str, CustomDataSet] = {}  # by name
 
 
@@ -86,16 +90,46 @@ def load_methods(files: Iterable[Path]) -> None:
 
 
 def _unfit(entry: MethodEntry) -> str:
-    """What is wrong with an entry of a file: a config or a builder that the file has not, or a need that is none."""
+    """What is wrong with an entry of a file: what it names is not there, or a field is of another kind."""
     for field in ("config", "builder"):
-        module, _, wanted = getattr(entry, field).partition(":")
+        module, _, wanted = str(target := getattr(entry, field)).partition(":")
+        if not isinstance(target, str) or not wanted:
+            return f'its {field} is {target!r}, expected a text: f"{{__name__}}:NAME"'
+        if module not in methods.LOADED and not _is_module(module):
+            return (
+                f'its {field} names the module {module!r}, which is not there; of this file: f"{{__name__}}:{wanted}"'
+            )
         there = vars(sys.modules[module]) if module in methods.LOADED else {wanted: None}
         if wanted not in there:
             hint = f"; did you mean {', '.join(alike)}?" if (alike := near(wanted, there)) else ""
             return f"its {field} names {wanted!r}, which the file has not{hint}"
         if words := there[wanted] and (_unfit_config if field == "config" else _unfit_builder)(there[wanted]):
             return f"its {field} {wanted!r} {words}"
+    if words := _unfit_fields(entry):
+        return words
     return "" if entry.needs in NEEDS else f"needs {entry.needs!r}, expected one of {', '.join(NEEDS)}"
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _unfit_fields(entry: MethodEntry) -> str:
+    """What is wrong with the plain fields of an entry: of another kind, or naming what its config has not."""
+    for kind, words, names in ((str, "a text", TEXTS), (Mapping, "a dict", DICTS)):
+        if wrong := [name for name in names if not isinstance(getattr(entry, name), kind)]:
+            return f"its {wrong[0]} is {getattr(entry, wrong[0])!r}, expected {words}"
+    module, _, wanted = entry.config.partition(":")
+    if (config := getattr(import_module(module), wanted, None)) is None:
+        return f"its config names {wanted!r}, which {module} has not"
+    fields = config.model_fields
+    for name in ("fixed", "ranges", "not_drawn", "tuned"):
+        if unknown := [field for field in getattr(entry, name) if field not in fields]:
+            return f"its {name} names {unknown[0]!r}, which its config has not; {suggestion(unknown[0], fields)}"
+    return ""
 
 
 def _unfit_config(config: Any) -> str:

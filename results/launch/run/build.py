@@ -16,6 +16,7 @@ from benchmarks.training.batches import TrainSet
 from benchmarks.values import derive_seed
 from methods.clip import Clip, load_clip
 from methods.clip_file import CONFIG, config_beside, config_sha256
+from methods.custom import file_of
 from methods.method import Method, Vocabulary
 from methods.registry import build_method, entry
 from results.launch.plan.body_weights import with_files, without_weights
@@ -107,7 +108,11 @@ def build(spec: TrainSpec, clip: Clip | None, *, finished: bool = False) -> Meth
     """
     torch.manual_seed(derive_seed("init", spec.seed))
     config = without_weights(config_of(spec)) if finished else with_files(spec, config_of(spec))
-    return build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config)
+    method = build_method(spec.method, clip=clip, vocabulary=training_vocabulary(spec.side), config=config)
+    if not isinstance(method, Method):
+        at = f"{file.path}: " if (file := file_of(spec.method)) else ""
+        raise UserError(f"{at}the builder returned {type(method).__name__}; expected a methods.method.Method")
+    return method
 
 
 def train_set(spec: TrainSpec, reader: Reader) -> TrainSet:

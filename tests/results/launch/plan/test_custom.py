@@ -31,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("forgotten")
 
 IMPORT = "from methods.registry import METHODS as M\n"
 EXAMPLE = Path(__file__).parents[3] / "examples" / "adapter.py"
+MODULE = "{__name__}"
 SMALL = ("--folds", "0", "--limit", "3", "--device", "cpu", "--set", "recipe.batch=2")
 
 
@@ -261,6 +262,20 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, capsys, text, reason):
         ("scale: float = 20.0", 'scale: float = "20"', "its config 'AdapterConfig' cannot stand by its defaults: sc"),
         ("scale: float = 20.0", "scale: float", "its config 'AdapterConfig' cannot stand by its defaults: scale: is m"),
         ("(MethodConfig):", ":", "its config 'AdapterConfig' is no subclass of methods.config.MethodConfig"),
+        (f'config=f"{MODULE}:Ada', 'config=f"nothere:Ada', "its config names the module 'nothere', which is not there"),
+        (
+            f'config=f"{MODULE}:AdapterConfig"',
+            'config="AdapterConfig"',
+            "its config is 'AdapterConfig', expected a text",
+        ),
+        (f'builder=f"{MODULE}:Adapter"', "builder=Adapter", "its builder is <class 'custom_slip.Adapter'>, expected"),
+        ('title="a linear', 'title=3 or "a linear', "its title is 3, expected a text"),
+        ('recipe={"iter', 'recipe=3 or {"iter', "its recipe is 3, expected a dict"),
+        (
+            'needs="tokens"',
+            'needs="tokens", tuned=("scal",)',
+            "its tuned names 'scal', which its config has not; did you",
+        ),
         ('needs="tokens"', 'needs="token"', "needs 'token', expected one of nothing, tokens, blocks"),
     ],
 )
@@ -282,6 +297,7 @@ def test_an_entry_that_names_what_is_not_there_is_refused_in_one_line(tmp_path, 
     [
         ('return {"ce": cross', 'return {"ce": float("nan") * cross', "the loss ce is not finite"),
         ("        return self.scale *", "        return (1 if self.training else torch.nan) *", "scores among"),
+        ("class Adapter(Method):", "class Adapter(nn.Module):", "the builder returned Adapter; expected a methods"),
         ('return {"ce": cross', 'return {"ce": 1} or {"ce": cross', "the loss ce is of type int"),
         ("    def scores(", "    watched = {'a': 1}\n\n    def scores(", "AttributeError: 'int' object"),
     ],
