@@ -173,6 +173,7 @@ SLIPS = [  # a command line, and words of the one line that answers it
     ("data verify coco-stuff-156-15 --year 2014", "has no year '2014'"),
     ("data prepare pascal-5i --data-root nowhere", "is no folder"),
     # files
+    ("report --out page.pdf", "the report is one HTML page; give a name that ends in .html"),
     ("--clip ViT-B-16", "expected MODEL/TAG (ViT-B-16/openai)"),
     ("--clip ViT-B-16/missing.pt", "there is no file"),
     ("--methods zegclip --weights nowhere.safetensors", "there is no such file"),

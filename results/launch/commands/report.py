@@ -7,6 +7,7 @@ from pathlib import Path
 
 from results.launch.commands import options as add
 from results.store.places import results_folder
+from splits.errors import UserError
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -43,6 +44,8 @@ def main(options: argparse.Namespace) -> int:
     from results.store.selection import settled, uncollected
     from results.tables.selected_tables import chosen
 
+    if options.out.suffix.lower() not in ("", ".html", ".htm"):
+        raise UserError(f"--out {options.out}: the report is one HTML page; give a name that ends in .html")
     known = Readings()
     with beside("results.report.figures") as elsewhere:
         with uncollected():
