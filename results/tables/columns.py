@@ -8,6 +8,7 @@ from functools import partial
 
 import pandas as pd
 
+from results.tables.aggregate import MEASURED
 from results.tables.table import HEADERS, UNDEFINED, Column, Row, marked, mean_and_spread
 from results.tables.views import ColumnName
 
@@ -60,7 +61,8 @@ def _mean(row: Row, key: str) -> str:
 def _sd(row: Row) -> str:
     if math.isnan(row["hiou_sd"]):
         return UNDEFINED
-    return "deterministic" if row["hiou_sd"] == 0 else f"{100 * row['hiou_sd']:.1f}"
+    alike = not any(row[f"{metric}_sd"] > 0 for metric in MEASURED)  # hIoU alone is 0 of every collapsed seed, too
+    return "deterministic" if alike else f"{100 * row['hiou_sd']:.1f}"
 
 
 def _rank(row: Row) -> str:

@@ -24,7 +24,7 @@ Mark = Literal["", "best"]
 UNDEFINED = "–"
 PARTIAL, STALE = "†", "‡"  # behind the name of a row
 PARTIAL_NOTE = f"{PARTIAL} partial: made from or scored on part of the data; no result to compare with."
-SD_NOTE = "±: sample sd over seeds, none of one seed or of seeds that are all alike (deterministic)"
+SD_NOTE = "±: sample sd over seeds, none of one seed or of seeds with equal values"
 HEADERS = {  # of metrics, in the order of columns
     "miou": "mIoU",
     "pacc": "pAcc",

@@ -299,6 +299,13 @@ def test_no_spread_over_equal_seeds():
     assert shown(table, "alpha")["sd over seeds"] == "deterministic"
 
 
+def test_seeds_that_collapse_are_not_called_deterministic():
+    """Fails if trainings whose hIoU is 0 with every seed are said to come out the same, though other metrics differ."""
+    records = [record("alpha", 0.5 + 0.1 * seed, 0.0, seed=seed, fold=fold) for seed in (0, 1) for fold in (0, 1)]
+    (table,) = build_tables(records, view=View(columns=("hiou", "sd")), judge=judge(records))
+    assert shown(table, "alpha")["sd over seeds"] == "0.0"
+
+
 def test_predictions_without_scores_have_no_other_shift():
     """Fails if the hIoU of one shift is shown as that of others."""
     made = grid(predictions="f" * 64, recipe=UNTRAINED)
