@@ -28,7 +28,8 @@ def appendix(content: Content, view: View, stale: frozenset[str]) -> list[Table]
     if not content.records:
         return []
     runs, frame = rows_of(content, stale)
-    rows = [{"item": item, "text": text} for item, text in details(content, runs, frame, view.by or "method", view)]
+    by = view.by or ("method" if frame["seeds"].any() else "fold")  # as its tables have it
+    rows = [{"item": item, "text": text} for item, text in details(content, runs, frame, by, view)]
     return [
         Table(
             title=f"{title_of(content, COMPARISON)}: what was measured, and with what",

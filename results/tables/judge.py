@@ -140,6 +140,7 @@ def with_verdicts(frame: pd.DataFrame, family: Family | None, whole: str) -> pd.
         return _with_differences(frame, family, whole)
     family = None if "fold" in frame else family  # places are of means over folds
     known = set(family.competing("hiou")) if family else set()
+    known = known if len(known) > 1 else set()  # a row alone has no place
     ranks = [family.ranks(name, "hiou") if family and name in known else (math.nan, math.nan) for name in frame["name"]]
     frame["rank_low"], frame["rank_high"] = [rank[0] for rank in ranks], [rank[1] for rank in ranks]
     first = family.first["hiou"] if family else {}

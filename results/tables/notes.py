@@ -18,15 +18,16 @@ from methods.registry import METHODS, config_class
 from results.store.identity import VARIANT, identity, key_of
 from results.store.record import UNSURE, RunRecord
 from results.tables.accumulated import accumulated
+from results.tables.columns import JUDGED
 from results.tables.content import CHOSEN, Content, fold_range
 from results.tables.inference import ALPHA
 from results.tables.row_names import SHORT, clip_and_weights, plain_setting, short_names
 from results.tables.sanity_floor import warnings_of
 from results.tables.stale_rows import stale_notes
-from results.tables.table import PARTIAL_NOTE, SD_NOTE, UNDEFINED
+from results.tables.table import HEADERS, PARTIAL_NOTE, SD_NOTE, UNDEFINED
 from results.tables.transfers import transferred
 from results.tables.verdicts import Family
-from results.tables.views import By, View
+from results.tables.views import PLACES, By, View
 from results.tables.warned import warned
 
 UNTRAINED = "nothing trained"
@@ -69,19 +70,21 @@ def notes(
     lines += [f"Conflict: {conflict.words()}." for conflict in content.conflicts]
     lines += _missing(content)
     if view.notes == "short" and not view.appended and not (content.episodic or content.split.open_vocabulary):
-        lines += [f"{item}: {text}." for item, text in _columns_asked(view, by)]
+        lines += [f"{item}: {text}." for item, text in _columns_asked(view, by, whole)]
     if view.notes == "full":
-        lines += [f"{item}: {text}." for item, text in details(content, runs, frame, by, view)]
+        lines += [f"{item}: {text}." for item, text in details(content, runs, frame, by, view, whole)]
     return lines
 
 
-def details(content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By, view: View) -> Iterator[tuple[str, str]]:
+def details(
+    content: Content, runs: pd.DataFrame, frame: pd.DataFrame, by: By, view: View, whole: str = ""
+) -> Iterator[tuple[str, str]]:
     """What is to know besides, as item and text: columns, how rows were made, what is an author's."""
     if not len(runs):
         return
     if content.protocol is not None and view.notes != "full":
         yield f"Protocol {content.protocol.family[:SHORT]}", content.protocol.words()
-    yield from _columns_explained(content, by, view)
+    yield from _columns_explained(content, by, view, whole)
     yield from how_made(content, runs, frame)
 
 
@@ -160,6 +163,9 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
             yield f"bold: separated from {whole}, Holm-corrected over all pairs of rows; one seed is not tested"
     elif by == "method" and any(verdict.family for verdict in family.verdicts.values()):
         yield "bold: not separated from the best row, Holm-corrected over all pairs of rows, of those with most seeds"
+        headers = HEADERS | ({"miou_seen": HEADERS["miou"]} if content.split.open_vocabulary else {})
+        if bare := [headers[metric] for metric in JUDGED if family.is_below_another(metric)]:
+            yield f"nothing is bold in {', '.join(bare)}, where a row of other seeds is established above these"
     hidden = len(family.rows) - len(frame)
     if by == "method" and hidden > 0:
         yield (
@@ -188,7 +194,7 @@ def _over_folds(content: Content, by: By) -> bool:
     return by != "fold" and len(content.split.folds) > 1
 
 
-def _columns_explained(content: Content, by: By, view: View) -> Iterator[tuple[str, str]]:
+def _columns_explained(content: Content, by: By, view: View, whole: str) -> Iterator[tuple[str, str]]:
     if content.episodic:
         yield (
             "mIoU",
@@ -200,11 +206,11 @@ def _columns_explained(content: Content, by: By, view: View) -> Iterator[tuple[s
         yield "mIoU", "mean IoU of all classes that are in truth or predictions, background among them where it is one"
         return
     yield "hIoU", "harmonic mean of mIoU(S) and mIoU(U), fold by fold, at the method's own shift of the seen scores"
-    yield from _columns_asked(view, by)
+    yield from _columns_asked(view, by, whole)
 
 
-def _columns_asked(view: View, by: By) -> Iterator[tuple[str, str]]:
-    """What the columns are that stand there because they were asked for."""
+def _columns_asked(view: View, by: By, whole: str = "") -> Iterator[tuple[str, str]]:
+    """What the columns are that stand there because they were asked for. whole: of the table of an ablation."""
     explained = {
         "h-of-means": ("H of means", "the harmonic mean of the mean S and the mean U"),
         "no-shift": ("No shift", "hIoU without a shift of the seen scores"),
@@ -213,9 +219,8 @@ def _columns_asked(view: View, by: By) -> Iterator[tuple[str, str]]:
         "rank": ("Rank", "places in hIoU that the verdicts of the family leave, 95 % for all rows at once"),
         "first": ("First", "probability of the highest hIoU, over images and seeds; rows of several seeds"),
     }
-    yield from (
-        explained[name] for name in view.columns if name in explained and (name != "h-of-means" or by != "fold")
-    )
+    absent = (PLACES if by == "fold" or whole else frozenset()) | ({"h-of-means"} if by == "fold" else frozenset())
+    yield from (explained[name] for name in view.columns if name in explained and name not in absent)
 
 
 def _ignored(runs: pd.DataFrame) -> str:

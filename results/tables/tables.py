@@ -31,7 +31,7 @@ from results.tables.row_names import in_order, names_of, recipe_words, row_names
 from results.tables.sets import sets_tables
 from results.tables.table import Column, Table, without_notes
 from results.tables.transfers import group_columns, with_groups
-from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, REPORT_COLUMNS, By, View
+from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, PLACES, REPORT_COLUMNS, By, View
 
 _SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants, frozenset[str]], list[Table]]] = {
     "classes": class_table,
@@ -159,7 +159,7 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _columns(view: View, by: By, whole: str, *, transferred: bool, open_vocabulary: bool) -> list[Column]:
     """What follows the name of a row."""
-    single = {"rank", "first"} if by == "fold" or whole else set()  # of a family's means over all folds
+    single = PLACES if by == "fold" or whole else frozenset()
     names = OPEN_COLUMNS if open_vocabulary and view.columns in (DEFAULT_COLUMNS, REPORT_COLUMNS) else view.columns
     shown = value_columns([name for name in names if name not in single], open_vocabulary=open_vocabulary)
     if by == "fold":

@@ -127,20 +127,31 @@ class Family:
     def not_separated(self, metric: str) -> frozenset[str]:
         """The row with the highest mean and those not separated from it, none of fewer seeds than it.
 
-        Where a row with more seeds is no lower, the one with fewer cannot lead; partial rows compete for nothing.
+        Where a row with more seeds is no lower, the one with fewer cannot lead; partial rows compete for nothing. None
+        where the leading row is established below one of fewer (`is_below_another`).
         """
-        able = self.competing(metric)
-        if len(able) < 2:
+        able = self._of_most_seeds(metric)
+        if len(able) < 2 or self.is_below_another(metric):
             return frozenset()
-        most = max(self.means[name][metric].seeds for name in able)
-        able = [name for name in able if self.means[name][metric].seeds == most]
-        if len(able) < 2:
-            return frozenset()
-        best = max(able, key=lambda name: self.means[name][metric].value)
-        if most < 2:
+        best = self._highest(able, metric)
+        if self.means[best][metric].seeds < 2:
             return frozenset()
         apart = {name for name, verdict in self.beside(best, metric).items() if verdict.separated}
         return frozenset(name for name in able if name not in apart)
+
+    def is_below_another(self, metric: str) -> bool:
+        """Is the highest of the rows with most seeds established below a row of other seeds?"""
+        able = self._of_most_seeds(metric)
+        beside = self.beside(self._highest(able, metric), metric) if able else {}
+        return any(verdict.words.startswith(LOWER) for verdict in beside.values())
+
+    def _of_most_seeds(self, metric: str) -> list[str]:
+        able = self.competing(metric)
+        most = max((self.means[name][metric].seeds for name in able), default=0)
+        return [name for name in able if self.means[name][metric].seeds == most]
+
+    def _highest(self, names: Sequence[str], metric: str) -> str:
+        return max(names, key=lambda name: self.means[name][metric].value)
 
     def competing(self, metric: str) -> list[str]:
         """The rows that have a place among all: made from whole data, with a mean over all folds."""

@@ -28,6 +28,7 @@ COLUMNS: tuple[ColumnName, ...] = get_args(ColumnName)
 DEFAULT_COLUMNS: tuple[ColumnName, ...] = ("seen", "unseen", "hiou", "seeds")
 REPORT_COLUMNS: tuple[ColumnName, ...] = ("seen", "unseen", "hiou", "rank", "first", "seeds")  # of the report
 OPEN_COLUMNS: tuple[ColumnName, ...] = ("miou", "pacc", "seeds")  # of benchmarks without unseen classes
+PLACES = frozenset[ColumnName]({"rank", "first"})  # among means over all folds: of comparisons by method alone
 Notes = Literal["none", "short", "full"]
 NOTES: tuple[Notes, ...] = get_args(Notes)
 

@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from results.tables.table import HEADERS
 from results.tables.tables import build_tables
 from results.tables.views import COLUMNS, NOTES, View
 from splits.errors import UserError
-from tests.results.factory import SHAPES, UNTRAINED, image_counts, judge, record, specs
+from tests.results.factory import SHAPES, UNTRAINED, image_counts, judge, methods, record, specs
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 pytestmark = pytest.mark.usefixtures("toy")
@@ -285,11 +286,40 @@ def test_bold_is_what_is_not_separated_from_the_best():
     assert not any("best" in row for row in part.marks())  # the best row is another one, which is not shown
 
 
+def test_a_table_says_why_nothing_is_bold():
+    """Fails if the best of many seeds is bold beside a row of fewer that is established above, or nobody learns why."""
+    many = grid(seeds=range(6)) + grid("omega", 0.1, 0.05, seeds=range(6))
+    for more, bare in ((grid("few", 0.9, 0.9, seeds=range(2)), True), (grid("few", 0.1, 0.05), False)):
+        (table,) = build_tables(many + more, judge=judge(many + more))
+        assert (table.bold["hiou"] == frozenset()) is bare
+        assert any("nothing is bold in mIoU(S), mIoU(U), hIoU, where" in note for note in table.notes) is bare
+
+
 def test_a_single_fold_has_no_place():
     """Fails if the row of one fold, in a CSV, has the rank of the mean over folds."""
     records = grid(seeds=range(3)) + grid("zeta", 0.2, 0.05, seeds=range(3))
     (table,) = build_tables(records, view=View(by="fold"), judge=judge(records))
     assert table.frame[["rank_low", "rank_high", "first"]].isna().all(axis=None)
+
+
+def test_a_row_alone_has_no_place():
+    """Fails if a row has rank 1 though it is beside trial runs alone, with which nothing is compared."""
+    records = grid(seeds=range(3)) + grid("zeta", 0.2, 0.05, seeds=range(3), partial=True, limit=2)
+    (table,) = build_tables(records, view=View(columns=("rank",)), judge=judge(records))
+    assert [cells[-1] for cells in table.cells()] == ["–", "–"]
+
+
+def test_columns_that_a_table_lacks_are_not_explained(monkeypatch):
+    """Fails if an ablation, or a table of single folds, explains ranks that it does not have."""
+    known = methods("alpha", "zeta") | methods("zeta-less", group="ablation:zeta")
+    monkeypatch.setattr("results.tables.content.METHODS", known)
+    records = [run for name in ("alpha", "zeta", "zeta-less") for run in grid(name, seeds=(0, 1))]
+    for by, notes in product(("method", "fold"), ("short", "full")):
+        view = View(("main", "ablations"), by=by, columns=("hiou", "rank", "first"), notes=notes)
+        for table in build_tables(records, view=view, judge=judge(records)):
+            there = {column.header for column in table.columns} & {"rank", "first"}
+            told = {word for word in ("rank", "first") if any(n.startswith(f"{word.title()}:") for n in table.notes)}
+            assert told == there, (table.title, notes)
 
 
 def test_no_spread_over_equal_seeds():

@@ -129,6 +129,20 @@ def test_a_row_of_fewer_seeds_does_not_lead():
     assert judged([few, many, more], [0], draws=FEW).not_separated("hiou") <= {"many", "more"}
 
 
+def test_no_row_is_marked_that_is_established_below_another():
+    """Fails if the best of the rows with most seeds is marked as best beside one of fewer that is proven to be above.
+
+    So it would be of a random predictor, which costs nothing and has many seeds.
+    """
+    few, *many = rows(seeds=5, better=(0.3, 0.0, 0.01))
+    few = Row("few", {place: run for place, run in few.runs.items() if place[1] < 3})
+    family = judged([few, *many], [0], draws=FEW)
+    assert family.is_below_another("hiou")
+    assert family.ranks("few", "hiou") == (1, 1)
+    assert family.not_separated("hiou") == frozenset()
+    assert judged(many, [0], draws=FEW).not_separated("hiou") == {"b", "c"}
+
+
 def test_equivalence():
     """Fails if nearly equal methods are not called equivalent where delta is wide, or are where it is narrow."""
     a, _ = study(np.random.default_rng(7), seeds=6, images=300)
