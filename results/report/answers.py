@@ -19,7 +19,7 @@ from results.tables.classes_and_costs import Variants, class_ious
 from results.tables.compute import phases
 from results.tables.content import Content
 from results.tables.sentences import p_told
-from results.tables.table import HEADERS, Row, Table
+from results.tables.table import HEADERS, PARTIAL, Row, Table
 from results.tables.verdicts import APART, EQUIVALENT, HIGHER, Family, Verdict
 
 WORST = 5  # classes named
@@ -59,6 +59,18 @@ def best_of(table: Table, metric: str) -> str:
     return str(max(able, key=lambda row: row[metric])["name"]) if able else ""
 
 
+def _why_none(table: Table, metric: str, header: str) -> str:
+    """Why no row is the best."""
+    if "fold" in table.frame:
+        return "each fold stands for itself, below"
+    whole = [row for row in table.rows() if row["seeds"]]
+    if any(not math.isnan(row.get(metric, math.nan)) for row in whole):
+        return f"each row with all folds is marked {PARTIAL}, of trial runs or part of the data: none is called the best"
+    if whole:
+        return f"{header} is undefined, as no class of a kind is in the scored images"
+    return f"no row has {header} over all folds yet"
+
+
 def _able(table: Table, metric: str) -> list[Row]:
     return [row for row in table.rows() if not row["partial"] and not math.isnan(row.get(metric, math.nan))]
 
@@ -85,9 +97,7 @@ def answers(
         return ["Items of one class each have no hIoU: the table below has mIoU and FB-IoU."]
     best = best_of(table, metric)
     if not best:
-        single = "fold" in table.frame
-        why = "each fold stands for itself, below" if single else f"no row has {header} over all folds yet"
-        return [f"{table.title.partition(':')[0]}: {why}."]
+        return [f"{table.title.partition(':')[0]}: {_why_none(table, metric, header)}."]
     (row,) = [row for row in table.rows() if row["name"] == best]
     half = row.get(f"{metric}_half", math.nan)
     spread = "" if math.isnan(half) else f" ± {100 * half:.1f}"

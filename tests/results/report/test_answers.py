@@ -96,6 +96,16 @@ def test_rows_without_a_place_are_beside_nothing() -> None:
     assert told(rows) == told([*rows, *part]) == told([*rows, *runs("gamma", 0.6, range(3), folds=[0])])
 
 
+def test_why_no_row_is_the_best() -> None:
+    """Fails if folds that are there are said to be wanting, where all runs are trials or no unseen class is scored."""
+    trial = "toy-2i: each row with all folds is marked †, of trial runs or part of the data: none is called the best."
+    assert told(runs("alpha", 0.3, [0, 1], partial=True)) == trial
+    undefined = [record(unseen=None, fold=fold) for fold in (0, 1)]
+    assert told(undefined) == "toy-2i: hIoU is undefined, as no class of a kind is in the scored images."
+    apart = [*runs("alpha", 0.3, [0], folds=[0]), *runs("alpha", 0.3, [1], folds=[1])]
+    assert told([*apart, *runs("zeta", 0.3, [0], partial=True)]).startswith("toy-2i: each row with all folds is marked")
+
+
 class Looks:
     """Which methods were looked at."""
 
