@@ -65,7 +65,7 @@ def _why_none(table: Table, metric: str, header: str) -> str:
         return "each fold stands for itself, below"
     whole = [row for row in table.rows() if row["seeds"]]
     if any(not math.isnan(row.get(metric, math.nan)) for row in whole):
-        return f"each row with all folds is marked {PARTIAL}, of trial runs or part of the data: none is called the best"
+        return f"each row with all folds is marked {PARTIAL}, of trial runs or part of the data, so none is the best"
     if whole:
         return f"{header} is undefined, as no class of a kind is in the scored images"
     return f"no row has {header} over all folds yet"

@@ -98,7 +98,7 @@ def test_rows_without_a_place_are_beside_nothing() -> None:
 
 def test_why_no_row_is_the_best() -> None:
     """Fails if folds that are there are said to be wanting, where all runs are trials or no unseen class is scored."""
-    trial = "toy-2i: each row with all folds is marked †, of trial runs or part of the data: none is called the best."
+    trial = "toy-2i: each row with all folds is marked †, of trial runs or part of the data, so none is the best."
     assert told(runs("alpha", 0.3, [0, 1], partial=True)) == trial
     undefined = [record(unseen=None, fold=fold) for fold in (0, 1)]
     assert told(undefined) == "toy-2i: hIoU is undefined, as no class of a kind is in the scored images."
