@@ -145,7 +145,8 @@ def compare_content(
 
 
 def _table_with(content: Content, names: Sequence[str], everything: Variants) -> tuple[str, Variants]:
-    for group, part in parts_of(content).items():
+    of_one_recipe = len(by_recipe(content)) == 1  # else no table has these rows
+    for group, part in parts_of(content).items() if of_one_recipe else ():
         variants = by_variant(part.records, names_of(content))
         if set(names) <= variants.keys():
             return group, variants

@@ -115,4 +115,7 @@ def test_compare_tells_the_recipes_apart(tmp_path: Path) -> None:
     rows = pd.read_csv(io.StringIO(one_csv(tables("alpha", "zeta"))))
     assert rows.groupby("recipe")["metric"].count().to_dict() == {"long": 3, "shapes": 3}
     assert titles("alpha", "zeta") == ["toy-2i, long recipe", "toy-2i, shapes recipe"]
-    assert titles("alpha (long recipe)", "alpha (shapes recipe)") == ["toy-2i"]
+    (apart,) = tables("alpha (long recipe)", "alpha (shapes recipe)")
+    assert apart.title.startswith("toy-2i: ")
+    assert {*apart.frame["table"]} == {"all rows under the protocol"}  # no table of `tables` has both
+    assert any("all 10 tested pairs of all rows under the protocol" in note for note in apart.notes)
