@@ -146,7 +146,9 @@ def _established(others: Sequence[Beside], best: str, family: Family | None, met
     yield from (f"{words}: {', '.join(of.name for of in group)}." for words, group in groups.items() if group)
     share = family.first[metric].get(best)
     if share is not None:
-        yield f"Probability that it is first of {rows}: {100 * share:.0f} %."
+        single = len(family.first[metric]) < len(family.competing(metric))
+        among = f"{rows} (rows of several seeds alone)" if single else rows
+        yield f"Probability that it is first of {among}: {100 * share:.0f} %."
 
 
 def cost(runs: Sequence[RunRecord]) -> str:

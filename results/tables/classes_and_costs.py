@@ -66,13 +66,15 @@ def class_table(content: Content, title: str, variants: Variants, stale: frozens
     return [
         Table(
             title=f"{title}: IoU of each class, in percent",
-            frame=pd.DataFrame(rows, columns=["class", "as", *variants]).assign(stale="; ".join(old)),
+            frame=pd.DataFrame(rows, columns=["class", "as", *variants]).assign(
+                partial="; ".join(parts), stale="; ".join(old)
+            ),
             columns=tuple(columns),
             notes=(
                 "Mean over all runs (folds and seeds) in which the class was unseen, or seen, at the method's own "
                 "shift; runs in which its IoU is undefined are left out.",
                 *measured(content),
-                *([PARTIAL_NOTE] if partial_names(variants) else []),
+                *([PARTIAL_NOTE] if parts else []),
                 *warned(record.result for record in content.records),
                 *stale_notes(content.records, stale),
             ),

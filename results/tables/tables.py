@@ -130,6 +130,8 @@ def group_table(content: Content, group: str, view: View, stale: frozenset[str],
             view, by, whole, transferred=bool(content.source), open_vocabulary=content.split.open_vocabulary
         )
     mean = f"mean over folds {fold_range(folds)}" if len(folds) > 1 else f"fold {folds[0]}"
+    bold = bold_of(frame, family, by, whole)
+    frame = frame.assign(bold=[" ".join(m for m, names in bold.items() if name in names) for name in frame["name"]])
     return Table(
         title=f"{title_of(content, group)}: {'each fold' if by == 'fold' else mean}, in percent",
         frame=frame.drop(columns=["incomplete", "hiou_of_seed", *(() if content.source else TRANSFER)]),
@@ -138,7 +140,7 @@ def group_table(content: Content, group: str, view: View, stale: frozenset[str],
         protocol=content.protocol,
         name=group.replace(":", "-") if whole else "main",
         long=by == "fold",
-        bold=bold_of(frame, family, by, whole),
+        bold=bold,
     )
 
 

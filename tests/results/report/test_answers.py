@@ -75,7 +75,8 @@ def test_each_phase_costs_on_its_own_device() -> None:
 
 
 def test_a_row_of_fewer_seeds_that_is_higher_is_not_called_lower() -> None:
-    """Fails if the row with most seeds is called highest, or established above, where another has a higher mean."""
+    """Fails if the row with most seeds is called highest, or established above, where another has a higher mean, or its
+    chance to be first is said to be among rows that no chance is known of."""
     records = [*runs("alpha", 0.3, range(3)), *runs("beta", 0.5, range(2)), *runs("gamma", 0.6, [0])]
     assert told([*records, *runs("omega", 0.1, range(3))]).splitlines() == [
         "Highest hIoU of the rows with most seeds: alpha, 30.0 ± 5.9 (3 seeds).",
@@ -85,7 +86,7 @@ def test_a_row_of_fewer_seeds_that_is_higher_is_not_called_lower() -> None:
         "Established to be above: omega.",
         "Established to be below, at the seeds in common: beta.",
         "Not tested (one seed in common): gamma.",
-        "Probability that it is first of this table: 0 %.",
+        "Probability that it is first of this table (rows of several seeds alone): 0 %.",
     ]
 
 

@@ -170,6 +170,7 @@ def test_partial_runs_are_named_in_supplements():
     assert all(PARTIAL_NOTE in table.notes for table in (classes, costs))
     assert [column.header for column in classes.columns[2:]] == ["alpha †"]
     assert {row["method"] for row in shown(costs)} == {"alpha †"}
+    assert {*classes.fields()["partial"]} == {"alpha"}
 
 
 def test_copies_are_counted_once_and_told():

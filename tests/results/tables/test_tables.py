@@ -282,6 +282,9 @@ def test_bold_is_what_is_not_separated_from_the_best():
     (table,) = build_tables(records, judge=judge(records))
     assert table.bold["miou_unseen"] == {"alpha", "zeta"}
     assert "**" in table.markdown().split("| alpha")[1].split("\n")[0]
+    marked = {row["name"]: row["bold"] for row in csv.DictReader(io.StringIO(table.csv()))}
+    assert marked["alpha"].split() == [metric for metric in table.bold if "alpha" in table.bold[metric]]
+    assert marked["partial"] == marked["few"] == ""
     (part,) = build_tables(grid("omega", 0.2, 0.05, seeds=range(6)), judge=judge(records))
     assert not any("best" in row for row in part.marks())  # the best row is another one, which is not shown
 
