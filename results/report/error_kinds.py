@@ -11,23 +11,27 @@ import pandas as pd
 
 from benchmarks.scoring.metrics import REACH
 from results.report.curves import ERRORS, Reading, mean_near
-from results.tables.classes_and_costs import Variants
-from results.tables.table import Column, Table
+from results.tables.classes_and_costs import Variants, partial_names
+from results.tables.stale_rows import stale_names, stale_notes
+from results.tables.table import PARTIAL_NOTE, Column, Table, marked
 
 NEAR = f"within {REACH} px of a boundary"
 RATES = ("error rate there", "error rate elsewhere")
 
 
-def error_table(variants: Variants, readings: Mapping[int, Reading], title: str) -> Table:
-    """A row for each method. readings: what each run's matrices say, by the record's id()."""
-    rows = []
+def error_table(
+    variants: Variants, readings: Mapping[int, Reading], title: str, stale: frozenset[str] = frozenset()
+) -> Table:
+    """A row for each method. readings: what the runs' matrices say, by the record's id(). stale: as elsewhere."""
+    rows, old, parts = [], stale_names(variants, stale), partial_names(variants)
     for name, runs in variants.items():
         own = [readings[id(run)] for run in runs]
         shares = np.mean([reading.errors for reading in own], axis=0)
         area = float(np.mean([reading.sweep.area for reading in own]))
         kinds = dict(zip(ERRORS, shares, strict=True))
-        rows.append({"name": name, **kinds, **_near(own, float(shares.sum())), "area": area, "runs": len(runs)})
-    columns = [Column.text("method", "name")]
+        marks = {"partial": name in parts, "stale": name in old}
+        rows.append({"name": name, **kinds, **_near(own, float(shares.sum())), "area": area, "runs": len(runs)} | marks)
+    columns = [Column("method", lambda row: marked(row["name"], row), numeric=False)]
     columns += [Column.figure(key, key, ".1f", scale=100) for key in (*ERRORS, NEAR, *RATES)]
     columns.append(Column.figure("area under S-U", "area", ".4f"))
     notes = [
@@ -39,6 +43,8 @@ def error_table(variants: Variants, readings: Mapping[int, Reading], title: str)
         "pixels away (Euclidean, at the truth's own size), ignored pixels being one label more. The error rates are "
         "shares of the pixels there and of the others: alike where whole objects are mistaken, far apart where their "
         f"outlines are.{_pixels_near(rows)}",
+        *([PARTIAL_NOTE] if parts else []),
+        *stale_notes([run for runs in variants.values() for run in runs], stale),
     ]
     return Table(f"{title}: errors and calibration", pd.DataFrame(rows), tuple(columns), tuple(notes), None, "errors")
 

@@ -212,7 +212,7 @@ def _supplements(
     if not part.records:
         return []
     title = title_of(part, group)
-    errors = [error_table(variants, readings, title)] if readings else []
+    errors = [error_table(variants, readings, title, stale)] if readings else []
     return [*errors, *classes, *cost_table(part, title, variants, stale)]
 
 

@@ -387,6 +387,21 @@ def test_what_was_not_measured_is_said(tmp_path):
     assert "Near boundaries lie 3.0 % of the labelled pixels." in table.notes[1]
 
 
+def test_errors_of_trials_and_of_stale_runs_are_marked(tmp_path):
+    """Fails if errors of part of the data, or of runs of older sources, stand in their table like any other."""
+    found = read_by_hand(tmp_path, np.eye(3, dtype=np.int64))
+    runs = {
+        "alpha": [factory.record(partial=True)],
+        "beta": [factory.record("beta")],
+        "gamma": [factory.record("gamma")],
+    }
+    readings = {id(run): found for of in runs.values() for run in of}
+    table = error_table(runs, readings, "toy", frozenset({runs["beta"][0].result.train.folder}))
+    assert [cells[0] for cells in table.cells()] == ["alpha †", "beta ‡", "gamma"]
+    assert any(note.startswith("†") for note in table.notes)
+    assert any(note.startswith("‡ stale") for note in table.notes)
+
+
 def test_the_area_by_hand():
     """Fails if the area is not that of the trapezoids, or is one where the curve has no ends."""
     shifts, seen, unseen = np.array([-np.inf, 0.0, np.inf]), np.array([0.4, 0.2, 0.0]), np.array([0.1, 0.3, 0.3])
