@@ -102,10 +102,12 @@ def calibration(sweeps: Mapping[str, Sweep], own: Mapping[str, float], looks: Lo
         finite = np.isfinite(sweep.shifts)
         shifts, hiou = sweep.shifts[finite], 100 * sweep.hiou[finite]
         span = float(np.abs(shifts).max()) or 1.0
-        look = looks[name]
+        known, look = np.isfinite(hiou), looks[name]
+        if not known.any():
+            continue  # nothing of it is defined
         axes.plot(shifts / span, hiou, color=look.colour, linestyle=look.line, label=plain(name), linewidth=1.3)
         axes.plot(own[name] / span, float(np.interp(own[name], shifts, hiou)), color=look.colour, marker=look.marker)
-        ends[name] = (float(shifts[-1] / span), float(hiou[-1]))
+        ends[name] = (float(shifts[known][-1] / span), float(hiou[known][-1]))
     axes.set(xlabel="taken off the seen scores (share of the widest shift)", ylabel="hIoU, %", ylim=(0, None))
     _label_ends(figure, axes, ends, looks)
     return figure
@@ -116,6 +118,8 @@ def trade_off(sweeps: Mapping[str, Sweep], own: Mapping[str, float], looks: Look
     figure, axes = _axes((3.9, 3.0), left=0.6, bottom=0.5 + _legend_height(len(sweeps)), right=0.1)
     for name, sweep in sweeps.items():
         look = looks[name]
+        if not np.isfinite(sweep.seen + sweep.unseen).any():
+            continue
         curve: dict[str, Any] = {"color": look.colour, "linestyle": look.line, "linewidth": 1.3}
         axes.plot(100 * sweep.seen, 100 * sweep.unseen, label=plain(name), **curve)
         at = int(np.argmin(np.abs(np.where(np.isfinite(sweep.shifts), sweep.shifts, np.inf) - own[name])))
@@ -151,10 +155,11 @@ def losses(curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], looks: L
     figure, axes = _axes_for_ends((name for name, (steps, _) in curves.items() if steps), 2.8, left=0.95)
     ends = {}
     for name, (steps, values) in curves.items():
-        if steps:
+        known = np.isfinite(values)
+        if known.any():
             look = looks[name]
             axes.plot(steps, values, color=look.colour, linestyle=look.line, label=plain(name), linewidth=1.2)
-            ends[name] = (float(steps[-1]), float(values[-1]))
+            ends[name] = (float(np.array(steps)[known][-1]), float(np.array(values)[known][-1]))
     axes.set(xlabel="step", ylabel="sum of the losses", yscale="log")
     _label_ends(figure, axes, ends, looks)
     return figure

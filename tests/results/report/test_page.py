@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import os
 import re
 import shutil
@@ -416,6 +417,20 @@ def test_dollars_set_no_formula():
     for name in ("$x", "$\\frac$", "a_$b$_c", "100 %"):
         figure = figures.losses({name: ([1, 2], [3.0, 1.0])}, looks_of([name]))
         assert isinstance(figure, Figure)
+        assert figures.drawn(figure, "svg").startswith(b"<?xml")
+
+
+def test_undefined_ends_of_lines_stop_no_drawing():
+    """Fails if a page ends in a traceback where no unseen class is in the images, so that hIoU is undefined at some
+    shifts or all, or where a training diverged."""
+    looks, shifts = looks_of("abc"), np.array([-np.inf, -1.0, 0.0, 1.0, np.inf])
+    curves = {"a": np.full(5, np.nan), "b": np.array([0.1, 0.2, 0.3, np.nan, np.nan]), "c": np.full(5, 0.2)}
+    sweeps = {name: Sweep(shifts, np.full(5, 0.5), unseen, unseen) for name, unseen in curves.items()}
+    own = dict.fromkeys(sweeps, 0.0)
+    lost = {"a": ([1, 2], [math.nan] * 2), "b": ([1, 2], [1.0, math.nan]), "c": ([1, 2], [2.0, 1.0])}
+    made = (figures.calibration(sweeps, own, looks), figures.trade_off(sweeps, own, looks), figures.losses(lost, looks))
+    for figure in made:
+        assert {text.get_text() for text in figure.axes[0].texts} <= {"b", "c"}
         assert figures.drawn(figure, "svg").startswith(b"<?xml")
 
 
