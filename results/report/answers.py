@@ -20,7 +20,7 @@ from results.tables.compute import phases
 from results.tables.content import Content
 from results.tables.sentences import p_told
 from results.tables.table import HEADERS, PARTIAL, Row, Table
-from results.tables.verdicts import APART, EQUIVALENT, HIGHER, Family, Verdict
+from results.tables.verdicts import APART, EQUIVALENT, FEW_IMAGES, HIGHER, UNDEFINED, Family, Verdict
 
 WORST = 5  # classes named
 
@@ -135,19 +135,21 @@ def _established(others: Sequence[Beside], best: str, family: Family | None, met
         verdict = below[0].verdict.reversed
         p = f", {told} after Holm's correction over the pairs of {rows}" if (told := p_told(verdict)) else ""
         word = "not established" if verdict.words == APART else verdict.words.replace(HIGHER, "established", 1)
-        yield f"Above the next, {below[0].name}, by {abs(points):.1f} ± {half:.1f} points: {word}{p}."
+        spread = "" if math.isnan(half) else f" ± {half:.1f}"
+        yield f"Above the next, {below[0].name}, by {abs(points):.1f}{spread} points: {word}{p}."
     groups = {
         "Established to be above": [of for of in below if of.established],
         "Established to be below, at the seeds in common": [of for of in above if of.established],
         "Equivalent to": [of for of in others if of.verdict.words.startswith(EQUIVALENT)],
         "Not separated from": [of for of in others if of.verdict.words == APART],
         "Not tested (one seed in common)": [of for of in others if of.established is None],
+        f"Undefined ({FEW_IMAGES})": [of for of in others if of.verdict.words == UNDEFINED],
     }
     yield from (f"{words}: {', '.join(of.name for of in group)}." for words, group in groups.items() if group)
     share = family.first[metric].get(best)
     if share is not None:
         single = len(family.first[metric]) < len(family.competing(metric))
-        among = f"{rows} (rows of several seeds alone)" if single else rows
+        among = f"{rows} (rows alone whose error over images and seeds is known)" if single else rows
         yield f"Probability that it is first of {among}: {100 * share:.0f} %."
 
 

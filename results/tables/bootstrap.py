@@ -29,6 +29,7 @@ from results.tables.statistics import METRICS, Counts, Floats, Head, ious, means
 DRAWS = 20_000
 SEED = 20240  # of the draws: the same interval on every call
 ROOM = 1 << 22  # weights made at once
+LACKING = 0.05  # of the draws may have no class of a kind
 KEPT = 1 << 25  # weights of one list that stay in memory from call to call, a byte each
 BLOCK = 1 << 22  # bytes of counts in memory at once
 THREADS = 8  # at most: more wait for memory
@@ -260,13 +261,14 @@ def _mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
-def spread(draws: Floats | NDArray[np.float32]) -> tuple[float, float]:
+def spread(draws: Floats | NDArray[np.float32], images: int) -> tuple[float, float]:
     """Standard error from draws of one value, undefined ones left out, and the Monte Carlo standard error of it.
 
-    The second: sd(s) = s / 2 * sqrt((kurtosis - 1) / draws), to first order.
+    The second: sd(s) = s / 2 * sqrt((kurtosis - 1) / draws), to first order. NaN of one image, whose draws are all
+    alike, and where more than a share of LACKING of the draws is undefined: the others are no fair sample.
     """
     known = draws[~np.isnan(draws)].astype(np.float64)
-    if len(known) < 2:
+    if len(known) < 2 or images < 2 or len(known) < (1 - LACKING) * len(draws):
         return float("nan"), float("nan")
     error = float(known.std(ddof=1))
     if error == 0:

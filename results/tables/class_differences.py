@@ -35,14 +35,15 @@ def class_differences(a: Runs, b: Runs, folds: Sequence[int], seeds: Sequence[in
             values.setdefault(role, []).append(math.fsum(point for point, _ in of) / len(of))
             sums[role] = sums.get(role, 0.0) + np.mean([draws for _, draws in of], axis=0)
     every = {role: of for role, of in values.items() if len(of) == len(seeds)}
-    return {role: _uncertain(every[role], sums[role] / len(seeds)) for role in sorted(every)}
+    images = min(len(a[fold, seed].hit) for fold in folds for seed in seeds)
+    return {role: _uncertain(every[role], sums[role] / len(seeds), images) for role in sorted(every)}
 
 
 def _point(run: Counts) -> Any:
     return ious(run, np.ones((1, len(run.hit))))[0]
 
 
-def _uncertain(values: Sequence[float], draws: Any) -> Uncertain:
-    error, simulated = spread(draws)
+def _uncertain(values: Sequence[float], draws: Any, images: int) -> Uncertain:
+    error, simulated = spread(draws, images)
     value = math.fsum(values) / len(values)
     return Uncertain(value, error, standard_error(values), len(values), simulated=simulated)

@@ -26,7 +26,7 @@ from results.tables.stale_rows import stale_names, stale_notes
 from results.tables.statistics import METRICS, shared
 from results.tables.table import HEADERS, STALE, UNDEFINED, Column, Table, csv_text, signed
 from results.tables.table import Row as Cells
-from results.tables.verdicts import Family, Row, Verdict
+from results.tables.verdicts import FEW_IMAGES, Family, Row, Verdict
 from results.tables.warned import warned
 from splits.errors import UserError
 from splits.near import suggestion
@@ -322,6 +322,8 @@ def _half_widths(found: Comparison) -> Iterator[str]:
         "seeds; normal) and seeds (paired, t), the root of the sum of their squared half-widths. Monte Carlo error at "
         f"most {max(errors, default=0.0):.3f} points."
     )
+    if any(math.isnan(by.of_sample) and not math.isnan(by.value) for *_, by in drawn):
+        yield f"Undefined although both have a value: {FEW_IMAGES}."
     for a, b, metric, by in drawn:
         if by.skewed:
             yield (

@@ -44,6 +44,11 @@ class Uncertain:
         """Is anything known of the seeds' part, so that a test is one of the methods and not of these weights?"""
         return self.seeds > 1 and not math.isnan(self.value)
 
+    @property
+    def judged(self) -> bool:
+        """Are both parts of the error known?"""
+        return self.tested and not math.isnan(self.half())
+
     def half(self, alpha: float = ALPHA) -> float:
         """Half the `1 - alpha` interval; with one seed that over the sample only."""
         sample = _quantile(self.df, 1 - alpha / 2) * self.of_sample

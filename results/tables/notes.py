@@ -26,7 +26,7 @@ from results.tables.sanity_floor import warnings_of
 from results.tables.stale_rows import stale_notes
 from results.tables.table import HEADERS, PARTIAL_NOTE, SD_NOTE, UNDEFINED
 from results.tables.transfers import transferred
-from results.tables.verdicts import Family
+from results.tables.verdicts import FEW_IMAGES, Family
 from results.tables.views import PLACES, By, View
 from results.tables.warned import warned
 
@@ -157,6 +157,8 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
         f"±: half the {100 * (1 - ALPHA):g} % interval over images ({family.draws:,} draws) and seeds (t), the root of "
         "the sum of their squares; of one seed over images alone"
     )
+    if family.without_error():
+        yield f"without ±: {FEW_IMAGES}"
     if whole:
         yield f"Δ: the difference of the two hIoU shown, to {whole} at the same seeds"
         if by == "method" and any(verdict.family for verdict in family.verdicts.values()):

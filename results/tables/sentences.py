@@ -55,7 +55,7 @@ def p_told(verdict: Verdict) -> str:
 
 def _difference(verdict: Verdict) -> str:
     by = verdict.found.by
-    if math.isnan(by.value):
+    if math.isnan(by.value) or math.isnan(by.half()):
         return "undefined"
     told = f" ({p})" if (p := p_told(verdict)) else ""
     return f"{signed(100 * by.value)} ± {100 * by.half():.1f}, {verdict.words}{told}"

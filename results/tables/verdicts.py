@@ -16,12 +16,13 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from results.tables.bootstrap import DRAWS, Weights, scores, spread, streamed_draws
+from results.tables.bootstrap import DRAWS, LACKING, Weights, scores, spread, streamed_draws
 from results.tables.inference import ALPHA, DELTA, Uncertain, holm
 from results.tables.statistics import METRICS, Counts, Head, Runs, head_of, shared
 
 HIGHER, LOWER, EQUIVALENT, APART = "higher", "lower", "equivalent", "not separated"
 ONE_SEED, PARTIAL, UNDEFINED = "one seed: not tested", "partial: not tested", "undefined"
+FEW_IMAGES = f"one image, or more than {100 * LACKING:g} % of the draws without a class of that kind"  # no error of
 Place = tuple[int, int]  # fold, seed
 Key = tuple[str, tuple[int, ...], tuple[int, ...]]  # row, folds, seeds
 Over = Callable[[Runs, Runs, str, Sequence[int], Sequence[int]], tuple[float, float]]
@@ -134,10 +135,15 @@ class Family:
         if len(able) < 2 or self.is_below_another(metric):
             return frozenset()
         best = self._highest(able, metric)
-        if self.means[best][metric].seeds < 2:
+        if not self.means[best][metric].judged:
             return frozenset()
         apart = {name for name, verdict in self.beside(best, metric).items() if verdict.separated}
-        return frozenset(name for name in able if name not in apart)
+        return frozenset(name for name in able if name not in apart and self.means[name][metric].judged)
+
+    def without_error(self) -> bool:
+        """Has a mean no known error over images?"""
+        means = (by for of in self.means.values() for by in of.values())
+        return any(math.isnan(by.half()) for by in means if not math.isnan(by.value))
 
     def is_below_another(self, metric: str) -> bool:
         """Is the highest of the rows with most seeds established below a row of other seeds?"""
@@ -275,6 +281,10 @@ class _Means:
                 raise ValueError(f"{a.name} and {b.name}: {sizes}, or not the same ones: these runs are no pair")
         return True
 
+    def _images(self, name: str, folds: Iterable[int], seeds: Sequence[int]) -> int:
+        """Of the run with fewest."""
+        return min(self._heads[name, (fold, seed)].size for fold in folds for seed in seeds)
+
     def by_seed(self, name: str, metric: str, folds: Iterable[int], seed: int) -> float:
         """Mean over folds of one seed."""
         return fmean(self._points[name, (fold, seed)][metric] for fold in folds)
@@ -286,7 +296,7 @@ class _Means:
         found = {}
         for i, metric in enumerate(METRICS):
             values = [self.by_seed(name, metric, folds, seed) for seed in seeds]
-            found[metric] = _uncertain(values, self._draws[name, folds, seeds][i])
+            found[metric] = _uncertain(values, self._draws[name, folds, seeds][i], self._images(name, folds, seeds))
         return found
 
     def difference(
@@ -297,7 +307,8 @@ class _Means:
         values = [one - other for one, other in zip(of[a.name], of[b.name], strict=True)]
         if over is None:
             i = METRICS.index(metric)
-            by = _uncertain(values, self._draws[a.name, folds, seeds][i] - self._draws[b.name, folds, seeds][i])
+            draws = self._draws[a.name, folds, seeds][i] - self._draws[b.name, folds, seeds][i]
+            by = _uncertain(values, draws, self._images(a.name, folds, seeds))
         else:
             error, df = over(a.runs, b.runs, metric, folds, seeds)
             by = Uncertain(fmean(values), error, standard_error(values), len(values), df)
@@ -312,7 +323,7 @@ class _Means:
         able = [name for name in means if len(spans[name]) > 1]
         found: dict[str, dict[str, float]] = {}
         for i, metric in enumerate(METRICS):
-            rows = [name for name in able if not math.isnan(means[name][metric].value)]
+            rows = [name for name in able if means[name][metric].judged]
             rng = np.random.default_rng([i, len(rows)])
             drawn = []
             for name in rows:
@@ -348,12 +359,12 @@ def _drawn(
     return [found[which] for which in range(len(wanted))]
 
 
-def _uncertain(values: Sequence[float], draws: NDArray[np.float32]) -> Uncertain:
+def _uncertain(values: Sequence[float], draws: NDArray[np.float32], images: int) -> Uncertain:
     """From one value a seed and the draws of their mean."""
     value = fmean(values)
     if math.isnan(value):
         return Uncertain(math.nan, math.nan, math.nan, len(values))
-    error, simulated = spread(draws)
+    error, simulated = spread(draws, images)
     low, high = np.nanquantile(draws, [ALPHA / 2, 1 - ALPHA / 2]) if error > 0 else (value, value)
     return Uncertain(value, error, standard_error(values), len(values), math.inf, float(low), float(high), simulated)
 

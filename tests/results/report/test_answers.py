@@ -86,7 +86,7 @@ def test_a_row_of_fewer_seeds_that_is_higher_is_not_called_lower() -> None:
         "Established to be above: omega.",
         "Established to be below, at the seeds in common: beta.",
         "Not tested (one seed in common): gamma.",
-        "Probability that it is first of this table (rows of several seeds alone): 0 %.",
+        "Probability that it is first of this table (rows alone whose error over images and seeds is known): 0 %.",
     ]
 
 

@@ -103,7 +103,7 @@ def test_the_spread_is_scipys_bootstrap(method):
     )
     one, other = mean_draws([first, second], [{0: 1.0}, {1: 1.0}], 20_000)
     draws = one[1] - other[1]
-    error, simulated = spread(draws)
+    error, simulated = spread(draws, 80)
     assert error == pytest.approx(theirs.standard_error, rel=0.03)
     assert abs(error - theirs.standard_error) < 6 * simulated
     low, high = np.quantile(draws, [0.025, 0.975])
@@ -115,5 +115,5 @@ def test_the_spread_is_scipys_bootstrap(method):
 def test_the_monte_carlo_error_is_that_of_repeated_draws():
     """Fails if the error stated for a finite number of draws is not how much the standard error really varies."""
     rng = np.random.default_rng(4)
-    errors = [spread(rng.standard_gamma(4, 500)) for _ in range(400)]
+    errors = [spread(rng.standard_gamma(4, 500), 2) for _ in range(400)]
     assert np.std([error for error, _ in errors]) == pytest.approx(np.mean([told for _, told in errors]), rel=0.15)

@@ -204,6 +204,32 @@ def test_an_undefined_metric_is_undefined():
     assert family.verdict("a", "b", "miou_seen").family == 1
 
 
+def test_images_that_say_nothing_of_others_establish_nothing():
+    """Fails if one image, whose draws are all alike, has an interval of no width, or an interval is made of the draws
+    that happen to hold an unseen class where many hold none."""
+    found = rows(seeds=3, better=(0.0, 0.3))
+    one = [
+        Row(r.name, {at: Counts(c.hit[:1], c.truth[:1], c.predicted[:1], c.seen) for at, c in r.runs.items()})
+        for r in found
+    ]
+    rare = []
+    for row in found:
+        runs = {}
+        for at, c in row.runs.items():
+            there = (np.arange(len(c.hit)) < 2)[
+                :, None
+            ] | c.seen  # two images hold unseen classes, none is predicted elsewhere
+            runs[at] = Counts(c.hit * there, c.truth * there, c.predicted * there, c.seen)
+        rare.append(Row(row.name, runs))
+    for family, metric in ((judged(one, [0], draws=FEW), "miou_seen"), (judged(rare, [0], draws=FEW), "miou_unseen")):
+        assert family.without_error()
+        assert family.verdict("a", "b", metric).words == UNDEFINED
+        assert math.isnan(family.means["a"][metric].half())
+        assert family.not_separated(metric) == frozenset()
+        assert family.first[metric] == {}
+    assert not judged(found, [0], draws=FEW).without_error()
+
+
 def test_classes_are_resampled_within_folds():
     """Fails if the error over classes is not that of a stratified mean: sqrt(sum of s_f^2 / n_f) / folds, df by fold.
 
