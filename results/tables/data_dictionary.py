@@ -26,6 +26,7 @@ class Described(NamedTuple):
 JOINED = "`record` joins the tables: one stored record is one number in all of them."
 _RECORD = ("record", "integer", "", "Number of the stored record, in the order of run, evaluation and time")
 _FRACTION = "fraction"
+_UNKNOWN = "; empty of predictions imported without scores"
 
 
 def _fields(of: type[Value], kind: str, unit: str, *names: str) -> tuple[tuple[str, str, str, str], ...]:
@@ -61,10 +62,15 @@ _TABLES: dict[str, tuple[tuple[str, str, str, str], ...]] = {
         *_fields(Result, "text", "", "protocol_hash", "family_hash"),
         *((name, kind, unit, f"{meaning}, at the method's own shift") for name, kind, unit, meaning in _METRICS),
         *_fields(Scores, "number", _FRACTION, "fb_iou"),
-        ("hiou_unshifted", "number", _FRACTION, "hIoU without a shift of the seen scores"),
-        ("hiou_best", "number", _FRACTION, "hIoU at the best shift, chosen on the scored images: an oracle, no result"),
-        ("own_shift", "number", "score", "The method's own shift, taken off the seen scores"),
-        ("best_shift", "number", "score", "The shift of hiou_best"),
+        ("hiou_unshifted", "number", _FRACTION, f"hIoU without a shift of the seen scores{_UNKNOWN}"),
+        (
+            "hiou_best",
+            "number",
+            _FRACTION,
+            f"hIoU at the best shift, chosen on the scored images: an oracle, no result{_UNKNOWN}",
+        ),
+        ("own_shift", "number", "score", f"The method's own shift, taken off the seen scores{_UNKNOWN}"),
+        ("best_shift", "number", "score", f"The shift of hiou_best{_UNKNOWN}"),
         *_fields(Result, "integer", "images", "images"),
         *_fields(Result, "integer", "pixels", "labelled_pixels", "ignored_pixels"),
         *_fields(Costs, "integer", "parameters", "parameters_trainable", "parameters_total"),

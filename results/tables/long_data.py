@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.scoring.metrics import stack_accuracy, stack_iou
-from results.store.confusion import counted
+from results.store.confusion import counted, is_swept
 from results.store.folders import Stored
 from results.store.identity import identity
 from results.tables.aggregate import RUN_FIELDS, run_values
@@ -21,6 +21,12 @@ from results.tables.data_dictionary import columns_of
 from results.tables.statistics import means
 
 Arrays = Mapping[str, NDArray[Any]]  # of `results.store.confusion`
+OF_SHIFTS = (
+    "hiou_unshifted",
+    "hiou_best",
+    "own_shift",
+    "best_shift",
+)  # columns that are empty where shifts are unknown
 _KINDS = {"text": "object", "integer": "Int64", "number": "float64", "boolean": "bool"}
 
 
@@ -41,8 +47,17 @@ def runs(stored: Sequence[Stored], stale: frozenset[str]) -> pd.DataFrame:
         result, evaluation = one.record.result, one.record.result.evaluation
         row = identity(one.record) | dict(zip(RUN_FIELDS, run_values(one.record), strict=True))
         row |= {"record": number, "stale": result.train.folder in stale, "fb_iou": result.own.fb_iou}
-        rows.append(row | {"drawn": evaluation.drawn, "tuned_on_test": evaluation.tuned_on_test})
+        row |= {"drawn": evaluation.drawn, "tuned_on_test": evaluation.tuned_on_test}
+        rows.append(row | (dict.fromkeys(OF_SHIFTS) if shifts_unknown(one) else {}))
     return typed(rows, "runs")
+
+
+def shifts_unknown(stored: Stored) -> bool:
+    """Is it of imported predictions that say nothing of other shifts than their own?"""
+    result = stored.record.result
+    if not result.train.predictions or result.evaluation.side.kind != "generalised":
+        return False
+    return not is_swept(counted(stored.confusion, ("shifts",))["shifts"])
 
 
 def classes(number: int, stored: Stored, found: Arrays) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from results.store.folders import Stored, find_stored
 from results.tables import data_dictionary
 from results.tables.data_dictionary import DICTIONARY, TABLES, columns_of
 from results.tables.export_tables import FORMATS, export_tables
+from results.tables.long_data import OF_SHIFTS
 from splits.errors import UserError
 from tests.results import factory
 from tests.results.factory import store
@@ -53,6 +55,19 @@ def test_numbers_are_those_of_records_and_counts(tmp_path: Path) -> None:
             for j, said in enumerate(factory.CLASSES):
                 assert pairs[truth, said] == counts["matrices"][1][i, j]
         assert images["image"].max() == 3
+
+
+def test_predictions_without_scores_have_no_other_shift(tmp_path: Path) -> None:
+    """Fails if the hIoU of imported maps stands as that without a shift, or at the best one, which nobody knows."""
+    _, made = store(tmp_path / "runs", predictions="f" * 64)
+    store(tmp_path / "runs", method="zeta")
+    (imported, own) = exported(tmp_path / "runs", tmp_path / "out")["runs"].sort_values("method").to_dict("records")
+    assert imported["hiou"] == made.result.own.hiou
+    assert all(math.isnan(imported[name]) for name in OF_SHIFTS)
+    assert not any(math.isnan(own[name]) for name in OF_SHIFTS)
+    frame = harness.records(tmp_path / "runs").set_index("method")
+    assert frame.loc["alpha", list(OF_SHIFTS)].isna().all()
+    assert frame.loc["zeta", list(OF_SHIFTS)].notna().all()
 
 
 def test_both_formats_hold_the_same(tmp_path: Path) -> None:
