@@ -34,6 +34,7 @@ from results.tables.content import COMPARISON, Content, gather, parts_of, title_
 from results.tables.families import reader
 from results.tables.html import environment, fragment, source
 from results.tables.judge import Judge
+from results.tables.notes import measured
 from results.tables.row_names import names_of, short_names
 from results.tables.table import STALE, Table
 from results.tables.tables import group_table, published_of
@@ -195,8 +196,7 @@ def _of_these_lines(part: Content, main: Table) -> Iterator[str]:
     """What must be read with the answers where they are copied from the page."""
     if len(part.split.folds) > 1 and not main.long:
         yield "Means over folds, which are fixed: nothing is said of other folds."
-    if part.split.note:
-        yield part.split.note
+    yield from (line for line in measured(part) if not line.startswith("Protocol "))
     yield from (note for note in main.notes if note.startswith(STALE))
 
 

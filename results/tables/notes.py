@@ -134,7 +134,8 @@ def _counted(
         parts.append(f"{content.copies} further cop{'ies' if content.copies > 1 else 'y'} of them counted once")
     if len(runs):
         images = sorted({record.result.images for record in content.records})
-        parts.append(f"{' to '.join(map(str, dict.fromkeys((images[0], images[-1]))))} images")
+        counts = " to ".join(map(str, dict.fromkeys((images[0], images[-1]))))
+        parts.append(f"{counts} image{'s' * (counts != '1')}")
     if over_folds and len(runs):
         parts.append("each value is the mean of the folds' values, which are fixed")
     parts += _spread(content, frame, by, family, whole)

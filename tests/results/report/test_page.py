@@ -98,6 +98,16 @@ def test_the_page_is_one_file(tmp_path):
     assert "default-src 'none'" in page
 
 
+def test_what_makes_numbers_no_result_is_said_first(tmp_path):
+    """Fails if the first screen calls a method the best, and only the table says that it is no result."""
+    for seed in range(2):
+        for fold in (0, 1):
+            store(tmp_path, fold=fold, seed=seed, part="tune")
+    page = page_of(tmp_path)
+    assert "Highest hIoU" in page
+    assert page.index("Scored on the tune part: not a result.") < page.index("Contents")
+
+
 def test_names_do_no_harm(tmp_path, monkeypatch):
     """Fails if a class, a recipe or a reason becomes an element of the page."""
     monkeypatch.setattr(factory, "CLASSES", (HOSTILE, "bee", "cow", "$"))

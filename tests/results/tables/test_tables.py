@@ -355,6 +355,14 @@ def test_predictions_without_scores_have_no_other_shift():
     assert dict(appendix.cells())["Own shift, taken off the seen scores"] == "0.3"  # of what was scored here alone
 
 
+def test_one_image_is_one():
+    """Fails if a table of one image says `1 images`."""
+    (made,) = grid(folds=(0,))
+    made = made.model_copy(update={"result": made.result.model_copy(update={"images": 1})})
+    (table,) = build_tables([made])
+    assert any("1 run; 1 image;" in note for note in table.notes)
+
+
 def test_own_shifts_come_from_all_runs():
     """Fails if the line of shifts knows those of one fold only."""
     records = [record(fold=0, shift=0.1), record(fold=1, shift=0.2)]
