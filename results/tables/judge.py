@@ -119,6 +119,11 @@ class Judge:
         return self._read if self._read(first) is not None else None
 
 
+def without_error(frame: pd.DataFrame) -> bool:
+    """Has a row a value whose error over images is not known?"""
+    return any((frame[metric].notna() & frame[f"{metric}_half"].isna()).any() for metric in JUDGED)
+
+
 NOTHING_KNOWN = dict.fromkeys(JUDGED, NOTHING)
 
 

@@ -26,7 +26,7 @@ from results.tables.sanity_floor import warnings_of
 from results.tables.stale_rows import stale_notes
 from results.tables.table import HEADERS, PARTIAL_NOTE, SD_NOTE, UNDEFINED
 from results.tables.transfers import transferred
-from results.tables.verdicts import FEW_IMAGES, Family
+from results.tables.verdicts import Family
 from results.tables.views import PLACES, By, View
 from results.tables.warned import warned
 
@@ -158,8 +158,6 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
         f"±: half the {100 * (1 - ALPHA):g} % interval over images ({family.draws:,} draws) and seeds (t), the root of "
         "the sum of their squares; of one seed over images alone"
     )
-    if family.without_error():
-        yield f"without ±: {FEW_IMAGES}"
     if whole:
         yield f"Δ: the difference of the two hIoU shown, to {whole} at the same seeds"
         if by == "method" and any(verdict.family for verdict in family.verdicts.values()):
@@ -218,7 +216,7 @@ def _columns_asked(view: View, by: By, whole: str = "") -> Iterator[tuple[str, s
         "h-of-means": ("H of means", "the harmonic mean of the mean S and the mean U"),
         "no-shift": ("No shift", "hIoU without a shift of the seen scores"),
         "oracle-shift": ("Oracle shift", "hIoU at the best shift, chosen on the scored images, so no result"),
-        "sd": ("sd over seeds", "sample sd of hIoU over the seeds with all folds"),
+        "sd": ("sd over seeds", f"sample sd of hIoU over the seeds{'' if by == 'fold' else ' with all folds'}"),
         "rank": ("Rank", "places in hIoU that the verdicts of the family leave, 95 % for all rows at once"),
         "first": ("First", "probability of the highest hIoU, over images and seeds; rows of several seeds"),
     }

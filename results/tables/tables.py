@@ -23,7 +23,7 @@ from results.tables.classes_and_costs import Variants, by_variant, class_table, 
 from results.tables.columns import delta_column, name_columns, value_columns
 from results.tables.content import ABLATION, COMPARISON, Content, fold_range, gather, parts_of, title_of
 from results.tables.episodic import columns, published_items, with_folds
-from results.tables.judge import Judge, bold_of, with_verdicts
+from results.tables.judge import Judge, bold_of, with_verdicts, without_error
 from results.tables.kinds import Kind
 from results.tables.notes import how_made, notes
 from results.tables.published_numbers import published_table
@@ -31,6 +31,7 @@ from results.tables.row_names import in_order, names_of, recipe_words, row_names
 from results.tables.sets import sets_tables
 from results.tables.table import Column, Table, without_notes
 from results.tables.transfers import group_columns, with_groups
+from results.tables.verdicts import FEW_IMAGES
 from results.tables.views import DEFAULT_COLUMNS, OPEN_COLUMNS, PLACES, REPORT_COLUMNS, By, View
 
 _SUPPLEMENTS: dict[Kind, Callable[[Content, str, Variants, frozenset[str]], list[Table]]] = {
@@ -125,6 +126,7 @@ def group_table(content: Content, group: str, view: View, stale: frozenset[str],
     else:
         frame = at_common_seeds(frame, runs, folds, by, whole) if whole else frame
         frame = with_verdicts(judge.with_half_widths(frame, content, folds, family), family, whole)
+        lines += [f"Without ±: {FEW_IMAGES}."] if lines and family and without_error(frame) else []
         frame = with_groups(frame, content.records) if content.source else frame
         shown = _columns(
             view, by, whole, transferred=bool(content.source), open_vocabulary=content.split.open_vocabulary

@@ -140,11 +140,6 @@ class Family:
         apart = {name for name, verdict in self.beside(best, metric).items() if verdict.separated}
         return frozenset(name for name in able if name not in apart and self.means[name][metric].judged)
 
-    def without_error(self) -> bool:
-        """Has a mean no known error over images?"""
-        means = (by for of in self.means.values() for by in of.values())
-        return any(math.isnan(by.half()) for by in means if not math.isnan(by.value))
-
     def is_below_another(self, metric: str) -> bool:
         """Is the highest of the rows with most seeds established below a row of other seeds?"""
         able = self._of_most_seeds(metric)

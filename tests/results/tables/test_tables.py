@@ -355,6 +355,25 @@ def test_predictions_without_scores_have_no_other_shift():
     assert dict(appendix.cells())["Own shift, taken off the seen scores"] == "0.3"  # of what was scored here alone
 
 
+@pytest.mark.parametrize("by", ["method", "fold"])
+def test_a_value_without_an_error_is_explained(by):
+    """Fails if a value of one image has ± 0.0, or stands without ± and nobody says why."""
+
+    def first_image(run):
+        counts = image_counts(run)
+        return replace(counts, hit=counts.hit[:1], truth=counts.truth[:1], predicted=counts.predicted[:1])
+
+    records = grid(seeds=(0, 1)) + grid("zeta", seeds=(0, 1))
+    for read, few in ((first_image, True), (image_counts, False)):
+        (table,) = build_tables(records, view=View(by=by), judge=Judge(read, records))
+        assert ("±" not in shown_row(table)) is few
+        assert any(note.startswith("Without ±: one image") for note in table.notes) is few
+
+
+def shown_row(table) -> str:
+    return " ".join(table.cells()[0])
+
+
 def test_one_image_is_one():
     """Fails if a table of one image says `1 images`."""
     (made,) = grid(folds=(0,))
