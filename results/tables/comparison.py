@@ -24,7 +24,7 @@ from results.tables.row_names import names_of
 from results.tables.sentences import p_words
 from results.tables.stale_rows import stale_names, stale_notes
 from results.tables.statistics import METRICS, shared
-from results.tables.table import HEADERS, STALE, UNDEFINED, Column, Table, csv_text, signed
+from results.tables.table import HEADERS, PARTIAL_NOTE, UNDEFINED, Column, Table, csv_text, marked, signed
 from results.tables.table import Row as Cells
 from results.tables.verdicts import FEW_IMAGES, Family, Row, Verdict
 from results.tables.warned import warned
@@ -175,7 +175,9 @@ def tables_of_comparison(
         frame[f"fold_{fold}"] = [row["by_fold"].get(fold, math.nan) for row in rows]
     frame = frame.assign(benchmark=content.split.name, recipe=content.recipe, source=content.source)
     frame = frame.assign(table=found.table, over=found.over, draws=found.family.draws)
-    frame = frame.assign(stale_a=frame["a"].isin(old), stale_b=frame["b"].isin(old))
+    parts = [row.name for row in found.family.rows if row.partial]
+    for side in ("a", "b"):
+        frame = frame.assign(**{f"partial_{side}": frame[side].isin(parts), f"stale_{side}": frame[side].isin(old)})
     columns = [
         Column("A", partial(_name, key="a"), numeric=False),
         Column("B", partial(_name, key="b"), numeric=False),
@@ -271,7 +273,7 @@ def _explained(found: Comparison) -> Iterator[str]:
             f"{', '.join(map(str, of.seeds))}{f'; {out} runs without a partner left out' if out else ''}."
         )
     if any(family.verdict(a, b, m).found.partial for a, b in found.pairs for m in METRICS):
-        yield "Partial: some of these runs were made from or scored on part of the data; no result."
+        yield PARTIAL_NOTE
     yield from _half_widths(found)
     verdicts = [family.verdict(*found.pairs[0], metric) for metric in METRICS]
     tested = max(verdicts, key=lambda verdict: verdict.family)  # where no class is unseen, mIoU(S) alone is tested
@@ -369,7 +371,7 @@ def _listed(classes: Sequence[tuple[float, str]]) -> str:
 
 
 def _name(row: Cells, key: str) -> str:
-    return f"{row[key]} {STALE}" if row[f"stale_{key}"] else row[key]
+    return marked(row[key], {mark: row[f"{mark}_{key}"] for mark in ("partial", "stale")})
 
 
 def _points(row: Cells, key: str) -> str:

@@ -244,8 +244,10 @@ def test_partial_runs_are_told(tmp_path):
     """Fails if trial runs are compared as if they were results, or what the benchmark is no evidence of is left out."""
     _, _, table = compared(tmp_path, "zeta", "alpha", zeta={"partial": True}, alpha={})
     assert table.notes[0] == factory.NOTE
-    assert any(note.startswith("Partial") for note in table.notes)
+    assert any(note.startswith("† partial") for note in table.notes)
     assert set(table.frame["verdict"]) == {"partial: not tested"}
+    assert table.cells()[0][:2] == ["zeta †", "alpha"]
+    assert table.fields()[["partial_a", "partial_b"]].drop_duplicates().to_numpy().tolist() == [[True, False]]
 
 
 def test_runs_without_counts_of_images(tmp_path):
