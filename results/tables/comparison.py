@@ -174,7 +174,7 @@ def tables_of_comparison(
     for fold in folds:
         frame[f"fold_{fold}"] = [row["by_fold"].get(fold, math.nan) for row in rows]
     frame = frame.assign(benchmark=content.split.name, recipe=content.recipe, source=content.source)
-    frame = frame.assign(table=found.table, over=found.over, draws=found.family.draws)
+    frame = frame.assign(family=found.table, over=found.over, draws=found.family.draws)  # `table` is a CSV's own
     parts = [row.name for row in found.family.rows if row.partial]
     for side in ("a", "b"):
         frame = frame.assign(**{f"partial_{side}": frame[side].isin(parts), f"stale_{side}": frame[side].isin(old)})

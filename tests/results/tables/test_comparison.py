@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from pathlib import Path
 
@@ -13,7 +15,15 @@ from results.store.folders import find_stored
 from results.store.record import RunRecord
 from results.store.selection import Selection, select
 from results.tables.class_differences import class_differences
-from results.tables.comparison import Wanted, below, compare_content, compare_records, has, tables_of_comparison
+from results.tables.comparison import (
+    Wanted,
+    below,
+    compare_content,
+    compare_records,
+    has,
+    one_csv,
+    tables_of_comparison,
+)
 from results.tables.content import gather
 from results.tables.families import reader
 from results.tables.statistics import METRICS
@@ -117,7 +127,8 @@ def test_what_is_typed_changes_no_verdict(tmp_path):
 
 
 def test_a_pair_keeps_its_table_whatever_else_is_named(tmp_path, monkeypatch):
-    """Fails if an ablation beside its method is judged among all rows because a row of another table is named too."""
+    """Fails if an ablation beside its method is judged among all rows because a row of another table is named too, or a
+    CSV names another table than that in which p was corrected."""
     known = factory.methods("zeta", "omega") | factory.methods("without", group="ablation:zeta")
     monkeypatch.setattr("results.tables.content.METHODS", known)
     monkeypatch.setattr("results.tables.notes.METHODS", known)
@@ -133,6 +144,11 @@ def test_a_pair_keeps_its_table_whatever_else_is_named(tmp_path, monkeypatch):
     assert told("zeta", "omega", "without") == told("zeta", "without", "omega") == apart
     assert len({title for title, *_ in apart}) == 2
     assert {family for *_, family in apart.values()} == {1}
+    tables, _ = compare_records(
+        records, Wanted(("zeta", "omega", "without")), lambda r: paths[r.result.confusion_sha256]
+    )
+    rows = csv.DictReader(io.StringIO(one_csv(tables)))
+    assert {(row["b"], row["family"]) for row in rows} == {("omega", "comparison"), ("without", "ablation:zeta")}
 
 
 @pytest.mark.parametrize("delta", [float("nan"), float("inf"), -0.01, 0.0])

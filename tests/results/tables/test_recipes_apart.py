@@ -117,5 +117,5 @@ def test_compare_tells_the_recipes_apart(tmp_path: Path) -> None:
     assert titles("alpha", "zeta") == ["toy-2i, long recipe", "toy-2i, shapes recipe"]
     (apart,) = tables("alpha (long recipe)", "alpha (shapes recipe)")
     assert apart.title.startswith("toy-2i: ")
-    assert {*apart.frame["table"]} == {"all rows under the protocol"}  # no table of `tables` has both
+    assert {*apart.fields()["family"]} == {"all rows under the protocol"}  # no table of `tables` has both
     assert any("all 10 tested pairs of all rows under the protocol" in note for note in apart.notes)
