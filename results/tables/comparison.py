@@ -357,9 +357,10 @@ def _classes(content: Content, found: Comparison, read: Counted) -> Iterator[str
                     group = "not separated" if p >= ALPHA else "higher" if value > 0 else "lower"
                     groups[group].append((value, content.split.classes[index]))
             counts = [f"{name} in {len(of)}{_listed(of)}" for name, of in groups.items() if name != "not separated"]
+            rare = sum(map(math.isnan, corrected))  # no error of these is known
             yield (
-                f"Classes {word}, {a} beside {b}: {'; '.join(counts)}; not separated {len(groups['not separated'])} "
-                "(Holm-corrected over these classes)."
+                f"Classes {word}, {a} beside {b}: {'; '.join(counts)}; not separated {len(groups['not separated'])}"
+                f"{f'; too rare in the images to tell {rare}' if rare else ''} (Holm-corrected over these classes)."
             )
 
 

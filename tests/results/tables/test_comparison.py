@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -254,6 +255,25 @@ def test_the_gate(tmp_path):
     points = 100 * found.family.verdict("zeta", "alpha", "hiou").found.by.value
     assert below(found, points - 0.01) == []
     assert len(below(found, points + 0.01)) == 1
+
+
+def test_classes_of_one_image_are_won_by_nobody(tmp_path):
+    """Fails if a class that is in one of four images, which a third of the draws lack, is won, or is not counted."""
+    records, paths = stored(tmp_path, zeta={}, alpha={})
+    (content,) = gather(records, {})
+    every = reader(lambda r: paths[r.result.confusion_sha256])
+
+    def read(run):
+        counts = every(run)
+        assert counts is not None
+        there = np.ones_like(counts.truth)
+        there[1:, 3] = 0
+        return replace(counts, hit=counts.hit * there, truth=counts.truth * there, predicted=counts.predicted * there)
+
+    (table,) = tables_of_comparison(content, compare_content(content, ["zeta", "alpha"], read), read)
+    (seen,) = [note for note in table.notes if note.startswith("Classes seen")]
+    assert "too rare in the images to tell 1" in seen
+    assert "dog" not in seen
 
 
 def test_partial_runs_are_told(tmp_path):
