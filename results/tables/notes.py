@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
-from benchmarks.recipes import IMPORTED
-from benchmarks.spec import Recipe
-from benchmarks.values import digest
-from methods.idle import idle_fields
 from methods.registry import METHODS, config_class
-from results.store.identity import VARIANT, identity, key_of
 from results.store.record import UNSURE, RunRecord
-from results.tables.accumulated import accumulated
 from results.tables.columns import JUDGED
 from results.tables.content import CHOSEN, Content, fold_range
+from results.tables.how_made import each_variant, how_made, own_shifts
 from results.tables.inference import ALPHA
-from results.tables.row_names import SHORT, clip_and_weights, plain_setting, short_names
+from results.tables.row_names import SHORT, plain_setting
 from results.tables.sanity_floor import warnings_of
 from results.tables.stale_rows import stale_notes
 from results.tables.table import HEADERS, PARTIAL_NOTE, SD_NOTE, UNDEFINED
@@ -30,7 +23,6 @@ from results.tables.verdicts import Family
 from results.tables.views import PLACES, By, View
 from results.tables.warned import warned
 
-UNTRAINED = "nothing trained"
 DRAWN = "shapes"  # the data set that the built-in CLIP knows
 
 
@@ -55,7 +47,7 @@ def notes(
     lines += warned(record.result for record in content.records)
     lines += warnings_of(content.records, content.locate)
     lines += _of_others(content)
-    if tuned := [text for row in _variants(frame).to_dict("records") if (text := _tuned(row))]:
+    if tuned := [text for row in each_variant(frame).to_dict("records") if (text := _tuned(row))]:
         lines.append(
             f"Tuned per data set, by their authors on the images they report: {'; '.join(dict.fromkeys(tuned))}."
         )
@@ -86,21 +78,6 @@ def details(
         yield f"Protocol {content.protocol.family[:SHORT]}", content.protocol.words()
     yield from _columns_explained(content, by, view, whole)
     yield from how_made(content, runs, frame)
-
-
-def how_made(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """What is to know of rows besides, whatever the columns are; nothing without runs."""
-    if not len(runs):
-        return
-    yield "Ignored pixels", _ignored(runs)
-    yield from _made_with(content, runs, frame)
-    yield from (_item(line) for line in accumulated(content.records))
-    yield from _readings(frame)
-
-
-def _item(line: str) -> tuple[str, str]:
-    item, _, text = line.removesuffix(".").partition(": ")
-    return item, text
 
 
 def measured(content: Content, *, brief: bool = False) -> Iterator[str]:
@@ -178,7 +155,7 @@ def _spread(content: Content, frame: pd.DataFrame, by: By, family: Family | None
 def _of_an_ablation(runs: pd.DataFrame, frame: pd.DataFrame, whole: str) -> Iterator[str]:
     """What keeps a row from being the whole method with one part less."""
     rows = frame.to_dict("records")
-    shifts = list(zip(rows, _own_shifts(runs, frame), strict=True))
+    shifts = list(zip(rows, own_shifts(runs, frame), strict=True))
     base = dict.fromkeys(shift for row, shift in shifts if row["method"] == whole)
     if others := dict.fromkeys(f"{row['name']} ({shift})" for row, shift in shifts if base and shift not in base):
         yield (
@@ -224,50 +201,6 @@ def _columns_asked(view: View, by: By, whole: str = "") -> Iterator[tuple[str, s
     yield from (explained[name] for name in view.columns if name in explained and name not in absent)
 
 
-def _ignored(runs: pd.DataFrame) -> str:
-    shares = runs["ignored_pixels"] / (runs["ignored_pixels"] + runs["labelled_pixels"])
-    low, high = f"{100 * shares.min():.1f}", f"{100 * shares.max():.1f}"
-    return f"{low if low == high else f'{low} to {high}'} % of labelled and ignored ones"
-
-
-def _made_with(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """CLIP, recipe and seen-score shift, said once where all rows agree, else for each group of rows."""
-    rows = _variants(frame)
-    names = short_names(rows)
-    clips = [clip_and_weights(*pair) for pair in zip(rows["clip"], rows["clip_sha256"], strict=True)]
-    yield "CLIP", _grouped(names, clips)
-    yield "Recipe", _grouped(names, _recipes(rows["recipe"]))
-    configs = [_chosen(row) for row in rows.to_dict("records")]
-    if any(configs):
-        yield "Settings off their defaults", _grouped(names, [text or "none" for text in configs], always=True)
-    if not content.episodic:  # no class is seen there
-        imported = {key_of(identity(r)) for r in content.records if r.result.train.predictions}
-        made = rows[[key_of(row) not in imported for row in rows.to_dict("records")]]
-        if len(made):  # what other systems took off is not known
-            yield "Own shift, taken off the seen scores", _grouped(short_names(made), _own_shifts(runs, made))
-
-
-def _own_shifts(runs: pd.DataFrame, rows: pd.DataFrame) -> list[str]:
-    """Of each row the shifts of all its runs, whichever of them a table shows."""
-    shifts: dict[Any, set[float]] = {}
-    for run in runs.to_dict("records"):
-        shifts.setdefault(key_of(run), set()).add(run["own_shift"])
-    return [" / ".join(f"{s:g}" for s in sorted(shifts[key_of(row)])) for row in rows.to_dict("records")]
-
-
-def _chosen(row: Mapping[Any, Any]) -> str:
-    """Settings off their defaults; those left out that make the method what its name says, or that nothing reads."""
-    method, settings = row["method"], json.loads(row["config"])
-    if method not in METHODS:
-        return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items())
-    fixed, rules = METHODS[method].fixed, METHODS[method].idle
-    try:
-        idle = idle_fields(rules, config_class(method)(**settings)) if rules else {}
-    except ValidationError:  # settings of another version
-        idle = {}
-    return ", ".join(f"{k}={plain_setting(v)}" for k, v in settings.items() if fixed.get(k) != v and k not in idle)
-
-
 def _tuned(row: Mapping[Any, Any]) -> str:
     """The method with the values of what its authors chose for each data set; empty where there is nothing."""
     method = row["method"]
@@ -276,40 +209,6 @@ def _tuned(row: Mapping[Any, Any]) -> str:
         return ""
     config = config_class(method)(**json.loads(row["config"]))
     return f"{method} ({', '.join(f'{name}={plain_setting(getattr(config, name))}' for name in fields)})"
-
-
-def _recipes(recipes: Iterable[str]) -> list[str]:
-    """Each recipe in words; different ones that read the same get the start of their digest."""
-    recipes = list(recipes)
-    words = {text: _recipe_words(Recipe.model_validate_json(text)) for text in recipes}
-    shared = {w for w, count in Counter(words.values()).items() if count > 1 and w != UNTRAINED}
-    return [f"{words[t]} [{digest(json.loads(t))[:8]}]" if words[t] in shared else words[t] for t in recipes]
-
-
-def _recipe_words(recipe: Recipe) -> str:
-    if recipe.name == IMPORTED:
-        return "trained elsewhere, not known how"
-    if recipe.iterations == 0:
-        return UNTRAINED
-    shared = f" shared by {recipe.ranks} ranks" if recipe.ranks > 1 else ""
-    shared += f" in micro-batches of {recipe.micro_batch}" if recipe.accumulate > 1 else ""
-    size = f"{recipe.iterations} iterations of batch {recipe.batch}{shared}, lr {recipe.lr:g}"
-    return f"{recipe.name} ({size}, {recipe.precision}{', TF32' if recipe.tf32 else ''})"
-
-
-def _variants(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row per variant, also where the frame has one per fold."""
-    return frame.drop_duplicates(list(VARIANT))
-
-
-def _grouped(names: Iterable[str], values: Iterable[str], *, always: bool = False) -> str:
-    """`value` where there is one (unless `always`), else `value: names; value: names`."""
-    groups: dict[str, list[str]] = {}
-    for name, value in zip(names, values, strict=True):
-        groups.setdefault(value, []).append(name)
-    if len(groups) == 1 and not always:
-        return next(iter(groups))
-    return "; ".join(f"{value}: {', '.join(members)}" for value, members in groups.items())
 
 
 def _marks(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
@@ -362,7 +261,7 @@ def _incomplete(content: Content, frame: pd.DataFrame, by: By) -> Iterator[str]:
     folds = tuple(fold.index for fold in content.split.folds)
     parts = [
         f"{row['name']} seed {seed} has fold {fold_range(have)} of {fold_range(folds)}"
-        for row in _variants(frame).to_dict("records")
+        for row in each_variant(frame).to_dict("records")
         for seed, have in sorted(row["incomplete"].items())
     ]
     if parts:
@@ -379,17 +278,3 @@ def _missing(content: Content) -> Iterator[str]:
         groups.setdefault(key, []).append(f"fold {run.fold} seed {run.seed}")
     for (_, method, state), runs in groups.items():
         yield f"Not there: {method} {', '.join(runs)} ({state})."
-
-
-def _readings(frame: pd.DataFrame) -> Iterator[tuple[str, str]]:
-    """What of each method is its authors' and what is a reading, as the registry has it."""
-    methods = [method for method in dict.fromkeys(frame["method"]) if method in METHODS]
-    if methods:
-        yield "What is an author's and what our reading", _readings_grouped(methods)
-
-
-def _readings_grouped(methods: Sequence[str]) -> str:
-    groups: dict[str, list[str]] = {}
-    for method in methods:
-        groups.setdefault(METHODS[method].fidelity, []).append(method)
-    return "; ".join(f"{', '.join(members)}: {text}" for text, members in groups.items())

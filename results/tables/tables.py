@@ -23,9 +23,10 @@ from results.tables.classes_and_costs import Variants, by_variant, class_table, 
 from results.tables.columns import delta_column, name_columns, value_columns
 from results.tables.content import ABLATION, COMPARISON, Content, fold_range, gather, parts_of, title_of
 from results.tables.episodic import columns, published_items, with_folds
+from results.tables.how_made import how_made
 from results.tables.judge import Judge, bold_of, with_verdicts, without_error
 from results.tables.kinds import Kind
-from results.tables.notes import how_made, notes
+from results.tables.notes import notes
 from results.tables.published_numbers import published_table
 from results.tables.row_names import in_order, names_of, recipe_words, row_names
 from results.tables.sets import sets_tables

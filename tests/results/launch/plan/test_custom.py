@@ -274,7 +274,7 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, capsys, text, reason):
         (
             'needs="tokens"',
             'needs="tokens", tuned=("scal",)',
-            "its tuned names 'scal', which its config has not; did you",
+            "its field 'tuned' names 'scal', which its config has not; did you",
         ),
         ('needs="tokens"', 'needs="token"', "needs 'token', expected one of nothing, tokens, blocks"),
     ],

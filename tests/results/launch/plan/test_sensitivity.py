@@ -198,7 +198,7 @@ def test_a_method_of_ones_own_is_drawn_run_and_read_again(tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("ranges", "said"),
     [
-        ('{"scael": Around(2)}', "'scael', which is no field"),
+        ('{"scael": Around(2)}', "'scael', which its config has not"),
         ('{"scale": (1, 2)}', "no Between, Around or OneOf"),
         ('{"scale": Between(2, 1)}', "low < high"),
         ('{"scale": OneOf(("wide", "narrow"))}', "scale"),
