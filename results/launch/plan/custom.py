@@ -128,7 +128,8 @@ def _unfit_fields(entry: MethodEntry) -> str:
     fields = config.model_fields
     for name in ("fixed", "ranges", "not_drawn", "tuned"):
         if unknown := [field for field in getattr(entry, name) if field not in fields]:
-            return f"its field {name!r} names {unknown[0]!r}, which its config has not; {suggestion(unknown[0], fields)}"
+            meant = suggestion(unknown[0], fields)
+            return f"its field {name!r} names {unknown[0]!r}, which its config has not; {meant}"
     return ""
 
 
