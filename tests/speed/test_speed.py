@@ -17,6 +17,7 @@ from tests.speed import (  # noqa: E402
     process,
     released_way,
     scoring,
+    student_step,
     textbook,
 )
 from tests.speed.step import ours_loss  # noqa: E402
@@ -118,3 +119,13 @@ def test_a_call_is_timed_and_weighed() -> None:
 def test_only_finished_runs_are_asked_for_again(words: str, runs: int) -> None:
     """Fails when a command that is to be timed over finished runs would make some."""
     assert command_times._all_done(process.Call(0, 0, words)) == runs
+
+
+@pytest.mark.parametrize("name", student_step.STUDENTS)
+def test_every_student_can_be_timed(name: str) -> None:
+    """Fails when a student's step is measured no more: its recipe may name weights that nothing here has."""
+    clip, images, _ = student_step.scenes()
+    student = student_step.built(name, "shapes-5i", clip)
+    with torch.no_grad():
+        student_step.bare(student, images)
+    assert student.training
