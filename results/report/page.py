@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from benchmarks.scoring.metrics import REACH
 from results.report.answers import answers, asked_of, beside_best, best_of
-from results.report.curves import Reading, Readings, mean_losses, mean_near, mean_sweep
+from results.report.curves import Reading, Readings, Sweep, mean_losses, mean_near, mean_sweep, others
 from results.report.drawing import Drawing, Drawn
 from results.report.error_kinds import error_table
 from results.report.looks import Look, looks_of
@@ -238,7 +238,8 @@ def _figures(
     unseen."""
     frame = main.frame[main.frame["name"].isin(variants.keys())].drop_duplicates("name")
     short = dict(zip(frame["name"], short_names(frame), strict=True))
-    sweeps = {short[name]: mean_sweep([readings[id(r)].sweep for r in runs]) for name, runs in variants.items()}
+    swept = {short[name]: [readings[id(r)].sweep for r in runs] for name, runs in variants.items()}
+    sweeps = {name: mean_sweep(of) for name, of in swept.items()}
     own = {short[name]: runs[0].result.own.shift for name, runs in variants.items()}
     every = "Mean over all runs (folds and seeds)."
     found = _differences(main, family, short, looks, asked)
@@ -251,10 +252,10 @@ def _figures(
         found["calibration"] = (
             "hIoU over the shift of the seen scores",
             Drawing("calibration", (sweeps, own, looks)),
-            f"{every} Marked: the method's own shift. Scores differ in scale, so shifts are shares of the widest one "
-            "swept. Choosing a shift on these images would be an oracle.",
+            f"{every}{_left_out(swept)} Marked: the method's own shift. Scores differ in scale, so shifts are shares "
+            "of the widest one swept. Choosing a shift on these images would be an oracle.",
         )
-        note = f"{every} Marked: the own shift."
+        note = f"{every}{_left_out(swept)} Marked: the own shift."
         found["trade-off"] = ("Seen against unseen over all shifts", Drawing("trade_off", (sweeps, own, looks)), note)
     found |= _of_errors(variants, short, readings)
     curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
@@ -264,6 +265,12 @@ def _figures(
     (iou,) = classes
     found["classes"] = ("IoU of each class", Drawing("heat_map", (iou.frame, short)), every)
     return found
+
+
+def _left_out(swept: Mapping[str, Sequence[Sweep]]) -> str:
+    """Which runs a mean over all of a row is without: curves over other shifts have no point in common."""
+    found = [f"{left} of {len(of)} of {name}" for name, of in swept.items() if (left := others(of))]
+    return f" Left out, swept over other shifts: {', '.join(found)}." if found else ""
 
 
 def _differences(

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import combinations, pairwise, product
 from pathlib import Path
@@ -420,6 +421,22 @@ def test_the_area_by_hand():
     assert sweep.area == pytest.approx(0.06 + 0.04)
     assert mean_sweep([sweep, sweep]).area == pytest.approx(sweep.area)
     assert np.isnan(Sweep(np.arange(3.0), seen, unseen, unseen).area)
+
+
+def test_runs_that_a_curve_leaves_out_are_told(tmp_path):
+    """Fails if a curve of fewer runs than a row has is called the mean over all of them."""
+    for method, fold in product(("alpha", "beta"), (0, 1)):
+        store(tmp_path, method=method, fold=fold)
+    found = select(Selection((tmp_path,)))
+    known, narrow = Readings(), found.records[1]
+    for record in found.records:
+        reading = read(record, found.confusion(record))
+        shifts = reading.sweep.shifts * (2 if record is narrow else 1)
+        known.keep(record, replace(reading, sweep=replace(reading.sweep, shifts=shifts)))
+    page = render(found.records, found.confusion, known=known, states={}, stale=frozenset())
+    assert page.count(f"Left out, swept over other shifts: 1 of 2 of {narrow.result.train.method}.") > 1
+    whole = render(found.records, found.confusion, states={}, stale=frozenset())
+    assert "Left out, swept" not in whole
 
 
 def test_dollars_set_no_formula():
