@@ -34,6 +34,18 @@ def at_common_seeds(frame: pd.DataFrame, runs: pd.DataFrame, folds: Sequence[int
     return pd.concat(found, ignore_index=True) if found else frame.assign(hiou_delta=math.nan)
 
 
+def left_out(before: pd.DataFrame, after: pd.DataFrame, runs: pd.DataFrame) -> int:
+    """How many of the runs have whole seeds and are in no row: a row and its base do not both have their seeds."""
+    place = [*IDENTITY, *(["fold"] if "fold" in before else []), "seed"]
+    gone = _seeds(before, place[:-1]) - _seeds(after, place[:-1])
+    return sum(tuple(run[name] for name in place) in gone for run in runs.to_dict("records"))
+
+
+def _seeds(frame: pd.DataFrame, names: Sequence[str]) -> set[tuple[Any, ...]]:
+    rows = frame.to_dict("records")
+    return {(*(row[name] for name in names), int(seed)) for row in rows for seed in row["seed_list"].split()}
+
+
 def _groups(frame: pd.DataFrame, whole: str) -> Iterator[tuple[Rows, tuple[int, ...]]]:
     """Rows of the same base and seeds, the base first; no seeds: rows that are held against nothing."""
     same = [*_SAME_BUT_METHOD, *(["fold"] if "fold" in frame else [])]

@@ -15,7 +15,7 @@ import pandas as pd
 from results.store.confusion import Locate
 from results.store.identity import TRANSFER
 from results.store.record import RunRecord
-from results.tables.ablations import at_common_seeds
+from results.tables.ablations import at_common_seeds, left_out
 from results.tables.aggregate import aggregate, tidy
 from results.tables.appendix import appendix, rows_of
 from results.tables.calibration import Tuned, calibrated_table, key_of
@@ -125,7 +125,10 @@ def group_table(content: Content, group: str, view: View, stale: frozenset[str],
     if content.episodic:
         frame, shown = with_folds(frame, content.records, folds), list(columns(folds))
     else:
-        frame = at_common_seeds(frame, runs, folds, by, whole) if whole else frame
+        if whole:
+            every, frame = frame, at_common_seeds(frame, runs, folds, by, whole)
+            if left := left_out(every, frame, runs):
+                lines.append(f"In no row, at seeds that a row and its base do not share: {left} of these runs.")
         frame = with_verdicts(judge.with_half_widths(frame, content, folds, family), family, whole)
         lines += [f"Without ±: {FEW_IMAGES}."] if lines and family and without_error(frame) else []
         frame = with_groups(frame, content.records) if content.source else frame

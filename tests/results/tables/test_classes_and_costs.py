@@ -94,6 +94,18 @@ def test_an_ablation_is_held_against_the_same_seeds():
 
 
 @pytest.mark.usefixtures("ablations")
+def test_runs_that_no_row_of_ablations_is_of_are_counted():
+    """Fails if runs whose seeds a row and its base do not share pass for part of the table, or are told without need."""
+    said = "In no row, at seeds that a row and its base do not share: 4 of these runs."
+    rows = {"alpha": (0, 1, 2), "without": (1,)}  # two folds each
+    made = [record(name, fold=fold, seed=seed) for name, seeds in rows.items() for seed in seeds for fold in (0, 1)]
+    (table,) = build_tables(made, view=View(("ablations",)))
+    assert said in table.notes
+    (table,) = build_tables([r for r in made if r.result.train.seed == 1], view=View(("ablations",)))
+    assert not any(note.startswith("In no row") for note in table.notes)
+
+
+@pytest.mark.usefixtures("ablations")
 def test_ablations_of_other_seeds_have_the_whole_above_them():
     """Fails if a row's difference is not that of two numbers shown, where ablations have other seeds."""
     more = grid("without", unseen=0.1) + [record(method="without", unseen=0.1, fold=f, seed=1) for f in range(2)]
