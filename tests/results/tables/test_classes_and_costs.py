@@ -95,7 +95,7 @@ def test_an_ablation_is_held_against_the_same_seeds():
 
 @pytest.mark.usefixtures("ablations")
 def test_runs_that_no_row_of_ablations_is_of_are_counted():
-    """Fails if runs whose seeds a row and its base do not share pass for part of the table, or are told without need."""
+    """Fails if runs whose seeds a row and its base do not share pass for part of the table, or are told in vain."""
     said = "In no row, at seeds that a row and its base do not share: 4 of these runs."
     rows = {"alpha": (0, 1, 2), "without": (1,)}  # two folds each
     made = [record(name, fold=fold, seed=seed) for name, seeds in rows.items() for seed in seeds for fold in (0, 1)]
