@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -23,14 +24,14 @@ def named_losses(method: Method, losses: Any, *, trained: bool) -> dict[str, Ten
     Traceback (most recent call last):
     splits.errors.UserError: what losses returned is of type float; expected a dict of names and scalar tensors
     """
-    at = place_of(method, "losses")
+    wrong = partial(_wrong, method, "losses")
     if not isinstance(losses, Mapping):
-        raise UserError(f"{at}what losses returned is {_what(losses)}; expected a dict of names and scalar tensors")
+        raise wrong(f"what losses returned is {_what(losses)}; expected a dict of names and scalar tensors")
     for name, value in losses.items():
         if not isinstance(value, Tensor) or value.ndim:
-            raise UserError(f"{at}the loss {name} is {_what(value)}; expected a scalar tensor")
+            raise wrong(f"the loss {name} is {_what(value)}; expected a scalar tensor")
     if trained and losses and not any(value.requires_grad for value in losses.values()):
-        raise UserError(f"{at}no loss has a gradient; leave one out where nothing can be learned from a batch")
+        raise wrong("no loss has a gradient; leave one out where nothing can be learned from a batch")
     return dict(losses)
 
 
@@ -38,10 +39,8 @@ def grouped_parameters(method: Method) -> list[dict]:
     """The method's `parameter_groups`. Raises UserError where they are no list of dicts with `params`."""
     groups: Any = method.parameter_groups()
     if not isinstance(groups, Sequence) or not all(isinstance(g, dict) and "params" in g for g in groups):
-        at = place_of(method, "parameter_groups")
-        raise UserError(
-            f"{at}what parameter_groups returned is {_what(groups)}; expected a list of dicts with `params`"
-        )
+        words = f"what parameter_groups returned is {_what(groups)}; expected a list of dicts with `params`"
+        raise _wrong(method, "parameter_groups", words)
     return list(groups)
 
 
@@ -50,10 +49,8 @@ def scores_of(method: Method, scores: Any, pictures: int, classes: int) -> Tenso
     fits = isinstance(scores, Tensor) and scores.ndim == 4 and scores.shape[:2] == (pictures, classes)
     if not fits or not scores.is_floating_point() or not scores.numel():
         asked = f"{pictures} picture{'s' if pictures > 1 else ''} and {classes} classes"
-        raise UserError(
-            f"{place_of(method, 'scores')}scores of {asked} are {_what(scores)}; expected floating-point numbers of "
-            f"shape ({pictures}, {classes}, h, w)"
-        )
+        expected = f"expected floating-point numbers of shape ({pictures}, {classes}, h, w)"
+        raise _wrong(method, "scores", f"scores of {asked} are {_what(scores)}; {expected}")
     return scores
 
 
@@ -61,8 +58,10 @@ def activated(method: Method, scores: Tensor, seen: Tensor) -> Tensor:
     """What the method's `activate` makes of scores. Raises UserError for another shape than theirs."""
     made: Any = method.activate(scores, seen)
     if not isinstance(made, Tensor) or made.shape != scores.shape:
-        at, shape = place_of(method, "activate"), tuple(scores.shape)
-        raise UserError(f"{at}what activate makes of scores of shape {shape} is {_what(made)}; expected the same shape")
+        words = (
+            f"what activate makes of scores of shape {tuple(scores.shape)} is {_what(made)}; expected the same shape"
+        )
+        raise _wrong(method, "activate", words)
     return made
 
 
@@ -71,7 +70,7 @@ def seen_shift_of(method: Method) -> tuple[float, float]:
     for name in ("seen_shift", "shift_span"):
         value = getattr(method, name)
         if isinstance(value, str) or not hasattr(value, "__float__") or not math.isfinite(value):
-            raise UserError(f"{place_of(method, '__init__')}{name} is {value!r}; expected a finite number")
+            raise _wrong(method, "__init__", f"{name} is {value!r}; expected a finite number")
     return method.seen_shift, method.shift_span
 
 
@@ -81,6 +80,10 @@ def place_of(method: Method, function: str) -> str:
         return ""
     file, _, line = place_of_method(type(method), function).rpartition(":")
     return f"{file} line {line}: " if file else ""
+
+
+def _wrong(method: Method, function: str, words: str) -> UserError:
+    return UserError(f"{place_of(method, function)}{words}")
 
 
 def _what(value: Any) -> str:

@@ -51,15 +51,12 @@ def records(
     """
     from results.tables.aggregate import tidy
     from results.tables.export import frame
-    from results.tables.long_data import OF_SHIFTS, shifts_unknown
+    from results.tables.long_data import without_unknown_shifts
 
     found = select(_selection(root, methods, benchmarks))
     if every_field:
         return frame(found.records, found.stale)
-    runs = tidy(found.records, stale=found.stale)
-    unknown = {(r.train.folder, r.evaluation.key) for r in (s.record.result for s in found.stored if shifts_unknown(s))}
-    known = np.array([pair not in unknown for pair in zip(runs["run"], runs["evaluation"], strict=True)], dtype=bool)
-    return runs.assign(**{name: runs[name].where(known) for name in OF_SHIFTS})
+    return without_unknown_shifts(tidy(found.records, stale=found.stale), found.stored)
 
 
 def tables(

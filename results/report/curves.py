@@ -115,15 +115,15 @@ def _counted_as(record: RunRecord) -> tuple[Any, ...]:
 
 
 def mean_sweep(sweeps: Sequence[Sweep]) -> Sweep:
-    """Mean of runs that were swept over the same shifts; runs over others than the first's (`others`) are left out."""
-    same = [s for s in sweeps if np.array_equal(s.shifts, sweeps[0].shifts)]
+    """Mean of runs that were swept over the same shifts; runs over others than the first's are left out."""
+    same = swept_alike(sweeps)
     columns = (np.mean([getattr(s, name) for s in same], axis=0) for name in ("seen", "unseen", "hiou"))
     return Sweep(sweeps[0].shifts, *columns)
 
 
-def others(sweeps: Sequence[Sweep]) -> int:
-    """How many were swept over other shifts than the first."""
-    return sum(not np.array_equal(s.shifts, sweeps[0].shifts) for s in sweeps)
+def swept_alike(sweeps: Sequence[Sweep]) -> list[Sweep]:
+    """Those over the same shifts as the first."""
+    return [sweep for sweep in sweeps if np.array_equal(sweep.shifts, sweeps[0].shifts)]
 
 
 def mean_near(readings: Sequence[Reading]) -> Near | None:

@@ -30,18 +30,12 @@ class Drawing:
     kind: Kind
     of: tuple[Any, ...]
 
-    def figure(self) -> Figure:
-        """Draw it."""
-        from results.report import figures
-
-        draw: Callable[..., Figure] = getattr(figures, self.kind)
-        return draw(*self.of)
-
     def drawn(self, saved_as: Path | None = None) -> Drawn:
         """Draw it as SVG for light and dark paper. saved_as: a path without ending, to write SVG and PDF to as well."""
         from results.report import figures
 
-        figure = self.figure()
+        draw: Callable[..., Figure] = getattr(figures, self.kind)
+        figure = draw(*self.of)
         if saved_as is not None:
             figures.save(figure, saved_as.parent, saved_as.name)
         return Drawn(themed(figures.drawn(figure, "svg")), float(figure.get_size_inches()[0]))

@@ -13,7 +13,7 @@ from benchmarks.scoring.metrics import REACH
 from results.report.curves import ERRORS, Reading, mean_near
 from results.tables.classes_and_costs import Variants, partial_names
 from results.tables.stale_rows import stale_names, stale_notes
-from results.tables.table import PARTIAL_NOTE, Column, Table, marked
+from results.tables.table import PARTIAL_NOTE, Column, Table
 
 NEAR = f"within {REACH} px of a boundary"
 RATES = ("error rate there", "error rate elsewhere")
@@ -31,7 +31,7 @@ def error_table(
         kinds = dict(zip(ERRORS, shares, strict=True))
         marks = {"partial": name in parts, "stale": name in old}
         rows.append({"name": name, **kinds, **_near(own, float(shares.sum())), "area": area, "runs": len(runs)} | marks)
-    columns = [Column("method", lambda row: marked(row["name"], row), numeric=False)]
+    columns = [Column.named()]
     columns += [Column.figure(key, key, ".1f", scale=100) for key in (*ERRORS, NEAR, *RATES)]
     columns.append(Column.figure("area under S-U", "area", ".4f"))
     notes = [

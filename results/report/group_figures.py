@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.scoring.metrics import REACH
 from results.report.answers import beside_best, best_of
-from results.report.curves import Reading, Sweep, mean_losses, mean_near, mean_sweep, others
+from results.report.curves import Reading, Sweep, mean_losses, mean_near, mean_sweep, swept_alike
 from results.report.drawing import Drawing
 from results.report.looks import Look
 from results.tables.classes_and_costs import Variants
@@ -43,13 +43,14 @@ def figures_of(
         drawing = Drawing("seen_against_unseen", (shown, [short[name] for name in scored["name"]], looks))
         found["seen-unseen"] = ("Seen against unseen", drawing, "Bars: half-widths as in the table; lines: equal hIoU.")
     if any(np.isfinite(sweep.hiou).any() for sweep in sweeps.values()):
+        every_swept = f"{every}{_left_out(swept)}"
         found["calibration"] = (
             "hIoU over the shift of the seen scores",
             Drawing("calibration", (sweeps, own, looks)),
-            f"{every}{_left_out(swept)} Marked: the method's own shift. Scores differ in scale, so shifts are shares "
-            "of the widest one swept. Choosing a shift on these images would be an oracle.",
+            f"{every_swept} Marked: the method's own shift. Scores differ in scale, so shifts are shares of the widest "
+            "one swept. Choosing a shift on these images would be an oracle.",
         )
-        note = f"{every}{_left_out(swept)} Marked: the own shift."
+        note = f"{every_swept} Marked: the own shift."
         found["trade-off"] = ("Seen against unseen over all shifts", Drawing("trade_off", (sweeps, own, looks)), note)
     found |= _of_errors(variants, short, readings)
     curves = {short[name]: mean_losses(runs) for name, runs in variants.items()}
@@ -63,7 +64,7 @@ def figures_of(
 
 def _left_out(swept: Mapping[str, Sequence[Sweep]]) -> str:
     """Which runs a mean over all of a row is without: curves over other shifts have no point in common."""
-    found = [f"{left} of {len(of)} of {name}" for name, of in swept.items() if (left := others(of))]
+    found = [f"{left} of {len(of)} of {name}" for name, of in swept.items() if (left := len(of) - len(swept_alike(of)))]
     return f" Left out, swept over other shifts: {', '.join(found)}." if found else ""
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Page:
     def image(self, name: str, title: str, drawing: Drawing, note: str) -> Image:
         """A figure as an image of the page, and as files, where they are wanted; `name` is theirs, without ending."""
         draw = partial(drawing.drawn, None if self.figures_to is None else self.figures_to / name)
-        drawn = partial(lambda done: done, draw()) if self.elsewhere is None else self.elsewhere.submit(draw).result
+        drawn = cache(draw) if self.elsewhere is None else self.elsewhere.submit(draw).result
         return Image(title, note, "image/svg+xml", drawn)
 
 

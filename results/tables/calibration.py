@@ -35,7 +35,6 @@ from results.tables.table import (
     Column,
     Row,
     Table,
-    marked,
     mean_and_sd,
     signed,
 )
@@ -80,7 +79,7 @@ def calibrated_table(
         return []
     old = stale_names(variants, stale)
     rows = [row | {"stale": row["name"] in old} for row in rows]
-    columns = [Column("method", lambda row: marked(row["name"], row), numeric=False)]
+    columns = [Column.named()]
     for what in ("own", "tuned"):
         for metric in _SHOWN:
             key = f"{metric}_{what}"

@@ -124,7 +124,7 @@ def cost_table(content: Content, title: str, variants: Variants, stale: frozense
 
 def _cost_columns() -> tuple[Column, ...]:
     columns = [
-        Column("method", _name, numeric=False),
+        Column.named(),
         Column("device", _device, numeric=False),
         _millions("trainable", "trainable"),
         _millions("authors' count", "published"),
@@ -180,10 +180,6 @@ def _millions(header: str, key: str) -> Column:
 
 def _in_millions(row: Row, key: str) -> str:
     return UNDEFINED if math.isnan(row[key]) else f"{row[key] / MILLION:.3f}"
-
-
-def _name(row: Row) -> str:
-    return marked(row["name"], row)
 
 
 def _device(row: Row) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 
 from results.tables.aggregate import MEASURED
-from results.tables.table import HEADERS, UNDEFINED, Column, Row, marked, mean_and_spread
+from results.tables.table import HEADERS, UNDEFINED, Column, Row, mean_and_spread
 from results.tables.views import ColumnName
 
 _METRICS: dict[ColumnName, str] = {
@@ -28,7 +28,7 @@ JUDGED = ("miou_seen", "miou_unseen", "hiou")  # metrics with half-widths and ve
 
 def name_columns(frame: pd.DataFrame) -> list[Column]:
     """The row's name, and its recipe where one is not the paper's."""
-    name = Column("method", lambda row: marked(row["name"], row), numeric=False)
+    name = Column.named()
     papers = frame["recipe_name"].isin(["paper", UNDEFINED]).all()
     return [name] if papers else [name, Column.text("recipe", "recipe_name")]
 

@@ -15,7 +15,7 @@ from benchmarks.spec import Recipe
 from benchmarks.values import digest
 from methods.idle import idle_fields
 from methods.registry import METHODS, config_class
-from results.store.identity import VARIANT, identity, key_of
+from results.store.identity import VARIANT, key_of, row_key
 from results.tables.accumulated import accumulated
 from results.tables.content import Content
 from results.tables.row_names import clip_and_weights, plain_setting, short_names
@@ -55,7 +55,7 @@ def _made_with(content: Content, runs: pd.DataFrame, frame: pd.DataFrame) -> Ite
     if any(configs):
         yield "Settings off their defaults", _grouped(names, [text or "none" for text in configs], always=True)
     if not content.episodic:  # no class is seen there
-        imported = {key_of(identity(r)) for r in content.records if r.result.train.predictions}
+        imported = {row_key(r) for r in content.records if r.result.train.predictions}
         made = rows[[key_of(row) not in imported for row in rows.to_dict("records")]]
         if len(made):  # what other systems took off is not known
             yield "Own shift, taken off the seen scores", _grouped(short_names(made), own_shifts(runs, made))

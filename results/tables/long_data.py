@@ -21,12 +21,7 @@ from results.tables.data_dictionary import columns_of
 from results.tables.statistics import means
 
 Arrays = Mapping[str, NDArray[Any]]  # of `results.store.confusion`
-OF_SHIFTS = (
-    "hiou_unshifted",
-    "hiou_best",
-    "own_shift",
-    "best_shift",
-)  # columns that are empty where shifts are unknown
+OF_SHIFTS = ("hiou_unshifted", "hiou_best", "own_shift", "best_shift")  # empty where other shifts are unknown
 _KINDS = {"text": "object", "integer": "Int64", "number": "float64", "boolean": "bool"}
 
 
@@ -58,6 +53,14 @@ def shifts_unknown(stored: Stored) -> bool:
     if not result.train.predictions or result.evaluation.side.kind != "generalised":
         return False
     return not is_swept(counted(stored.confusion, ("shifts",))["shifts"])
+
+
+def without_unknown_shifts(frame: pd.DataFrame, stored: Sequence[Stored]) -> pd.DataFrame:
+    """A tidy frame of these records, its columns of shifts empty where other shifts are unknown."""
+    results = (one.record.result for one in stored if shifts_unknown(one))
+    unknown = {(result.train.folder, result.evaluation.key) for result in results}
+    known = np.array([run not in unknown for run in zip(frame["run"], frame["evaluation"], strict=True)], dtype=bool)
+    return frame.assign(**{name: frame[name].where(known) for name in OF_SHIFTS})
 
 
 def classes(number: int, stored: Stored, found: Arrays) -> pd.DataFrame:

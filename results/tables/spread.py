@@ -23,7 +23,7 @@ from results.store.staleness import WHAT
 from results.tables.aggregate import mean_over, tidy
 from results.tables.content import Content, fold_range
 from results.tables.notes import measured
-from results.tables.table import HEADERS, PARTIAL_NOTE, STALE, Column, Row, Table, marked
+from results.tables.table import HEADERS, PARTIAL_NOTE, STALE, Column, Row, Table
 from splits.loader import load_split
 
 METRICS = ("miou_seen", "miou_unseen", "hiou")
@@ -200,7 +200,7 @@ def _settings(method: Varied) -> Table:
             }
         )
     columns = [
-        Column("setting", lambda row: marked(row["setting"], row), numeric=False),
+        Column.named("setting", "setting"),
         *(Column.figure(HEADERS[key], key, ".1f", 100) for key in METRICS),
         Column.figure("runs", "runs", ".0f"),
     ]

@@ -55,6 +55,11 @@ class Column:
         return cls(header, partial(_text, key=key), numeric=False)
 
     @classmethod
+    def named(cls, header: str = "method", key: str = "name") -> Column:
+        """The name of a row with its marks, from the fields `partial` and `stale`."""
+        return cls(header, partial(_marked, key=key), numeric=False)
+
+    @classmethod
     def figure(cls, header: str, key: str, form: str, scale: float = 1) -> Column:
         """A number times `scale` in the format `form`, a dash where it is undefined."""
         return cls(
@@ -164,6 +169,10 @@ def mean_and_spread(mean: float, spread: float) -> str:
     if math.isnan(mean):
         return UNDEFINED
     return f"{100 * mean:.1f}" if math.isnan(spread) else f"{100 * mean:.1f} ± {100 * spread:.1f}"
+
+
+def _marked(row: Row, key: str) -> str:
+    return marked(row[key], row)
 
 
 def _text(row: Row, key: str) -> str:
