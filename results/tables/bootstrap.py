@@ -29,7 +29,7 @@ from results.tables.statistics import METRICS, Counts, Floats, Head, ious, means
 DRAWS = 20_000
 SEED = 20240  # of the draws: the same interval on every call
 ROOM = 1 << 22  # weights made at once
-LACKING = 0.05  # of the draws may have no class of a kind
+LACKING = 0.05  # of the draws may have no class of a kind (our choice)
 KEPT = 1 << 25  # weights of one list that stay in memory from call to call, a byte each
 BLOCK = 1 << 22  # bytes of counts in memory at once
 THREADS = 8  # at most: more wait for memory
